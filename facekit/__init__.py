@@ -1,0 +1,1 @@
+"""facekit: dataset cleaning and mask augmentation for mask-robust face recognition."""

@@ -1,0 +1,67 @@
+"""The errors facekit raises on purpose. Each message says what is wrong, where, and the cure."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["ConfigError", "DestinationExists", "FacekitError", "NoFace", "PictureError", "RecordError"]
+
+
+class FacekitError(Exception):
+    """The parent of every error that facekit raises on purpose; the command line turns it into exit code 1."""
+
+
+class ConfigError(FacekitError, ValueError):
+    """An argument or option outside what is allowed; the command line turns it into exit code 2."""
+
+
+class DestinationExists(ConfigError, FileExistsError):
+    """An output would be overwritten without having been asked to."""
+
+
+class NoFace(FacekitError):
+    """A picture on which no mask can be worn.
+
+    Attributes
+    ----------
+    reason : str
+        A short machine-readable word, the one that stands in the ledger (``"no_face"``, ``"covered"``, ``"profile"``, ...).
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"no mask can be worn here: {reason}" + (f" ({detail})" if detail else ""))
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+class PictureError(FacekitError):
+    """A payload that is not a picture, or a picture that cannot be encoded."""
+
+
+class RecordError(FacekitError):
+    """A record, index or pack file that is missing, truncated or corrupt.
+
+    Attributes
+    ----------
+    problem : str
+        What is wrong, without the place.
+    path : str
+        The file.
+    key : int or None
+        The record's key, where it is known.
+    offset : int or None
+        Byte offset in the file, where it is known.
+    """
+
+    def __init__(
+        self, problem: str, path: str | os.PathLike[str], key: int | None = None, offset: int | None = None
+    ) -> None:
+        self.problem, self.path, self.key, self.offset = problem, os.fspath(path), key, offset
+        where = [self.path] + [f"{n} {v}" for n, v in (("key", key), ("offset", offset)) if v is not None]
+        super().__init__(f"{', '.join(where)}: {problem}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, int | None, int | None]]:
+        return type(self), (self.problem, self.path, self.key, self.offset)

@@ -1,0 +1,42 @@
+"""The canonical face mesh: 468 vertices, their texture coordinates and triangles (MediaPipe, Apache-2.0; see assets/mesh/NOTICE)."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["NUM_VERTICES", "Topology", "load_topology"]
+
+NUM_VERTICES = 468
+
+
+class Topology(NamedTuple):
+    """What every face mesh shares.
+
+    Attributes
+    ----------
+    positions : (468, 3) float32
+        A mean face in centimetres: x right (in the picture), y UP, z toward the viewer.
+    uv : (468, 2) float32
+        Texture coordinates in [0, 1]: u right, v DOWN. The mesh is a closed disc without holes there.
+    triangles : (898, 3) int32
+        Corners, counter-clockwise in `positions` seen by the viewer.
+    """
+
+    positions: NDArray[np.float32]
+    uv: NDArray[np.float32]
+    triangles: NDArray[np.int32]
+
+
+@cache
+def load_topology() -> Topology:
+    """The mesh that ships with facekit; the arrays are read-only."""
+    with files("facekit.assets.mesh").joinpath("topology.npz").open("rb") as stream, np.load(stream) as arrays:
+        mesh = Topology(arrays["positions"], arrays["uv"], arrays["triangles"].astype(np.int32))
+    for array in mesh:
+        array.flags.writeable = False
+    return mesh
