@@ -1,0 +1,250 @@
+"""Picture -> face mesh: the 468-point model (MediaPipe face_landmark, Apache-2.0) run by LiteRT."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import PictureError
+from facekit.faces.topology import NUM_VERTICES, load_topology
+
+__all__ = ["LiteRTMesh", "Mesh", "MeshEstimator", "Pose", "Region", "aligned_region", "pose", "region_of"]
+
+INPUT_SIDE = 192
+SECOND_PASS_YAW = 15.0
+RIGHT_EDGE, LEFT_EDGE, TOP, CHIN = 234, 454, 10, 152
+RIGHT_EYE, LEFT_EYE = 33, 263
+
+
+class Mesh(NamedTuple):
+    """A face as the model sees it.
+
+    Attributes
+    ----------
+    vertices : (468, 3) float32
+        Pixels of the picture: x right, y down, pixel centres at integers; z in the same unit, positive toward the viewer,
+        zero near the middle of the head. Order and triangles as in `facekit.faces.topology`.
+    presence : float
+        Logit of "here is a bare face": median 23 on aligned bare faces; covered ones score lower.
+    """
+
+    vertices: NDArray[np.float32]
+    presence: float
+
+
+class Region(NamedTuple):
+    """A square of the picture: centre `x`, `y` and `side` in pixels (pixel centres at integers), turned clockwise by `roll` degrees."""
+
+    x: float
+    y: float
+    side: float
+    roll: float = 0.0
+
+
+class Pose(NamedTuple):
+    """Where a face looks, in degrees.
+
+    Attributes
+    ----------
+    yaw : float
+        Positive: toward the right of the picture (the edge at the right of the picture is farther from the viewer).
+    pitch : float
+        Positive: up (the chin comes toward the viewer).
+    roll : float
+        Positive: clockwise in the picture.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+class MeshEstimator(Protocol):
+    """Anything that finds a mesh in a picture; bring 3DDFA, PRNet or stored vertices by wrapping them in a callable like this."""
+
+    def __call__(self, image: NDArray[np.uint8]) -> Mesh:
+        """The mesh of the one face in `image`, (H, W, 3) uint8 RGB."""
+        ...
+
+
+def pose(vertices: NDArray[np.float32]) -> Pose:
+    """Yaw, pitch and roll from four vertices: the edges of the face (234, 454), the hairline (10) and the chin (152).
+
+    The head is taken to be turned from the canonical mesh first by pitch, then by yaw, then by roll (about x, y, z of the picture).
+
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        See `Mesh`.
+
+    Returns
+    -------
+    Pose
+        Yaw lies in [-90, 90]; a face turned farther than that reads as one turned back.
+    """
+    across = vertices[LEFT_EDGE] - vertices[RIGHT_EDGE]
+    down = vertices[CHIN] - vertices[TOP]
+    x, y, z = (float(c) for c in across)
+    yaw, roll = math.atan2(-z, math.hypot(x, y)), math.atan2(y, x)
+    u, v, w = (float(c) for c in down)
+    u, v = u * math.cos(roll) + v * math.sin(roll), v * math.cos(roll) - u * math.sin(roll)
+    w = w * math.cos(yaw) + u * math.sin(yaw)
+    pitch = math.atan2(w, v) - _canonical_pitch()
+    return Pose(math.degrees(yaw), (math.degrees(pitch) + 180) % 360 - 180, math.degrees(roll))
+
+
+def _canonical_pitch() -> float:
+    positions = load_topology().positions
+    _, up, toward = positions[CHIN] - positions[TOP]
+    return math.atan2(float(toward), -float(up))
+
+
+def aligned_region(shape: tuple[int, ...]) -> Region:
+    """Where the face lies in an ArcFace-aligned crop: around (56, 66), 140 px wide, when it is 112 px high.
+
+    Parameters
+    ----------
+    shape : (H, W, ...)
+        Of the picture. A narrower crop is taken to be the middle of a square one.
+    """
+    height, width = shape[:2]
+    scale = height / 112
+    return Region(width / 2 + 0.5 * (scale - 1), 66.5 * scale - 0.5, 140 * scale)
+
+
+def region_of(vertices: NDArray[np.float32]) -> Region:
+    """The region in which the model sees the face of `vertices` best: upright by the eye line, 1.5 times its longer side.
+
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        See `Mesh`.
+    """
+    points = vertices[:, :2]
+    across = points[LEFT_EYE] - points[RIGHT_EYE]
+    roll = math.atan2(float(across[1]), float(across[0]))
+    turn = np.array([[math.cos(roll), -math.sin(roll)], [math.sin(roll), math.cos(roll)]], np.float32)
+    upright = points @ turn
+    low, high = upright.min(0), upright.max(0)
+    x, y = turn @ ((low + high) / 2)
+    return Region(float(x), float(y), 1.5 * float((high - low).max()), math.degrees(roll))
+
+
+class LiteRTMesh:
+    """The face mesh model on one CPU thread.
+
+    An instance is picklable (its interpreter is built again where it is first called) but not to be shared between threads.
+
+    Parameters
+    ----------
+    region : Region, optional
+        Where the face lies in every picture; by default `aligned_region` of its size.
+    second_pass_yaw : float
+        Faces that look farther to the side, in degrees, are looked at again in the region their first mesh gives.
+    """
+
+    def __init__(self, region: Region | None = None, second_pass_yaw: float = SECOND_PASS_YAW) -> None:
+        self.region = region
+        self.second_pass_yaw = second_pass_yaw
+        self._model: _Model | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None}
+
+    def __call__(self, image: NDArray[np.uint8], region: Region | None = None) -> Mesh:
+        """The mesh of the face in `region`.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8 RGB
+        region : Region, optional
+            Where this picture's face lies, instead of the estimator's own.
+
+        Returns
+        -------
+        Mesh
+            There always is one: whether it is a face is for `facekit.faces.gate` to say.
+
+        Raises
+        ------
+        PictureError
+            `image` is not an RGB picture.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise PictureError(f"a picture is (H, W, 3) uint8 RGB; this one is {image.shape} {image.dtype}")
+        self._model = self._model or _Model()
+        mesh = self._model.run(image, region or self.region or aligned_region(image.shape))
+        if abs(pose(mesh.vertices).yaw) > self.second_pass_yaw:
+            mesh = self._model.run(image, region_of(mesh.vertices))
+        return mesh
+
+
+class _Model:
+    """An interpreter with its buffers."""
+
+    def __init__(self) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        content = files("facekit.assets.mesh").joinpath("face_landmark.tflite").read_bytes()
+        with _quiet_stderr():
+            self._interpreter = Interpreter(model_content=content, num_threads=1)
+            self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        sizes = {int(np.prod(d["shape"])): d["index"] for d in self._interpreter.get_output_details()}
+        self._vertices, self._presence = sizes[3 * NUM_VERTICES], sizes[1]
+        self._crop = np.empty((INPUT_SIDE, INPUT_SIDE, 3), np.uint8)
+        self._values = np.empty((1, INPUT_SIDE, INPUT_SIDE, 3), np.float32)
+
+    def run(self, image: NDArray[np.uint8], region: Region) -> Mesh:
+        import cv2
+
+        matrix = _picture_from_model(region)
+        sampling = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (INPUT_SIDE, INPUT_SIDE)
+        cv2.warpAffine(image, _between_centres(matrix), size, self._crop, sampling, cv2.BORDER_REPLICATE)
+        np.multiply(self._crop, np.float32(1 / 255), out=self._values[0])
+        self._interpreter.set_tensor(self._input, self._values)
+        self._interpreter.invoke()
+        raw = self._interpreter.get_tensor(self._vertices).reshape(NUM_VERTICES, 3)
+        presence = float(self._interpreter.get_tensor(self._presence).item())
+        return Mesh(_to_picture(raw, matrix, region.side / INPUT_SIDE), presence)
+
+
+def _picture_from_model(region: Region) -> NDArray[np.float64]:
+    """(2, 3): from the model's coordinates (0 to 192, edge to edge) to pixels of the picture (centres at integers)."""
+    scale, roll = region.side / INPUT_SIDE, math.radians(region.roll)
+    turn = scale * np.array([[math.cos(roll), -math.sin(roll)], [math.sin(roll), math.cos(roll)]])
+    corner = np.array([region.x, region.y]) - turn @ np.full(2, INPUT_SIDE / 2)
+    return np.column_stack([turn, corner])
+
+
+def _between_centres(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same map from the model's pixel centres at integers, as cv2 counts."""
+    return np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ np.full(2, 0.5)])
+
+
+def _to_picture(raw: NDArray[np.float32], matrix: NDArray[np.float64], scale: float) -> NDArray[np.float32]:
+    vertices = np.empty((NUM_VERTICES, 3), np.float32)
+    vertices[:, :2] = raw[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    vertices[:, 2] = raw[:, 2] * -scale  # the model counts depth away from the viewer
+    return vertices
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hide what LiteRT's C++ side writes to file descriptor 2 while it is built; it has no switch for it."""
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
