@@ -14,7 +14,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 demo: $(VENV)/.core
 	$(BIN)/python tools/demo.py $(DEMO)
 
-test: lint types tests kernels
+test: lint types kernels tests
+
+.NOTPARALLEL:
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -27,7 +29,7 @@ tests: $(VENV)/.test
 
 # The kernels are tested compiled above; here once with bounds checked and once without the compiler.
 kernels: $(VENV)/.test
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/numba-boundscheck $(BIN)/python -m pytest -q -m kernels
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-boundscheck $(BIN)/python -m pytest -q -m kernels
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernels
 
 docs: $(VENV)/.core
