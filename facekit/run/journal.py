@@ -85,6 +85,7 @@ class Journal:
     def output(self) -> Path:
         """A new, empty folder in which to put the output together."""
         folder = self.folder / "pack"
+        (self.folder / "publishing").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder

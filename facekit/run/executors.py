@@ -1,0 +1,92 @@
+"""Who does the shards: this process, several processes on this machine, or (in its own file) a Ray cluster.
+
+An executor answers two calls: ``submit(task)`` and ``next_finished()``. What a worker does is a function that takes a
+task and returns a result; it is made once in each worker by ``start(config)``, so models and files are opened once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol
+
+from facekit.errors import ConfigError, FacekitError
+
+__all__ = ["Executor", "Start", "WorkerError", "open_executor"]
+
+Start = Callable[[Any], Callable[[Any], Any]]
+
+
+class WorkerError(FacekitError):
+    """A worker failed at something nobody foresaw, or died; the message names the shard."""
+
+
+class Executor(Protocol):
+    """Does tasks and hands back their results in the order in which they finish."""
+
+    def submit(self, task: Any) -> None:
+        """Queue a task; its ``repr`` is how errors name it."""
+
+    def next_finished(self) -> Any:
+        """Wait for the next result. A worker's error is raised here."""
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class InProcess:
+    """Does each task in this process, when its result is asked for."""
+
+    def __init__(self, start: Start, config: Any) -> None:
+        self._work = start(config)
+        self._tasks: deque[Any] = deque()
+
+    def submit(self, task: Any) -> None:
+        self._tasks.append(task)
+
+    def next_finished(self) -> Any:
+        return self._work(self._tasks.popleft())
+
+    def __enter__(self) -> InProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.clear()
+
+
+def open_executor(workers: int, start: Start, config: Any, ray: bool = False) -> Executor:
+    """The executor for this many workers.
+
+    Parameters
+    ----------
+    workers : int
+        1: this process; more: as many processes on this machine (or Ray tasks at once).
+    start : callable
+        Importable by name; called once in each worker with ``config``, returns the function from task to result.
+    config : object
+        Picklable.
+    ray : bool
+        Use a Ray cluster.
+
+    Raises
+    ------
+    ConfigError
+        ``workers`` is below 1, or Ray was asked for and is not installed.
+    """
+    if workers < 1:
+        raise ConfigError(f"at least one worker is needed, not {workers}")
+    if ray:
+        from facekit.run.ray_executor import RayTasks
+
+        return RayTasks(workers, start, config)
+    if workers == 1:
+        return InProcess(start, config)
+    from facekit.run.processes import LocalProcesses
+
+    return LocalProcesses(workers, start, config)

@@ -1,0 +1,52 @@
+"""The other end of :mod:`facekit.run.processes`: a process that does shard after shard until its parent is gone."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Serve the socket whose descriptor stands last on the command line."""
+    connection = Connection(int(sys.argv[-1]))
+    inbox: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
+    work: Any = None
+    while True:
+        message = inbox.get()
+        try:
+            if work is None:
+                start, config = pickle.loads(message)
+                work = start(config)
+                continue
+            answer: Any = (work(pickle.loads(message)),)
+        except Exception as error:
+            answer = _portable(error, message)
+        connection.send(answer)
+
+
+def _listen(connection: Connection, inbox: SimpleQueue[bytes]) -> None:
+    """Hand on what arrives. When the parent is gone, however it went, so is this process: at once, in mid-shard."""
+    try:
+        while True:
+            inbox.put(connection.recv_bytes())
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def _portable(error: Exception, message: bytes) -> Exception:
+    """The error itself when it is one of ours, else one that names the shard and quotes the traceback."""
+    from facekit.errors import FacekitError
+    from facekit.run.executors import WorkerError
+
+    if isinstance(error, FacekitError):
+        return error
+    return WorkerError(f"{pickle.loads(message)!r}: {''.join(traceback.format_exception(error)).strip()}")
