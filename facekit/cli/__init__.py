@@ -1,0 +1,68 @@
+"""The command line: arguments become a frozen config, the config a job, and its result a summary.
+
+One file a command, imported when the command is called. Nothing outside this folder prints or exits.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from facekit import __version__
+from facekit.errors import ConfigError, FacekitError
+
+__all__ = ["COMMANDS", "main", "program"]
+
+COMMANDS = {
+    "mask": "Put worn masks on the faces of a pack.",
+}
+"""Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
+
+
+class _Commands(click.Group):
+    """Lists the commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"facekit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="facekit")
+def program() -> None:
+    """Face recognition datasets: worn masks, cleaning, training, on InsightFace RecordIO packs.
+
+    facekit COMMAND --help explains a command and shows an example.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
+    try:
+        code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FacekitError as error:
+        click.echo(f"facekit: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("facekit: interrupted; run the same command again to go on from here", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code or 0)

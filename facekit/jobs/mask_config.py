@@ -1,0 +1,164 @@
+"""What a masking job is asked to do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from facekit.errors import ConfigError
+
+__all__ = ["EVERY_TYPE", "PRESETS", "MaskConfig", "parse_range", "parse_types"]
+
+EVERY_TYPE = (
+    "surgical-blue",
+    "surgical-white",
+    "surgical-black",
+    "n95-cup",
+    "n95-valve",
+    "kn95",
+    "cloth-pattern",
+    "sponge-black",
+)
+MODES = ("add", "replace")
+LAYOUTS = ("same", "insightface", "flat")
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "bcl": {"types": "all", "mode": "add", "ratio": 0.15},
+    "maskdul": {"types": "surgical-blue,surgical-white,n95-cup,kn95,cloth-pattern", "mode": "replace", "ratio": 0.5},
+}
+"""The masked shares and types of two published recipes: BCL (eight types, 15%) and MaskDUL (five types, half)."""
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """Settings of ``facekit mask``.
+
+    Attributes
+    ----------
+    source : str
+        A pack (its folder, its ``.rec`` or their prefix) or a folder of pictures.
+    destination : str
+        Folder that will appear when everything is done.
+    ratio : float
+        Masked pictures / all pictures of the output.
+    mode : str
+        ``add`` keeps every original and puts masked copies behind them; ``replace`` masks the chosen ones in place.
+    types : tuple of (str, float)
+        Mask types and the weights they are drawn with.
+    seed : int
+        Decides which pictures are chosen and every choice about their masks.
+    limit : int, optional
+        Look at this many pictures only, the first in physical order: a preview.
+    layout : str
+        ``same`` as the source, ``insightface`` (record 0 and identity records) or ``flat`` (pictures only).
+    tilt, shadow, light : (float, float), optional
+        Range that the mask's angle (degrees), the strength of the shadow it casts and the strength with which the
+        light of the face falls on it (1: as measured) are drawn from; by default each type's own.
+    mesh_cache : str, optional
+        File that keeps the meshes, so that masking the same pack again skips the model.
+    workers : int
+        Worker processes; the output does not depend on it.
+    ray : bool
+        Let a Ray cluster do the work.
+    overwrite : bool
+        Replace an existing destination, and discard an unfinished run with other settings.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
+    """
+
+    source: str
+    destination: str
+    ratio: float = 0.15
+    mode: str = "add"
+    types: tuple[tuple[str, float], ...] = field(default_factory=lambda: parse_types("all"))
+    seed: int = 0
+    limit: int | None = None
+    layout: str = "same"
+    tilt: Range | None = None
+    shadow: Range | None = None
+    light: Range | None = None
+    mesh_cache: str | None = None
+    workers: int = 1
+    ray: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("mode", self.mode, MODES)
+        _one_of("layout", self.layout, LAYOUTS)
+        most = "below 1" if self.mode == "add" else "at most 1"
+        if not (0 <= self.ratio < 1 or (self.ratio == 1 and self.mode == "replace")):
+            raise ConfigError(f"ratio is {self.ratio}; with mode {self.mode} it must be at least 0 and {most}")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; it must not be negative")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}; it must be at least 1")
+        if self.workers < 1:
+            raise ConfigError(f"workers is {self.workers}; it must be at least 1")
+        _check_types(self.types)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
+        given = asdict(self)
+        for name in ("source", "destination", "mesh_cache", "workers", "ray", "overwrite"):
+            del given[name]
+        given["types"] = dict(self.types)
+        return given
+
+
+def parse_types(text: str) -> tuple[tuple[str, float], ...]:
+    """``all``, or names separated by commas, each with an optional ``:weight``.
+
+    >>> parse_types("kn95,n95-cup:2.5")
+    (('kn95', 1.0), ('n95-cup', 2.5))
+    """
+    if text == "all":
+        return tuple((name, 1.0) for name in EVERY_TYPE)
+    pairs = [item.strip().partition(":") for item in text.split(",")]
+    return tuple((name, _number(f"weight of type {name}", weight or "1")) for name, _, weight in pairs)
+
+
+def parse_range(name: str, text: str) -> Range:
+    """A number, or the lowest and the highest with a colon between them.
+
+    >>> parse_range("tilt", "-5:5")
+    (-5.0, 5.0)
+    """
+    low, colon, high = text.partition(":")
+    lowest = _number(name, low)
+    highest = _number(name, high) if colon else lowest
+    if highest < lowest:
+        raise ConfigError(f"{name} is {text}; write the lower end first: {high}:{low}")
+    return lowest, highest
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"{name} is {text!r}; it must be a number")
+    return value
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+
+
+def _check_types(types: tuple[tuple[str, float], ...]) -> None:
+    for name, weight in types:
+        _one_of("type", name, EVERY_TYPE)
+        if not (math.isfinite(weight) and weight >= 0):
+            raise ConfigError(f"weight of type {name} is {weight}; it must be a number that is not negative")
+    names = [name for name, _ in types]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"types are {', '.join(names)}; each may be named once")
+    if sum(weight for _, weight in types) <= 0:
+        raise ConfigError("the weights of all types are 0; at least one must be larger")
