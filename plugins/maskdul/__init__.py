@@ -1,0 +1,29 @@
+"""MaskDUL: data uncertainty learning for masked faces, for any training code.
+
+Names are resolved when they are asked for, so that looking for plugins does not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOME = {
+    "MagnitudeMargin": "magnitude",
+    "TwoStreamIResNet": "network",
+    "UncertaintyLoss": "uncertainty",
+    "constraint_factor": "uncertainty",
+    "draw": "uncertainty",
+    "hard_kl_divergence": "uncertainty",
+    "kl_divergence": "uncertainty",
+    "magnitude_regularizer": "magnitude",
+    "sigma": "uncertainty",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
