@@ -94,8 +94,8 @@ class MaskConfig:
         most = "below 1" if self.mode == "add" else "at most 1"
         if not (0 <= self.ratio < 1 or (self.ratio == 1 and self.mode == "replace")):
             raise ConfigError(f"ratio is {self.ratio}; with mode {self.mode} it must be at least 0 and {most}")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; it must not be negative")
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit is {self.limit}; it must be at least 1")
         if self.workers < 1:
