@@ -1,7 +1,8 @@
 """Mesh -> may a mask be worn here? One short word says why not.
 
-The limits were chosen on 5,121 aligned photographs, of which 98% pass, against the same faces with painted lower halves and masks,
-turned upside down, and against noise, flat colour and other things; benchmarks/mask_quality.py prints the rates.
+The limits were chosen on 5,121 aligned photographs, of which 98% pass, against the same faces with painted lower halves
+and masks, turned upside down, and against noise, flat colour and other things; benchmarks/mask_quality.py prints the
+rates.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class GateLimits:
     face_presence : float
         Logit below which there is no face at all (``"no_face"``).
     bare_presence : float
-        Logit that a frontal face must reach to count as uncovered (``"covered"``). Faces turned to the side score lower:
-        `presence_per_degree` is taken off for every degree of yaw, down to `side_presence`.
+        Logit that a frontal face must reach to count as uncovered (``"covered"``). Faces turned to the side score
+        lower: `presence_per_degree` is taken off for every degree of yaw, down to `side_presence`.
     presence_per_degree, side_presence : float
     side_yaw : float
         Degrees of yaw from which a low presence is called ``"profile"``: the mesh is not to be trusted there.
@@ -70,7 +71,7 @@ class GateLimits:
             raise ConfigError(f"max_stretch is {self.max_stretch}; a ratio of singular values is at least 1")
 
 
-def gate(mesh: Mesh, shape: tuple[int, ...], limits: GateLimits = GateLimits()) -> str | None:  # noqa: B008 (frozen)
+def gate(mesh: Mesh, shape: tuple[int, ...], limits: GateLimits = GateLimits()) -> str | None:
     """Why no mask can be worn on the face of `mesh`, or None when one can.
 
     Parameters
@@ -84,8 +85,8 @@ def gate(mesh: Mesh, shape: tuple[int, ...], limits: GateLimits = GateLimits()) 
     Returns
     -------
     str or None
-        One of `REASONS`: nothing like a face; a face already covered; turned too far; a mesh that no face has; too much of the
-        face outside the picture; too few pixels.
+        One of `REASONS`: nothing like a face; a face already covered; turned too far; a mesh that no face has; too much
+        of the face outside the picture; too few pixels.
     """
     if math.isnan(mesh.presence) or mesh.presence < limits.face_presence:
         return "no_face"
@@ -139,6 +140,6 @@ def _affine_fit(vertices: NDArray[np.float32]) -> tuple[float, float]:
 @cache
 def _canonical() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The canonical mesh with y down, centred, (468, 3), and its pseudo-inverse, (3, 468)."""
-    positions = load_topology().positions * np.float32([1, -1, 1])
+    positions = load_topology().positions * np.array([1, -1, 1], np.float32)
     positions -= positions.mean(0)
     return positions, np.linalg.pinv(positions).astype(np.float32)

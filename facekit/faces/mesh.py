@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from facekit.errors import PictureError
 from facekit.faces.topology import NUM_VERTICES, load_topology
 
-__all__ = ["LiteRTMesh", "Mesh", "MeshEstimator", "Pose", "Region", "aligned_region", "pose", "region_of"]
+__all__ = ["LiteRTMesh", "Mesh", "MeshEstimator", "Pose", "Region", "aligned_region", "pose", "region_of", "rounded"]
 
 INPUT_SIDE = 192
 SECOND_PASS_YAW = 15.0
+STEP = 1 / 16
 RIGHT_EDGE, LEFT_EDGE, TOP, CHIN = 234, 454, 10, 152
 RIGHT_EYE, LEFT_EYE = 33, 263
 
@@ -29,8 +30,8 @@ class Mesh(NamedTuple):
     Attributes
     ----------
     vertices : (468, 3) float32
-        Pixels of the picture: x right, y down, pixel centres at integers; z in the same unit, positive toward the viewer,
-        zero near the middle of the head. Order and triangles as in `facekit.faces.topology`.
+        Pixels of the picture: x right, y down, pixel centres at integers; z in the same unit, positive toward the
+        viewer, zero near the middle of the head. Order and triangles as in `facekit.faces.topology`.
     presence : float
         Logit of "here is a bare face": median 23 on aligned bare faces; covered ones score lower.
     """
@@ -40,7 +41,7 @@ class Mesh(NamedTuple):
 
 
 class Region(NamedTuple):
-    """A square of the picture: centre `x`, `y` and `side` in pixels (pixel centres at integers), turned clockwise by `roll` degrees."""
+    """A square of the picture: centre and side in pixels, turned clockwise by `roll` degrees."""
 
     x: float
     y: float
@@ -67,7 +68,7 @@ class Pose(NamedTuple):
 
 
 class MeshEstimator(Protocol):
-    """Anything that finds a mesh in a picture; bring 3DDFA, PRNet or stored vertices by wrapping them in a callable like this."""
+    """Anything that finds a mesh in a picture; 3DDFA, PRNet or stored vertices come in as a callable like this."""
 
     def __call__(self, image: NDArray[np.uint8]) -> Mesh:
         """The mesh of the one face in `image`, (H, W, 3) uint8 RGB."""
@@ -77,7 +78,7 @@ class MeshEstimator(Protocol):
 def pose(vertices: NDArray[np.float32]) -> Pose:
     """Yaw, pitch and roll from four vertices: the edges of the face (234, 454), the hairline (10) and the chin (152).
 
-    The head is taken to be turned from the canonical mesh first by pitch, then by yaw, then by roll (about x, y, z of the picture).
+    The head is taken to be turned from the canonical mesh by pitch, then yaw, then roll (about x, y, z of the picture).
 
     Parameters
     ----------
@@ -106,6 +107,12 @@ def _canonical_pitch() -> float:
     return math.atan2(float(toward), -float(up))
 
 
+def rounded(mesh: Mesh) -> Mesh:
+    """The mesh in steps of 1/16 px, its logit in float32: what a cache keeps, so that having one changes nothing."""
+    vertices = np.rint(mesh.vertices * np.float32(1 / STEP)) * np.float32(STEP)
+    return Mesh(vertices.astype(np.float32, copy=False), float(np.float32(mesh.presence)))
+
+
 def aligned_region(shape: tuple[int, ...]) -> Region:
     """Where the face lies in an ArcFace-aligned crop: around (56, 66), 140 px wide, when it is 112 px high.
 
@@ -120,7 +127,7 @@ def aligned_region(shape: tuple[int, ...]) -> Region:
 
 
 def region_of(vertices: NDArray[np.float32]) -> Region:
-    """The region in which the model sees the face of `vertices` best: upright by the eye line, 1.5 times its longer side.
+    """The region in which the model sees a face best: upright by the eye line, 1.5 times its longer side.
 
     Parameters
     ----------
@@ -140,7 +147,7 @@ def region_of(vertices: NDArray[np.float32]) -> Region:
 class LiteRTMesh:
     """The face mesh model on one CPU thread.
 
-    An instance is picklable (its interpreter is built again where it is first called) but not to be shared between threads.
+    An instance is picklable (its interpreter is built again where it is first called) but not for several threads.
 
     Parameters
     ----------
@@ -170,7 +177,8 @@ class LiteRTMesh:
         Returns
         -------
         Mesh
-            There always is one: whether it is a face is for `facekit.faces.gate` to say.
+            In steps of 1/16 px (see `rounded`). There always is one: whether it is a face is for `facekit.faces.gate`
+            to say.
 
         Raises
         ------
@@ -183,7 +191,7 @@ class LiteRTMesh:
         mesh = self._model.run(image, region or self.region or aligned_region(image.shape))
         if abs(pose(mesh.vertices).yaw) > self.second_pass_yaw:
             mesh = self._model.run(image, region_of(mesh.vertices))
-        return mesh
+        return rounded(mesh)
 
 
 class _Model:

@@ -1,4 +1,4 @@
-"""The canonical face mesh: 468 vertices, their texture coordinates and triangles (MediaPipe, Apache-2.0; see assets/mesh/NOTICE)."""
+"""The canonical face mesh: 468 vertices, texture coordinates and triangles (MediaPipe; see assets/mesh/NOTICE)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,98 @@
+"""Five points, the similarity transform between two sets of points, and ArcFace-aligned crops."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import FacekitError
+
+__all__ = ["TEMPLATE", "align", "five_points", "similarity"]
+
+TEMPLATE: NDArray[np.float32] = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+"""(5, 2): where InsightFace's 112 x 112 crops have the eyes, the tip of the nose and the corners of the mouth; (x, y),
+pixel centres at integers, the point at the left of the picture first."""
+
+TEMPLATE_SIDE = 112
+
+# One row a point: vertices whose mean it is. Chosen for the smallest offset from an independent five-point detector.
+FIVE = ((33, 133, 159, 145), (263, 362, 386, 374), (1, 1, 4, 4), (61, 61, 61, 61), (291, 291, 291, 291))
+
+
+def five_points(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centres of the eyes, tip of the nose and corners of the mouth, in the order of `TEMPLATE`.
+
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        A face mesh in pixels.
+
+    Returns
+    -------
+    (5, 2) float32
+        (x, y) in the same pixels.
+    """
+    return vertices[np.array(FIVE), :2].mean(1, dtype=np.float32)
+
+
+def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The rotation, uniform scale and shift that bring `source` nearest to `target` in the least squares; no mirroring.
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991,
+    equations 40-42.
+
+    Parameters
+    ----------
+    source, target : (N, D) floating
+        Corresponding points, at least D of them and not all in one place.
+
+    Returns
+    -------
+    (D, D + 1) float64
+        `points @ m[:, :D].T + m[:, D]` maps points.
+
+    Raises
+    ------
+    FacekitError
+        The shapes differ, or the source points determine no transform.
+    """
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if a.ndim != 2 or a.shape != b.shape:
+        raise FacekitError(f"a similarity transform takes two (N, D) arrays of points, not {a.shape} and {b.shape}")
+    dimensions = a.shape[1]
+    centre_a, centre_b = a.mean(0), b.mean(0)
+    variance = np.square(a - centre_a).sum(1).mean()
+    u, singular, vt = np.linalg.svd((b - centre_b).T @ (a - centre_a) / len(a))
+    if not variance > 0 or singular[dimensions - 2] <= 1e-12 * singular[0]:
+        raise FacekitError(f"these {len(a)} points lie too close to one place or line to determine a transform")
+    signs = np.ones(dimensions)
+    signs[-1] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
+    rotation = u * signs @ vt
+    scale = (singular * signs).sum() / variance
+    return np.column_stack([scale * rotation, centre_b - scale * rotation @ centre_a])
+
+
+def align(image: NDArray[np.uint8], points: NDArray[np.floating], side: int = TEMPLATE_SIDE) -> NDArray[np.uint8]:
+    """The ArcFace-aligned crop of the face that has `points`.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 RGB
+    points : (5, 2) floating
+        (x, y) of the five points in pixels of `image`, in the order of `TEMPLATE`.
+    side : int
+        Of the crop; the template is scaled from 112 about the corner of the picture.
+
+    Returns
+    -------
+    (side, side, 3) uint8 RGB
+        Bilinear; black where the crop reaches beyond the picture, as InsightFace's own crops are.
+    """
+    import cv2
+
+    scale = side / TEMPLATE_SIDE
+    matrix = similarity(points, (TEMPLATE + 0.5) * scale - 0.5)
+    crop: NDArray[np.uint8] = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    return crop
