@@ -1,0 +1,31 @@
+"""mesh + recipe -> layer -> picture: worn masks by UV texture mapping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facekit.masks.catalogue import TYPES
+
+if TYPE_CHECKING:
+    from facekit.masks.recipe import MaskOptions, MaskParams, sample_params
+    from facekit.masks.render import Worn, render_worn
+    from facekit.masks.wear import wear_mask
+
+__all__ = ["TYPES", "MaskOptions", "MaskParams", "Worn", "render_worn", "sample_params", "wear_mask"]
+
+_HOMES = {
+    "MaskOptions": "recipe",
+    "MaskParams": "recipe",
+    "sample_params": "recipe",
+    "Worn": "render",
+    "render_worn": "render",
+    "wear_mask": "wear",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,66 @@
+"""The mask types: what one table (assets/masks/masks.toml) says of each."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from facekit.errors import ConfigError
+from facekit.masks.shell import ShellShape
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["TYPES", "MaskType", "mask_type"]
+
+TYPES = ("surgical-blue", "surgical-white", "surgical-black", "n95-cup", "n95-valve", "kn95", "cloth-pattern", "sponge-black")
+
+Colours = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MaskType:
+    """One kind of mask: its surface and the ranges its looks are drawn from (colours as ``#rrggbb`` or a word, lengths in centimetres)."""
+
+    name: str
+    textures: tuple[str, ...]
+    shape: ShellShape
+    colours: Colours
+    colour_spread: float
+    first: Colours
+    second: Colours
+    strap: Colours
+    folds: tuple[int, int]
+    fold_height: float
+    gather: float
+    crease: float = 0.0
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
+
+
+def _mask_type(name: str, row: dict[str, Any]) -> MaskType:
+    row = {key: _freeze(value) for key, value in row.items()}
+    shape = ShellShape(**{key: row.pop(key) for key in ShellShape.__dataclass_fields__ if key in row})
+    return MaskType(name=name, shape=shape, **row)
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The whole table, as TOML gives it."""
+    return tomllib.loads(files("facekit.assets.masks").joinpath("masks.toml").read_text("utf-8"))
+
+
+@cache
+def mask_type(name: str) -> MaskType:
+    """The type called `name`; ConfigError with the list of names where there is none."""
+    rows = table()["type"]
+    if name not in rows:
+        raise ConfigError(f"there is no mask type {name!r}; the types are {', '.join(TYPES)}")
+    return _mask_type(name, rows[name])

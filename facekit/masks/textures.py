@@ -1,0 +1,88 @@
+"""Mask textures: RGBA pictures in shell coordinates, made ready for sampling."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import ConfigError, PictureError
+from facekit.masks.catalogue import table
+
+__all__ = ["MaskTexture", "Pyramid", "load_texture", "pyramid", "texture_pyramid", "to_linear"]
+
+
+class MaskTexture(NamedTuple):
+    """A worn thing's picture.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the table.
+    kind : str
+        ``"ink"``: red is tone, green and blue are amounts of two inks, all linear; ``"colour"``: an ordinary sRGB picture.
+    rgba : (S, T, 4) uint8
+        Row 0 is the edge at the nose, column 0 the left edge in the picture; alpha is coverage, never a colour key.
+    """
+
+    name: str
+    kind: str
+    rgba: NDArray[np.uint8]
+
+
+class Pyramid(NamedTuple):
+    """A texture at halving sizes.
+
+    Attributes
+    ----------
+    levels : tuple of (S, T, 4) float32
+        Premultiplied by coverage, linear, in [0, 1]; the largest first.
+    two_tone : bool
+        Whether the texels are ink amounts rather than a picture.
+    """
+
+    levels: tuple[NDArray[np.float32], ...]
+    two_tone: bool
+
+
+@cache
+def to_linear() -> NDArray[np.float32]:
+    """(256,) float32: sRGB level to linear intensity (IEC 61966-2-1)."""
+    level = np.arange(256) / 255
+    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+@cache
+def load_texture(name: str) -> MaskTexture:
+    """A texture that ships with facekit."""
+    import cv2
+
+    rows = table()["texture"]
+    if name not in rows:
+        raise ConfigError(f"there is no mask texture {name!r}; the textures are {', '.join(rows)}")
+    blob = files("facekit.assets.masks").joinpath(f"{name}.png").read_bytes()
+    picture = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+        raise PictureError(f"the texture {name}.png is not an RGBA picture; reinstall facekit or run tools/draw_textures.py")
+    return MaskTexture(name, rows[name]["kind"], np.ascontiguousarray(picture[..., [2, 1, 0, 3]]))
+
+
+def pyramid(texture: MaskTexture) -> Pyramid:
+    """Halve a texture until it is small, averaging premultiplied linear values so that edges keep their coverage."""
+    coverage = texture.rgba[..., 3:].astype(np.float32) / 255
+    colour = texture.rgba[..., :3].astype(np.float32) / 255 if texture.kind == "ink" else to_linear()[texture.rgba[..., :3]]
+    level = np.concatenate([colour * coverage, coverage], -1)
+    levels = [np.ascontiguousarray(level)]
+    while min(level.shape[:2]) >= 48 and level.shape[0] % 2 == 0 and level.shape[1] % 2 == 0:
+        level = (level[::2, ::2] + level[1::2, ::2] + level[::2, 1::2] + level[1::2, 1::2]) / np.float32(4)
+        levels.append(np.ascontiguousarray(level))
+    return Pyramid(tuple(levels), texture.kind == "ink")
+
+
+@cache
+def texture_pyramid(name: str) -> Pyramid:
+    """`pyramid` of a shipped texture, kept for the life of the worker."""
+    return pyramid(load_texture(name))

@@ -1,0 +1,85 @@
+"""The one call most people want: a picture in, the picture with a mask on out."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import ConfigError, NoFace
+from facekit.faces.gate import gate
+from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.masks.recipe import MaskOptions, sample_params
+from facekit.masks.render import Worn, render_worn
+
+__all__ = ["wear_mask"]
+
+
+@cache
+def _estimator() -> MeshEstimator:
+    return LiteRTMesh()
+
+
+def _options(options: dict[str, Any]) -> MaskOptions:
+    """``tilt=5`` or ``tilt=(-5, 5)`` -> MaskOptions."""
+    ranges = {}
+    for name, value in options.items():
+        field = name if name.endswith("_range") else f"{name}_range"
+        if field not in MaskOptions.__dataclass_fields__:
+            known = ", ".join(f.removesuffix("_range") for f in MaskOptions.__dataclass_fields__)
+            raise ConfigError(f"wear_mask has no option {name!r}; there are {known}")
+        ranges[field] = (float(value), float(value)) if np.isscalar(value) else (float(value[0]), float(value[1]))
+    return MaskOptions(**ranges)
+
+
+def wear_mask(
+    image: NDArray[np.uint8],
+    type: str = "surgical-blue",
+    seed: int = 0,
+    vertices: NDArray[np.float32] | None = None,
+    **options: Any,
+) -> Worn:
+    """Put a mask on a face.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB, an ArcFace-aligned crop (112 x 112 or any multiple), unless `vertices` are given: then any picture.
+    type : str
+        One of `facekit.masks.TYPES`.
+    seed : int
+        The same seed gives the same picture.
+    vertices : (468, 3) float32, optional
+        The mesh in pixels (x right, y down, z toward the viewer); found by the shipped model when left out.
+    **options
+        ``tilt`` (degrees), ``shadow`` (0..1), ``light`` (0..3): a number or a range (low, high) to draw from.
+
+    Returns
+    -------
+    Worn
+
+    Raises
+    ------
+    NoFace
+        No mesh was given and none can be trusted: ``error.reason`` says why.
+    ConfigError
+        Unknown type or option, or arrays of the wrong shape or dtype.
+
+    Examples
+    --------
+    >>> import skimage.data, facekit
+    >>> face = skimage.data.astronaut()[20:220, 125:325]
+    >>> worn = facekit.wear_mask(face, type="n95-cup", seed=3)
+    >>> worn.image.shape, float(worn.coverage.max()) > 0.99
+    ((200, 200, 3), True)
+    """
+    params = sample_params(np.random.default_rng(seed), type, _options(options))
+    if vertices is None:
+        mesh = _estimator()(image)
+        reason = gate(mesh, image.shape)
+        if reason is not None:
+            raise NoFace(reason)
+        vertices = mesh.vertices
+    return render_worn(image, vertices, params)

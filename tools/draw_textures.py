@@ -1,0 +1,288 @@
+"""Draw the mask textures of assets/masks from nothing: every picture there is the project's own work.
+
+    python tools/draw_textures.py [--out assets/masks] [--only NAME]
+
+A texture is an RGBA picture in shell coordinates: s runs to the right across the mask, t down from the nose to the chin. Alpha is coverage.
+These are `ink` textures: red is the tone of the cloth (linear, 1 = as bright as the base colour), green and blue are how much of the first
+and the second ink lies on it. The colours themselves are drawn anew for every mask that is worn. Deterministic: same bytes every time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 512, 384
+Plane = NDArray[np.float32]
+
+
+class Cloth(NamedTuple):
+    """The four planes (HEIGHT, WIDTH) float32 in [0, 1] of one texture."""
+
+    tone: Plane
+    first: Plane
+    second: Plane
+    alpha: Plane
+
+
+S, T = np.meshgrid((np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH, (np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT)
+X = 2 * S - 1  # -1 left edge, 1 right edge
+
+
+def blurred(plane: Plane, sigma: float) -> Plane:
+    return cv2.GaussianBlur(plane, (0, 0), sigma)
+
+
+def noise(seed: int, sigma: float, stretch: float = 1.0) -> Plane:
+    """Smooth noise of unit deviation; `stretch` > 1 draws it out along s."""
+    raw = np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH)).astype(np.float32)
+    smooth = cv2.GaussianBlur(raw, (0, 0), sigmaX=sigma * stretch, sigmaY=sigma)
+    return smooth / smooth.std()
+
+
+def ridge(distance: Plane, width: float) -> Plane:
+    """1 on a line, falling to 0 at about `width` from it."""
+    return np.exp(-((distance / width) ** 2)).astype(np.float32)
+
+
+def step(distance: Plane, width: float) -> Plane:
+    """0 below, 1 above, soft over `width`."""
+    return (1 / (1 + np.exp(-np.clip(distance / width, -30, 30)))).astype(np.float32)
+
+
+def rounded(left: float, top: float, bottom: float, radius: float, soft: float = 0.006) -> Plane:
+    """Coverage of a rounded rectangle with equal margins `left` on both sides; radius in units of s."""
+    aspect = HEIGHT / WIDTH
+    half_x, half_y = 0.5 - left, (bottom - top) / 2 * aspect
+    qx = np.abs(S - 0.5) - half_x + radius
+    qy = np.abs(T - (top + bottom) / 2) * aspect - half_y + radius
+    outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0)) + np.minimum(np.maximum(qx, qy), 0) - radius
+    return step(-outside, soft * 0.4)
+
+
+def fibres(seed: int, amount: float = 0.02) -> Plane:
+    """The mottling of nonwoven cloth."""
+    return amount * (0.7 * noise(seed, 1.6) + 0.8 * noise(seed + 1, 5) + 0.6 * noise(seed + 2, 18))
+
+
+def pleat(line: Plane, depth: float) -> Plane:
+    """A fold that overhangs downward: a lit crest, then a narrow dark step, then a slow return."""
+    below = np.maximum(line, 0)
+    return depth * (0.25 * ridge(line + 0.012, 0.012) - 0.8 * ridge(line - 0.008, 0.011) - 0.3 * np.exp(-below / 0.05) * (line > 0))
+
+
+def surgical(seed: int, lines: tuple[float, ...], binding: bool, depth: float) -> Cloth:
+    tone = 0.93 + fibres(seed)
+    bow = 0.05 * (X**2)
+    for k, at in enumerate(lines):
+        wander = 0.008 * noise(seed + 20 + k, 40)
+        fade = 0.55 + 0.45 * np.abs(X) ** 1.5
+        tone = tone + pleat(T - at + bow * (at - 0.5) * 2 + wander, depth) * fade
+    hem = np.minimum(T - 0.02, 0.985 - T)
+    tone = tone - 0.07 * ridge(hem - 0.065, 0.008) + 0.03 * step(0.06 - hem, 0.01)
+    wire = ridge((T - 0.052) / 0.018, 1.0) * step(0.24 - np.abs(S - 0.5), 0.02)
+    tone = tone + 0.05 * wire - 0.05 * np.roll(wire, 9, 0)
+    sides = 1 - np.abs(X)
+    tone = tone - 0.08 * ridge(sides - 0.075, 0.01)
+    first = step(0.07 - sides, 0.006) if binding else np.zeros_like(S)
+    return Cloth(tone, first, np.zeros_like(S), rounded(0.012, 0.018, 0.985, 0.045))
+
+
+def dome(seed: int, clip: bool, ribs: bool) -> Cloth:
+    """A moulded cup: a flat rim, one or two pressed ribs, an optional metal clip on the nose."""
+    tone = 0.94 + fibres(seed, 0.012)
+    reach = np.sqrt((X / 0.97) ** 2 + ((T - 0.5) / 0.485) ** 2)
+    tone = tone - 0.10 * ridge(reach - 0.90, 0.012) + 0.05 * ridge(reach - 0.875, 0.016)
+    dots = 0.5 + 0.5 * np.sin(140 * np.arctan2(T - 0.5, X))
+    tone = tone - 0.05 * dots * ridge(reach - 0.945, 0.014)
+    if ribs:
+        for at in (0.36, 0.68):
+            line = T - at - 0.05 * (X**2)
+            tone = tone + (0.05 * ridge(line + 0.012, 0.014) - 0.07 * ridge(line - 0.012, 0.014)) * step(0.82 - reach, 0.03)
+    first = np.zeros_like(S)
+    if clip:
+        bar = ridge((T - 0.075 - 0.10 * X**2) / 0.026, 1.0) ** 0.7 * step(0.20 - np.abs(S - 0.5), 0.008)
+        first = np.clip(1.3 * bar, 0, 1)
+        tone = tone + 0.06 * first - 0.06 * np.roll(first, 8, 0) * (1 - first)
+    squareness = (np.abs(X) / 0.985) ** 2.6 + (np.abs(T - 0.5) / 0.49) ** 2.6
+    return Cloth(tone, first, np.zeros_like(S), step(1 - squareness, 0.012))
+
+
+def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
+    """An exhalation valve: a raised plastic cover with slots."""
+    x, y = (S - centre[0]) / 0.105, (T - centre[1]) / 0.125
+    reach = (np.abs(x) ** 4 + np.abs(y) ** 4) ** 0.25 if square else np.hypot(x, y)
+    cover = step(1 - reach, 0.03)
+    shade = 0.10 * np.clip(-y, -1, 1) * cover - 0.22 * ridge(reach - 0.97, 0.07) * (y > 0) + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
+    slots = sum(ridge(y - at, 0.05) for at in (-0.45, -0.15, 0.15, 0.45)) * step(0.62 - np.abs(x), 0.05) * cover
+    drop = blurred(np.roll(cover, 8, 0), 6) * (1 - cover)
+    return base._replace(tone=base.tone + shade - 0.38 * slots - 0.16 * drop, second=cover)
+
+
+def folded(seed: int, weld: bool, panel: bool) -> Cloth:
+    """A KN95: two flat halves welded on the middle line, dotted welds along the edges."""
+    tone = 0.94 + fibres(seed, 0.012) + 0.02 * noise(seed + 9, 30)
+    tone = tone - 0.10 * ridge(X, 0.008) + 0.05 * ridge(np.abs(X) - 0.022, 0.012)
+    beads = 0.5 + 0.5 * np.sin(2 * np.pi * 46 * S)
+    for edge in (T - 0.035, 0.965 - T):
+        tone = tone - (0.03 + 0.07 * beads) * ridge(edge - 0.02, 0.010) - 0.05 * ridge(edge - 0.05, 0.006)
+    if weld:
+        line = T - 0.20 - 0.16 * np.abs(X)
+        tone = tone - 0.06 * (0.6 + 0.4 * beads) * ridge(line, 0.008)
+    if panel:
+        for at in (0.36, 0.66):
+            line = T - at + 0.10 * (np.abs(X) - 0.4) * np.sign(at - 0.5)
+            tone = tone - 0.07 * ridge(line, 0.008) + 0.03 * ridge(line + 0.02, 0.014)
+    side = 1 - np.abs(X)
+    tone = tone - 0.06 * (0.5 + 0.5 * np.sin(2 * np.pi * 30 * T)) * ridge(side - 0.05, 0.012)
+    return Cloth(tone, np.zeros_like(S), np.zeros_like(S), rounded(0.012, 0.016, 0.985, 0.075))
+
+
+def sewn(seed: int, seam: bool, pleats: bool) -> tuple[Plane, Plane]:
+    """Tone and coverage of a cotton mask: weave, hems with stitches, a middle seam or two deep pleats."""
+    weave = 0.012 * np.sign(np.sin(2 * np.pi * 128 * S) * np.sin(2 * np.pi * 96 * T)).astype(np.float32)
+    tone = 0.90 + blurred(weave, 0.8) + fibres(seed, 0.02) + 0.03 * noise(seed + 5, 34)
+    stitches = (np.sin(2 * np.pi * 60 * S) > 0).astype(np.float32)
+    hem = np.minimum(T - 0.018, 0.985 - T)
+    tone = tone - 0.07 * stitches * ridge(hem - 0.05, 0.006) - 0.05 * ridge(hem - 0.058, 0.012)
+    tone = tone - 0.05 * ridge(1 - np.abs(X) - 0.09, 0.014)
+    if seam:
+        tone = tone - 0.14 * ridge(X, 0.010) + 0.05 * ridge(np.abs(X) - 0.03, 0.014)
+    if pleats:
+        for at in (0.38, 0.60):
+            tone = tone + pleat(T - at + 0.03 * noise(seed + 7, 60) * 0.3, 0.22)
+    return tone, rounded(0.012, 0.018, 0.985, 0.085 if seam else 0.05)
+
+
+def stripes(seed: int) -> tuple[Plane, Plane]:
+    turn = np.random.default_rng(seed).uniform(-0.5, 0.5)
+    along = S * np.cos(turn) + T * 0.75 * np.sin(turn)
+    return step(np.sin(2 * np.pi * 11 * along), 0.08), step(np.sin(2 * np.pi * 11 * along + 2.2) - 0.86, 0.05)
+
+
+def gingham(seed: int) -> tuple[Plane, Plane]:
+    a, b = step(np.sin(2 * np.pi * 12 * S), 0.1), step(np.sin(2 * np.pi * 9 * T), 0.1)
+    return 0.5 * (a + b), np.zeros_like(S)
+
+
+def tartan(seed: int) -> tuple[Plane, Plane]:
+    def bands(x: Plane, n: float) -> Plane:
+        return 0.6 * step(np.sin(2 * np.pi * n * x) - 0.2, 0.05) + 0.4 * step(np.sin(4 * np.pi * n * x + 1) - 0.8, 0.05)
+
+    lines = step(np.sin(2 * np.pi * 6 * S + 2.5) - 0.97, 0.01) + step(np.sin(2 * np.pi * 4.5 * T + 2.5) - 0.97, 0.01)
+    return np.clip(0.55 * (bands(S, 6) + bands(T, 4.5)), 0, 1), np.clip(lines, 0, 1)
+
+
+def blossoms(seed: int) -> tuple[Plane, Plane]:
+    rng = np.random.default_rng(seed)
+    first, second = np.zeros_like(S), np.zeros_like(S)
+    for _ in range(70):
+        cx, cy, r, turn = rng.random(), rng.random(), rng.uniform(0.018, 0.045), rng.uniform(0, 6.3)
+        dx, dy = S - cx, (T - cy) * 0.75
+        angle, reach = np.arctan2(dy, dx) + turn, np.hypot(dx, dy)
+        petal = step(r * (0.72 + 0.28 * np.cos(5 * angle)) - reach, 0.0025)
+        leaf = step(0.008 - np.abs(dx * np.sin(turn) - dy * np.cos(turn)), 0.002) * step(2.2 * r - reach, 0.004) * (reach > r)
+        first = np.maximum(first * (1 - leaf), petal)
+        second = np.maximum(second * (1 - petal), np.maximum(0.8 * leaf, step(0.3 * r - reach, 0.002)))
+    return first, second
+
+
+def camouflage(seed: int) -> tuple[Plane, Plane]:
+    a, b = noise(seed, 17, 1.5), noise(seed + 1, 15, 1.5)
+    return step(a - 0.25, 0.05), step(b - 0.75, 0.05)
+
+
+def chevrons(seed: int) -> tuple[Plane, Plane]:
+    wave = np.abs((S * 9) % 1 - 0.5) * 0.16
+    return step(np.sin(2 * np.pi * 8 * (T + wave)), 0.12), np.zeros_like(S)
+
+
+def marbled(seed: int) -> tuple[Plane, Plane]:
+    warp = 0.04 * noise(seed, 30)
+    field = np.sin(14 * (S + warp) + 3 * noise(seed + 2, 45))
+    return 0.5 + 0.5 * field, step(noise(seed + 3, 26) - 1.0, 0.25)
+
+
+def plain(seed: int) -> tuple[Plane, Plane]:
+    return np.zeros_like(S), np.zeros_like(S)
+
+
+def cloth(seed: int, pattern: Callable[[int], tuple[Plane, Plane]], seam: bool, pleats: bool = False) -> Cloth:
+    tone, alpha = sewn(seed, seam, pleats)
+    first, second = pattern(seed + 50)
+    return Cloth(tone, first, second, alpha)
+
+
+def sponge(seed: int, seam: bool) -> Cloth:
+    """A moulded foam mask in one piece: arms reach back to the ears and end in loops."""
+    tone = 0.92 + 0.02 * noise(seed, 1.2) + 0.02 * noise(seed + 1, 14)
+    if seam:
+        tone = tone - 0.10 * ridge(X, 0.012) + 0.06 * ridge(np.abs(X) - 0.03, 0.016)
+    rim = np.minimum(T - 0.02, 0.98 - T)
+    tone = tone + 0.05 * ridge(rim - 0.012, 0.012)
+    out = np.clip((np.abs(X) - 0.70) / 0.30, 0, 1)
+    top, bottom = 0.02 + 0.13 * out**2, 0.98 - 0.20 * out**2
+    alpha = step(np.minimum(T - top, bottom - T), 0.006) * step(0.985 - np.abs(X), 0.006)
+    hole = ((np.abs(X) - 0.935) / 0.055) ** 2 + ((T - 0.46) / 0.17) ** 2
+    return Cloth(tone, np.zeros_like(S), np.zeros_like(S), alpha * step(hole - 1, 0.05))
+
+
+TEXTURES: dict[str, Callable[[], Cloth]] = {
+    "surgical-a": lambda: surgical(11, (0.30, 0.47, 0.64), False, 0.16),
+    "surgical-b": lambda: surgical(12, (0.34, 0.50, 0.66), True, 0.12),
+    "surgical-c": lambda: surgical(13, (0.38, 0.60), False, 0.20),
+    "n95-plain": lambda: dome(21, False, False),
+    "n95-ribbed": lambda: dome(22, False, True),
+    "n95-clip": lambda: dome(23, True, False),
+    "n95-valve-middle": lambda: valve(dome(24, False, True), (0.5, 0.60), True),
+    "n95-valve-side": lambda: valve(dome(25, True, False), (0.635, 0.53), False),
+    "n95-valve-round": lambda: valve(dome(26, False, False), (0.5, 0.57), False),
+    "kn95-a": lambda: folded(31, True, False),
+    "kn95-b": lambda: folded(32, False, False),
+    "kn95-fish": lambda: folded(33, False, True),
+    "cloth-plain-seam": lambda: cloth(41, plain, True),
+    "cloth-plain-pleats": lambda: cloth(42, plain, False, True),
+    "cloth-stripes": lambda: cloth(43, stripes, True),
+    "cloth-gingham": lambda: cloth(44, gingham, False, True),
+    "cloth-tartan": lambda: cloth(45, tartan, True),
+    "cloth-blossoms": lambda: cloth(46, blossoms, False, True),
+    "cloth-camouflage": lambda: cloth(47, camouflage, True),
+    "cloth-chevrons": lambda: cloth(48, chevrons, True),
+    "cloth-marbled": lambda: cloth(49, marbled, False),
+    "sponge-a": lambda: sponge(51, True),
+    "sponge-b": lambda: sponge(52, False),
+}
+
+
+def png(texture: Cloth) -> bytes:
+    """The texture as RGBA PNG with the highest compression."""
+    planes = [texture.second, texture.first, texture.tone, texture.alpha]  # cv2 writes BGRA
+    picture = np.stack([np.round(np.clip(p, 0, 1) * 255).astype(np.uint8) for p in planes], -1)
+    picture[..., :3][picture[..., 3] == 0] = 0
+    done, encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    assert done
+    return encoded.tobytes()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "assets" / "masks")
+    parser.add_argument("--only", choices=sorted(TEXTURES))
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, draw in TEXTURES.items():
+        if arguments.only in (None, name):
+            blob = png(draw())
+            (arguments.out / f"{name}.png").write_bytes(blob)
+            print(f"{name}: {len(blob)} bytes, crc {zlib.crc32(blob):08x}")
+
+
+if __name__ == "__main__":
+    main()
