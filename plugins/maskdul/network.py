@@ -91,9 +91,10 @@ class TwoStreamIResNet(nn.Module):
         -------
         mu, log_variance : (B, D) tensors
         """
-        if mask_flag.shape not in ((len(image),), (len(image), 1)) or mask_flag.is_floating_point():
+        flags = mask_flag.flatten()
+        if flags.shape[0] != image.shape[0] or mask_flag.is_floating_point():
             raise ConfigError(f"mask_flag must be {len(image)} booleans or integers, not {tuple(mask_flag.shape)}")
-        start = self._start(image, mask_flag.reshape(-1).bool())
+        start = self._start(image, flags.bool())
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             start = stage(start)
         deep = self.bn2(start)
@@ -129,7 +130,7 @@ class TwoStreamIResNet(nn.Module):
 
     def _start(self, image: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
         face, covered = self.branches
-        if torch.onnx.is_in_onnx_export() or torch.jit.is_tracing():  # selection by value cannot be traced
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():  # a choice by value cannot be traced
             return torch.where(masked[:, None, None, None], covered(image), face(image))
         rows = masked.nonzero()[:, 0], (~masked).nonzero()[:, 0]
         parts = [branch(image[index]) for branch, index in zip((covered, face), rows, strict=True) if len(index)]
