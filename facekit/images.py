@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-__all__ = ["SUBSAMPLINGS", "JpegCoding", "decode", "encode_jpeg", "encode_like", "jpeg_coding"]
+__all__ = ["SUBSAMPLINGS", "JpegCoding", "decode", "encode_jpeg", "encode_like", "jpeg_coding", "picture_size"]
 
 Payload = Union[bytes, bytearray, memoryview]
 
@@ -148,7 +148,9 @@ def encode_like(image: Picture, source: Payload) -> bytes:
         return _encode_png(image, grey=_is_grey_png(data))
     coding = jpeg_coding(data)
     if coding.quality is not None and coding.subsampling in _SAMPLING_FACTORS:
-        return _encode_standard(_grey(image) if coding.components == 1 else _bgr(image), coding.quality, coding.subsampling)
+        return _encode_standard(
+            _grey(image) if coding.components == 1 else _bgr(image), coding.quality, coding.subsampling
+        )
     return _encode_tables(image, coding)
 
 
@@ -166,6 +168,17 @@ def jpeg_coding(payload: Payload) -> JpegCoding:
     if not data.startswith(_JPEG):
         raise PictureError(f"not a JPEG: it begins with {data[:4].hex(' ') or 'nothing'}")
     return _coding_of(*_frame_and_tables(data))
+
+
+def picture_size(payload: Payload) -> tuple[int, int]:
+    """Height and width in pixels that the header of a JPEG, PNG, WebP or BMP claims, before any EXIF rotation.
+
+    Raises
+    ------
+    PictureError
+        The payload is empty, of another format, or its header is truncated or corrupt.
+    """
+    return _claimed_size(bytes(payload))[1]
 
 
 # --- reading headers ------------------------------------------------------------------------------------------------------------
@@ -198,7 +211,9 @@ def _frame_and_tables(data: bytes) -> tuple[bytes, bytes]:
             frame = data[at + 2 : at + length]
         at += length
     if not frame or not tables:
-        raise PictureError(f"JPEG has no {'frame' if not frame else 'quantisation table'} before byte {at} of {len(data)}")
+        raise PictureError(
+            f"JPEG has no {'frame' if not frame else 'quantisation table'} before byte {at} of {len(data)}"
+        )
     return frame, tables
 
 
@@ -283,7 +298,9 @@ def _png_size(data: bytes) -> tuple[int, int]:
 
 
 def _bmp_size(data: bytes) -> tuple[int, int]:
-    return abs(int.from_bytes(data[22:26], "little", signed=True)), abs(int.from_bytes(data[18:22], "little", signed=True))
+    return abs(int.from_bytes(data[22:26], "little", signed=True)), abs(
+        int.from_bytes(data[18:22], "little", signed=True)
+    )
 
 
 class _Kind(NamedTuple):
@@ -318,7 +335,9 @@ def _refuse_impossible(name: str, size: tuple[int, int], length: int) -> None:
     if not height or not width:
         raise PictureError(f"the {name} of {length} bytes claims {height} x {width} pixels")
     if height * width > min(MAX_PIXELS, limit * length):
-        raise PictureError(f"the {name} claims {height} x {width} pixels, which {length} bytes cannot hold or no memory should")
+        raise PictureError(
+            f"the {name} claims {height} x {width} pixels, which {length} bytes cannot hold or no memory should"
+        )
 
 
 def _is_grey_png(data: bytes) -> bool:

@@ -1,0 +1,176 @@
+"""Headers of many records at once, as arrays: a pass over the file that does not touch payloads."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from facekit.errors import RecordError
+from facekit.records.framing import MAGIC, FramingError, join_parts, padded, record_parts
+from facekit.records.header import HEADER_BYTES, unpack_record
+from facekit.records.scan import WINDOW, window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["HeaderColumns", "header_columns"]
+
+_WORDS = 10  # magic, length, flag, label, id (2), id2 (2), the first two elements of a vector label
+_ROWS = 1 << 18
+
+
+class HeaderColumns(NamedTuple):
+    """Headers of n records.
+
+    Attributes
+    ----------
+    flag : (n,) uint32
+    label, second : (n,) float32
+        The scalar label, or the first element of a vector; the second element, NaN where there is none.
+    id, id2 : (n,) uint64
+    payload_bytes, framed_bytes : (n,) int64
+        Length of the payload, and of the whole record with framing and padding.
+    """
+
+    flag: NDArray[np.uint32]
+    label: NDArray[np.float32]
+    second: NDArray[np.float32]
+    id: NDArray[np.uint64]
+    id2: NDArray[np.uint64]
+    payload_bytes: NDArray[np.int64]
+    framed_bytes: NDArray[np.int64]
+
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """(n,) bool, where the payload is empty."""
+        return self.payload_bytes == 0
+
+
+def header_columns(
+    path: str | os.PathLike[str],
+    offsets: NDArray[np.int64],
+    keys: NDArray[np.int64] | None = None,
+    rows: int = _ROWS,
+) -> Iterator[tuple[slice, HeaderColumns]]:
+    """Read the headers of records, some at a time, in bounded memory.
+
+    Parameters
+    ----------
+    path : path
+        The ``.rec`` file.
+    offsets : (n,) int64
+        Where the records start; fastest in ascending order.
+    keys : (n,) int64, optional
+        For the message of an error.
+
+    Yields
+    ------
+    (slice, HeaderColumns)
+        Which of the n, and their headers.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read, a record is truncated or corrupt, or too short for its header.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise RecordError(f"the record file cannot be read: {error.strerror}", path) from error
+    try:
+        size = os.fstat(descriptor).st_size
+        for chosen in _batches(offsets, rows):
+            words = _gather(descriptor, offsets[chosen], size)
+            columns, doubtful = _columns(words, offsets[chosen], size)
+            for row in np.flatnonzero(doubtful):
+                key = None if keys is None else int(keys[chosen][row])
+                _fill_row(columns, int(row), descriptor, int(offsets[chosen][row]), size, path, key)
+            yield chosen, columns
+    finally:
+        os.close(descriptor)
+
+
+def _batches(offsets: NDArray[np.int64], rows: int) -> Iterator[slice]:
+    """Runs of at most ``rows`` records whose offsets lie within one window, while they ascend."""
+    start = 0
+    while start < len(offsets):
+        part = offsets[start : start + rows]
+        outside = (part < part[0]) | (part >= part[0] + WINDOW)
+        count = int(outside.argmax()) if outside.any() else len(part)
+        yield slice(start, start + count)
+        start += count
+
+
+def _gather(descriptor: int, offsets: NDArray[np.int64], size: int) -> NDArray[np.uint32]:
+    """(10, n) uint32: the first words of each record; zeros where the file does not have them."""
+    found = np.zeros((_WORDS, len(offsets)), np.uint32)
+    first, last = int(offsets.min()), int(offsets.max())
+    start, stop = max(first, 0), min(last + 4 * _WORDS, size)
+    if stop - start < 4:
+        return found
+    with window(descriptor, start, stop) as mapped:
+        skew = start % mmap.ALLOCATIONGRANULARITY
+        base = start - skew
+        words = np.frombuffer(mapped, "<u4", len(mapped) // 4)
+        at = (offsets - base) >> 2
+        inside = (offsets % 4 == 0) & (at >= 0) & (at + _WORDS <= len(words))
+        if inside.all():
+            for column in range(_WORDS):
+                np.take(words, at + column, out=found[column], mode="clip")
+        else:
+            for column in range(_WORDS):
+                near = (offsets % 4 == 0) & (at >= 0) & (at + column < len(words))
+                found[column, near] = words[at[near] + column]
+        del words
+    return found
+
+
+def _columns(
+    words: NDArray[np.uint32], offsets: NDArray[np.int64], size: int
+) -> tuple[HeaderColumns, NDArray[np.bool_]]:
+    """Headers of whole records, and which rows need the careful way: several parts, or damage."""
+    coded, flag = words[1].astype(np.int64), words[2]
+    start = HEADER_BYTES + 4 * flag.astype(np.int64)
+    framed = 8 + ((coded + 3) & ~np.int64(3))
+    doubtful = (words[0] != MAGIC) | (coded >> 29 != 0) | (coded < start) | (offsets + framed > size)
+    label, first = words[3].view(np.float32), words[8].view(np.float32)
+    columns = HeaderColumns(
+        flag=flag.copy(),
+        label=np.where(flag == 0, label, first),
+        second=np.where(flag >= 2, words[9].view(np.float32), np.float32(np.nan)),
+        id=_wide(words[4], words[5]),
+        id2=_wide(words[6], words[7]),
+        payload_bytes=coded - start,
+        framed_bytes=framed,
+    )
+    return columns, doubtful
+
+
+def _wide(low: NDArray[np.uint32], high: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    return low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
+
+
+def _fill_row(
+    columns: HeaderColumns,
+    row: int,
+    descriptor: int,
+    offset: int,
+    size: int,
+    path: str | os.PathLike[str],
+    key: int | None,
+) -> None:
+    try:
+        parts = list(record_parts(lambda at: os.pread(descriptor, 8, at), offset, size))
+    except FramingError as error:
+        raise error.at(path, key, offset) from None
+    stop = parts[-1].start + padded(parts[-1].length)
+    buffer = join_parts(os.pread(descriptor, stop - offset, offset), parts, offset)
+    header, payload = unpack_record(buffer, path=path, key=key, offset=offset)
+    vector = np.atleast_1d(np.asarray(header.label, np.float32))
+    values = (header.flag, vector[0], vector[1] if len(vector) > 1 else np.nan, header.id, header.id2)
+    for column, value in zip(columns, (*values, len(payload), stop - offset), strict=True):
+        column[row] = value

@@ -1,0 +1,86 @@
+"""Which records of a pack are images, which is the dataset header, and which are identities.
+
+Layout ``insightface``: record 0 is the dataset header (flag 2, label [N + 1, N + 1 + M], no payload), keys 1..N are images,
+keys N + 1..N + M identity records (flag 2, label [first image key, last + 1), no payload). Layout ``flat``: every record is an image.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facekit.records.columns import HeaderColumns, header_columns
+from facekit.records.header import Header
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["EXACT_FLOAT32", "LAYOUTS", "is_dataset_header", "rebuilt_keys"]
+
+LAYOUTS = ("insightface", "flat")
+
+EXACT_FLOAT32 = 1 << 24
+"""Whole numbers above this are rounded in a float32 label."""
+
+
+def is_dataset_header(header: Header, payload: bytes) -> bool:
+    """Whether a record with key 0 is the dataset header of the layout ``insightface``.
+
+    The usual test, ``flag > 0``, takes an image with a vector label at key 0 for it; this one also wants the payload empty and
+    two ascending numbers.
+    """
+    if header.flag != 2 or len(payload):
+        return False
+    return bool(header.label[0] > 1 and header.label[1] >= header.label[0])
+
+
+def rebuilt_keys(path: str | os.PathLike[str], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Keys for records of which only the offsets are known; the rule stands at :func:`facekit.records.scan.rebuild_index`."""
+    from facekit.errors import RecordError
+
+    count = len(offsets)
+    try:
+        passes = [(c.flag, c.label, c.second, c.id, c.empty) for _, c in header_columns(path, offsets)]
+    except RecordError:
+        # Records without an IRHeader: any RecordIO file may hold them.
+        return np.arange(count, dtype=np.int64)
+    if not passes:
+        return np.empty(0, np.int64)
+    flag, label, second, ids, empty = (np.concatenate(column) for column in zip(*passes, strict=True))
+    keys = _insightface_keys((flag == 2) & empty, label, second, ids)
+    if keys is not None:
+        return keys
+    if (ids >> np.uint64(63)).any() or len(np.unique(ids)) < count:
+        return np.arange(count, dtype=np.int64)
+    return ids.astype(np.int64)
+
+
+def _insightface_keys(
+    ranges: NDArray[np.bool_], label: NDArray[np.float32], second: NDArray[np.float32], ids: NDArray[np.uint64]
+) -> NDArray[np.int64] | None:
+    """Keys of the layout ``insightface``, or None where no record is a dataset header that agrees with the others."""
+    others = int(ranges.sum()) - 1
+    images = len(ranges) - others - 1
+    expected = np.float32(images + 1), np.float32(images + 1 + others)
+    headers = np.flatnonzero(ranges & (label == expected[0]) & (second == expected[1]))
+    if images < 1 or others < 0 or not len(headers):
+        return None
+    # An identity record can carry the same two numbers only if its range lies beyond every image.
+    header = headers[0]
+    keys = np.empty(len(ranges), np.int64)
+    keys[header] = 0
+    identity = ranges.copy()
+    identity[header] = False
+    keys[identity] = np.arange(images + 1, images + 1 + others)
+    own = ids[~ranges].astype(np.int64)
+    numbered = np.arange(1, images + 1)
+    keys[~ranges] = own if (np.sort(own) == numbered).all() else numbered
+    return keys
+
+
+def image_boundary(columns: HeaderColumns) -> int:
+    """How many leading records of a run in key order are images: up to the first that is a range without payload."""
+    identity = (columns.flag == 2) & columns.empty
+    return int(identity.argmax()) if identity.any() else len(identity)

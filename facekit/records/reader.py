@@ -1,0 +1,192 @@
+"""``.rec`` + ``.idx`` -> record buffers, by positional reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facekit.errors import RecordError
+from facekit.records.framing import MAGIC, WORDS, FramingError, Part, join_parts, padded, record_parts
+from facekit.records.index import RecordIndex, read_index
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["RecordReader"]
+
+_GUESS_RANGE = (1 << 12, 1 << 16)
+
+
+class RecordReader:
+    """Random access to a RecordIO file.
+
+    Reads are positional: one reader may be shared by any number of threads and survives a fork; pickled, it is opened anew
+    where it is unpickled.
+
+    Parameters
+    ----------
+    rec : path
+        The ``.rec`` file.
+    idx : path, optional
+        The ``.idx`` file; by default the one beside ``rec``. Where that does not exist the index is rebuilt from ``rec``
+        (see :func:`facekit.records.scan.rebuild_index`).
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    idx_path : pathlib.Path or None
+        None where the index was rebuilt.
+    index : RecordIndex
+    size : int
+        Bytes of the file.
+
+    Raises
+    ------
+    RecordError
+        A file is missing or the index is not one.
+    """
+
+    def __init__(self, rec: str | os.PathLike[str], idx: str | os.PathLike[str] | None = None) -> None:
+        self._descriptor = -1
+        self.path = Path(rec)
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self.size = os.fstat(self._descriptor).st_size
+            os.pread(self._descriptor, 1, 0)
+        except OSError as error:
+            self.close()
+            raise RecordError(f"the record file cannot be read: {error.strerror}", rec) from error
+        try:
+            self.idx_path, self.index = self._open_index(idx)
+        except BaseException:
+            self.close()
+            raise
+        typical = self.size // max(len(self.index), 1) * 3 // 2
+        self._guess = min(max(padded(typical), _GUESS_RANGE[0]), _GUESS_RANGE[1])
+
+    def _open_index(self, idx: str | os.PathLike[str] | None) -> tuple[Path | None, RecordIndex]:
+        path = Path(idx) if idx is not None else self.path.with_suffix(".idx")
+        if idx is not None or path.exists():
+            return path, read_index(path)
+        from facekit.records.scan import rebuild_index
+
+        return None, rebuild_index(self.path)
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """(N,) int64, in the order of the ``.idx`` lines, each once."""
+        return self.index.keys
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.index
+
+    def read_bytes(self, key: int) -> bytes:
+        """The record buffer of a key (header, label vector and payload).
+
+        Raises
+        ------
+        RecordError
+            There is no such key, or its record is truncated or corrupt.
+        """
+        offset = self.offset(key)
+        block = self._pread(self._guess, offset) if offset >= 0 else b""
+        if len(block) >= 8:
+            magic, coded = WORDS.unpack_from(block)
+            # Below 2**29 the coded word is the length of a whole record: flag 0.
+            if magic == MAGIC and coded >> 29 == 0 and 8 + padded(coded) <= len(block):
+                return block[8 : 8 + coded]
+        parts = self._parts(key, offset)
+        return join_parts(self._extent(parts, key, offset), parts, offset)
+
+    def read_framed(self, key: int) -> bytes:
+        """The framed bytes of a key's record, padding included: what to append to copy it byte for byte.
+
+        Raises
+        ------
+        RecordError
+            There is no such key, or its record is truncated or corrupt.
+        """
+        offset = self.offset(key)
+        return self._extent(self._parts(key, offset), key, offset)
+
+    def offset(self, key: int) -> int:
+        """Byte offset of a key's record.
+
+        Raises
+        ------
+        RecordError
+            There is no such key.
+        """
+        position = self.index.position(key)
+        if position < 0:
+            raise RecordError(f"the index has no such key; it has {len(self.index)} others", self.path, int(key))
+        return int(self.index.offsets[position])
+
+    def read_span(self, start: int, stop: int) -> bytes:
+        """The raw bytes from one offset to another.
+
+        Raises
+        ------
+        RecordError
+            The span does not lie in the file.
+        """
+        if not 0 <= start <= stop <= self.size:
+            raise RecordError(f"bytes {start} to {stop} do not lie in the file of {self.size}", self.path, None, start)
+        pieces = []
+        at = start
+        while at < stop:
+            piece = self._pread(stop - at, at)
+            if not piece:
+                raise RecordError("the file became shorter while it was read", self.path, None, at)
+            pieces.append(piece)
+            at += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _pread(self, count: int, offset: int) -> bytes:
+        if self._descriptor < 0:
+            raise RecordError("the reader is closed", self.path)
+        try:
+            return os.pread(self._descriptor, count, offset)
+        except OSError as error:
+            raise RecordError(f"reading failed: {error.strerror}", self.path, None, offset) from error
+
+    def _parts(self, key: int, offset: int) -> list[Part]:
+        try:
+            return list(record_parts(lambda at: self._pread(8, at), offset, self.size))
+        except FramingError as error:
+            raise error.at(self.path, int(key), offset) from None
+
+    def _extent(self, parts: list[Part], key: int, offset: int) -> bytes:
+        stop = parts[-1].start + padded(parts[-1].length)
+        try:
+            return self.read_span(offset, stop)
+        except RecordError as error:
+            raise RecordError(error.problem, self.path, int(key), offset) from error
+
+    def close(self) -> None:
+        """Close the file; harmless when closed already."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> RecordReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
+
+    def __reduce__(self) -> tuple[type, tuple[Path, Path | None]]:
+        return type(self), (self.path, self.idx_path)
+
+    def __repr__(self) -> str:
+        return f"RecordReader({str(self.path)!r}, {len(self)} records)"
