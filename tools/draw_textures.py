@@ -157,7 +157,7 @@ def sewn(seed: int, seam: bool, pleats: bool) -> tuple[Plane, Plane]:
         tone = tone - 0.14 * ridge(X, 0.010) + 0.05 * ridge(np.abs(X) - 0.03, 0.014)
     if pleats:
         for at in (0.38, 0.60):
-            tone = tone + pleat(T - at + 0.03 * noise(seed + 7, 60) * 0.3, 0.22)
+            tone = tone + pleat(T - at + 0.03 * noise(seed + 7, 60) * 0.3, 0.40)
     return tone, rounded(0.012, 0.018, 0.985, 0.085 if seam else 0.05)
 
 
@@ -234,10 +234,28 @@ def sponge(seed: int, seam: bool) -> Cloth:
     return Cloth(tone, np.zeros_like(S), np.zeros_like(S), alpha * step(hole - 1, 0.05))
 
 
+def creases(seed: int, side: int = 256) -> NDArray[np.uint8]:
+    """Slopes (side, side, 2) of crumpled cloth along s and t, periodic, 128 = flat, 40 levels a deviation.
+
+    Crumpled cloth is made of facets with sharp ridges between them: sums of the absolute values of smooth periodic noise.
+    """
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side) * side, np.fft.fftfreq(side) * side))
+    height = np.zeros((side, side))
+    for band, weight in ((3.0, 1.0), (6.0, 0.55), (12.0, 0.25)):
+        spectrum = np.fft.fft2(rng.standard_normal((side, side))) * np.exp(-(((frequency - band) / (0.5 * band)) ** 2))
+        field = np.fft.ifft2(spectrum).real
+        height += weight * np.abs(field / field.std()) / band * 3
+    slopes = np.stack([np.roll(height, -1, axis) - np.roll(height, 1, axis) for axis in (1, 0)], -1)
+    slopes /= slopes.std()
+    slopes = np.stack([np.fft.ifft2(np.fft.fft2(slopes[..., k]) * np.exp(-((frequency / 40) ** 2))).real for k in (0, 1)], -1)
+    return np.round(np.clip(128 + 40 * slopes, 0, 255)).astype(np.uint8)
+
+
 TEXTURES: dict[str, Callable[[], Cloth]] = {
-    "surgical-a": lambda: surgical(11, (0.30, 0.47, 0.64), False, 0.16),
-    "surgical-b": lambda: surgical(12, (0.34, 0.50, 0.66), True, 0.12),
-    "surgical-c": lambda: surgical(13, (0.38, 0.60), False, 0.20),
+    "surgical-a": lambda: surgical(11, (0.30, 0.47, 0.64), False, 0.34),
+    "surgical-b": lambda: surgical(12, (0.34, 0.50, 0.66), True, 0.26),
+    "surgical-c": lambda: surgical(13, (0.38, 0.60), False, 0.42),
     "n95-plain": lambda: dome(21, False, False),
     "n95-ribbed": lambda: dome(22, False, True),
     "n95-clip": lambda: dome(23, True, False),
@@ -271,6 +289,14 @@ def png(texture: Cloth) -> bytes:
     return encoded.tobytes()
 
 
+def creases_png() -> bytes:
+    """The crease map as PNG: red the slope along s, green along t."""
+    slopes = creases(61)
+    done, encoded = cv2.imencode(".png", np.stack([np.full_like(slopes[..., 0], 128), slopes[..., 1], slopes[..., 0]], -1))
+    assert done
+    return encoded.tobytes()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "assets" / "masks")
@@ -282,6 +308,8 @@ def main() -> None:
             blob = png(draw())
             (arguments.out / f"{name}.png").write_bytes(blob)
             print(f"{name}: {len(blob)} bytes, crc {zlib.crc32(blob):08x}")
+    if arguments.only is None:
+        (arguments.out / "creases.png").write_bytes(creases_png())
 
 
 if __name__ == "__main__":

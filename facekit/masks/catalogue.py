@@ -38,6 +38,8 @@ class MaskType:
     folds: tuple[int, int]
     fold_height: float
     gather: float
+    relief: float
+    crumple: float
     crease: float = 0.0
 
 

@@ -80,9 +80,9 @@ def _exposure(light: Light, histogram: NDArray[np.int64], grey: bool) -> NDArray
     reflectance = float(np.sqrt(seen * TYPICAL_SKIN))
     if grey:
         cast = np.ones(3)
-    else:  # half of the skin's departure from typical skin is put down to the light
+    else:  # a fifth of the skin's departure from typical skin is put down to the light
         typical = np.array([1.52, 0.90, 0.66])
-        cast = np.sqrt(np.clip(skin / luminance / typical, 0.5, 2.0))
+        cast = np.clip(skin / luminance / typical, 0.5, 2.0) ** 0.2
         cast /= cast @ (0.2126, 0.7152, 0.0722)
     return (luminance / reflectance * cast).astype(np.float32)
 

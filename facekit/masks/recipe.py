@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -69,8 +70,14 @@ class MaskParams:
         Gathering at the sides.
     edge : six floats
         Waviness of the top and of the bottom edge: constant, slope and bow of each, in units of t.
-    falloff, ambient, light, gloss : float
-        Darkening from top to bottom, share of even light, strength of the fitted light, and exposure factor.
+    falloff : (float, float, float)
+        Darkening from top to bottom, how late it sets in, and darkening from left to right.
+    relief : (float, float, float)
+        Contrast of the folds and the direction (s, t) from which they are lit.
+    creases : (strength, size, turn, offset s, offset t)
+        Where in the map of crumpled cloth this mask lies, and how deep its creases are.
+    ambient, light, gloss : float
+        Share of even light, strength of the fitted light, and exposure factor.
     shadow : float
         Darkness of the contact shadow.
     crispness : float
@@ -93,7 +100,9 @@ class MaskParams:
     folds: tuple[tuple[float, ...], ...]
     gather: tuple[float, float, float]
     edge: tuple[float, ...]
-    falloff: float
+    falloff: tuple[float, float, float]
+    relief: tuple[float, float, float]
+    creases: tuple[float, float, float, float, float]
     ambient: float
     light: float
     gloss: float
@@ -168,13 +177,19 @@ def _folds(draw: _Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
         (
             draw.uniform(0.1, 0.9),
             draw.uniform(0.15, 0.95),
-            draw.bell(0, 0.8),
-            draw.uniform(0.12, 0.4),
-            draw.uniform(0.03, 0.09),
-            round(kind.fold_height * draw.bell(0.2, 0.6), 4),
+            draw.bell(0, 0.55),
+            draw.uniform(0.12, 0.5),
+            draw.uniform(0.03, 0.11),
+            round(kind.fold_height * draw.bell(0.2, 0.7), 4),
         )
         for _ in range(count)
     )
+
+
+def _relief(draw: _Draws, kind: MaskType) -> tuple[float, float, float]:
+    """Folds are lit from above more often than not, and from either side."""
+    angle = draw.bell(0.0, 1.0)
+    return round(kind.relief * 2.718281828 ** draw.bell(0.0, 0.4), 4), round(math.sin(angle), 4), round(-math.cos(angle), 4)
 
 
 def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | None = None) -> MaskParams:
@@ -214,12 +229,20 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         folds=_folds(draw, kind),
         gather=(round(kind.gather * draw.uniform(0.2, 1.2), 4), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
         edge=tuple(draw.bell(0, d) for d in (0.012, 0.014, 0.02, 0.012, 0.014, 0.02)),
-        falloff=draw.bell(0.32, 0.12),
+        falloff=(draw.bell(0.34, 0.36), draw.uniform(-0.3, 0.9), draw.bell(0, 0.3)),
+        relief=_relief(draw, kind),
+        creases=(
+            round(kind.crumple * 2.718281828 ** draw.bell(0.0, 0.5), 4),
+            draw.uniform(0.5, 1.1),
+            draw.uniform(0.0, 6.2832),
+            draw.uniform(0, 1),
+            draw.uniform(0, 1),
+        ),
         ambient=draw.uniform(0.0, 0.25),
         light=draw.uniform(*options.light_range),
-        gloss=round(2.718281828 ** draw.bell(0.0, 0.16), 4),
+        gloss=round(2.718281828 ** draw.bell(0.25, 0.32), 4),
         shadow=draw.uniform(*options.shadow_range),
-        crispness=draw.bell(0.05, 0.3),
-        softness=draw.uniform(0.3, 0.8),
+        crispness=draw.bell(0.1, 0.75),
+        softness=draw.uniform(0.2, 0.6),
         grain_seed=int(rng.integers(2**31)),
     )

@@ -17,7 +17,7 @@ from facekit.masks.kernels import Frame, Window
 from facekit.masks.light import Look, read_look
 from facekit.masks.recipe import MaskParams
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, Shell, build_shell, control_vertices
-from facekit.masks.textures import Pyramid, texture_pyramid
+from facekit.masks.textures import Pyramid, crease_slopes, texture_pyramid
 
 __all__ = ["Worn", "render_worn"]
 
@@ -52,7 +52,7 @@ class Worn(NamedTuple):
 def _to_levels() -> NDArray[np.float32]:
     """(4098,) linear intensity 0 to 4 -> sRGB level 0 to 255, with a soft shoulder: a camera does not clip at once."""
     linear = np.linspace(0, 4, 4097)
-    knee = 0.72
+    knee = 0.78
     curved = np.where(linear < knee, linear, knee + (1 - knee) * (1 - np.exp(-(linear - knee) / (1 - knee))))
     level = np.where(curved <= 0.0031308, curved * 12.92, 1.055 * np.maximum(curved, 1e-9) ** (1 / 2.4) - 0.055)
     return np.append(level, level[-1]).astype(np.float32) * np.float32(255)
@@ -81,6 +81,7 @@ def face_frame(vertices: NDArray[np.float32], origin: NDArray[np.float32]) -> Fr
 class _Surface(NamedTuple):
     points: NDArray[np.float32]  # (3, G)
     normals: NDArray[np.float32]  # (GRID, 3)
+    heights: NDArray[np.float32]  # (GRID,) centimetres over the smooth surface
     st: NDArray[np.float32]  # (GRID, 2), wavy edges applied
     frame: Frame
 
@@ -107,7 +108,7 @@ def _surface(shell: Shell, weights: NDArray[np.float32], kind: MaskType, vertice
     kernels.relief(shell.st, folds, np.array(params.gather, f32), heights)
     kernels.lift(points, normals, heights, shell.st, f32(params.gape), frame.scale)
     kernels.grid_normals(points, COLUMNS, ROWS, f32(kind.crease), normals)
-    return _Surface(points, normals, _wavy(shell.st, params.edge), frame)
+    return _Surface(points, normals, heights, _wavy(shell.st, params.edge), frame)
 
 
 def _window(points: NDArray[np.float32], shape: tuple[int, ...], strap: float) -> Window | None:
@@ -128,6 +129,15 @@ def _level(textures: Pyramid, points: NDArray[np.float32]) -> NDArray[np.float32
     return textures.levels[index]
 
 
+def _crease(params: MaskParams) -> NDArray[np.float32]:
+    """The six numbers of `kernels._crease`: the slopes' weights follow the light that the folds are lit by."""
+    strength, size, turn, offset_s, offset_t = params.creases
+    cosine, sine = math.cos(turn), math.sin(turn)
+    along, across = params.relief[1] * strength, params.relief[2] * strength
+    weights = (along * cosine - across * sine, along * sine + across * cosine)
+    return np.array([*weights, size * cosine, size * sine, offset_s, offset_t], np.float32)
+
+
 def _draw(shell: Shell, surface: _Surface, look: Look, params: MaskParams, window: Window, face: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mask and straps as samples (2h, 2w, 4), premultiplied linear, 1 = white lit like the skin's average."""
     f32 = np.float32
@@ -138,14 +148,15 @@ def _draw(shell: Shell, surface: _Surface, look: Look, params: MaskParams, windo
     terms[1:] *= f32(params.light)
     terms[0] += look.light.terms[3] * f32(0.75) - terms[3] * f32(0.75)
     light = look.light._replace(terms=terms)
-    kernels.shade(surface.normals, shell.st, light, f32(0.35), f32(params.falloff), f32(params.ambient), shading)
+    falloff, relief = np.array(params.falloff, f32), np.array(params.relief, f32)
+    heights, ambient = surface.heights, f32(params.ambient)
+    kernels.shade(surface.normals, shell.st, heights, COLUMNS, ROWS, light, f32(0.3), falloff, ambient, relief, shading)
     textures = texture_pyramid(params.texture)
     scale, factor = surface.frame.scale, f32(SAMPLES)
     inks = np.array(params.inks, np.float32)
     texture = _level(textures, surface.points)
-    kernels.raster_shell(
-        surface.points, surface.st, shading, shell.triangles, texture, inks, textures.two_tone, window, factor, f32(0.35) * scale, face, depth, layer
-    )
+    cloth = (texture, inks, textures.two_tone, crease_slopes(), _crease(params))
+    kernels.raster_shell(surface.points, surface.st, shading, shell.triangles, *cloth, window, factor, f32(0.35) * scale, face, depth, layer)
     radius = f32(max(params.strap_radius * float(scale), 0.45))
     colour = np.array(params.strap, np.float32)
     for index, side in enumerate(shell.strap_sides):
@@ -176,10 +187,10 @@ def _finish(samples: NDArray[np.float32], look: Look, params: MaskParams) -> NDA
     kernels.blur(layer, _taps(1.4), scratch, smooth)
     target = look.sharpness * math.exp(params.crispness)
     found = kernels.layer_sharpness(layer)
-    gain = min(1.0, max(0.85 * target / found, 0.15)) if found > 0 else 1.0
+    gain = min(1.5, max(0.9 * target / found, 0.12)) if found > 0 else 1.0
     strength = math.sqrt(max(target**2 - (gain * max(found, 0)) ** 2, 0.0)) / 3.57
     grain = np.random.default_rng(params.grain_seed).standard_normal(layer.shape[:2], np.float32)
-    kernels.temper(layer, smooth, f32(gain), grain, f32(min(strength, 8.0)), f32(0.15 * (1 - look.desaturate)))
+    kernels.temper(layer, smooth, f32(gain), grain, f32(min(strength, 2.5)), f32(0.15 * (1 - look.desaturate)))
     return layer
 
 

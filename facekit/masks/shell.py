@@ -20,7 +20,7 @@ from facekit.faces.topology import load_topology
 __all__ = ["COLUMNS", "ROWS", "Shell", "ShellShape", "build_shell", "control_vertices"]
 
 COLUMNS = 30  # two of them coincide on the middle line, so that a ridge can have a sharp crest
-ROWS = 19
+ROWS = 27
 CENTRE = np.array([0.0, -2.5, 0.0])  # centimetres; every ray of the wrap starts here, inside the head
 EAR_TOP = np.array([8.05, 1.9, -3.4])
 EAR_LOBE = np.array([7.55, -2.6, -3.1])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facekit.errors import ConfigError, PictureError
 from facekit.masks.catalogue import table
 
-__all__ = ["MaskTexture", "Pyramid", "load_texture", "pyramid", "texture_pyramid", "to_linear"]
+__all__ = ["MaskTexture", "Pyramid", "crease_slopes", "load_texture", "pyramid", "texture_pyramid", "to_linear"]
 
 
 class MaskTexture(NamedTuple):
@@ -68,6 +68,17 @@ def load_texture(name: str) -> MaskTexture:
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
         raise PictureError(f"the texture {name}.png is not an RGBA picture; reinstall facekit or run tools/draw_textures.py")
     return MaskTexture(name, rows[name]["kind"], np.ascontiguousarray(picture[..., [2, 1, 0, 3]]))
+
+
+@cache
+def crease_slopes() -> NDArray[np.float32]:
+    """(128, 128, 2) float32: periodic slopes of crumpled cloth along s and t, in deviations."""
+    import cv2
+
+    blob = files("facekit.assets.masks").joinpath("creases.png").read_bytes()
+    picture = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_COLOR)[..., [2, 1]].astype(np.float32)
+    halved = (picture[::2, ::2] + picture[1::2, ::2] + picture[::2, 1::2] + picture[1::2, 1::2]) / np.float32(4)
+    return np.ascontiguousarray((halved - np.float32(128)) / np.float32(40))
 
 
 def pyramid(texture: MaskTexture) -> Pyramid:
