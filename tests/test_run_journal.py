@@ -102,7 +102,8 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path: Path) -> None:
 
 def test_publishing_leaves_the_output_alone(tmp_path: Path) -> None:
     with Journal(tmp_path / "out", {}) as journal:
-        (journal.output() / "train.rec").write_bytes(b"new")
+        journal.output().mkdir()
+        (journal.folder / "pack" / "train.rec").write_bytes(b"new")
         journal.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out" / "train.rec").read_bytes() == b"new"
@@ -112,7 +113,8 @@ def test_publishing_replaces_what_stood_there(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.rec").touch()
     with Journal(tmp_path / "out", {}) as journal:
-        (journal.output() / "train.rec").write_bytes(b"new")
+        journal.output().mkdir()
+        (journal.folder / "pack" / "train.rec").write_bytes(b"new")
         journal.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["train.rec"]
@@ -121,7 +123,7 @@ def test_publishing_replaces_what_stood_there(tmp_path: Path) -> None:
 def test_a_run_killed_after_publishing_is_known_to_be_done(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with Journal(out, {"seed": 1}) as journal:
-        journal.output()
+        journal.output().mkdir()
         assert not was_published(out, {"seed": 1})
         (journal.folder / "publishing").touch()
         (journal.folder / "pack").rename(out)

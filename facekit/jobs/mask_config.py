@@ -7,19 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from facekit.errors import ConfigError
+from facekit.masks.catalogue import TYPES
+from facekit.masks.recipe import MaskOptions
 
-__all__ = ["EVERY_TYPE", "PRESETS", "MaskConfig", "parse_range", "parse_types"]
+__all__ = ["PRESETS", "MaskConfig", "parse_range", "parse_types"]
 
-EVERY_TYPE = (
-    "surgical-blue",
-    "surgical-white",
-    "surgical-black",
-    "n95-cup",
-    "n95-valve",
-    "kn95",
-    "cloth-pattern",
-    "sponge-black",
-)
 MODES = ("add", "replace")
 LAYOUTS = ("same", "insightface", "flat")
 
@@ -54,9 +46,8 @@ class MaskConfig:
         Look at this many pictures only, the first in physical order: a preview.
     layout : str
         ``same`` as the source, ``insightface`` (record 0 and identity records) or ``flat`` (pictures only).
-    tilt, shadow, light : (float, float), optional
-        Range that the mask's angle (degrees), the strength of the shadow it casts and the strength with which the
-        light of the face falls on it (1: as measured) are drawn from; by default each type's own.
+    options : MaskOptions
+        Ranges that the angle of the mask, its shadow and the light on it are drawn from.
     mesh_cache : str, optional
         File that keeps the meshes, so that masking the same pack again skips the model.
     workers : int
@@ -80,9 +71,7 @@ class MaskConfig:
     seed: int = 0
     limit: int | None = None
     layout: str = "same"
-    tilt: Range | None = None
-    shadow: Range | None = None
-    light: Range | None = None
+    options: MaskOptions = field(default_factory=MaskOptions)
     mesh_cache: str | None = None
     workers: int = 1
     ray: bool = False
@@ -118,7 +107,7 @@ def parse_types(text: str) -> tuple[tuple[str, float], ...]:
     (('kn95', 1.0), ('n95-cup', 2.5))
     """
     if text == "all":
-        return tuple((name, 1.0) for name in EVERY_TYPE)
+        return tuple((name, 1.0) for name in TYPES)
     pairs = [item.strip().partition(":") for item in text.split(",")]
     return tuple((name, _number(f"weight of type {name}", weight or "1")) for name, _, weight in pairs)
 
@@ -154,7 +143,7 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _check_types(types: tuple[tuple[str, float], ...]) -> None:
     for name, weight in types:
-        _one_of("type", name, EVERY_TYPE)
+        _one_of("type", name, TYPES)
         if not (math.isfinite(weight) and weight >= 0):
             raise ConfigError(f"weight of type {name} is {weight}; it must be a number that is not negative")
     names = [name for name, _ in types]

@@ -1,6 +1,7 @@
 """Which pictures get a mask, decided before the first is opened.
 
-The plan holds about 20 bytes a record (keys, labels, copies); while it is made, 20 more.
+The plan holds 27 bytes a record (key, label, offset, copies, whether it is a picture); while it is made, about as much
+again. No worker holds any of it but its shard's.
 """
 
 from __future__ import annotations
@@ -10,25 +11,73 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Choice", "copies_of", "hash_keys", "smallest"]
+from facekit.errors import FacekitError
+from facekit.jobs.mask_config import MaskConfig
+from facekit.jobs.source import Source, open_source
+from facekit.run.shards import Shard, cut, shard_size
+
+__all__ = ["MaskPlan", "copies_of", "hash_keys", "make_plan", "smallest"]
 
 
-class Choice(NamedTuple):
-    """How many masked pictures each record is to give.
+class MaskPlan(NamedTuple):
+    """What a masking job will do.
 
     Attributes
     ----------
+    source : Source
+        Records in the order in which they will be written.
     copies : (N,) uint16
-        In the order of the keys; with mode ``replace`` 0 or 1.
-    wanted : int
-        Their sum.
+        Masked pictures that each record is to give; with mode ``replace`` 0 or 1.
+    shards : list of Shard
+    layout : str
+        Of the output.
+    adds : bool
+        Masked pictures are added; else they take the place of their originals.
+    verbatim : bool
+        Keys, order, header and identity records stay as they are; else the pack is numbered anew.
     """
 
+    source: Source
     copies: npt.NDArray[np.uint16]
-    wanted: int
+    shards: list[Shard]
+    layout: str
+    adds: bool
+    verbatim: bool
+
+    @property
+    def wanted(self) -> int:
+        """Masked pictures asked for."""
+        return int(self.copies.sum(dtype=np.int64))
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in the source."""
+        return int(np.count_nonzero(self.source.pictures))
 
 
-def copies_of(keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str) -> Choice:
+def make_plan(config: MaskConfig) -> MaskPlan:
+    """Look at the source and choose.
+
+    Raises
+    ------
+    RecordError
+        The source is missing or corrupt.
+    FacekitError
+        It holds no pictures.
+    """
+    source, verbatim = open_source(config.source, config.layout, config.limit, config.mode == "replace")
+    pictures = source.pictures
+    if not pictures.any():
+        raise FacekitError(f"{config.source} holds no pictures")
+    copies = np.zeros(len(source), np.uint16)
+    copies[pictures] = copies_of(source.keys[pictures], config.seed, config.ratio, config.mode)
+    groups = source.labels if source.layout == "insightface" else None
+    shards = cut(len(source), shard_size(len(source)), groups)
+    layout = source.layout if config.layout == "same" else config.layout
+    return MaskPlan(source, copies, shards, layout, config.mode == "add", verbatim)
+
+
+def copies_of(keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str) -> npt.NDArray[np.uint16]:
     """Choose exactly as many as the ratio asks for: those with the smallest hash of seed and key.
 
     Parameters
@@ -41,13 +90,18 @@ def copies_of(keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str) -
         copies are added to N pictures, which makes them ``ratio`` of all; above N each gives one or more.
     mode : str
         ``add`` or ``replace``.
+
+    Returns
+    -------
+    (N,) uint16
+        Masked pictures that each is to give.
     """
     count = len(keys)
     wanted = round(ratio * count) if mode == "replace" else round(ratio * count / (1 - ratio))
     each, rest = divmod(wanted, count) if count else (0, 0)
     copies = np.full(count, each, np.uint16)
     copies[smallest(keys, seed, rest)] += 1
-    return Choice(copies, wanted)
+    return copies
 
 
 def smallest(keys: npt.NDArray[np.int64], seed: int, count: int) -> npt.NDArray[np.intp]:

@@ -83,12 +83,11 @@ class Journal:
         return {int(path.name) for path in self.shards.iterdir() if path.name.isdigit()}
 
     def output(self) -> Path:
-        """A new, empty folder in which to put the output together."""
-        folder = self.folder / "pack"
+        """Where to put the output together; nothing is there."""
         (self.folder / "publishing").unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        return folder
+        for former in self.folder.glob("pack*"):
+            shutil.rmtree(former)
+        return self.folder / "pack"
 
     def publish(self) -> None:
         """Move the output into place and remove the journal."""

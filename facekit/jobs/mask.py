@@ -1,0 +1,130 @@
+"""``facekit mask``: a pack or a folder of pictures in, a pack with masked faces out.
+
+Read the source, choose what to mask, do the shards, put the output together, move it into place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import facekit
+from facekit.errors import ConfigError
+from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.jobs.mask_config import MaskConfig
+from facekit.jobs.mask_finish import put_together
+from facekit.jobs.mask_plan import MaskPlan, make_plan
+from facekit.jobs.mask_shard import MaskTask, MaskWorker, Wear, start_worker
+from facekit.jobs.mask_summary import MaskSummary, summarise
+from facekit.run.destination import check_destination
+from facekit.run.executors import open_executor
+from facekit.run.journal import Journal, was_published
+from facekit.run.progress import progress
+
+__all__ = ["mask", "textured_shells"]
+
+
+def textured_shells(config: MaskConfig) -> Wear:
+    """The masks of facekit: a textured shell over the mesh, drawn and lit as ``config.options`` allows."""
+    from facekit.masks import render_worn, sample_params
+
+    def wear(image: Any, vertices: Any, type: str, rng: np.random.Generator) -> tuple[Any, Any]:
+        worn = render_worn(image, vertices, sample_params(rng, type, config.options))
+        return worn.image, worn.params
+
+    return wear
+
+
+def mask(
+    config: MaskConfig,
+    estimator: Callable[[], MeshEstimator] = LiteRTMesh,
+    wear: Callable[[MaskConfig], Wear] = textured_shells,
+) -> MaskSummary:
+    """Mask a pack.
+
+    Parameters
+    ----------
+    config : MaskConfig
+    estimator : callable
+        Makes the mesh estimator of a worker; importable by name.
+    wear : callable
+        Makes the function that draws and renders a worn mask; importable by name.
+
+    Returns
+    -------
+    MaskSummary
+        What was written, counted from the ledger.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        The settings contradict each other, the destination exists, or another run is writing it.
+    RecordError
+        The source is missing or corrupt.
+    """
+    started, destination = perf_counter(), Path(config.destination)
+    plan = make_plan(config)
+    settings = {
+        "facekit": facekit.__version__,
+        "input": {"content": plan.source.content, "changed": plan.source.changed},
+        "config": config.settings(),
+        "estimator": name_of(estimator),
+        "wear": name_of(wear),
+    }
+    worker = MaskWorker(config, f"{plan.source.content} {name_of(estimator)}", estimator, wear)
+    done = 0
+    if not was_published(destination, settings):
+        check_paths(config, plan)
+        with Journal(destination, settings, config.overwrite) as journal:
+            done = do_shards(plan, worker, journal)
+            put_together(plan, worker, journal)
+            journal.publish()
+    return summarise(destination, plan, done, perf_counter() - started)
+
+
+def check_paths(config: MaskConfig, plan: MaskPlan) -> None:
+    """Refuse a destination that exists, or that is the source."""
+    source, destination = Path(plan.source.path).resolve(), Path(config.destination).resolve()
+    if destination in (source, *source.parents):
+        raise ConfigError(f"{config.destination} holds the source itself; choose another destination")
+    check_destination(destination, config.overwrite)
+
+
+def do_shards(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> int:
+    """Have the shards done that are not in the journal yet; how many records they hold."""
+    finished = journal.finished()
+    waiting = [shard for shard in plan.shards if shard.number not in finished]
+    if not waiting:
+        return 0
+    config, count = worker.config, sum(shard.stop - shard.first for shard in waiting)
+    workers = min(config.workers, len(waiting))
+    with (
+        progress("masking", len(plan.source), len(plan.source) - count) as advance,
+        open_executor(workers, start_worker, worker, config.ray) as executor,
+    ):
+        # A few more than are being worked on: a task holds its records' keys, and there may be ten thousand shards.
+        ahead = iter(waiting)
+        for shard in islice(ahead, 2 * workers):
+            executor.submit(task_of(plan, shard, journal))
+        for _ in waiting:
+            finished_shard = executor.next_finished()
+            advance(finished_shard.stop - finished_shard.first)
+            for shard in islice(ahead, 1):
+                executor.submit(task_of(plan, shard, journal))
+    return count
+
+
+def task_of(plan: MaskPlan, shard: Any, journal: Journal) -> MaskTask:
+    """A shard with everything a worker needs to do it."""
+    records = plan.source.slice(shard.first, shard.stop)
+    return MaskTask(shard, journal.path(shard), records, plan.copies[shard.first : shard.stop])
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Module and name of a function or class."""
+    return f"{function.__module__}.{function.__qualname__}"
