@@ -6,8 +6,9 @@ A picture is ``(H, W, 3) uint8`` RGB everywhere in facekit; BGR exists only insi
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Callable, NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Picture = NDArray[np.uint8]
+    Payload = bytes | bytearray | memoryview
 
 __all__ = ["SUBSAMPLINGS", "JpegCoding", "decode", "encode_jpeg", "encode_like", "jpeg_coding", "picture_size"]
-
-Payload = Union[bytes, bytearray, memoryview]
 
 MAX_PIXELS = 1 << 27
 """No picture above this is decoded (400 MB as RGB): a header can claim 65535 x 65535 in a hundred bytes."""
@@ -30,13 +30,15 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 # ITU-T T.81 tables K.1 and K.2 (luminance, chrominance), row by row.
 _STANDARD_LUMA = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100,
-    103, 99,
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 )  # fmt: skip
 _STANDARD_CHROMA = (
-    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
-    *(99,) * 32,
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+    24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99,
+    *(99,) * 36,
 )  # fmt: skip
 
 
@@ -50,7 +52,8 @@ class JpegCoding(NamedTuple):
     tables : tuple of (64,) tuple of int
         Quantisation table of each component, row by row (not zigzag).
     subsampling : str
-        ``"4:4:4"``, ``"4:2:2"``, ``"4:2:0"``, ``"4:4:0"`` or ``"4:1:1"``; ``"other"`` for anything else; ``"4:0:0"`` for grey.
+        ``"4:4:4"``, ``"4:2:2"``, ``"4:2:0"``, ``"4:4:0"`` or ``"4:1:1"``; ``"other"`` for anything else; ``"4:0:0"``
+        for grey.
     components : int
         1 (grey), 3 (YCbCr) or 4 (CMYK).
     size : (int, int)
@@ -126,10 +129,10 @@ def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -
 def encode_like(image: Picture, source: Payload) -> bytes:
     """Encode a picture the way another payload was encoded, so that the codec does not tell them apart.
 
-    A JPEG source gives its own quantisation tables, chroma subsampling and number of components (grey stays grey); standard
-    tables take the fast encoder, others an encoder that accepts tables. A source that is not a JPEG gives a PNG (lossless, and grey
-    where a PNG source is grey). The result is always baseline Huffman. Subsamplings that the table encoder does not know
-    (4:4:0, 4:1:1) with tables that are not standard come out as 4:4:4, and CMYK as YCbCr.
+    A JPEG source gives its own quantisation tables, chroma subsampling and number of components (grey stays grey);
+    standard tables take the fast encoder, others an encoder that accepts tables. A source that is not a JPEG gives a
+    PNG (lossless, and grey where a PNG source is grey). The result is always baseline Huffman. Subsamplings that the
+    table encoder does not know (4:4:0, 4:1:1) with tables that are not standard come out as 4:4:4, and CMYK as YCbCr.
 
     Parameters
     ----------
@@ -181,7 +184,7 @@ def picture_size(payload: Payload) -> tuple[int, int]:
     return _claimed_size(bytes(payload))[1]
 
 
-# --- reading headers ------------------------------------------------------------------------------------------------------------
+# --- reading headers --------------------------------------------------------------------------------------------------
 
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _TABLES, _END = 0xDA, 0xDB, 0xD9
@@ -256,7 +259,7 @@ _ZIGZAG = np.array(
 def _subsampling_of(factors: list[int]) -> str:
     if len(factors) == 1:
         return "4:0:0"
-    across, down = zip(*((f >> 4, f & 15) for f in factors))
+    across, down = [factor >> 4 for factor in factors], [factor & 15 for factor in factors]
     if len(set(across[1:3])) > 1 or len(set(down[1:3])) > 1 or not across[1] or not down[1]:
         return "other"
     ratio = across[0] / across[1], down[0] / down[1]
@@ -264,7 +267,7 @@ def _subsampling_of(factors: list[int]) -> str:
 
 
 def _scaled(table: tuple[int, ...], quality: int) -> tuple[int, ...]:
-    """A standard table at a quality, rounded and clamped as libjpeg's ``jpeg_set_quality`` does with ``force_baseline``."""
+    """A standard table at a quality, rounded and clamped as libjpeg does for baseline files."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return tuple(min(max((value * scale + 50) // 100, 1), 255) for value in table)
 
@@ -310,8 +313,9 @@ class _Kind(NamedTuple):
     pixels_per_byte: int
 
 
-# Most pixels one byte can stand for. JPEG: a bit a block of 64 in a grey DC scan is 512, doubled for safety. PNG and BMP: one bit a
-# pixel through deflate's 1032:1. WebP's arithmetic coder has no useful bound, its format stops at 2**28 pixels.
+# Most pixels one byte can stand for. JPEG: a bit a block of 64 in a grey DC scan is 512, doubled for safety. PNG and
+# BMP: one bit a pixel through deflate's 1032:1. WebP's arithmetic coder has no useful bound, its format stops at 2**28
+# pixels.
 _KINDS = (
     _Kind("JPEG", _JPEG, lambda data: jpeg_coding(data).size, 1024),
     _Kind("PNG", _PNG, _png_size, 8 * 1032),
@@ -344,9 +348,10 @@ def _is_grey_png(data: bytes) -> bool:
     return data.startswith(_PNG) and data[25:26] in (b"\x00", b"\x04")
 
 
-# --- encoding -------------------------------------------------------------------------------------------------------------------
+# --- encoding ---------------------------------------------------------------------------------------------------------
 
-# Horizontal and vertical factors of Y, Cb and Cr, a hexadecimal digit each, as cv2.IMWRITE_JPEG_SAMPLING_FACTOR takes them.
+# Horizontal and vertical factors of Y, Cb and Cr, a hexadecimal digit each, as cv2.IMWRITE_JPEG_SAMPLING_FACTOR takes
+# them.
 _SAMPLING_FACTORS = {
     "4:4:4": 0x111111, "4:2:2": 0x211111, "4:2:0": 0x221111, "4:4:0": 0x121111, "4:1:1": 0x411111, "4:0:0": 0x111111,
 }  # fmt: skip

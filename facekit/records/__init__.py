@@ -1,4 +1,4 @@
-"""Bytes on disk <-> Record: RecordIO framing, headers, index, packs and their layouts, on the standard library and numpy."""
+"""Bytes on disk <-> Record: RecordIO framing, headers, index, packs and their layouts."""
 
 from facekit.records.columns import HeaderColumns, header_columns
 from facekit.records.framing import frame, unframe

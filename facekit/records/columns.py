@@ -96,11 +96,15 @@ def header_columns(
 
 def _batches(offsets: NDArray[np.int64], rows: int) -> Iterator[slice]:
     """Runs of at most ``rows`` records whose offsets lie within one window, while they ascend."""
+    ascending = bool((offsets[1:] >= offsets[:-1]).all())
     start = 0
     while start < len(offsets):
         part = offsets[start : start + rows]
-        outside = (part < part[0]) | (part >= part[0] + WINDOW)
-        count = int(outside.argmax()) if outside.any() else len(part)
+        if ascending:
+            count = int(part.searchsorted(part[0] + WINDOW))
+        else:
+            outside = (part < part[0]) | (part >= part[0] + WINDOW)
+            count = int(outside.argmax()) if outside.any() else len(part)
         yield slice(start, start + count)
         start += count
 
@@ -172,5 +176,6 @@ def _fill_row(
     header, payload = unpack_record(buffer, path=path, key=key, offset=offset)
     vector = np.atleast_1d(np.asarray(header.label, np.float32))
     values = (header.flag, vector[0], vector[1] if len(vector) > 1 else np.nan, header.id, header.id2)
-    for column, value in zip(columns, (*values, len(payload), stop - offset), strict=True):
-        column[row] = value
+    arrays: tuple[NDArray[np.generic], ...] = tuple(columns)
+    for array, value in zip(arrays, (*values, len(payload), stop - offset), strict=True):
+        array[row] = value

@@ -1,9 +1,10 @@
 """Record buffer <-> framed bytes: dmlc RecordIO (dmlc-core ``include/dmlc/recordio.h``), little-endian.
 
-A part is ``u32 magic, u32 flag << 29 | length``, the bytes, and zeros to a multiple of four. A record is one part (flag 0), or a
-first (1), middles (2) and a last (3): the writer cuts at every magic word that stands at a multiple of four of the buffer and drops
-those four bytes, the reader puts them back. So a magic word at a multiple of four of a file always starts a part, and one
-followed by flag 0 or 1 always starts a record: this is where a reader can take up again after damage.
+A part is ``u32 magic, u32 flag << 29 | length``, the bytes, and zeros to a multiple of four. A record is one part (flag
+0), or a first (1), middles (2) and a last (3): the writer cuts at every magic word that stands at a multiple of four of
+the buffer and drops those four bytes, the reader puts them back. So a magic word at a multiple of four of a file always
+starts a part, and one followed by flag 0 or 1 always starts a record: this is where a reader can take up again after
+damage.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ _ZEROS = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class FramingError(ValueError):
-    """What is wrong with the framing, and at which offset; whoever knows the path and the key turns it into a RecordError."""
+    """What is wrong with the framing, and where; whoever knows path and key turns it into a RecordError."""
 
     def __init__(self, problem: str, offset: int) -> None:
         super().__init__(problem)
         self.problem, self.offset = problem, offset
 
     def at(self, path: str | os.PathLike[str], key: int | None = None, offset: int | None = None) -> RecordError:
-        """The error to raise: ``offset`` is where the record starts, the problem names the part if it lies elsewhere."""
+        """The error to raise; ``offset`` is where the record starts, the problem names the part if not the first."""
         start = self.offset if offset is None else offset
         where = "" if start == self.offset else f" (in the part at offset {self.offset})"
         return RecordError(self.problem + where, path, key, start)
@@ -136,7 +137,8 @@ def _part(words_at: Callable[[int], bytes], at: int, size: int, expected: tuple[
     if flag not in expected:
         raise FramingError(f"a part of flag {flag} stands where flag {expected[0]} or {expected[1]} must", at)
     if at + 8 + padded(length) > size:
-        problem = f"the part claims {length} bytes, the file has {size - at - 8} left: it is truncated or the length is corrupt"
+        left = size - at - 8
+        problem = f"the part claims {length} bytes, {left} are left: the file is truncated or the length corrupt"
         raise FramingError(problem, at)
     if flag in (FIRST, MIDDLE) and length & 3:
         raise FramingError(f"a part of {length} bytes that is not the last must be a multiple of four", at)

@@ -1,4 +1,4 @@
-"""Header + payload <-> record buffer: the ``IRHeader`` of mxnet, ``<IfQQ`` (24 bytes) and an optional float32 label vector."""
+"""Header + payload <-> record buffer: mxnet's ``IRHeader``, ``<IfQQ``, then float32s where the label is a vector."""
 
 from __future__ import annotations
 
@@ -61,11 +61,6 @@ class Record(NamedTuple):
     key: int
     header: Header
     payload: bytes
-
-
-def first_label(header: Header) -> float:
-    """The class label of a header: the number itself or the first element of a vector."""
-    return float(header.label) if header.flag == 0 else float(header.label[0])
 
 
 def pack_record(header: Header | tuple[int, Any, int, int], payload: bytes | bytearray | memoryview) -> bytes:

@@ -41,8 +41,8 @@ class RecordIndex:
 
     Notes
     -----
-    Holds 16 bytes a record, and 4 (8 beyond 2**31 records) more where keys are not ascending; mapped, not loaded, when it comes
-    from a sidecar.
+    Holds 16 bytes a record, and 4 (8 beyond 2**31 records) more where keys are not ascending; mapped, not loaded, when
+    it comes from a sidecar.
     """
 
     def __init__(
@@ -143,14 +143,14 @@ def format_index(keys: NDArray[np.int64] | list[int], offsets: NDArray[np.int64]
     return "".join([f"{key}\t{offset}\n" for key, offset in zip(keys, offsets, strict=True)])
 
 
-# --- text -----------------------------------------------------------------------------------------------------------------------
+# --- text -------------------------------------------------------------------------------------------------------------
 
 
 def _parse(descriptor: int, path: str | os.PathLike[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     size = os.fstat(descriptor).st_size
     if not size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    if size > _COMPILE_ABOVE or "numba" in sys.modules and size > _CHUNK // 16:
+    if size > _COMPILE_ABOVE or ("numba" in sys.modules and size > _CHUNK // 16):
         parsed = _parse_compiled(descriptor)
         if parsed is not None:
             return parsed
@@ -221,7 +221,7 @@ def _parse_lines(text: bytes, path: str | os.PathLike[str], line: int, at: int) 
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-# --- sidecar --------------------------------------------------------------------------------------------------------------------
+# --- sidecar ----------------------------------------------------------------------------------------------------------
 
 _SIDECAR = struct.Struct(
     "<8sqqqq"

@@ -15,7 +15,7 @@ __all__ = ["hop_records", "parse_index"]
 
 @njit(cache=True, nogil=True)
 def parse_index(text: NDArray[np.uint8], keys: NDArray[np.int64], offsets: NDArray[np.int64]) -> int:
-    """Fill keys and offsets from ``key<tab>offset`` lines; the number of lines, or -1 at anything else (then: read it slowly)."""
+    """Fill keys and offsets from ``key<tab>offset`` lines; the number of lines, or -1 at anything else."""
     count, value, digits, field = 0, np.int64(0), 0, 0
     end = len(text)
     for i in range(end + 1):
@@ -47,7 +47,8 @@ def parse_index(text: NDArray[np.uint8], keys: NDArray[np.int64], offsets: NDArr
 def hop_records(words: NDArray[np.uint32], at: int, starts: NDArray[np.int64]) -> tuple[int, int]:
     """Hop from whole record to whole record in a window of a file.
 
-    Stops at the first thing that is not the header of a whole record (flag 0), at the end of the window, or when starts is full.
+    Stops at the first thing that is not the header of a whole record (flag 0), at the end of the window, or when starts
+    is full.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """Which records of a pack are images, which is the dataset header, and which are identities.
 
-Layout ``insightface``: record 0 is the dataset header (flag 2, label [N + 1, N + 1 + M], no payload), keys 1..N are images,
-keys N + 1..N + M identity records (flag 2, label [first image key, last + 1), no payload). Layout ``flat``: every record is an image.
+Layout ``insightface``: record 0 is the dataset header (flag 2, label [N + 1, N + 1 + M], no payload), keys 1..N are
+images, keys N + 1..N + M identity records (flag 2, label [first image key, last + 1), no payload). Layout ``flat``:
+every record is an image.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facekit.records.columns import HeaderColumns, header_columns
+from facekit.errors import RecordError
+from facekit.records.columns import header_columns
 from facekit.records.header import Header
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ EXACT_FLOAT32 = 1 << 24
 def is_dataset_header(header: Header, payload: bytes) -> bool:
     """Whether a record with key 0 is the dataset header of the layout ``insightface``.
 
-    The usual test, ``flag > 0``, takes an image with a vector label at key 0 for it; this one also wants the payload empty and
-    two ascending numbers.
+    The usual test, ``flag > 0``, takes an image with a vector label at key 0 for it; this one also wants the payload
+    empty and two ascending numbers.
     """
     if header.flag != 2 or len(payload):
         return False
@@ -37,9 +39,7 @@ def is_dataset_header(header: Header, payload: bytes) -> bool:
 
 
 def rebuilt_keys(path: str | os.PathLike[str], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Keys for records of which only the offsets are known; the rule stands at :func:`facekit.records.scan.rebuild_index`."""
-    from facekit.errors import RecordError
-
+    """Keys where only offsets are known; the rule stands at :func:`facekit.records.scan.rebuild_index`."""
     count = len(offsets)
     try:
         passes = [(c.flag, c.label, c.second, c.id, c.empty) for _, c in header_columns(path, offsets)]
@@ -78,9 +78,3 @@ def _insightface_keys(
     numbered = np.arange(1, images + 1)
     keys[~ranges] = own if (np.sort(own) == numbered).all() else numbered
     return keys
-
-
-def image_boundary(columns: HeaderColumns) -> int:
-    """How many leading records of a run in key order are images: up to the first that is a range without payload."""
-    identity = (columns.flag == 2) & columns.empty
-    return int(identity.argmax()) if identity.any() else len(identity)

@@ -14,7 +14,7 @@ from facekit.errors import PictureError, RecordError
 from facekit.records.columns import HeaderColumns, header_columns
 from facekit.records.header import Header, Record, unpack_record
 from facekit.records.index import format_index, save_sidecar
-from facekit.records.layout import EXACT_FLOAT32, image_boundary, is_dataset_header
+from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
 from facekit.records.reader import RecordReader
 
 if TYPE_CHECKING:
@@ -35,15 +35,16 @@ class PackPaths(NamedTuple):
 class Pack:
     """A RecordIO pack of face pictures; made by :func:`open_pack`.
 
-    Cheap to open (headers are read when they are first asked for), safe to share between threads and across forks, picklable
-    (opened anew where it is unpickled), and a context manager.
+    Cheap to open (headers are read when they are first asked for), safe to share between threads and across forks,
+    picklable (opened anew where it is unpickled), and a context manager.
 
     Attributes
     ----------
     reader : RecordReader
     paths : PackPaths
     layout : str
-        ``"insightface"`` (record 0 is the dataset header, identity records follow the images) or ``"flat"`` (images only).
+        ``"insightface"`` (record 0 is the dataset header, identity records follow the images) or ``"flat"`` (images
+        only).
     dataset_header : Header or None
         Header of record 0 where the layout is ``insightface``.
     """
@@ -61,7 +62,7 @@ class Pack:
         _, header, payload = self.read(0)
         return header if is_dataset_header(header, payload) else None
 
-    # --- what is in it ----------------------------------------------------------------------------------------------------------
+    # --- what is in it ------------------------------------------------------------------------------------------------
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
@@ -108,20 +109,20 @@ class Pack:
 
     @property
     def num_classes(self) -> int:
-        """Largest label + 1: what a classifier needs; more than ``num_identities`` where labels have gaps. 0 without images."""
+        """Largest label + 1, what a classifier needs: above ``num_identities`` where labels have gaps; 0 if empty."""
         return int(self._distinct[-1]) + 1 if len(self._distinct) else 0
 
     @property
     def physical_keys(self) -> NDArray[np.int64]:
-        """Keys of all records, the dataset header and identity records included, in the order in which they stand in the file."""
+        """Keys of all records, the dataset header and identity records included, in the order of the file."""
         return self.reader.index.physical_keys
 
     @cached_property
     def identity_ranges(self) -> NDArray[np.int64]:
         """(M, 2) int64, first key and last key + 1 of each identity's images, in the order of the identity records.
 
-        From the identity records while those are exact; runs of one label in key order in a pack beyond 2**24 records, whose
-        float32 numbers are rounded. (0, 2) in the layout ``flat``.
+        From the identity records while those are exact; runs of one label in key order in a pack beyond 2**24 records,
+        whose float32 numbers are rounded. (0, 2) in the layout ``flat``.
         """
         if self.dataset_header is None:
             return np.empty((0, 2), np.int64)
@@ -148,7 +149,7 @@ class Pack:
 
     @cached_property
     def _first_identity(self) -> int:
-        """Key of the first identity record: the dataset header's first number, looked up in the file where float32 rounds it."""
+        """Key of the first identity record: the dataset header's first number, looked up where float32 rounds it."""
         if self.dataset_header is None:
             return int(self.physical_keys.max(initial=-1)) + 1
         claimed = int(self.dataset_header.label[0])
@@ -158,11 +159,14 @@ class Pack:
         near = near[self.reader.index.positions(near) >= 0]
         if not len(near):
             return claimed
-        ((_, columns),) = self.header_columns(near)
-        return int(near[0]) + image_boundary(columns)
+        for chosen, columns in self.header_columns(near):
+            identity = (columns.flag == 2) & columns.empty
+            if identity.any():
+                return int(near[chosen][identity.argmax()])
+        return int(near[-1]) + 1
 
     def header_columns(self, keys: NDArray[np.int64]) -> Iterator[tuple[slice, HeaderColumns]]:
-        """Headers of the records of some keys as arrays, a batch at a time, without touching payloads (millions a second).
+        """Headers of the records of some keys as arrays, a batch at a time, without touching payloads.
 
         Yields
         ------
@@ -175,7 +179,7 @@ class Pack:
             raise RecordError("the index has no such key", self.paths.idx, int(keys[int(positions.argmin())]))
         return header_columns(self.paths.rec, self.reader.index.offsets[positions], keys)
 
-    # --- reading ----------------------------------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self, key: int) -> Record:
         """The record of a key: of an image, of the dataset header (0) or of an identity.
@@ -232,10 +236,10 @@ class Pack:
     def __len__(self) -> int:
         return self.num_images
 
-    # --- housekeeping -----------------------------------------------------------------------------------------------------------
+    # --- housekeeping -------------------------------------------------------------------------------------------------
 
     def save_index(self) -> Path:
-        """Write the ``.idx`` text of this pack's index, in physical order, beside the ``.rec``; replaces what is there."""
+        """Write the index as ``.idx`` text beside the ``.rec``, in physical order; replaces what is there."""
         index = self.reader.index
         offsets = index.offsets if index.physical is None else index.offsets[index.physical]
         aside = self.paths.idx.with_name(f"{self.paths.idx.name}.{os.getpid()}.partial")
@@ -275,8 +279,8 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
     Parameters
     ----------
     path : path
-        A folder (with ``train.rec``, or with a single ``.rec`` of another name), a ``.rec`` or ``.idx`` file, or the two's common
-        prefix. Without an ``.idx`` the index is rebuilt from the ``.rec``; ``Pack.save_index`` keeps it.
+        A folder (with ``train.rec``, or with a single ``.rec`` of another name), a ``.rec`` or ``.idx`` file, or the
+        two's common prefix. Without an ``.idx`` the index is rebuilt from the ``.rec``; ``Pack.save_index`` keeps it.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from facekit.errors import ConfigError, DestinationExists, PictureError, RecordError
 from facekit.records.framing import unframe
-from facekit.records.header import Header, Record, first_label, pack_record, unpack_record
+from facekit.records.header import HEADER_BYTES, Header, Record, pack_record, unpack_record
 from facekit.records.index import sidecar_path
 from facekit.records.layout import LAYOUTS
 from facekit.records.patch import patch_headers
@@ -26,23 +27,26 @@ _SIZE_OF_NO_PICTURE = (112, 112)
 
 
 class PackWriter:
-    """Writes a pack. It appears whole, by rename, when :meth:`close` succeeds; an exception passing through leaves nothing.
+    """Writes a pack, which appears whole, by rename, when :meth:`close` succeeds; an exception leaves nothing.
 
-    In the layout ``insightface`` images get keys 1, 2, ... and the images of an identity must follow one another; closing writes
-    record 0 (flag 2, label [N + 1, N + 1 + M]) and after it one record an identity (flag 2, label [first key, last key + 1)), as
-    InsightFace's face2rec2 does. Beyond 2**24 images these numbers are rounded, being float32: that is the format. In the layout
-    ``flat`` images get keys 0, 1, ... (or those given) and there is nothing else, which DALI and shuffled packs need.
+    In the layout ``insightface`` images get keys 1, 2, ... and the images of an identity must follow one another;
+    closing writes record 0 (flag 2, label [N + 1, N + 1 + M]) and after it one record an identity (flag 2, label [first
+    key, last key + 1)), as InsightFace's face2rec2 does. Beyond 2**24 images these numbers are rounded, being float32:
+    that is the format. In the layout ``flat`` images get keys 0, 1, ... (or those given) and there is nothing else,
+    which DALI and shuffled packs need.
 
     Parameters
     ----------
     path : path
-        The folder to make, or a name ending in ``.rec`` (then only ``.rec`` and ``.idx`` are written). Missing parents are made.
+        The folder to make, or a name ending in ``.rec`` (then only ``.rec`` and ``.idx`` are written). Missing parents
+        are made.
     layout : str
         ``"insightface"`` or ``"flat"``.
     overwrite : bool
         Replace the pack in an existing folder; other files in it are left alone.
     image_size : (int, int), optional
-        Height and width for ``property``; by default those of the first picture, 112 and 112 where the first payload is none.
+        Height and width for ``property``; by default those of the first picture, 112 and 112 where the first payload is
+        none.
 
     Raises
     ------
@@ -116,16 +120,15 @@ class PackWriter:
         Raises
         ------
         ConfigError
-            A header that cannot be packed, a key in the layout ``insightface``, or (there) an identity whose images do not
-            follow one another.
+            A header that cannot be packed, a key in the layout ``insightface``, or (there) an identity whose images do
+            not follow one another.
         """
         header, payload = _header_and_payload(record, payload)
         number = self._next_or(key)
         if renumber:
             header = header._replace(id=number)
         buffer = pack_record(header, payload)
-        label = first_label(unpack_record(buffer)[0])
-        self._note(np.array([label]), np.array([number], np.int64))
+        self._note(np.array([_class_of(buffer)]), number)
         if self._size is None:
             self._size = _picture_size(payload)
         self._opened.write_bytes(number, buffer)
@@ -166,8 +169,8 @@ class PackWriter:
         Raises
         ------
         ConfigError
-            No record starts at one of the offsets, lengths do not match, keys in the layout ``insightface``, or (there) an
-            identity whose images do not follow one another.
+            No record starts at one of the offsets, lengths do not match, keys in the layout ``insightface``, or (there)
+            an identity whose images do not follow one another.
         """
         offsets, labels = np.asarray(offsets, np.int64), np.asarray(labels)
         if labels.shape != offsets.shape or offsets.ndim != 1:
@@ -179,7 +182,7 @@ class PackWriter:
             return own
         ids = own if new_ids is True else None if new_ids is None or new_ids is False else np.asarray(new_ids)
         block, offsets = patch_headers(block, offsets, ids, labels if relabel else None)
-        self._note(labels, own)
+        self._note(labels, int(own[0]))
         if self._size is None:
             self._size = _picture_size(unpack_record(unframe(block, int(offsets[0]))[0])[1])
         self._opened.append_framed(block, own, offsets)
@@ -187,7 +190,7 @@ class PackWriter:
         return own
 
     def close(self) -> None:
-        """Write what the layout has after the images, and ``property``; then the pack appears. Harmless when closed already.
+        """Write what the layout has after the images, and ``property``; then the pack appears. Harmless when closed.
 
         Raises
         ------
@@ -238,13 +241,13 @@ class PackWriter:
             raise ConfigError("keys are numbered by the layout insightface itself: leave them out or write layout flat")
         return self._next if key is None else int(key)
 
-    def _note(self, labels: NDArray[np.number], keys: NDArray[np.int64]) -> None:
+    def _note(self, labels: NDArray[np.number], first_key: int) -> None:
         """Remember what record 0, the identity records and ``property`` will say."""
-        whole = np.isfinite(labels)
+        whole = np.isfinite(labels) & (np.rint(labels) == labels)
         if not whole.all():
             raise ConfigError(f"a label must be a whole number, {labels[~whole][0]} was given")
         if self._identities is not None:
-            self._identities.extend(labels, int(keys[0]))
+            self._identities.extend(labels, first_key)
         self._largest_label = max(self._largest_label, int(labels.max()))
 
     def _write_identities(self, identities: _Identities) -> None:
@@ -262,7 +265,8 @@ class PackWriter:
             return
         folder = self.path.parent if self._is_file else self.path
         idx = folder / ((self.path.stem if self._is_file else "train") + ".idx")
-        # Without an index a pack can be read, with another pack's index it cannot: the old one goes first, the new one comes last.
+        # Without an index a pack can be read, with another pack's index it cannot: the old one goes first, the new one
+        # comes last.
         sidecar_path(idx).unlink(missing_ok=True)
         idx.unlink(missing_ok=True)
         for name in sorted(os.listdir(self._aside), key=lambda name: (name.endswith(".idx"), name)):
@@ -304,6 +308,12 @@ def _header_and_payload(
     if payload is None:
         raise ConfigError("a header needs a payload as second argument")
     return Header(*record), payload
+
+
+def _class_of(buffer: bytes) -> float:
+    """The class label of a packed record, as float32 stores it."""
+    flag, label = struct.unpack_from("<If", buffer)
+    return float(struct.unpack_from("<f", buffer, HEADER_BYTES)[0] if flag else label)
 
 
 def _picture_size(payload: bytes | bytearray | memoryview) -> tuple[int, int]:

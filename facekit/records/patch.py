@@ -22,14 +22,14 @@ _CODED, _FLAG, _LABEL, _ID_LOW, _ID_HIGH, _VECTOR = 1, 2, 3, 4, 5, 8
 
 def patch_headers(
     block: bytes | bytearray | memoryview,
-    offsets: NDArray[np.int64],
+    offsets: NDArray[np.integer],
     ids: NDArray[np.integer] | None = None,
     labels: NDArray[np.number] | None = None,
 ) -> tuple[bytes | bytearray | memoryview, NDArray[np.int64]]:
     """Give framed records new header ids, new labels, or both.
 
-    Whole records are patched in place of a copy, all at once. A record of several parts, or one whose new number looks like the magic
-    word, is framed anew; what follows it moves.
+    Whole records are patched in place of a copy, all at once. A record of several parts, or one whose new number looks
+    like the magic word, is framed anew; what follows it moves.
 
     Parameters
     ----------
@@ -54,35 +54,31 @@ def patch_headers(
     ConfigError
         No record starts at one of the offsets, or lengths do not match.
     """
-    offsets = _checked_offsets(block, offsets)
-    if ids is None and labels is None or not len(offsets):
-        return block, offsets
-    ids = None if ids is None else _matching("ids", np.asarray(ids, np.uint64), len(offsets))
-    labels = None if labels is None else _matching("labels", np.asarray(labels, np.float32), len(offsets))
+    starts = _checked_offsets(block, offsets)
+    if (ids is None and labels is None) or not len(starts):
+        return block, starts
+    for name, values in (("ids", ids), ("labels", labels)):
+        if values is not None and np.shape(values) != starts.shape:
+            raise ConfigError(f"{len(starts)} records want as many {name}, an array of {np.shape(values)} was given")
+    new_ids = None if ids is None else np.asarray(ids, np.uint64)
+    new_labels = None if labels is None else np.asarray(labels, np.float32)
     patched = bytearray(block)
-    slow = _patch_whole(np.frombuffer(patched, "<u4"), offsets >> 2, ids, labels)
-    return (patched, offsets) if not len(slow) else _patch_others(patched, offsets, slow, ids, labels)
+    slow = _patch_whole(np.frombuffer(patched, "<u4"), starts >> 2, new_ids, new_labels)
+    return (patched, starts) if not len(slow) else _patch_others(patched, starts, slow, new_ids, new_labels)
 
 
-def _checked_offsets(block: bytes | bytearray | memoryview, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    offsets = np.asarray(offsets, np.int64)
-    size = len(block)
+def _checked_offsets(block: bytes | bytearray | memoryview, offsets: NDArray[np.integer]) -> NDArray[np.int64]:
+    starts, size = np.asarray(offsets, np.int64), len(block)
     if size % 4:
         raise ConfigError(f"framed records are a multiple of four bytes, this block has {size}")
-    if len(offsets):
+    if len(starts):
         words = np.frombuffer(block, "<u4")
-        proper = (offsets % 4 == 0) & (offsets >= 0) & (offsets <= size - 8)
-        proper[proper] = words[offsets[proper] >> 2] == MAGIC
-        proper[1:] &= offsets[1:] > offsets[:-1]
+        proper = (starts % 4 == 0) & (starts >= 0) & (starts <= size - 8)
+        proper[proper] = words[starts[proper] >> 2] == MAGIC
+        proper[1:] &= starts[1:] > starts[:-1]
         if not proper.all():
-            raise ConfigError(f"no framed record starts at offset {offsets[int((~proper).argmax())]} of the block")
-    return offsets
-
-
-def _matching(name: str, values: NDArray[np.generic], count: int) -> NDArray[np.generic]:
-    if values.shape != (count,):
-        raise ConfigError(f"{count} records want {count} {name}, an array of shape {values.shape} was given")
-    return values
+            raise ConfigError(f"no framed record starts at offset {starts[int((~proper).argmax())]} of the block")
+    return starts
 
 
 def _patch_whole(

@@ -23,16 +23,16 @@ _GUESS_RANGE = (1 << 12, 1 << 16)
 class RecordReader:
     """Random access to a RecordIO file.
 
-    Reads are positional: one reader may be shared by any number of threads and survives a fork; pickled, it is opened anew
-    where it is unpickled.
+    Reads are positional: one reader may be shared by any number of threads and survives a fork; pickled, it is opened
+    anew where it is unpickled.
 
     Parameters
     ----------
     rec : path
         The ``.rec`` file.
     idx : path, optional
-        The ``.idx`` file; by default the one beside ``rec``. Where that does not exist the index is rebuilt from ``rec``
-        (see :func:`facekit.records.scan.rebuild_index`).
+        The ``.idx`` file; by default the one beside ``rec``. Where that does not exist the index is rebuilt from
+        ``rec`` (see :func:`facekit.records.scan.rebuild_index`).
 
     Attributes
     ----------

@@ -24,6 +24,8 @@ __all__ = ["Gap", "Scan", "rebuild_index", "scan", "window"]
 WINDOW = 64 << 20
 """Bytes of a file that are mapped at once; memory stays below this whatever the size of the file."""
 
+_MOST_STARTS = 1 << 20
+
 _COMPILE_ABOVE = 4 << 30
 """Bytes of .rec above which importing numba pays."""
 
@@ -61,7 +63,8 @@ def scan(path: str | os.PathLike[str], resynchronise: bool = False) -> Scan:
     path : path
         The ``.rec`` file.
     resynchronise : bool
-        Skip damage and take up again at the next record that is whole, noting the gap; by default damage raises.
+        Skip damage and take up again at the next record that is whole, noting the gap; by default damage raises. A
+        record whose length field is wrong, so that it swallows the start of others, is part of the gap.
 
     Raises
     ------
@@ -78,33 +81,57 @@ def scan(path: str | os.PathLike[str], resynchronise: bool = False) -> Scan:
 def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool) -> Scan:
     size = os.fstat(descriptor).st_size
     hop = _hop_for(size)
-    blocks: list[NDArray[np.int64]] = []
-    stops: list[NDArray[np.int64]] = []
+    starts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    stops: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     gaps: list[Gap] = []
     at = 0
     while at < size:
-        starts, end = _hop_window(descriptor, at, size, hop)
-        if len(starts):
-            blocks.append(starts)
-            stops.append(np.append(starts[1:], end))
-            at = end
-            continue
-        try:
+        found, end = _hop_window(descriptor, at, size, hop)
+        if not len(found):
             # What the fast walk does not take: records of several parts, and damage.
-            parts = list(record_parts(lambda place: os.pread(descriptor, 8, place), at, size))
-        except FramingError as error:
-            if not resynchronise:
-                raise error.at(path, None, at) from None
-            found = _next_record(descriptor, at + 1, size)
-            gaps.append(Gap(at, found, error.problem))
-            at = found
-            continue
-        end = parts[-1].start + padded(parts[-1].length)
-        blocks.append(np.array([at], np.int64))
-        stops.append(np.array([end], np.int64))
+            try:
+                found, end = np.array([at], np.int64), _end_of_record(descriptor, at, size)
+            except FramingError as error:
+                if not resynchronise:
+                    raise error.at(path, None, at) from None
+                at = _step_over(descriptor, at, size, error.problem, starts, stops, gaps)
+                continue
+        starts.append(found)
+        stops.append(np.append(found[1:], end))
         at = end
-    none = np.empty(0, np.int64)
-    return Scan(np.concatenate(blocks or [none]), np.concatenate(stops or [none]), tuple(gaps))
+    return Scan(np.concatenate(starts), np.concatenate(stops), tuple(gaps))
+
+
+def _end_of_record(descriptor: int, at: int, size: int) -> int:
+    *_, last = record_parts(lambda place: os.pread(descriptor, 8, place), at, size)
+    return last.start + padded(last.length)
+
+
+def _step_over(
+    descriptor: int,
+    at: int,
+    size: int,
+    problem: str,
+    starts: list[NDArray[np.int64]],
+    stops: list[NDArray[np.int64]],
+    gaps: list[Gap],
+) -> int:
+    """Note the gap at an offset, and give back where the next record starts.
+
+    No whole record has a magic word at a multiple of four inside. If the record before the damage has one that starts a
+    record, its length is wrong: it is taken back, and the gap starts with it.
+    """
+    begin = at
+    if len(starts[-1]) and stops[-1][-1] == at:
+        before = int(starts[-1][-1])
+        found = _next_record(descriptor, before + 4, at, size)
+        if found < at:
+            starts[-1], stops[-1] = starts[-1][:-1], stops[-1][:-1]
+            gaps.append(Gap(before, found, f"the length field is corrupt: another record starts inside, at {found}"))
+            return found
+    found = _next_record(descriptor, begin + 1, size, size)
+    gaps.append(Gap(begin, found, problem))
+    return found
 
 
 def _hop_window(descriptor: int, at: int, size: int, hop: Hop) -> tuple[NDArray[np.int64], int]:
@@ -114,7 +141,7 @@ def _hop_window(descriptor: int, at: int, size: int, hop: Hop) -> tuple[NDArray[
     with window(descriptor, at, min(at + WINDOW, size)) as mapped:
         skew = at % mmap.ALLOCATIONGRANULARITY
         words = np.frombuffer(mapped, "<u4", (len(mapped) - skew) // 4, skew)
-        starts = np.empty(len(words) // 2, np.int64)
+        starts = np.empty(min(len(words) // 2, _MOST_STARTS), np.int64)
         count, end = hop(words, 0, starts)
         del words
     stop = at + 4 * end
@@ -131,54 +158,58 @@ def window(descriptor: int, start: int, stop: int) -> mmap.mmap:
 
 
 def _hop_for(size: int) -> Hop:
-    if size > _COMPILE_ABOVE or "numba" in sys.modules and size > WINDOW:
+    if size > _COMPILE_ABOVE or ("numba" in sys.modules and size > WINDOW):
         try:
             from facekit.records.kernels import hop_records
         except ImportError:
             return _hop_plain
-        return hop_records  # type: ignore[no-any-return]
+        return hop_records
     return _hop_plain
 
 
 def _hop_plain(words: NDArray[np.uint32], at: int, starts: NDArray[np.int64]) -> tuple[int, int]:
     """The same as ``kernels.hop_records``; 2 million records a second."""
-    view = memoryview(words.view(np.uint32)).cast("B").cast("I")
-    end, found = len(view) - 1, []
+    end, room = len(words) - 1, len(starts)
+    found: list[int] = []
     add = found.append
-    while at < end:
-        coded = view[at + 1]
-        if view[at] != MAGIC or coded >= 1 << 29:
-            break
-        add(at)
-        at += 2 + ((coded + 3) >> 2)
-    view.release()
+    with memoryview(words.data).cast("B").cast("I") as view:
+        while at < end and len(found) < room:
+            coded = view[at + 1]
+            if view[at] != MAGIC or coded >= 1 << 29:
+                break
+            add(at)
+            at += 2 + ((coded + 3) >> 2)
     starts[: len(found)] = found
     return len(found), at
 
 
-def _next_record(descriptor: int, start: int, size: int) -> int:
-    """The offset of the next whole record at a multiple of four; the size of the file where there is none."""
-    for place in _magic_words(descriptor, start, size):
+def _next_record(descriptor: int, start: int, stop: int, size: int) -> int:
+    """The offset, from start up to stop, of the next whole record; stop where there is none.
+
+    At a multiple of four a magic word always starts a part, so a whole record there is one. Elsewhere (bytes were lost
+    or came in between) it must also be followed by another record or the end of the file.
+    """
+    for place in _magic_words(descriptor, start, stop):
         try:
-            for _ in record_parts(lambda at: os.pread(descriptor, 8, at), place, size):
-                pass
+            end = _end_of_record(descriptor, place, size)
+            if place % 4 and end < size:
+                _end_of_record(descriptor, end, size)
         except FramingError:
             continue
         return place
-    return size
+    return stop
 
 
-def _magic_words(descriptor: int, start: int, size: int) -> Iterator[int]:
-    """Offsets, multiples of four, at which the magic word stands."""
-    at = padded(start)
-    while at < size:
-        block = os.pread(descriptor, 1 << 20, at)
+def _magic_words(descriptor: int, start: int, stop: int) -> Iterator[int]:
+    """Offsets from start up to stop at which the magic word stands."""
+    at = start
+    while at < stop:
+        block = os.pread(descriptor, min(1 << 20, stop - at + 3), at)
         found = block.find(MAGIC_BYTES)
-        while found >= 0:
-            if (at + found) % 4 == 0:
-                yield at + found
+        while found >= 0 and at + found < stop:
+            yield at + found
             found = block.find(MAGIC_BYTES, found + 1)
-        at += max((len(block) - 3) & ~3, 4)
+        at += max(len(block) - 3, 1)
 
 
 def rebuild_index(path: str | os.PathLike[str]) -> RecordIndex:
@@ -186,9 +217,9 @@ def rebuild_index(path: str | os.PathLike[str]) -> RecordIndex:
 
     Keys cannot be read off a RecordIO file with certainty. The first of these that holds:
 
-    1. With a dataset header whose two numbers agree with what the file holds: images 1..N and identities N+1..N+M in the order
-       of the file (by ``header.id`` where the ids of the images are a permutation of 1..N), the dataset header 0.
-    2. ``header.id``, where no two records have the same: packs of im2rec, and what facekit and mxnet write with id = key.
+    1. With a dataset header whose two numbers agree with what the file holds: 0 for it, 1..N for images and N+1..N+M
+       for identities in the order of the file (images by ``header.id`` where their ids are a permutation of 1..N).
+    2. ``header.id``, where no two records have the same: packs of im2rec, and all that were written with id = key.
     3. 0, 1, 2, ... in the order of the file.
 
     Raises

@@ -28,9 +28,10 @@ _BUFFERED = 1 << 20
 class RecordWriter:
     """Writes a RecordIO file and its index.
 
-    Both are written aside (``*.partial``) and appear under their names when :meth:`close` succeeds, the index last. As a context
-    manager it closes at the end and removes what it wrote when an exception passes. A writer that is forgotten leaves its
-    ``*.partial`` files, with a warning in the log: nothing is lost, and nothing unfinished is taken for whole.
+    Both are written aside (``*.partial``) and appear under their names when :meth:`close` succeeds, the index last. As
+    a context manager it closes at the end and removes what it wrote when an exception passes. A writer that is
+    forgotten leaves its ``*.partial`` files, with a warning in the log: nothing is lost, and nothing unfinished is
+    taken for whole.
 
     Parameters
     ----------
