@@ -19,7 +19,8 @@ SMALLEST_HDBSCAN = 2
 class Nodes(NamedTuple):
     """The clusters of all identities, in the order of the folders and, inside one, of their numbers.
 
-    A folder without a cluster has one node, its medoid (`fallback`); a folder whose rows are all without an embedding has none.
+    A folder without a cluster has one node, its medoid (`fallback`); a folder whose rows are all without an embedding
+    has none.
     """
 
     of_row: np.ndarray  # (N,) int64, -1: in no cluster
@@ -68,8 +69,9 @@ def cluster_identities(
     Returns
     -------
     (N,) int64
-        The number of the cluster inside its identity, from 0 in the order of the rows, -1 for noise: for ``"dbscan"`` exactly what
-        ``sklearn.cluster.DBSCAN(eps, min_samples=min_samples, metric="cosine")`` gives for the rows of that identity.
+        The number of the cluster inside its identity, from 0 in the order of the rows, -1 for noise: for ``"dbscan"``
+        exactly what ``sklearn.cluster.DBSCAN(eps, min_samples=min_samples, metric="cosine")`` gives for the rows of
+        that identity.
     """
     folders = group_folders(np.asarray(labels, np.int64))
     clusters = np.empty(len(folders.of_row), np.int64)
@@ -97,8 +99,8 @@ def find_nodes(
 ) -> Nodes:
     """Cluster every folder in one pass and sum each cluster's members.
 
-    The rows of a folder are put into an order of their own content first, so the answer does not depend on the order of the input.
-    `usable` (N,) bool: rows that may enter a cluster; the others, and rows of length zero, get node -1.
+    The rows of a folder are put into an order of their own content first, so the answer does not depend on the order of
+    the input. `usable` (N,) bool: rows that may enter a cluster; the others, and rows of length zero, get node -1.
     """
     cluster = _cluster_function(method, eps, min_samples)
     total, width = vectors.shape
@@ -116,8 +118,11 @@ def find_nodes(
     if not parts:
         empty = np.zeros(0, np.int64)
         return Nodes(of_row, empty, empty, np.zeros((0, width), np.float32), np.zeros(0, bool), norms)
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in ("folder", "size", "sums", "fallback")]
-    return Nodes(of_row, *columns, norms)
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Nodes(of_row, column("folder"), column("size"), column("sums"), column("fallback"), norms)
 
 
 def _chunk_worker(
@@ -195,7 +200,7 @@ def _hdbscan(rows: np.ndarray, starts: np.ndarray, min_samples: int) -> np.ndarr
         raise ConfigError("--cluster hdbscan needs the hdbscan package: pip install 'facekit-mfr[clean]'") from error
 
     labels = np.full(len(rows), -1, np.int64)
-    for a, b in zip(starts[:-1], starts[1:]):
+    for a, b in np.stack([starts[:-1], starts[1:]], axis=1):
         if b - a > max(min_samples, SMALLEST_HDBSCAN):
             model = HDBSCAN(min_cluster_size=max(min_samples, SMALLEST_HDBSCAN), min_samples=1, core_dist_n_jobs=1)
             labels[a:b] = model.fit_predict(rows[a:b].astype(np.float64))

@@ -1,9 +1,10 @@
 """All pairs of centres whose similarity reaches a threshold: exact, in blocks, with most of the arithmetic left out.
 
-The rows are rotated so that the first columns hold as much of their length as possible (principal axes, no centring). For rows a, b split
-into a head of k columns and a tail, Cauchy-Schwarz gives ``a . b <= head(a) . head(b) + |tail(a)| |tail(b)|``; the tail's length is
-appended to the head as one more column, so a block of this bound is one matrix product of k + 1 columns. What stays below the threshold
-cannot be a pair; what does not is computed exactly. k is chosen for each call from a sample of the rows. See benchmarks/clean_speed.py.
+The rows are rotated so that the first columns hold as much of their length as possible (principal axes, no centring).
+For rows a, b split into a head of k columns and a tail, Cauchy-Schwarz gives
+``a . b <= head(a) . head(b) + |tail(a)| |tail(b)|``; the tail's length is appended to the head as one more column, so a
+block of this bound is one matrix product of k + 1 columns. What stays below the threshold cannot be a pair; what does
+not is computed exactly. k is chosen for each call from a sample of the rows. See benchmarks/clean_speed.py.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class _Processor:
     def load(self, rows: np.ndarray) -> np.ndarray:
         return rows
 
-    def above(self, left: np.ndarray, right: np.ndarray, threshold: float, upper: bool) -> tuple[np.ndarray, np.ndarray]:
+    def above(
+        self, left: np.ndarray, right: np.ndarray, threshold: float, upper: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         from facekit.clean.kernels import count_above, gather_above
 
         if not hasattr(self._local, "buffer"):
@@ -77,7 +80,12 @@ class _Processor:
 
 
 def pairs_above(
-    rows: np.ndarray, threshold: float, *, engine: BlockEngine | None = None, threads: int = 1, max_pairs: int = MAX_PAIRS
+    rows: np.ndarray,
+    threshold: float,
+    *,
+    engine: BlockEngine | None = None,
+    threads: int = 1,
+    max_pairs: int = MAX_PAIRS,
 ) -> Pairs:
     """Find every pair i < j with ``rows[i] . rows[j] >= threshold``.
 

@@ -1,0 +1,114 @@
+"""Thresholds taken from the data itself, never from a truth.
+
+What two different people look like can be observed in any number: a face and the centre of somebody else's identity, or
+two faces of different identities. A threshold is set where few enough of those would pass, as a verification threshold
+is set at a false accept rate. Which rates serve best was measured on planted noise: benchmarks/clean_quality.py.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from facekit.clean.centres import unit
+from facekit.clean.folders import Folders, Vectors, read_rows
+from facekit.clean.outliers import score_faces
+
+__all__ = ["Calibrated", "calibrate_eps", "calibrate_intra"]
+
+FALSE_ACCEPT_RATE = 0.01
+"""Share of other people's faces that may pass Intra-ID. Half or twice the rate changes F1 by .007 at most on the
+planted data."""
+
+EPS_DEVIATIONS = 4.0
+"""Standard deviations above the typical similarity of two strangers: 3e-5 of normal pairs, a false link in one of 25
+folders of 50."""
+
+FEWEST = 200
+"""With fewer similarities than this a tail cannot be seen, and the default is taken."""
+
+
+class Calibrated(NamedTuple):
+    """A threshold on the cosine similarity and the similarities between different people that it came from."""
+
+    threshold: float
+    null_median: float
+    null_deviation: float
+    samples: int
+
+
+def calibrate_intra(
+    vectors: Vectors,
+    centres: np.ndarray,
+    groups: np.ndarray,
+    scores: np.ndarray,
+    *,
+    rate: float = FALSE_ACCEPT_RATE,
+    threads: int = 1,
+) -> Calibrated | None:
+    """Return the threshold of Intra-ID that a share of `rate` of faces would pass at another identity's centre.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32
+    centres : (G, D) float32
+        Unit length.
+    groups : (N,) int64
+        The identity of each face; -1 for none.
+    scores : (N,) float32
+        Similarity of each face with its own centre.
+
+    Returns
+    -------
+    Calibrated or None
+        None with fewer than two identities or too few faces to tell.
+    """
+    if len(centres) < 2:
+        return None
+    shift = 1 + _scatter(scores) % (len(centres) - 1)
+    null = score_faces(vectors, centres, np.where(groups >= 0, (groups + shift) % len(centres), -1), threads=threads)
+    null = null[np.isfinite(null)]
+    if len(null) < FEWEST:
+        return None
+    return Calibrated(round(float(np.quantile(null, 1 - rate)), 4), *_spread(null), len(null))
+
+
+def calibrate_eps(
+    vectors: Vectors, folders: Folders, *, sample: int = 2000, each: int = 12, deviations: float = EPS_DEVIATIONS
+) -> Calibrated | None:
+    """Return the similarity ``1 - eps`` of DBSCAN from faces of different identities.
+
+    The deviation is read off between the median and the 84th percentile, where the few pairs that are one person under
+    two labels do not reach. The identities are taken evenly over all, their rows by content: the order of the input
+    does not matter.
+    """
+    chosen = np.arange(len(folders.labels))[:: max(1, -(-len(folders.labels) // sample))]
+    rows = [_some_rows(vectors, folders, int(f), each) for f in chosen]
+    rows = [r for r in rows if len(r)]
+    if len(rows) < 2:
+        return None
+    across = np.concatenate([(a @ b.T).ravel() for a, b in zip(rows, rows[1:] + rows[:1])])
+    if len(across) < FEWEST:
+        return None
+    middle, deviation = _spread(across)
+    return Calibrated(round(min(middle + deviations * deviation, 0.95), 3), middle, deviation, len(across))
+
+
+def _spread(null: np.ndarray) -> tuple[float, float]:
+    middle, above = np.quantile(null, [0.5, 0.8413])
+    return float(middle), float(above - middle)
+
+
+def _scatter(scores: np.ndarray) -> np.ndarray:
+    """Return a whole number for each face that depends on its similarity alone, so on no order of the input."""
+    bits = np.nan_to_num(scores).astype(np.float32).view(np.uint32).astype(np.uint64)
+    return ((bits * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)).astype(np.int64)
+
+
+def _some_rows(vectors: Vectors, folders: Folders, folder: int, each: int) -> np.ndarray:
+    a, b = int(folders.starts[folder]), int(folders.starts[folder + 1])
+    where = slice(a, b) if folders.order is None else folders.order[a:b]
+    rows = unit(read_rows(vectors, where))
+    rows = rows[np.any(rows != 0, axis=1)]
+    return rows[np.lexsort(rows[:, :4].T)][:each]

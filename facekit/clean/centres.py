@@ -1,0 +1,69 @@
+"""Centres: the mean direction of a cluster's members, and how far that mean can be trusted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from facekit.clean.cluster import Nodes
+
+__all__ = ["Concentration", "choose_main", "concentration", "size_aware_rows", "unit"]
+
+PRIOR_FACES = 8.0
+"""An identity's own concentration counts as much as the pooled one when it has this many faces."""
+
+
+class Concentration(NamedTuple):
+    """Expected cosine of one face with the true direction of its identity."""
+
+    of_node: np.ndarray  # (M,) float64
+    pooled: float
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Return (n, D) `rows` at unit length, float32; a zero row stays zero."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+
+
+def choose_main(nodes: Nodes, folders: int) -> np.ndarray:
+    """Return (F,) int64 the largest cluster of each folder, -1 where it has none.
+
+    Of equally large clusters the tighter one wins (the longer sum), then the first in the order of content.
+    """
+    length = np.round(np.einsum("ij,ij->i", nodes.sums, nodes.sums, dtype=np.float64), 6)
+    order = np.lexsort((np.arange(len(nodes.size)), -length, -nodes.size, nodes.folder))
+    first = np.ones(len(order), bool)
+    first[1:] = nodes.folder[order][1:] != nodes.folder[order][:-1]
+    main = np.full(folders, -1, np.int64)
+    main[nodes.folder[order[first]]] = order[first]
+    return main
+
+
+def concentration(sums: np.ndarray, size: np.ndarray) -> Concentration:
+    """Estimate the concentration rho of each node from its size and mean resultant length.
+
+    For n independent faces with ``E[cos] = rho`` the mean R of their unit vectors has
+    ``E[R^2] = rho^2 + (1 - rho^2) / n`` (Mardia and Jupp, Directional Statistics, 2000, section 9.2), hence
+    ``rho^2 = (n R^2 - 1) / (n - 1)``; small nodes are drawn toward the value pooled over all.
+    """
+    n = size.astype(np.float64)
+    square = np.einsum("ij,ij->i", sums, sums, dtype=np.float64)
+    many = n > 1
+    own = np.clip((square / np.maximum(n, 1) - 1) / np.maximum(n - 1, 1), 0, 1)
+    pooled = float(np.average(own[many], weights=n[many] - 1)) if many.any() else 1.0
+    weight = np.where(many, n - 1, 0)
+    shrunk = (weight * own + PRIOR_FACES * pooled) / (weight + PRIOR_FACES)
+    return Concentration(np.sqrt(np.maximum(shrunk, 1e-3)), float(np.sqrt(max(pooled, 1e-3))))
+
+
+def size_aware_rows(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return (M, D) float32 rows whose products are size-aware similarities.
+
+    A mean of few faces points away from the true direction by chance. Divided by rho, its expected product with another
+    such mean is the cosine of the two true directions, whatever the sizes: the rows are ``sums / (n rho)`` and are not
+    of unit length.
+    """
+    rho = concentration(sums, size).of_node
+    return (sums / (np.maximum(size, 1) * rho)[:, None]).astype(np.float32)
