@@ -12,7 +12,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 .PHONY: demo test lint types tests kernels docs clean
 
 demo: $(VENV)/.core
-	$(BIN)/python tools/demo.py $(DEMO)
+	$(BIN)/python tools/demo_pack.py $(DEMO)/faces
+	$(BIN)/facekit mask $(DEMO)/faces $(DEMO)/masked --ratio 0.5 --overwrite
 
 test: lint types kernels tests
 
@@ -36,7 +37,7 @@ docs: $(VENV)/.core
 	$(BIN)/python tools/write_commands_page.py docs/commands.md
 
 clean:
-	rm -rf build demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf build $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
