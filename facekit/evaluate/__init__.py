@@ -1,0 +1,27 @@
+"""Vectors and pairs -> scores: verification, identification, the masked protocol. Arrays in, numbers out."""
+
+from facekit.evaluate.all_pairs import AllPairs, verify_all
+from facekit.evaluate.faces import FaceSet
+from facekit.evaluate.identification import Identification, identify
+from facekit.evaluate.operating_points import OperatingPoint, Roc, operating_points, smallest_far
+from facekit.evaluate.pairs import FoldAccuracy, PairScores, fold_accuracy, verify_pairs
+from facekit.evaluate.protocols import MaskedScores, by_group, masked_protocol
+
+__all__ = [
+    "AllPairs",
+    "FaceSet",
+    "FoldAccuracy",
+    "Identification",
+    "MaskedScores",
+    "OperatingPoint",
+    "PairScores",
+    "Roc",
+    "by_group",
+    "fold_accuracy",
+    "identify",
+    "masked_protocol",
+    "operating_points",
+    "smallest_far",
+    "verify_all",
+    "verify_pairs",
+]
