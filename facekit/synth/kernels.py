@@ -1,0 +1,450 @@
+"""The renderer's inner loops, all in one file because numba's cache does not see edits in other files.
+
+Screen arrays are supersampled, [row, column]; screen points are (x, y, depth), depth growing toward the viewer. `ids` holds the triangle
+seen in a sample, ``EMPTY`` or ``STRAND``. Everything is float32; nothing here draws a random number.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+__all__ = ["EMPTY", "STRAND", "normals", "raster", "resolve", "shadow_strands", "shadow_triangles", "strand_colours", "strands"]
+
+EMPTY, STRAND = -1, -2
+_F = np.float32
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def normals(points, triangles, out):  # type: ignore[no-untyped-def]
+    """Area-weighted vertex normals, not yet of unit length."""
+    out[:] = _F(0)
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, uy, uz = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
+        vx, vy, vz = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for k in (a, b, c):
+            out[k, 0] += nx
+            out[k, 1] += ny
+            out[k, 2] += nz
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def raster(screen, triangles, two_sided, depth, ids, bary):  # type: ignore[no-untyped-def]
+    """Nearest triangle of every sample, with the barycentric weights of its first two corners."""
+    height, width = depth.shape
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area > _F(-1e-6) and (not two_sided[t] or area < _F(1e-6)):
+            continue
+        x0 = max(0, math.ceil(min(ax, bx, cx)))
+        x1 = min(width - 1, math.floor(max(ax, bx, cx)))
+        y0 = max(0, math.ceil(min(ay, by, cy)))
+        y1 = min(height - 1, math.floor(max(ay, by, cy)))
+        inverse = _F(1) / area
+        ux, vx = (by - cy) * inverse, (cy - ay) * inverse
+        uy, vy = (cx - bx) * inverse, (ax - cx) * inverse
+        za, zb, zc = screen[a, 2], screen[b, 2], screen[c, 2]
+        for y in range(y0, y1 + 1):
+            u = (_F(x0) - cx) * ux + (_F(y) - cy) * uy
+            v = (_F(x0) - cx) * vx + (_F(y) - cy) * vy
+            for x in range(x0, x1 + 1):
+                w = _F(1) - u - v
+                if u >= _F(-1e-5) and v >= _F(-1e-5) and w >= _F(-1e-5):
+                    z = u * za + v * zb + w * zc
+                    if z > depth[y, x]:
+                        depth[y, x] = z
+                        ids[y, x] = t
+                        bary[y, x, 0] = u
+                        bary[y, x, 1] = v
+                u += ux
+                v += vx
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def strands(screen, colours, widths, tips, depth, ids, rgb):  # type: ignore[no-untyped-def]
+    """Draw polylines (S, P, 3) with a colour a point; widths in samples at the root, times `tips` at the tip."""
+    height, width = depth.shape
+    count, length = screen.shape[0], screen.shape[1]
+    for s in range(count):
+        for p in range(length - 1):
+            ax, ay, az = screen[s, p, 0], screen[s, p, 1], screen[s, p, 2]
+            dx, dy, dz = screen[s, p + 1, 0] - ax, screen[s, p + 1, 1] - ay, screen[s, p + 1, 2] - az
+            if min(ax, ax + dx) > width or max(ax, ax + dx) < 0 or min(ay, ay + dy) > height or max(ay, ay + dy) < 0:
+                continue
+            steps = max(1, math.ceil(max(abs(dx), abs(dy))))
+            steep = abs(dy) > abs(dx)
+            inverse = _F(1) / _F(steps)
+            for k in range(steps):
+                f = _F(k) * inverse
+                along = (_F(p) + f) / _F(length - 1)
+                half = _F(0.5) * max(_F(1), widths[s] * (_F(1) - along * along * (_F(1) - tips[s])))
+                x, y, z = ax + f * dx, ay + f * dy, az + f * dz
+                centre = x if steep else y
+                low = math.floor(centre - half + _F(1))
+                high = math.floor(centre + half)
+                other = math.floor((y if steep else x) + _F(0.5))
+                for q in range(low, high + 1):
+                    row, column = (other, q) if steep else (q, other)
+                    if 0 <= row < height and 0 <= column < width and z > depth[row, column]:
+                        depth[row, column] = z
+                        ids[row, column] = STRAND
+                        for c in range(3):
+                            rgb[row, column, c] = colours[s, p, c] * (_F(1) - f) + colours[s, p + 1, c] * f
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def shadow_triangles(light, triangles, depth):  # type: ignore[no-untyped-def]
+    """Depth map of the triangles as the key light sees them; `light` (V, 3) in texels, depth toward the light."""
+    size = depth.shape[0]
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay, bx, by, cx, cy = light[a, 0], light[a, 1], light[b, 0], light[b, 1], light[c, 0], light[c, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if abs(area) < _F(1e-6):
+            continue
+        x0, x1 = max(0, math.ceil(min(ax, bx, cx))), min(size - 1, math.floor(max(ax, bx, cx)))
+        y0, y1 = max(0, math.ceil(min(ay, by, cy))), min(size - 1, math.floor(max(ay, by, cy)))
+        inverse = _F(1) / area
+        for y in range(y0, y1 + 1):
+            for x in range(x0, x1 + 1):
+                u = ((by - cy) * (_F(x) - cx) + (cx - bx) * (_F(y) - cy)) * inverse
+                v = ((cy - ay) * (_F(x) - cx) + (ax - cx) * (_F(y) - cy)) * inverse
+                w = _F(1) - u - v
+                if u >= 0 and v >= 0 and w >= 0:
+                    z = u * light[a, 2] + v * light[b, 2] + w * light[c, 2]
+                    if z > depth[y, x]:
+                        depth[y, x] = z
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _to_light(x, y, z, matrix):  # type: ignore[no-untyped-def]
+    return (
+        matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
+        matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
+        matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3],
+    )
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def shadow_strands(points, matrix, stride, depth):  # type: ignore[no-untyped-def]
+    """Splat every `stride`-th strand (S, P, 3) in camera cm into the light's depth map."""
+    size = depth.shape[0]
+    for s in range(0, points.shape[0], stride):
+        for p in range(1, points.shape[1]):
+            for half in range(2):
+                f = _F(0.5) * _F(half)
+                x = points[s, p, 0] * (_F(1) - f) + points[s, p - 1, 0] * f
+                y = points[s, p, 1] * (_F(1) - f) + points[s, p - 1, 1] * f
+                z = points[s, p, 2] * (_F(1) - f) + points[s, p - 1, 2] * f
+                u, v, w = _to_light(x, y, z, matrix)
+                column, row = math.floor(u), math.floor(v)
+                if 0 <= row < size - 1 and 0 <= column < size - 1:
+                    for j in range(2):
+                        for i in range(2):
+                            if w > depth[row + j, column + i]:
+                                depth[row + j, column + i] = w
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _soft_shadow(x, y, z, matrix, depth, bias, radius):  # type: ignore[no-untyped-def]
+    """Share of the key light that reaches a point: 4 x 4 taps, linear fade over depth so that edges stay soft."""
+    size = depth.shape[0]
+    u, v, w = _to_light(x, y, z, matrix)
+    lit = _F(0)
+    for j in range(4):
+        for i in range(4):
+            column = math.floor(u + (_F(i) - _F(1.5)) * radius + _F(0.5))
+            row = math.floor(v + (_F(j) - _F(1.5)) * radius + _F(0.5))
+            if 0 <= row < size and 0 <= column < size:
+                gap = depth[row, column] - w - bias
+                lit += min(_F(1), max(_F(0), _F(1) - gap * _F(2.5)))
+            else:
+                lit += _F(1)
+    return lit * _F(1.0 / 16)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def strand_colours(points, base, tints, depths, gloss, lights, matrix, shadow, eye, out):  # type: ignore[no-untyped-def]
+    """Kajiya-Kay shading of strands (Kajiya & Kay 1989) with a second, tinted highlight; light fades with the depth of hair above.
+
+    base (S, 3) linear, tints (S, P) brightness along a strand, depths (S, P) how open to the sky a point is in [0, 1].
+    """
+    size = shadow.shape[0]
+    length = points.shape[1]
+    for s in range(points.shape[0]):
+        for p in range(length):
+            q = min(p, length - 2)
+            tx = points[s, q + 1, 0] - points[s, q, 0]
+            ty = points[s, q + 1, 1] - points[s, q, 1]
+            tz = points[s, q + 1, 2] - points[s, q, 2]
+            norm = _F(1) / math.sqrt(tx * tx + ty * ty + tz * tz + _F(1e-12))
+            tx, ty, tz = tx * norm, ty * norm, tz * norm
+            x, y, z = points[s, p, 0], points[s, p, 1], points[s, p, 2]
+            u, v, w = _to_light(x, y, z, matrix)
+            column, row = math.floor(u + _F(0.5)), math.floor(v + _F(0.5))
+            lit = _F(1)
+            if 0 <= row < size and 0 <= column < size:
+                lit = math.exp(_F(-1.6) * max(_F(0), shadow[row, column] - w - _F(0.25)))
+            vx, vy, vz = eye[0] - x, eye[1] - y, eye[2] - z
+            norm = _F(1) / math.sqrt(vx * vx + vy * vy + vz * vz)
+            vx, vy, vz = vx * norm, vy * norm, vz * norm
+            tv = tx * vx + ty * vy + tz * vz
+            open_ = depths[s, p]
+            ambient = _F(0.55) + _F(0.45) * open_
+            for k in range(2):
+                tl = tx * lights[2 * k, 0] + ty * lights[2 * k, 1] + tz * lights[2 * k, 2]
+                sine = math.sqrt(max(_F(0), _F(1) - tl * tl))
+                spread = sine * math.sqrt(max(_F(0), _F(1) - tv * tv)) - tl * tv
+                high = max(_F(0), spread)
+                high2 = high * high
+                high4 = high2 * high2
+                high16 = high4 * high4 * high4 * high4
+                facing = lights[2 * k, 2] * _F(0.35) + _F(0.65)
+                share = (lit if k == 0 else _F(1)) * facing * (_F(0.35) + _F(0.65) * open_)
+                for c in range(3):
+                    if k == 0:
+                        sky = lights[4, c] * (_F(0.5) + _F(0.5) * open_) + lights[5, c] * _F(0.35)
+                        out[s, p, c] = base[s, c] * tints[s, p] * sky * ambient
+                    diffuse = base[s, c] * tints[s, p] * (_F(0.25) + _F(0.75) * sine) * _F(0.8)
+                    shine = gloss * (_F(0.05) * high16 * high4 + (_F(0.02) + base[s, c]) * _F(0.5) * high4 * high4)
+                    out[s, p, c] += lights[2 * k + 1, c] * share * (diffuse + shine * tints[s, p])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _texel(atlas, u, v, out):  # type: ignore[no-untyped-def]
+    """Bilinear sample of the atlas at texel coordinates."""
+    x = min(max(u, _F(0)), _F(atlas.shape[1] - 1.001))
+    y = min(max(v, _F(0)), _F(atlas.shape[0] - 1.001))
+    column, row = int(x), int(y)
+    fx, fy = x - _F(column), y - _F(row)
+    a, b = (_F(1) - fx) * (_F(1) - fy), fx * (_F(1) - fy)
+    c, d = (_F(1) - fx) * fy, fx * fy
+    for k in range(5):
+        out[k] = (
+            a * atlas[row, column, k]
+            + b * atlas[row, column + 1, k]
+            + c * atlas[row + 1, column, k]
+            + d * atlas[row + 1, column + 1, k]
+        )
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _smooth(low, high, x):  # type: ignore[no-untyped-def]
+    t = min(_F(1), max(_F(0), (x - low) / (high - low)))
+    return t * t * (_F(3) - _F(2) * t)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _hash(a, b):  # type: ignore[no-untyped-def]
+    """A fixed pattern in [0, 1) from two coordinates."""
+    h = math.sin(_F(a) * _F(12.9898) + _F(b) * _F(78.233)) * _F(43758.547)
+    return h - math.floor(h)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _eye(x, y, z, shade, eyes, side, view, lights, out):  # type: ignore[no-untyped-def]
+    """Radiance of the eyeball seen through a point of the lid opening.
+
+    eyes (2, 6, 3): centre, gaze, up (unit, camera axes), iris colour, (iris radius, pupil radius, redness), sclera colour.
+    """
+    cx, cy, cz = eyes[side, 0, 0], eyes[side, 0, 1], eyes[side, 0, 2]
+    gx, gy, gz = eyes[side, 1, 0], eyes[side, 1, 1], eyes[side, 1, 2]
+    ox, oy, oz = x - cx, y - cy, z - cz
+    vx, vy, vz = view[0], view[1], view[2]
+    along = ox * vx + oy * vy + oz * vz
+    reach = _F(1.22) * _F(1.22) - (ox * ox + oy * oy + oz * oz - along * along)
+    t = -along - math.sqrt(max(reach, _F(0)))
+    nx, ny, nz = ox + vx * t, oy + vy * t, oz + vz * t
+    norm = _F(1) / math.sqrt(nx * nx + ny * ny + nz * nz)
+    nx, ny, nz = nx * norm, ny * norm, nz * norm
+    cosine = nx * gx + ny * gy + nz * gz
+    px, py, pz = nx - gx * cosine, ny - gy * cosine, nz - gz * cosine
+    rho = _F(1.22) * math.sqrt(px * px + py * py + pz * pz) if cosine > 0 else _F(1.2)
+    iris, pupil, red = eyes[side, 4, 0], eyes[side, 4, 1], eyes[side, 4, 2]
+    inside = _F(1) - _smooth(iris - _F(0.05), iris + _F(0.03), rho)
+    if inside > 0:
+        rise = px * eyes[side, 2, 0] + py * eyes[side, 2, 1] + pz * eyes[side, 2, 2]
+        angle = math.asin(min(_F(1), max(_F(-1), rise / (rho / _F(1.22) + _F(1e-6)))))
+        fibre = _F(0.8) + _F(0.4) * _hash(math.floor(angle * _F(6)), _F(3)) * _smooth(pupil, iris, rho)
+        ring = _smooth(iris * _F(0.72), iris, rho)
+        dark = _smooth(pupil - _F(0.03), pupil + _F(0.04), rho)
+        caustic = _F(1) + _F(0.5) * max(_F(0), -rise) / iris
+    facing = nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2]
+    light = max(_F(0), facing * _F(0.7) + _F(0.3))
+    kx, ky, kz = nx + px * _F(0.9) * inside, ny + py * _F(0.9) * inside, nz + pz * _F(0.9) * inside
+    norm = _F(1) / math.sqrt(kx * kx + ky * ky + kz * kz)
+    hx, hy, hz = lights[0, 0] - vx, lights[0, 1] - vy, lights[0, 2] - vz
+    hnorm = _F(1) / math.sqrt(hx * hx + hy * hy + hz * hz)
+    mirror = (kx * hx + ky * hy + kz * hz) * norm * hnorm
+    spark = _smooth(_F(0.955), _F(0.985), mirror) * _F(0.9) + _smooth(_F(0.8), _F(1), mirror) * _F(0.05)
+    cover = _F(1) - _F(0.72) * _smooth(_F(0.45), _F(1), shade) - _F(0.22) * _smooth(_F(0.75), _F(1), _F(1) - shade)
+    sky = _F(0.5) + _F(0.5) * ny
+    for c in range(3):
+        white = eyes[side, 5, c] * (_F(1) - red * (_F(0.25) if c > 0 else _F(0.0)) * _smooth(_F(0.6), _F(1.2), rho))
+        colour = white
+        if inside > 0:
+            tone = eyes[side, 3, c] * fibre * caustic * (_F(1) - _F(0.75) * ring)
+            tone = tone * dark + _F(0.004) * (_F(1) - dark)
+            colour = white * (_F(1) - inside) + tone * inside
+        ambient = lights[4, c] * sky + lights[5, c] * (_F(1) - sky)
+        out[c] = colour * cover * (ambient + lights[1, c] * light) + spark * lights[1, c] * cover * _F(0.55)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _teeth(x, y, z, shade, mouth, view, lights, out):  # type: ignore[no-untyped-def]
+    """Radiance of teeth, gums and tongue seen through a point of the mouth opening.
+
+    mouth (6, 3): origin, right, up, forward (camera axes), (drop of the lower jaw cm, tooth width cm, brightness), tooth colour.
+    """
+    dx, dy, dz = x - mouth[0, 0], y - mouth[0, 1], z - mouth[0, 2]
+    right = dx * mouth[1, 0] + dy * mouth[1, 1] + dz * mouth[1, 2]
+    up = dx * mouth[2, 0] + dy * mouth[2, 1] + dz * mouth[2, 2]
+    forward = dx * mouth[3, 0] + dy * mouth[3, 1] + dz * mouth[3, 2]
+    sx = view[0] * mouth[1, 0] + view[1] * mouth[1, 1] + view[2] * mouth[1, 2]
+    sy = view[0] * mouth[2, 0] + view[1] * mouth[2, 1] + view[2] * mouth[2, 2]
+    sz = min(_F(-0.3), view[0] * mouth[3, 0] + view[1] * mouth[3, 1] + view[2] * mouth[3, 2])
+    t = max(_F(0), forward + _F(0.35) + _F(0.16) * right * right) / -sz
+    right, up = right + sx * t, up + sy * t
+    drop, width = mouth[4, 0], mouth[4, 1]
+    inner = _F(1) - _smooth(_F(1.2), _F(2.3), abs(right))
+    cell = abs(right) / width
+    gap = abs(cell - math.floor(cell + _F(0.5)))
+    seam = _F(0.78) + _F(0.22) * _smooth(_F(0.0), _F(0.14), gap)
+    edge = _F(-0.42) - _F(0.05) * (math.floor(cell) % 2) + _F(0.06) * cell
+    upper = _smooth(edge - _F(0.05), edge + _F(0.05), up)
+    low_top = edge - _F(0.08) - drop
+    lower = (_F(1) - _smooth(low_top - _F(0.05), low_top + _F(0.05), up)) * _F(0.75)
+    tooth = max(upper, lower)
+    gum = _smooth(_F(0.42), _F(0.6), up)
+    deep = _F(0.9) - _F(0.65) * _smooth(_F(0.6), _F(1), shade) - _F(0.45) * _smooth(_F(0.6), _F(1), _F(1) - shade)
+    for c in range(3):
+        flesh = _F(0.16) if c == 0 else _F(0.05)
+        bone = mouth[5, c] * seam * (_F(1) - gum) + gum * (_F(0.3) if c == 0 else _F(0.12))
+        hollow = flesh * _F(0.5)
+        colour = (bone * tooth * mouth[4, 2] + hollow * (_F(1) - tooth)) * (_F(0.25) + _F(0.75) * inner) * max(_F(0.12), deep)
+        out[c] = colour * (lights[4, c] * _F(0.35) + lights[5, c] * _F(0.35) + lights[1, c] * _F(0.5) * max(_F(0.1), lights[0, 2]))
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _surface(group, cloth, detail, eye, lights, matrix, shadow, out):  # type: ignore[no-untyped-def]
+    """Radiance of skin or cloth. group: normal (3), point (3), albedo (3), openness, gloss, all already averaged.
+
+    The diffuse term wraps round the terminator, furthest in red, for light that travelled through the skin.
+    """
+    nx, ny, nz = group[0], group[1], group[2]
+    norm = _F(1) / math.sqrt(nx * nx + ny * ny + nz * nz + _F(1e-12))
+    nx, ny, nz = nx * norm, ny * norm, nz * norm
+    x, y, z = group[3], group[4], group[5]
+    vx, vy, vz = eye[0] - x, eye[1] - y, eye[2] - z
+    norm = _F(1) / math.sqrt(vx * vx + vy * vy + vz * vz)
+    vx, vy, vz = vx * norm, vy * norm, vz * norm
+    facing = max(_F(0.02), nx * vx + ny * vy + nz * vz)
+    open_, gloss = group[9], group[10] * (_F(0) if cloth else _F(1))
+    lit = _soft_shadow(x + nx * _F(0.12), y + ny * _F(0.12), z + nz * _F(0.12), matrix, shadow, _F(0.22), _F(1.15))
+    rim = (_F(1) - facing) ** 3
+    sky = _F(0.5) + _F(0.5) * ny
+    for c in range(3):
+        out[c] = group[6 + c] * open_ * (lights[4, c] * sky + lights[5, c] * (_F(1) - sky))
+        out[c] += rim * gloss * _F(0.10) * lights[4, c] * open_
+    for k in range(2):
+        lx, ly, lz = lights[2 * k, 0], lights[2 * k, 1], lights[2 * k, 2]
+        cosine = nx * lx + ny * ly + nz * lz
+        share = lit if k == 0 else open_
+        hx, hy, hz = lx + vx, ly + vy, lz + vz
+        hnorm = _F(1) / math.sqrt(hx * hx + hy * hy + hz * hz + _F(1e-6))
+        mirror = max(_F(0), (nx * hx + ny * hy + nz * hz) * hnorm)
+        m2 = mirror * mirror
+        m8 = m2 * m2 * m2 * m2
+        m32 = m8 * m8 * m8 * m8
+        shine = gloss * (_F(0.055) * m8 * m2 + _F(0.10) * m32) * max(_F(0), min(_F(1), cosine * _F(4)))
+        for c in range(3):
+            wrap = _F(0.1) if cloth else (_F(0.34) if c == 0 else (_F(0.16) if c == 1 else _F(0.10)))
+            diffuse = max(_F(0), (cosine + wrap) / (_F(1) + wrap))
+            pass_ = share if cloth else (share ** (_F(0.6) if c == 0 else _F(1)))
+            out[c] += lights[2 * k + 1, c] * pass_ * (group[6 + c] * diffuse * (_F(0.6) + _F(0.4) * open_) + shine)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def resolve(ids, bary, rgb, triangles, materials, vertices, atlas, eyes, mouth, detail, lights, matrix, shadow, eye, ground, cloth, factor, out):  # type: ignore[no-untyped-def]
+    """Shade and average the samples: colour at every sample, light once a pixel and material.
+
+    vertices (V, 9): normal, point, texel (u, v), shade of the opening. materials: 0 skin, 1 cloth, 2 and 3 eyes, 4 mouth.
+    """
+    height, width = out.shape[0], out.shape[1]
+    texel = np.zeros(5, np.float32)
+    group = np.zeros((2, 11), np.float32)
+    count = np.zeros(2, np.float32)
+    colour = np.zeros(3, np.float32)
+    view = np.zeros(3, np.float32)
+    share = _F(1) / _F(factor * factor)
+    tile = detail.shape[0]
+    for row in range(height):
+        for column in range(width):
+            red, green, blue = _F(0), _F(0), _F(0)
+            empty = 0
+            count[:] = _F(0)
+            group[:] = _F(0)
+            for j in range(factor):
+                for i in range(factor):
+                    r, c = row * factor + j, column * factor + i
+                    t = ids[r, c]
+                    if t == EMPTY:
+                        empty += 1
+                        continue
+                    if t == STRAND:
+                        red += rgb[r, c, 0]
+                        green += rgb[r, c, 1]
+                        blue += rgb[r, c, 2]
+                        continue
+                    a, b, d = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+                    u, v = bary[r, c, 0], bary[r, c, 1]
+                    w = _F(1) - u - v
+                    material = materials[t]
+                    if material >= 2:
+                        x = u * vertices[a, 3] + v * vertices[b, 3] + w * vertices[d, 3]
+                        y = u * vertices[a, 4] + v * vertices[b, 4] + w * vertices[d, 4]
+                        z = u * vertices[a, 5] + v * vertices[b, 5] + w * vertices[d, 5]
+                        shade = u * vertices[a, 8] + v * vertices[b, 8] + w * vertices[d, 8]
+                        view[0], view[1], view[2] = x - eye[0], y - eye[1], z - eye[2]
+                        norm = _F(1) / math.sqrt(view[0] * view[0] + view[1] * view[1] + view[2] * view[2])
+                        view[0], view[1], view[2] = view[0] * norm, view[1] * norm, view[2] * norm
+                        if material == 4:
+                            _teeth(x, y, z, shade, mouth, view, lights, colour)
+                        else:
+                            _eye(x, y, z, shade, eyes, material - 2, view, lights, colour)
+                        red += colour[0]
+                        green += colour[1]
+                        blue += colour[2]
+                        continue
+                    count[material] += _F(1)
+                    for k in range(6):
+                        group[material, k] += u * vertices[a, k] + v * vertices[b, k] + w * vertices[d, k]
+                    tu = u * vertices[a, 6] + v * vertices[b, 6] + w * vertices[d, 6]
+                    tv = u * vertices[a, 7] + v * vertices[b, 7] + w * vertices[d, 7]
+                    _texel(atlas, tu, tv, texel)
+                    grain = detail[int(tv * _F(2)) % tile, int(tu * _F(2)) % tile]
+                    for k in range(3):
+                        group[material, 6 + k] += texel[k] * grain
+                    group[material, 9] += texel[3]
+                    group[material, 10] += texel[4]
+            for m in range(2):
+                if count[m] > 0:
+                    scale = _F(1) / count[m]
+                    for k in range(11):
+                        group[m, k] *= scale
+                    if m == 1:
+                        for k in range(3):
+                            group[m, 6 + k] *= cloth[k]
+                    _surface(group[m], m == 1, detail, eye, lights, matrix, shadow, colour)
+                    red += colour[0] * count[m]
+                    green += colour[1] * count[m]
+                    blue += colour[2] * count[m]
+            out[row, column, 0] = (red + ground[row, column, 0] * empty) * share
+            out[row, column, 1] = (green + ground[row, column, 1] * empty) * share
+            out[row, column, 2] = (blue + ground[row, column, 2] * empty) * share

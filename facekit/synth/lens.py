@@ -1,0 +1,75 @@
+"""Behind and after the figure: soft backgrounds, then what a camera does to light."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.synth.chance import Shot
+
+__all__ = ["background", "develop"]
+
+Array = NDArray[np.floating[Any]]
+
+
+def background(shot: Shot, size: int) -> Array:
+    """A scene far out of focus, (size, size, 3) linear; it depends on nothing but the shot."""
+    rng = np.random.default_rng([shot.texture, 5])
+    side = 28
+    row, column = np.mgrid[0:side, 0:side].astype(np.float32) / (side - 1)
+    base = rng.uniform(0.03, 0.5) * np.exp(rng.normal(0, 0.22, 3))
+    other = base * np.exp(rng.normal(0, 0.5) + rng.normal(0, 0.25, 3))
+    angle = rng.uniform(0, 2 * np.pi)
+    share = (np.cos(angle) * (column - 0.5) + np.sin(angle) * (row - 0.5) + 0.5).clip(0, 1)[..., None]
+    scene = (base * (1 - share) + other * share).astype(np.float32)
+    for _ in range(int(rng.integers(0, 7))):
+        colour = base * np.exp(rng.normal(0, 0.7) + rng.normal(0, 0.3, 3))
+        x, y = rng.uniform(-0.1, 1.1, 2) * side
+        w, h = rng.uniform(1.5, 12, 2) * (1, 2.2)
+        cv2.rectangle(scene, (int(x - w), int(y - h)), (int(x + w), int(y + h)), colour.tolist(), -1)
+    for _ in range(int(rng.integers(0, 9)) if rng.uniform() < 0.45 else 0):
+        colour = np.exp(rng.normal(-0.5, 0.6) + rng.normal(0, 0.35, 3))
+        centre = tuple(int(v * 16) for v in rng.uniform(0, side, 2))
+        cv2.circle(scene, centre, int(rng.uniform(0.6, 2.2) * 16), colour.tolist(), -1, cv2.LINE_AA, 4)
+    scene = cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.9, 2.6)))
+    scene = cv2.resize(scene, (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 3)
+    grain = cv2.resize(rng.normal(0, 0.03, (56, 56)).astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(scene * (1 + grain[..., None]) * shot.exposure, dtype=np.float32)
+
+
+def _blur(light: Array, shot: Shot, scale: float) -> Array:
+    if shot.blur > 0.15:
+        light = cv2.GaussianBlur(light, (0, 0), shot.blur * scale)
+    if shot.motion > 0.2:
+        length = max(3, 2 * round(1.5 * shot.motion * scale) + 1)
+        angle = shot.texture % 180
+        kernel = np.zeros((length, length), np.float32)
+        reach = 0.5 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))]) * (length - 1) * 0.7
+        middle = (length - 1) / 2
+        ends = [tuple(int(round(16 * (middle + s * v))) for v in reach) for s in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
+        light = cv2.filter2D(light, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(light, dtype=np.float32)
+
+
+def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
+    """Linear radiance (S, S, 3) to levels: blur, vignette, white balance, shoulder, gamma, grain; `scale` is S / 112."""
+    rng = np.random.default_rng([shot.texture, 6])
+    size = light.shape[0]
+    light = _blur(light, shot, scale)
+    radius = np.linspace(-1, 1, size, dtype=np.float32) ** 2
+    fall = 1 - shot.vignette * (radius[:, None] + radius[None])
+    light = light * fall[..., None] * (np.array(shot.balance, np.float32) * np.float32(shot.exposure * 0.85))
+    noise = rng.standard_normal((size, size, 3), dtype=np.float32)
+    noise = 0.75 * noise[..., :1] + 0.5 * noise
+    light = light + shot.grain * np.sqrt(light.clip(0.004, 2)) * noise
+    shoulder = np.maximum(light, 0)
+    shoulder = shoulder * (1 + 0.22 * shoulder) / (1 + 0.62 * shoulder)
+    level = np.sqrt(shoulder) * np.sqrt(np.sqrt(np.sqrt(shoulder + 1e-6)) + 0.0) ** -0.36
+    level = 0.5 + (level - 0.46) * shot.contrast - 0.02
+    grey = level @ np.array([0.299, 0.587, 0.114], np.float32)
+    level = grey[..., None] + (level - grey[..., None]) * (0.0 if shot.grey else shot.saturation)
+    return np.asarray((level * 255 + 0.5).clip(0, 255), dtype=np.uint8)

@@ -1,0 +1,256 @@
+"""One person, one picture: chance, shape, skin and strands put in front of the camera and drawn."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import ConfigError
+from facekit.faces.topology import NUM_VERTICES
+from facekit.images import decode, encode_jpeg
+from facekit.synth.anatomy import OVAL, load_head, unit
+from facekit.synth.camera import View, project, view
+from facekit.synth.chance import Identity, Shot, draw_identity, draw_shot
+from facekit.synth.facehair import face_hair, glasses
+from facekit.synth.kernels import (
+    normals,
+    raster,
+    resolve,
+    shadow_strands,
+    shadow_triangles,
+    strand_colours,
+    strands,
+)  # fmt: skip
+from facekit.synth.lens import background, develop
+from facekit.synth.shape import Skull, build_skull, express, figure
+from facekit.synth.skin import paint_atlas, to_linear
+from facekit.synth.strands import Strands, hair_colour, scalp_hair
+
+__all__ = ["Drawn", "Person", "Truth", "build_person", "draw_person", "draw_shot_of", "render", "take"]
+
+Array = NDArray[np.floating[Any]]
+SHADOW = 144
+FACTOR = 3
+
+
+class Person(NamedTuple):
+    """What all pictures of a person share; building it costs several pictures."""
+
+    identity: Identity
+    skull: Skull
+    atlas: Array
+    hair: Strands
+    face_hair: Strands
+    glasses: tuple[Strands, Array] | None
+
+
+class Truth(NamedTuple):
+    """What is known about a drawn picture.
+
+    Attributes
+    ----------
+    yaw, pitch, roll : float
+        Degrees. Yaw turns the nose toward larger x, pitch raises it, roll is clockwise as seen in the crop.
+    light : tuple of float
+        Unit direction toward the key light: x right, y up, z toward the viewer.
+    expression : tuple of float
+        open, smile, pucker, blink, brow, squint, skew.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    light: tuple[float, float, float]
+    expression: tuple[float, ...]
+
+
+class Drawn(NamedTuple):
+    """A drawn picture.
+
+    Attributes
+    ----------
+    image : (112, 112, 3) uint8
+        RGB, aligned to the ArcFace template.
+    vertices : (468, 3) float32
+        Pixels: x right, y down, pixel centres at integers, z toward the viewer (0 at the middle of the head).
+    truth : Truth
+    """
+
+    image: NDArray[np.uint8]
+    vertices: Array
+    truth: Truth
+
+
+def build_person(identity: Identity) -> Person:
+    """Shape, paint and comb a person."""
+    skull = build_skull(identity)
+    colour = hair_colour(identity)
+    shade = colour * (1 - identity.grey) + to_linear((170, 168, 165)) * identity.grey
+    atlas = paint_atlas(identity, np.asarray(shade, np.float32), skull.face[OVAL])
+    return Person(identity, skull, atlas, scalp_hair(identity, skull), face_hair(identity), glasses(identity, skull))
+
+
+@cache
+def _detail() -> Array:
+    rng = np.random.default_rng(11)
+    tile = rng.normal(0, 1, (64, 64)).astype(np.float32)
+    tile = tile + cv2.GaussianBlur(tile, (0, 0), 1.5) * 3
+    return np.asarray(1 + 0.02 * tile, np.float32)
+
+
+def _lights(shot: Shot) -> Array:
+    return np.array([shot.light, shot.key, shot.fill_side, shot.fill, shot.sky, shot.floor], np.float32)
+
+
+def _light_matrix(light: Array) -> Array:
+    """Camera cm to texels of the shadow map and depth toward the light."""
+    side = unit(np.cross(np.array([0, 1, 0.02], np.float32), light))
+    up = np.cross(light, side)
+    scale = SHADOW / 33.0
+    matrix = np.zeros((3, 4), np.float32)
+    matrix[0, :3], matrix[1, :3], matrix[2, :3] = side * scale, up * scale, light
+    centre = np.array([0, 2.0, 1.0], np.float32)
+    matrix[:, 3] = -(matrix[:, :3] @ centre)
+    matrix[:2, 3] += SHADOW / 2
+    return matrix
+
+
+def _eyes(person: Person, seen: View, shot: Shot) -> Array:
+    identity = person.identity
+    yaw, pitch = np.radians(shot.gaze)
+    forward = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], np.float32)
+    palette = to_linear(np.array([(74, 44, 26), (98, 66, 38), (112, 98, 58), (92, 112, 86), (86, 118, 142), (118, 140, 152)], np.float32))
+    place = identity.eye_tone * (len(palette) - 1)
+    colour = np.array([np.interp(place, np.arange(len(palette)), palette[:, c]) for c in range(3)]) * (0.6 + 0.5 * identity.eye_hue)
+    out = np.empty((2, 6, 3), np.float32)
+    from_pivot = person.skull.eye_centres - np.array([0, -1.0, -5.0], np.float32)
+    out[:, 0] = from_pivot @ seen.turn.T
+    out[:, 1] = seen.turn @ forward
+    out[:, 2] = seen.turn[:, 1]
+    out[:, 3] = colour
+    out[:, 4] = (0.60, identity.pupil, 0.3 + 0.5 * identity.redness)
+    out[:, 5] = to_linear((226, 218, 212))
+    return out
+
+
+def _mouth(seen: View, face: Array, rest: Array) -> Array:
+    out = np.zeros((6, 3), np.float32)
+    upper = rest[13] + np.array([0, 0, -0.1], np.float32)
+    out[0] = (upper - np.array([0, -1.0, -5.0], np.float32)) @ seen.turn.T
+    out[1:4] = seen.turn.T
+    out[4] = (max(0.0, float(rest[14, 1] - face[14, 1])), 0.82, 0.9)
+    out[5] = to_linear((232, 222, 204))
+    return out
+
+
+def _pose_strands(hair: Strands, face: Array, seen: View, sway: Array | None) -> Array:
+    """Strands in camera cm, (S, P, 3)."""
+    points = hair.points
+    if hair.corners[0, 0] >= 0:
+        root = np.einsum("sk,skc->sc", hair.weights, face[hair.corners])
+        points = points + root[:, None]
+    elif sway is not None:
+        t = np.linspace(0, 1, points.shape[1], dtype=np.float32)[None, :, None] ** 2
+        points = points + t * sway
+    return np.ascontiguousarray((points - np.array([0, -1.0, -5.0], np.float32)) @ seen.turn.T, np.float32)
+
+
+def _screen(points: Array, seen: View, factor: int, scale: float) -> Array:
+    """Sample coordinates: sample k of a pixel's row of `factor` lies at its k-th subdivision's centre."""
+    out = project(points, seen)
+    out[..., :2] = (out[..., :2] + 0.5) * np.float32(factor * scale) - 0.5
+    return np.ascontiguousarray(out, np.float32)
+
+
+def _draw_strands(hair: Strands, points: Array, seen: View, frame: tuple[Array, NDArray[np.int32], Array], lit: tuple[Array, Array, Array], gloss: float, unit_width: float, factor: int, scale: float) -> None:
+    depth, ids, rgb = frame
+    lights, matrix, shadow = lit
+    colours = np.empty_like(points)
+    strand_colours(points, hair.colour, hair.tint, hair.openness, np.float32(gloss), lights, matrix, shadow, seen.eye, colours)
+    strands(_screen(points, seen, factor, scale), colours, hair.width * np.float32(unit_width), hair.tip, depth, ids, rgb)
+
+
+def render(person: Person, shot: Shot, size: int = 112, factor: int = FACTOR) -> tuple[Array, Array, Truth]:
+    """Linear radiance (size, size, 3), vertices (468, 3) in the pixels of a 112 crop, and the truth."""
+    head = load_head()
+    face = express(person.skull, shot.expression)
+    seen = view(figure(person.skull, face), shot)
+    scale = size / 112
+    screen = _screen(seen.points, seen, factor, scale)
+    lights = _lights(shot)
+    matrix = _light_matrix(lights[0])
+    hair = _pose_strands(person.hair, face, seen, np.array(shot.sway, np.float32))
+    beard = _pose_strands(person.face_hair, face, seen, None)
+    shadow = np.full((SHADOW, SHADOW), -1e6, np.float32)
+    shadow_triangles(np.ascontiguousarray(seen.points @ matrix[:, :3].T + matrix[:, 3]), head.triangles, shadow)
+    shadow_strands(hair, matrix, 2, shadow)
+    shape = (size * factor, size * factor)
+    depth, ids = np.full(shape, -1e9, np.float32), np.full(shape, -1, np.int32)
+    bary, rgb = np.empty((*shape, 2), np.float32), np.empty((*shape, 3), np.float32)
+    raster(screen, head.triangles, head.two_sided, depth, ids, bary)
+    width = float(np.hypot(seen.frame[0, 0], seen.frame[1, 0])) / shot.distance * factor * scale
+    frame, lit = (depth, ids, rgb), (lights, matrix, shadow)
+    _draw_strands(person.hair, hair, seen, frame, lit, 1.0, width, factor, scale)
+    _draw_strands(person.face_hair, beard, seen, frame, lit, 0.35, width, factor, scale)
+    wears = person.glasses is not None and shot.glasses
+    if wears:
+        frame_points = _pose_strands(person.glasses[0], face, seen, None)
+        _draw_strands(person.glasses[0], frame_points, seen, frame, lit, 0.8, width, factor, scale)
+    vertices = np.empty((len(seen.points), 9), np.float32)
+    bent = np.empty_like(seen.points)
+    normals(seen.points, head.triangles, bent)
+    ring = np.arange(head.skull.start, head.skull.start + len(OVAL))
+    joined = bent[OVAL] + bent[ring]
+    joined[[0, -1]] = joined[0] + joined[-1] - bent[OVAL[0]]
+    bent[OVAL], bent[ring] = joined, joined
+    vertices[:, :3], vertices[:, 3:6], vertices[:, 6:8], vertices[:, 8] = unit(bent), seen.points, head.uv, head.shade
+    out = np.empty((size, size, 3), np.float32)
+    resolve(
+        ids, bary, rgb, head.triangles, head.materials, vertices, person.atlas, _eyes(person, seen, shot),
+        _mouth(seen, face, person.skull.face), _detail(), lights, matrix, shadow, seen.eye, background(shot, size),
+        np.array(shot.cloth, np.float32), factor, out,
+    )  # fmt: skip
+    truth = Truth(shot.yaw, shot.pitch, seen.roll, shot.light, shot.expression)
+    return out, project(seen.points[:NUM_VERTICES], seen), truth
+
+
+def draw_shot_of(person: Person, shot: Shot) -> Drawn:
+    """One picture of a person, out of the codec it asks for: the pixels that decoding its record would give."""
+    image, vertices, truth = take(person, shot)
+    return Drawn(decode(encode_jpeg(image, shot.quality)), vertices, truth)
+
+
+def take(person: Person, shot: Shot) -> Drawn:
+    """One picture as it enters the codec."""
+    light, vertices, truth = render(person, shot)
+    return Drawn(develop(light, shot), vertices, truth)
+
+
+@lru_cache(maxsize=2)
+def _recent_person(seed: int, identity: int) -> Person:
+    return build_person(draw_identity(seed, identity))
+
+
+def draw_person(seed: int, identity: int, image: int) -> Drawn:
+    """Draw picture number `image` of the person number `identity` of `seed`.
+
+    Everything follows from the three numbers; the same three always give the same picture. Building the person costs as
+    much as several pictures, so ask for one person's pictures one after another: the last two people are kept.
+
+    Parameters
+    ----------
+    seed, identity, image : int
+        None of them negative.
+
+    Raises
+    ------
+    ConfigError
+        A number is negative.
+    """
+    if min(seed, identity, image) < 0:
+        raise ConfigError(f"seed, identity and image must not be negative; {seed}, {identity}, {image} were given")
+    return draw_shot_of(_recent_person(seed, identity), draw_shot(seed, identity, image))
