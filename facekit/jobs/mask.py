@@ -5,6 +5,7 @@ Read the source, choose what to mask, do the shards, put the output together, mo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -67,8 +68,9 @@ def mask(
     RecordError
         The source is missing or corrupt.
     """
-    started, destination = perf_counter(), Path(config.destination)
+    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
     plan = make_plan(config)
+    keep_apart(Path(plan.source.path), destination)
     settings = {
         "facekit": facekit.__version__,
         "input": {"content": plan.source.content, "changed": plan.source.changed},
@@ -79,20 +81,18 @@ def mask(
     worker = MaskWorker(config, f"{plan.source.content} {name_of(estimator)}", estimator, wear)
     done = 0
     if not was_published(destination, settings):
-        check_paths(config, plan)
+        check_destination(destination, config.overwrite)
         with Journal(destination, settings, config.overwrite) as journal:
             done = do_shards(plan, worker, journal)
             put_together(plan, worker, journal)
             journal.publish()
-    return summarise(destination, plan, done, perf_counter() - started)
+    return summarise(Path(config.destination), plan, done, perf_counter() - started)
 
 
-def check_paths(config: MaskConfig, plan: MaskPlan) -> None:
-    """Refuse a destination that exists, or that is the source."""
-    source, destination = Path(plan.source.path).resolve(), Path(config.destination).resolve()
-    if destination in (source, *source.parents):
-        raise ConfigError(f"{config.destination} holds the source itself; choose another destination")
-    check_destination(destination, config.overwrite)
+def keep_apart(source: Path, destination: Path) -> None:
+    """Refuse a destination that the source lies in."""
+    if destination.resolve() in (source.resolve(), *source.resolve().parents):
+        raise ConfigError(f"{destination} holds the source itself; choose another destination")
 
 
 def do_shards(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> int:

@@ -1,0 +1,155 @@
+"""The house rules that a machine can hold: which room imports which, and where the heavy libraries live."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(path for folder in ("facekit", "plugins") for path in (ROOT / folder).rglob("*.py"))
+
+# A room may import itself, the rooms listed here, and facekit.errors.
+GROUND = {"records", "images", "run"}
+MIDDLE = GROUND | {"faces", "embeddings"}
+UPPER = {"masks", "clean", "evaluate", "train", "report", "synth"}
+ROOMS = {
+    "errors": set[str](),
+    "assets": set[str](),
+    "records": {"images"},  # PackWriter reads a picture's size for `property`
+    "images": set[str](),
+    "run": set[str](),
+    "compat": {"records", "images"},
+    "faces": GROUND | {"assets"},
+    "embeddings": GROUND,
+    **{room: MIDDLE | {"assets"} for room in UPPER},
+    "jobs": MIDDLE | UPPER,
+    "cli": MIDDLE | UPPER | {"jobs"},
+    "__main__": {"cli"},
+}
+
+# Third-party libraries that have one home.
+HOMES = {
+    "torch": ("facekit/embeddings/", "facekit/train/", "plugins/"),
+    "ray": ("facekit/run/ray_executor.py",),
+    "ai_edge_litert": ("facekit/faces/",),
+    "onnxruntime": ("facekit/embeddings/", "facekit/train/", "plugins/"),
+    "faiss": ("facekit/clean/", "facekit/embeddings/"),
+    "hdbscan": ("facekit/clean/",),
+    "rich": ("facekit/run/progress.py", "facekit/cli/"),
+    "click": ("facekit/cli/",),
+    "PIL": ("facekit/report/", "facekit/images.py"),
+    "mxnet": (),
+}
+
+# What may not be loaded by importing a module that `facekit --help` loads.
+LIGHT = ("facekit/__init__.py", "facekit/__main__.py", "facekit/errors.py", "facekit/cli/")
+LIGHT_PARTS = ("facekit.errors", "facekit.cli", "facekit.__version__")
+LIGHT_LIBRARIES = {*sys.stdlib_module_names, "click"}
+
+TALK = {"print", "exit", "quit", "sys.exit", "click.echo", "sys.stdout.write"}
+VAGUE = {"utils", "util", "helper", "helpers", "manager", "process", "data", "info", "misc", "common"}
+CODECS = {"facekit/images.py", "facekit/masks/textures.py"}  # the latter reads the project's own RGBA assets
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module a file names, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module: str) -> str | None:
+    """The room of facekit that a dotted name lies in; None: a public name of the package itself, or elsewhere."""
+    first, _, rest = module.partition(".")
+    inner = rest.partition(".")[0]
+    return inner if first == "facekit" and inner in ROOMS else None
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def test_imports_go_downward() -> None:
+    for path in MODULES:
+        parts = path.relative_to(ROOT).parts
+        own = "plugins" if parts[0] == "plugins" else Path(parts[1]).stem
+        if own == "__init__":
+            continue  # the public names, loaded when they are used
+        allowed = {own, "errors"} | (MIDDLE | UPPER if own == "plugins" else ROOMS[own])
+        wrong = [module for module in imports(tree(path)) if (room(module) or own) not in allowed]
+        assert not wrong, f"{name(path)} may import {sorted(allowed)}"
+
+
+def test_heavy_libraries_stay_at_home() -> None:
+    for path in MODULES:
+        away = [m for m in imports(tree(path)) if not name(path).startswith(HOMES.get(m.partition(".")[0], ("",)))]
+        assert not away, f"{name(path)}: the homes are {HOMES}"
+
+
+def test_facekit_never_names_a_plugin() -> None:
+    for path in MODULES:
+        named = [module for module in imports(tree(path)) if module.startswith("facekit_")]
+        assert name(path).startswith("plugins/") or not named, name(path)
+
+
+def test_the_command_line_imports_nothing_heavy_at_its_top() -> None:
+    for path in MODULES:
+        if name(path).startswith(LIGHT):
+            top = [node for node in tree(path).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+            named = {module for node in top for module in imports(node) if not module.startswith(LIGHT_PARTS)}
+            assert {module.partition(".")[0] for module in named} <= LIGHT_LIBRARIES, name(path)
+
+
+def test_only_the_command_line_prints_and_exits() -> None:
+    for path in MODULES:
+        if not name(path).startswith("facekit/cli/"):
+            talk = [call for call in calls(tree(path)) if call in TALK]
+            assert not talk, name(path)
+
+
+def test_pictures_are_decoded_and_encoded_in_one_file() -> None:
+    for path in MODULES:
+        if name(path) not in CODECS:
+            used = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
+            assert not used & {"imdecode", "imencode", "imread", "imwrite"}, name(path)
+
+
+def test_names_say_what_things_are() -> None:
+    assert not {path.stem for path in MODULES} & VAGUE
+
+
+def test_randomness_is_always_seeded() -> None:
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called != "np.random.default_rng" or node.args, f"{name(path)}:{node.lineno}"
+                assert not called.startswith(("np.random.seed", "random.")), f"{name(path)}:{node.lineno}"
+
+
+def test_compiled_kernels_that_call_each_other_share_a_file() -> None:
+    """numba's cache does not see edits in other files, so a file with kernels may import none from another."""
+    kernels = {path: jitted(tree(path)) for path in MODULES}
+    for path in MODULES:
+        elsewhere = {function for other in MODULES if other != path for function in kernels[other]}
+        taken = {module.rpartition(".")[2] for module in imports(tree(path)) if module.startswith("facekit")}
+        assert not kernels[path] or not taken & elsewhere, name(path)
+
+
+def calls(module: ast.Module) -> Iterator[str]:
+    yield from (ast.unparse(node.func) for node in ast.walk(module) if isinstance(node, ast.Call))
+
+
+def jitted(module: ast.Module) -> set[str]:
+    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
+    return {f.name for f in functions if any("njit" in ast.unparse(d) for d in f.decorator_list)}
