@@ -126,20 +126,22 @@ def _placed(vertices: NDArray[np.float32], shape: tuple[int, ...], limits: GateL
 
 def _affine_fit(vertices: NDArray[np.float32]) -> tuple[float, float]:
     """Stretch and residual of the affine map from the canonical mesh; a mirrored or flat one has infinite stretch."""
-    canonical, inverse = _canonical()
-    centred = vertices - vertices.mean(0)
+    scatter, inverse = _canonical()
+    centred = (vertices - vertices.mean(0)).astype(np.float64)
     matrix = inverse @ centred
+    largest, _, smallest = np.linalg.svd(matrix, compute_uv=False).tolist()
     determinant = float(np.linalg.det(matrix))
-    singular = np.linalg.svd(matrix, compute_uv=False)
-    if determinant <= 0 or singular[2] < 1e-6 * singular[0]:
+    if determinant <= 0 or smallest < 1e-6 * largest:
         return math.inf, math.inf
-    distance = np.sqrt(np.square(centred - canonical @ matrix).sum(1).mean())
-    return float(singular[0] / singular[2]), float(distance) / determinant ** (1 / 3)
+    unexplained = float(
+        np.vdot(centred, centred) - np.vdot(matrix, scatter @ matrix)
+    )  # Pythagoras in the least squares
+    return largest / smallest, math.sqrt(max(unexplained, 0) / NUM_VERTICES) / determinant ** (1 / 3)
 
 
 @cache
-def _canonical() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The canonical mesh with y down, centred, (468, 3), and its pseudo-inverse, (3, 468)."""
-    positions = load_topology().positions * np.array([1, -1, 1], np.float32)
+def _canonical() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the canonical mesh with y down, centred: its scatter matrix, (3, 3), and its pseudo-inverse, (3, 468)."""
+    positions = load_topology().positions * np.array([1.0, -1.0, 1.0])
     positions -= positions.mean(0)
-    return positions, np.linalg.pinv(positions).astype(np.float32)
+    return positions.T @ positions, np.linalg.pinv(positions)
