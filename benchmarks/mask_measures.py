@@ -23,7 +23,7 @@ BROWS = [[46, 53, 52, 65, 55, 107, 66, 105, 63, 70], [276, 283, 282, 295, 285, 3
 PARTS = {"nose": NOSE, "mouth": MOUTH, "chin": CHIN}
 DEPTH_SLACK = 1.0  # px by which a vertex may lie behind the surface and still count as visible
 OUTLINE_SLACK = 2.0  # px beyond the mesh that still count as face: it ends before the jaw's silhouette does
-LOW_PASS = 4.0  # px, standard deviation
+LOW_PASS = 6.0  # px, standard deviation: what is left is light, not lips and nostrils
 
 
 class Seen(NamedTuple):
