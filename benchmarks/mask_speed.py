@@ -3,7 +3,7 @@
     python benchmarks/mask_speed.py --pack ../shared/data/faces --job
 
 All stages run in one thread of one process, interleaved. Without `--pack` the pictures are crops of scikit-image's
-astronaut. `--job` also runs `facekit mask` on the pack with one and with two workers, compilation excluded by a first run.
+astronaut. `--job` also runs `facekit mask` on the pack with one worker and with two, after a first run that compiles.
 """
 
 from __future__ import annotations
