@@ -1,0 +1,18 @@
+"""Pictures -> vectors, and vectors on disk."""
+
+from facekit.embeddings.engine import BRANCHES, Embedded, Engine, check_branch, embed_pictures
+from facekit.embeddings.preprocessing import Preprocessing
+from facekit.embeddings.store import Embeddings, Features, is_features, open_features
+
+__all__ = [
+    "BRANCHES",
+    "Embedded",
+    "Embeddings",
+    "Engine",
+    "Features",
+    "Preprocessing",
+    "check_branch",
+    "embed_pictures",
+    "is_features",
+    "open_features",
+]

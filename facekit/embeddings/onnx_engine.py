@@ -1,0 +1,129 @@
+"""ONNX files through onnxruntime: facekit's own, InsightFace's, and others with one picture in and one vector out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.embeddings.engine import Raw
+from facekit.embeddings.onnx_header import normalises_itself
+from facekit.embeddings.preprocessing import METADATA_KEY, Preprocessing
+from facekit.errors import ConfigError, FacekitError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["OnnxEngine", "file_hash"]
+
+FLAG, UNCERTAINTY = "mask_flag", "uncertainty"
+NUMBERS = {"tensor(bool)": np.bool_, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
+
+
+def file_hash(path: Path) -> str:
+    """BLAKE2b of a file, 32 hexadecimal digits."""
+    digest = blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class OnnxEngine:
+    """An ONNX network.
+
+    Its first input takes the pictures; an input named ``mask_flag`` the flags. Its first output is the embedding; an
+    output named ``uncertainty`` the norm of sigma. Preprocessing comes from the metadata of files that facekit
+    exported; else it is RGB, (x - 127.5) / 127.5, or nothing where the graph begins with its own, as InsightFace's old
+    files do.
+
+    Parameters
+    ----------
+    path : Path
+    device : {"cpu", "cuda"}
+    threads : int
+        Of onnxruntime; 0: as many as there are cores.
+    given : dict
+        Fields of `Preprocessing` that count instead.
+
+    Raises
+    ------
+    ConfigError
+        No such file, onnxruntime is not installed or has no such device, or the preprocessing is contradictory.
+    FacekitError
+        The file is not an ONNX network that takes pictures.
+    """
+
+    takes_flag: bool
+
+    def __init__(self, path: Path, device: str = "cpu", threads: int = 0, given: dict[str, Any] | None = None) -> None:
+        self.session = _open(path, device, threads)
+        inputs = self.session.get_inputs()
+        self._image = inputs[0]
+        self._flag = next((entry for entry in inputs if entry.name == FLAG), None)
+        self.takes_flag = self._flag is not None
+        if len(inputs) > 1 + self.takes_flag or len(self._image.shape) != 4:
+            raise FacekitError(f"{path} takes {[(i.name, i.shape) for i in inputs]}: not pictures, or more than that")
+        self._last = self._image.shape[3] == 3
+        batch = self._image.shape[0]
+        self._batch = batch if isinstance(batch, int) and batch > 0 else None
+        names = [entry.name for entry in self.session.get_outputs()]
+        self._outputs = [names[0], *[name for name in names[1:] if name == UNCERTAINTY]]
+        self.preprocessing = self._find_preprocessing(path, given or {})
+        self.model_hash = file_hash(path)
+
+    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> Raw:
+        """See `Engine.run`. A network with a fixed batch gets its batches, the last filled up."""
+        step = self._batch or max(len(planes), 1)
+        parts = [self._run(planes[i : i + step], masked[i : i + step], step) for i in range(0, len(planes), step)]
+        embeddings = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, 1), np.float32)
+        uncertainty = np.concatenate([part[1] for part in parts]) if parts and len(parts[0]) > 1 else None
+        return Raw(embeddings, uncertainty)
+
+    def _run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_], step: int) -> list[NDArray[np.float32]]:
+        count = len(planes)
+        if self._batch and count < step:
+            planes = np.concatenate([planes, np.repeat(planes[-1:], step - count, 0)])
+            masked = np.concatenate([masked, np.repeat(masked[-1:], step - count)])
+        feeds: dict[str, Any] = {self._image.name: planes.transpose(0, 2, 3, 1).copy() if self._last else planes}
+        if self._flag is not None:
+            flags: NDArray[Any] = masked.astype(NUMBERS[self._flag.type])
+            feeds[FLAG] = flags[:, None] if len(self._flag.shape) == 2 else flags
+        results = self.session.run(self._outputs, feeds)
+        return [np.asarray(result, np.float32)[:count].reshape(count, -1) for result in results[:1]] + [
+            np.asarray(result, np.float32)[:count].reshape(count) for result in results[1:]
+        ]
+
+    def _find_preprocessing(self, path: Path, given: dict[str, Any]) -> Preprocessing:
+        text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is not None:
+            return replace(Preprocessing.from_json(text), **given)
+        height, width = self._image.shape[1:3] if self._last else self._image.shape[2:4]
+        size = tuple(side if isinstance(side, int) and side > 0 else 112 for side in (height, width))
+        plain = {"mean": 0.0, "std": 1.0} if normalises_itself(path) else {}
+        return Preprocessing(**({"size": size} | plain | given))
+
+
+def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"device is {device!r}; allowed are cpu and cuda")
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such model file")
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise ConfigError("ONNX models need onnxruntime: pip install facekit-mfr[embed]") from error
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
+    if provider not in ort.get_available_providers():
+        raise ConfigError(f"this onnxruntime has no {provider}: pip install onnxruntime-gpu, or use --device cpu")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # onnxruntime raises classes of its own, which share no parent but this
+        raise FacekitError(f"{path} is not a network that onnxruntime can run: {error}") from error

@@ -1,0 +1,207 @@
+"""A folder of vectors: shards that map into memory, an index of what they are, and which model made them.
+
+FEATURES/
+    features.json      format, dimensions, count, the model's hash, how it was used, the source's hash
+    index.parquet      one row a vector: key, label, norm, uncertainty, masked, source_key
+    failures.parquet   one row a picture that has no vector: key, label, error
+    vectors/           00000000.npy, ...: (n, D) float32 of unit norm; together, in order, the rows of the index
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import ConfigError, FacekitError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["DESCRIPTION", "Embeddings", "Features", "index_schema", "is_features", "open_features"]
+
+FORMAT = 1
+DESCRIPTION, INDEX, FAILURES, VECTORS = "features.json", "index.parquet", "failures.parquet", "vectors"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors in memory.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32
+        Unit norm.
+    labels, keys : (N,) int64
+
+    Raises
+    ------
+    ConfigError
+        The shapes or dtypes are others.
+    """
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    keys: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or self.vectors.dtype != np.float32:
+            raise ConfigError(f"vectors must be (N, D) float32, not {self.vectors.shape} {self.vectors.dtype}")
+        for name, array in (("labels", self.labels), ("keys", self.keys)):
+            if array.shape != self.vectors.shape[:1] or array.dtype != np.int64:
+                wanted = f"({len(self.vectors)},) int64"
+                raise ConfigError(f"{name} must be {wanted}, not {array.shape} {array.dtype}")
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+class Features:
+    """An opened folder of vectors; vectors are read when they are asked for.
+
+    Attributes
+    ----------
+    path : Path
+    description : dict
+        ``features.json``.
+    keys, labels : (N,) int64
+    norms : (N,) float32
+        Norm before normalisation, a quality.
+    uncertainty : (N,) float32 or None
+        Norm of sigma.
+    masked : (N,) bool
+        Whether the ledger says that the picture wears a drawn mask.
+    sources : (N,) int64
+        Key of the photograph that each picture was made from: its own without a ledger.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.description = _read_description(path)
+        self.dimensions, self.count = int(self.description["dimensions"]), int(self.description["count"])
+        self._shards = sorted((path / VECTORS).glob("*.npy"))
+        index = self._index
+        if index.num_rows != self.count or sum(len(self._map(shard)) for shard in self._shards) != self.count:
+            raise FacekitError(f"{path} is not whole: index, vectors and {DESCRIPTION} differ in count; embed again")
+
+    @property
+    def model_hash(self) -> str:
+        """Hash of the model that made the vectors."""
+        return str(self.description["model"])
+
+    @cached_property
+    def _index(self) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.path / INDEX)
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return np.asarray(self._index[name].to_numpy())
+
+    @cached_property
+    def keys(self) -> NDArray[np.int64]:
+        return self._column("key")
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        return self._column("label")
+
+    @cached_property
+    def norms(self) -> NDArray[np.float32]:
+        return self._column("norm")
+
+    @cached_property
+    def uncertainty(self) -> NDArray[np.float32] | None:
+        return None if self._index["uncertainty"].null_count else self._column("uncertainty")
+
+    @cached_property
+    def masked(self) -> NDArray[np.bool_]:
+        return self._column("masked")
+
+    @cached_property
+    def sources(self) -> NDArray[np.int64]:
+        return self._column("source_key")
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Key, label and error of the pictures that have no vector."""
+        import pyarrow.parquet as pq
+
+        rows: list[dict[str, Any]] = pq.read_table(self.path / FAILURES).to_pylist()
+        return rows
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """The vectors shard by shard, mapped into memory: which rows, and (n, D) float32."""
+        row = 0
+        for shard in self._shards:
+            vectors = self._map(shard)
+            yield slice(row, row + len(vectors)), vectors
+            row += len(vectors)
+
+    def load(self) -> Embeddings:
+        """All vectors in memory."""
+        vectors = np.empty((self.count, self.dimensions), np.float32)
+        for rows, block in self.blocks():
+            vectors[rows] = block
+        return Embeddings(vectors, self.labels, self.keys)
+
+    def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The row of each key, (K,) int64; -1: there is no vector of that key."""
+        order = np.argsort(self.keys, kind="stable")
+        if not len(order):
+            return np.full(len(keys), -1)
+        places = order[np.minimum(np.searchsorted(self.keys, keys, sorter=order), len(order) - 1)]
+        return np.where(self.keys[places] == keys, places, -1)
+
+    def _map(self, shard: Path) -> NDArray[np.float32]:
+        try:
+            vectors: NDArray[np.float32] = np.load(shard, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError) as error:
+            raise FacekitError(f"{shard} cannot be read as vectors: {error}; embed again") from error
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimensions or vectors.dtype != np.float32:
+            raise FacekitError(f"{shard} holds {vectors.shape} {vectors.dtype}, not (n, {self.dimensions}) float32")
+        return vectors
+
+
+def index_schema() -> pa.Schema:
+    """Columns of ``index.parquet``, and what a failure has besides key and label."""
+    import pyarrow as pa
+
+    columns = [("key", pa.int64()), ("label", pa.int64()), ("norm", pa.float32()), ("uncertainty", pa.float32()),
+               ("masked", pa.bool_()), ("source_key", pa.int64()), ("error", pa.string())]  # fmt: skip
+    return pa.schema(columns)
+
+
+def is_features(path: Path) -> bool:
+    """Whether a path is a folder of vectors."""
+    return (path / DESCRIPTION).is_file()
+
+
+def open_features(path: str | Path) -> Features:
+    """Open a folder of vectors.
+
+    Raises
+    ------
+    ConfigError
+        It is not one, or of a later format.
+    FacekitError
+        It is not whole.
+    """
+    return Features(Path(path))
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    if not is_features(path):
+        raise ConfigError(f"{path} holds no {DESCRIPTION}: it is not what facekit embed writes")
+    try:
+        description: dict[str, Any] = json.loads((path / DESCRIPTION).read_text())
+    except ValueError as error:
+        raise FacekitError(f"{path / DESCRIPTION} cannot be read: {error}") from error
+    if description.get("format") != FORMAT:
+        raise ConfigError(f"{path} is of format {description.get('format')}; this facekit reads format {FORMAT}")
+    return description

@@ -1,0 +1,76 @@
+"""A PyTorch network as an engine: what arcface_torch's ``backbone.pt`` becomes once somebody has built its network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.embeddings.engine import Raw
+from facekit.embeddings.onnx_engine import file_hash
+from facekit.embeddings.preprocessing import Preprocessing
+from facekit.errors import ConfigError, FacekitError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["TorchEngine", "read_state"]
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The tensors of a weights file, by name; nothing in it is executed.
+
+    Raises
+    ------
+    ConfigError
+        No such file, or torch is not installed.
+    FacekitError
+        It is not a dictionary of tensors.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such model file")
+    try:
+        import torch
+    except ImportError as error:
+        raise ConfigError("weights of PyTorch need torch: pip install facekit-mfr[train]") from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever the bytes lead it to
+        raise FacekitError(f"{path} is not a weights file that can be read safely: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise FacekitError(f"{path} is not a dictionary of tensors, as arcface_torch's backbone.pt is")
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+class TorchEngine:
+    """A network with its weights loaded.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        (B, 3, H, W) to (B, D).
+    path : Path
+        The weights file, for its hash.
+    preprocessing : Preprocessing
+    device : {"cpu", "cuda"}
+    """
+
+    takes_flag = False
+
+    def __init__(self, network: torch.nn.Module, path: Path, preprocessing: Preprocessing, device: str = "cpu") -> None:
+        import torch
+
+        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+            raise ConfigError(f"device {device!r} is not there; use cpu")
+        self.network = network.eval().to(device)
+        self.device, self.preprocessing = device, preprocessing
+        self.model_hash = file_hash(path)
+
+    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> Raw:
+        """See `Engine.run`; ``masked`` is not looked at."""
+        import torch
+
+        with torch.inference_mode():
+            return Raw(self.network(torch.from_numpy(planes).to(self.device)).float().cpu().numpy(), None)
