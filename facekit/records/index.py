@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
-import re
 import struct
-import sys
-import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.records.index_text import parse_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,10 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["RecordIndex", "format_index", "read_index", "save_sidecar", "sidecar_path"]
 
 logger = logging.getLogger(__name__)
-
-_CHUNK = 1 << 24
-_COMPILE_ABOVE = 64 << 20
-"""Bytes of .idx above which importing numba pays: about 3.5 million lines."""
 
 
 class RecordIndex:
@@ -131,7 +125,7 @@ def read_index(path: str | os.PathLike[str]) -> RecordIndex:
         return stored
     try:
         with open(path, "rb") as file:
-            keys, offsets = _parse(file.fileno(), path)
+            keys, offsets = parse_text(file.fileno(), path)
     except OSError as error:
         raise RecordError(f"the index cannot be read: {error.strerror}", path) from error
     return RecordIndex.from_lines(keys, offsets)
@@ -141,84 +135,6 @@ def format_index(keys: NDArray[np.int64] | list[int], offsets: NDArray[np.int64]
     """The lines of an ``.idx``."""
     keys, offsets = np.asarray(keys).tolist(), np.asarray(offsets).tolist()
     return "".join([f"{key}\t{offset}\n" for key, offset in zip(keys, offsets, strict=True)])
-
-
-# --- text -------------------------------------------------------------------------------------------------------------
-
-
-def _parse(descriptor: int, path: str | os.PathLike[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    size = os.fstat(descriptor).st_size
-    if not size:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    if size > _COMPILE_ABOVE or ("numba" in sys.modules and size > _CHUNK // 16):
-        parsed = _parse_compiled(descriptor)
-        if parsed is not None:
-            return parsed
-    blocks = []
-    line, at = 1, 0
-    while at < size:
-        text = os.pread(descriptor, _CHUNK, at)
-        if at + len(text) < size and b"\n" in text:
-            text = text[: text.rindex(b"\n") + 1]
-        values = _parse_plain(text)
-        if values is None:
-            values = _parse_lines(text, path, line, at)
-        blocks.append(values)
-        at, line = at + len(text), line + text.count(b"\n")
-    pairs = np.concatenate(blocks)
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-
-
-def _parse_compiled(descriptor: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """About six times as fast as numpy; None where anything is not digits, one tab and a line end, or without numba."""
-    try:
-        from facekit.records.kernels import parse_index
-    except ImportError:
-        return None
-    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as text:
-        characters = np.frombuffer(text, np.uint8)
-        lines = int(sum(np.count_nonzero(characters[i : i + _CHUNK] == 10) for i in range(0, len(characters), _CHUNK)))
-        keys, offsets = np.empty(lines + 1, np.int64), np.empty(lines + 1, np.int64)
-        count = parse_index(characters, keys, offsets)
-        del characters
-    return None if count < 0 else (keys[:count], offsets[:count])
-
-
-def _parse_plain(text: bytes) -> NDArray[np.int64] | None:
-    """(n, 2) int64 by numpy; None where anything is not digits, one tab and a line end."""
-    text = text.replace(b"\r\n", b"\n") if b"\r" in text else text
-    text = text if text.endswith(b"\n") else text + b"\n"
-    characters = np.frombuffer(text, np.uint8)
-    between = characters[characters < 48]
-    if len(between) % 2 or (between[0::2] != 9).any() or (between[1::2] != 10).any():
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            values = np.fromstring(text, np.int64, sep=" ")
-        except (DeprecationWarning, ValueError):
-            return None
-    if len(values) != len(between) or (values == np.iinfo(np.int64).max).any():
-        return None
-    return values.reshape(-1, 2)
-
-
-_LINE = re.compile(rb"[ ]*(-?\d{1,19})\t[ ]*(-?\d{1,19})(?:[\t ].*)?\Z")
-
-
-def _parse_lines(text: bytes, path: str | os.PathLike[str], line: int, at: int) -> NDArray[np.int64]:
-    """Line by line, for what the fast ways refuse; blank lines are skipped, columns after the second ignored."""
-    pairs: list[tuple[int, int]] = []
-    for number, content in enumerate(text.split(b"\n"), line):
-        stripped = content.rstrip()
-        found = _LINE.match(stripped)
-        if found and max(abs(int(found[1])), abs(int(found[2]))) < 1 << 63:
-            pairs.append((int(found[1]), int(found[2])))
-        elif stripped:
-            shown = stripped[:60].decode("utf-8", "backslashreplace")
-            raise RecordError(f"line {number} of the index is not 'key<tab>offset': {shown!r}", path, None, at)
-        at += len(content) + 1
-    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 # --- sidecar ----------------------------------------------------------------------------------------------------------
