@@ -36,8 +36,7 @@ def find_pairs(
     threads: int = 1,
     approximate_above: int = APPROXIMATE_ABOVE,
 ) -> Pairs:
-    """Find pairs exactly, or approximately where there are more than `approximate_above` rows and no `engine` to
-    multiply them."""
+    """Find pairs exactly; approximately above `approximate_above` rows without an `engine` to multiply them."""
     if engine is None and len(rows) > approximate_above:
         return approximate_pairs(rows, threshold, threads=threads)
     return pairs_above(rows, threshold, engine=engine, threads=threads)

@@ -24,15 +24,13 @@ __all__ = [
 ]
 
 MARGIN = 2e-5
-"""A float32 dot product of unit vectors is within a few times 1e-6 of the truth at 512 columns; ten times that is safe
-and costs nothing."""
+"""A float32 dot product of unit vectors of 512 columns is a few 1e-6 from the truth; ten times that costs nothing."""
 
 STRIP = 1024
 """Rows of one strip of the similarity matrix: a folder of any size needs `STRIP * n` floats and never n squared."""
 
 PANEL = 64
-"""Columns of the similarity matrix that are finished before the next: at 512 columns of embedding they fill a quarter
-of the L2 cache."""
+"""Columns of the similarity matrix finished at a time: 64 embeddings of 512 columns fill an eighth of an L2 cache."""
 
 
 @njit(cache=True, nogil=True)
@@ -57,8 +55,7 @@ def hash_rows(bits: np.ndarray, odd: np.ndarray, hashes: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def place_rows(rows: np.ndarray, order: np.ndarray, placed: np.ndarray, norms: np.ndarray) -> None:
-    """Copy row `order[i]` of `rows` to `placed[i]` at unit length and its first length to `norms[i]`; a zero row stays
-    zero."""
+    """Copy row `order[i]` of `rows` to `placed[i]` at unit length, its length to `norms[i]`; zero rows stay zero."""
     for i in range(order.shape[0]):
         row = rows[order[i]]
         total = np.float32(0.0)
@@ -95,8 +92,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _dot_4x4(rows: np.ndarray, i: int, j: int, out: np.ndarray, at: int) -> None:
-    """Fill ``out[at:at + 4, j:j + 4]`` with the products of four rows with four others: sixteen sums live in
-    registers."""
+    """Fill ``out[at:at + 4, j:j + 4]`` with products of four rows with four others: sixteen sums in registers."""
     a0, a1, a2, a3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
     b0, b1, b2, b3 = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = np.float32(0.0)
@@ -128,8 +124,7 @@ def _dot_4x4(rows: np.ndarray, i: int, j: int, out: np.ndarray, at: int) -> None
 
 @njit(cache=True, nogil=True)
 def _fill_strip(rows: np.ndarray, first: int, last: int, strip: np.ndarray) -> None:
-    """Fill ``strip[i, j]`` with the similarity of rows first + i and j, for j > first + i; the rest is left as it
-    is."""
+    """Fill ``strip[i, j]`` with the similarity of rows first + i and j, for j > first + i only."""
     n = rows.shape[0]
     tiled = last - (last - first) % 4
     columns = first + (n - first) // 4 * 4
@@ -222,8 +217,7 @@ def _adopt_borders(
 def _cluster_pairs(
     rows: np.ndarray, threshold: float, strips: np.ndarray, parent: np.ndarray, core: np.ndarray
 ) -> None:
-    """Link every near pair: all there is to DBSCAN with at most two samples, where a row with a neighbour is a core
-    row."""
+    """Link every near pair: all of DBSCAN with at most two samples, where a row with a neighbour is a core row."""
     n = rows.shape[0]
     for first in range(0, n, STRIP):
         last = min(first + STRIP, n)
@@ -271,8 +265,7 @@ def _cluster_dense(
 def cluster_folders(
     rows: np.ndarray, starts: np.ndarray, threshold: float, min_samples: int, strips: np.ndarray, labels: np.ndarray
 ) -> None:
-    """DBSCAN in each folder of unit `rows`; `labels` get scikit-learn's numbers (-1 for noise), counted from 0 in each
-    folder."""
+    """DBSCAN in each folder of unit `rows`; `labels` get scikit-learn's numbers, from 0 in each folder."""
     for f in range(starts.shape[0] - 1):
         folder = rows[starts[f] : starts[f + 1]]
         inside = labels[starts[f] : starts[f + 1]]
@@ -297,8 +290,7 @@ def sum_nodes(rows: np.ndarray, nodes: np.ndarray, sums: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def score_rows(rows: np.ndarray, centres: np.ndarray, groups: np.ndarray, scores: np.ndarray) -> None:
-    """Fill `scores` with the cosine of each row with its centre (unit length); nan where `groups` is -1 or the row is
-    zero."""
+    """Fill `scores` with the cosine of each row and its unit centre; nan where there is none or the row is zero."""
     for i in range(rows.shape[0]):
         scores[i] = np.nan
         if groups[i] < 0:
@@ -315,8 +307,7 @@ def score_rows(rows: np.ndarray, centres: np.ndarray, groups: np.ndarray, scores
 
 @njit(cache=True, nogil=True)
 def count_above(block: np.ndarray, threshold: float, upper: bool, counts: np.ndarray) -> None:
-    """Fill `counts[i]` with how many entries of row i of `block` are at least `threshold`; `upper`: right of the
-    diagonal only."""
+    """Count the entries of each row of `block` of at least `threshold`; `upper`: right of the diagonal only."""
     floor = np.float32(threshold)
     for i in range(block.shape[0]):
         first = i + 1 if upper else 0

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from facekit.clean.calibrate import Calibrated, calibrate_eps, calibrate_intra
-from facekit.clean.centres import choose_main, unit
+from facekit.clean.centres import choose_main
 from facekit.clean.cluster import Nodes, find_nodes
 from facekit.clean.decisions import ACTIONS, REASONS, Decisions, Identities
-from facekit.clean.folders import Folders, Vectors, group_folders, read_rows
-from facekit.clean.outliers import nearest_centres, score_faces
+from facekit.clean.folders import Folders, Vectors, group_folders
+from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs
 from facekit.clean.published import merge_identities
 from facekit.clean.robust import group_nodes, relabel
@@ -24,7 +24,15 @@ __all__ = ["clean_embeddings"]
 
 _LOG = logging.getLogger(__name__)
 _KEEP, _MOVE, _DROP, _REVIEW = range(len(ACTIONS))
-OUTLIER_ROWS = 65536
+
+
+class _Given(NamedTuple):
+    """What is cleaned."""
+
+    vectors: Vectors
+    folders: Folders
+    usable: np.ndarray  # (N,) bool: originals, the only ones that may shape a centre or a threshold
+    engine: BlockEngine | None
 
 
 class _Assigned(NamedTuple):
@@ -102,26 +110,25 @@ def clean_embeddings(
         mode, inter, intra, eps, min_samples, cluster, union, union_action, guard, near_miss, threads
     )
     labels = _checked_labels(vectors, labels)
-    usable = _checked_copies(copies_of, labels)
     folders = group_folders(labels)
-    settings = _with_eps(settings, vectors, folders)
+    given = _Given(vectors, folders, _checked_copies(copies_of, labels), engine)
+    settings = _with_eps(settings, given)
     nodes = find_nodes(
         vectors,
         folders,
         eps=float(settings.eps),
         min_samples=min_samples,
         method=cluster,
-        usable=usable,
+        usable=given.usable,
         threads=settings.workers,
     )
     _LOG.info("%d faces, %d identities, %d clusters", len(labels), len(folders.labels), len(nodes.size))
     assign = _published if mode == "published" else _robust
-    return _decide(assign(vectors, folders, nodes, settings, engine), labels, folders, nodes, copies_of)
+    return _decide(assign(given, nodes, settings), labels, folders, nodes, copies_of)
 
 
-def _published(
-    vectors: Vectors, folders: Folders, nodes: Nodes, settings: CleanSettings, engine: BlockEngine | None
-) -> _Assigned:
+def _published(given: _Given, nodes: Nodes, settings: CleanSettings) -> _Assigned:
+    vectors, folders, usable, engine = given
     merged = merge_identities(
         nodes,
         len(folders.labels),
@@ -135,7 +142,7 @@ def _published(
     folder = folders.of_row
     group = merged.group[folder]
     scores = score_faces(vectors, merged.centres, group, threads=settings.workers)
-    threshold, calibrated = _intra(settings, vectors, merged.centres, group, scores)
+    threshold, calibrated = _intra(settings, vectors, merged.centres, np.where(usable, group, -1), scores)
     follower = np.full(len(folders.labels), True)
     follower[merged.leader] = False
     united = follower & merged.by_union
@@ -151,16 +158,15 @@ def _published(
     return _Assigned(out, action, reason, scores, group, merged.leader, merged.group, merged.pairs, found)
 
 
-def _robust(
-    vectors: Vectors, folders: Folders, nodes: Nodes, settings: CleanSettings, engine: BlockEngine | None
-) -> _Assigned:
+def _robust(given: _Given, nodes: Nodes, settings: CleanSettings) -> _Assigned:
+    vectors, folders, usable, engine = given
     grouped = group_nodes(nodes, len(folders.labels), guard=settings.guard, engine=engine, threads=settings.workers)
     folder = folders.of_row
     home = np.where(grouped.main >= 0, np.append(grouped.group, -1)[grouped.main], -1)
     clustered = np.append(grouped.group, -1)[nodes.of_row]
     group = np.where(clustered >= 0, clustered, home[folder])
     scores = score_faces(vectors, grouped.centres, group, threads=settings.workers)
-    threshold, calibrated = _intra(settings, vectors, grouped.centres, group, scores)
+    threshold, calibrated = _intra(settings, vectors, grouped.centres, np.where(usable, group, -1), scores)
     inside = scores >= threshold
     second = inside & (group != home[folder])
     moved = inside & ~second & (np.append(grouped.leader, -1)[group] != folder)
@@ -171,38 +177,18 @@ def _robust(
     in_hub = np.append(grouped.hub & (grouped.group < 0), False)[nodes.of_row]
     action[in_hub], reason[in_hub] = _REVIEW, REASONS.index("hub")
     out = np.where(np.isin(action, (_KEEP, _MOVE)), group, -1)
-    loose = np.flatnonzero((action == _DROP) & (nodes.norms > 0) & (group >= 0))
+    loose = np.flatnonzero((action == _DROP) & (nodes.norms > 0) & usable & (group >= 0))
     if calibrated is not None and len(grouped.centres) > 1:
-        fate = _relabel(vectors, loose, grouped.centres, grouped.size, calibrated, threshold, settings.workers)
-        for chosen, what, name in ((fate[0] >= 0, _MOVE, "relabel"), (fate[1], _REVIEW, "hub")):
+        fate = relabel(vectors, loose, grouped, calibrated, threshold, engine=engine, threads=settings.workers)
+        for chosen, what, name in ((fate.group >= 0, _MOVE, "relabel"), (fate.hub, _REVIEW, "hub")):
             rows = loose[chosen]
             action[rows], reason[rows] = what, REASONS.index(name)
-            scores[rows], group[rows] = fate[2][chosen], fate[3][chosen]
-        out[loose] = fate[0]
+            scores[rows], group[rows] = fate.similarity[chosen], fate.nearest[chosen]
+        out[loose] = fate.group
     leaders = nodes.folder[grouped.pairs.left], nodes.folder[grouped.pairs.right]
     pairs = Pairs(*leaders, grouped.pairs.similarity)
     found = _record(settings, threshold, grouped.threshold, calibrated)
     return _Assigned(out, action, reason, scores, group, grouped.leader, home, pairs, found)
-
-
-def _relabel(
-    vectors: Vectors,
-    rows: np.ndarray,
-    centres: np.ndarray,
-    size: np.ndarray,
-    null: Calibrated,
-    floor: float,
-    threads: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return group, hub, similarity and nearest group of each of `rows`, read a part at a time."""
-    nearest, similarity = np.empty((len(rows), 2), np.int64), np.empty((len(rows), 2), np.float32)
-    for first in range(0, len(rows), OUTLIER_ROWS):
-        part = slice(first, first + OUTLIER_ROWS)
-        nearest[part], similarity[part] = nearest_centres(
-            unit(read_rows(vectors, rows[part])), centres, threads=threads
-        )
-    found = relabel(nearest, similarity, size, null.null_median, null.null_deviation, floor)
-    return found.group, found.hub, found.similarity, found.nearest
 
 
 def _intra(
@@ -219,10 +205,10 @@ def _intra(
     return calibrated.threshold, calibrated
 
 
-def _with_eps(settings: CleanSettings, vectors: Vectors, folders: Folders) -> CleanSettings:
+def _with_eps(settings: CleanSettings, given: _Given) -> CleanSettings:
     if settings.eps != AUTO:
         return settings
-    found = calibrate_eps(vectors, folders)
+    found = calibrate_eps(given.vectors, given.folders, usable=given.usable)
     if found is None:
         _LOG.warning("too few faces to calibrate eps: %.2f is taken", CleanSettings.eps)
     eps = CleanSettings.eps if found is None else round(1 - found.threshold, 3)
@@ -291,9 +277,9 @@ def _checked_labels(vectors: Vectors, labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _checked_copies(copies_of: np.ndarray | None, labels: np.ndarray) -> np.ndarray | None:
+def _checked_copies(copies_of: np.ndarray | None, labels: np.ndarray) -> np.ndarray:
     if copies_of is None:
-        return None
+        return np.ones(len(labels), bool)
     source = np.asarray(copies_of)
     if source.shape != labels.shape or not np.issubdtype(source.dtype, np.integer):
         raise FacekitError(f"copies_of is {source.shape} of {source.dtype}: one row number for each face is needed")

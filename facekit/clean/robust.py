@@ -15,10 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from facekit.clean.approximate import find_pairs
+from facekit.clean.calibrate import Calibrated
 from facekit.clean.centres import choose_main, size_aware_rows, unit
 from facekit.clean.cluster import Nodes
+from facekit.clean.folders import Vectors, read_rows
 from facekit.clean.merge import merge_groups
-from facekit.clean.pairs import BlockEngine, Pairs
+from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
 
 __all__ = ["Relabelled", "RobustGroups", "calibrate_merge", "group_nodes", "relabel"]
 
@@ -28,8 +30,11 @@ HUB_DEGREE = 8
 LOOK_FROM = 0.45
 DEFAULT_MERGE = 0.85
 LOWEST_MERGE, HIGHEST_MERGE = 0.75, 0.92
+LOW_GRID, HIGH_GRID, GRID_STEP = 0.5, 1.15, 0.005
 BANDWIDTH = 0.025
 RELABEL_MARGIN = 0.1
+PLAUSIBLE_ARRIVALS = 5
+OUTLIER_ROWS = 65536
 
 
 class RobustGroups(NamedTuple):
@@ -50,28 +55,26 @@ class Relabelled(NamedTuple):
 
     group: np.ndarray  # (n,) int64 the identity each belongs to, -1: to none
     hub: np.ndarray  # (n,) bool: would have gone to a hub
-    similarity: np.ndarray  # (n,) float32 with the best centre
-    nearest: np.ndarray  # (n,) int64 the best centre
+    similarity: np.ndarray  # (n,) float32 with the best centre, where there is one
+    nearest: np.ndarray  # (n,) int64 the best centre, -1: none is near
 
 
 def calibrate_merge(similarity: np.ndarray) -> float:
-    """Return the valley between look-alikes and duplicates among size-aware similarities; `DEFAULT_MERGE` where none
-    shows.
+    """Return the valley between look-alikes and duplicates among size-aware similarities, or `DEFAULT_MERGE`.
 
     Duplicates lie near 1, whatever the sizes: that is what size-aware means. The valley is the lowest kernel density
     below that peak.
     """
-    if np.count_nonzero((similarity > DEFAULT_MERGE) & (similarity < 1.15)) < 5:
+    if np.count_nonzero((similarity > DEFAULT_MERGE) & (similarity < HIGH_GRID)) < 5:
         return DEFAULT_MERGE
-    grid = np.arange(LOW_GRID, 1.15, 0.005)
-    density = np.exp(-0.5 * ((grid[:, None] - similarity[None, :]) / BANDWIDTH) ** 2).sum(1)
+    edges = np.arange(LOW_GRID, HIGH_GRID + GRID_STEP, GRID_STEP)
+    grid = (edges[:-1] + edges[1:]) / 2
+    kernel = np.exp(-0.5 * ((grid - grid.mean()) / BANDWIDTH) ** 2)
+    density = np.convolve(np.histogram(similarity, edges)[0], kernel, mode="same")
     peak = int(np.argmax(np.where(grid >= DEFAULT_MERGE, density, -1)))
     inside = (grid >= LOWEST_MERGE) & (grid <= min(HIGHEST_MERGE, grid[peak]))
     lowest = np.flatnonzero(inside & (density <= density[inside].min() * 1.001 + 1e-9))
     return round(float(grid[lowest[len(lowest) // 2]]), 3)
-
-
-LOW_GRID = 0.5
 
 
 def group_nodes(nodes: Nodes, folders: int, *, guard: str, engine: BlockEngine | None, threads: int) -> RobustGroups:
@@ -126,31 +129,56 @@ def _assemble(
 
 
 def relabel(
-    nearest: np.ndarray,
-    similarity: np.ndarray,
-    size: np.ndarray,
-    null_median: float,
-    null_deviation: float,
+    vectors: Vectors,
+    rows: np.ndarray,
+    groups: RobustGroups,
+    null: Calibrated,
     floor: float,
+    *,
+    engine: BlockEngine | None = None,
+    threads: int = 1,
 ) -> Relabelled:
     """Decide where outliers belong.
 
     Parameters
     ----------
-    nearest : (n, 2) int64
-        The two most similar centres of each outlier.
-    similarity : (n, 2) float32
-    size : (G,) int64
-        Members of each identity.
-    null_median, null_deviation : float
-        Of similarities between a face and a stranger's centre. A face is relabelled only beyond what the best of G
-        strangers reaches by chance once in a hundred, and at `floor` or above.
+    vectors : (N, D) float32
+    rows : (n,) int64
+        The outliers among them; they are read a part at a time.
+    groups : RobustGroups
+    null : Calibrated
+        Similarities between a face and a stranger's centre. A face is relabelled only beyond what the best of G
+        strangers reaches by chance once in a hundred, at `floor` or above, and `RELABEL_MARGIN` ahead of the next
+        identity.
+    floor : float
+        The threshold of Intra-ID.
     """
-    chance = NormalDist().inv_cdf(1 - 0.01 / max(len(size), 2))
-    least = max(floor, null_median + chance * null_deviation)
-    best, second = similarity[:, 0], np.maximum(similarity[:, 1], -1)
-    belongs = (best >= least) & (best - second >= RELABEL_MARGIN) & (nearest[:, 0] >= 0)
-    arrived = np.bincount(nearest[belongs, 0], minlength=len(size))
-    plausible = np.maximum(5, size)
-    hub = belongs & (arrived > plausible)[np.maximum(nearest[:, 0], 0)]
-    return Relabelled(np.where(belongs & ~hub, nearest[:, 0], -1), hub, best, nearest[:, 0])
+    chance = NormalDist().inv_cdf(1 - 0.01 / max(len(groups.size), 2))
+    least = max(floor, null.null_median + chance * null.null_deviation)
+    nearest = np.full(len(rows), -1, np.int64)
+    best = np.full(len(rows), -1, np.float32)
+    clear = np.zeros(len(rows), bool)
+    for first in range(0, len(rows), OUTLIER_ROWS):
+        part = slice(first, first + OUTLIER_ROWS)
+        some = unit(read_rows(vectors, rows[part]))
+        pairs = pairs_between(some, groups.centres, least - RELABEL_MARGIN, engine=engine, threads=threads)
+        nearest[part], best[part], clear[part] = _best_of(pairs, len(some))
+    belongs = clear & (best >= least)
+    arrived = np.bincount(nearest[belongs], minlength=len(groups.size))
+    hub = belongs & np.append(arrived > np.maximum(PLAUSIBLE_ARRIVALS, groups.size), False)[nearest]
+    return Relabelled(np.where(belongs & ~hub, nearest, -1), hub, best, nearest)
+
+
+def _best_of(pairs: Pairs, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the best centre of each row, its similarity, and whether the next one is clearly behind."""
+    nearest, best = np.full(count, -1, np.int64), np.full(count, -1.0)
+    order = np.lexsort((pairs.right, -pairs.similarity, pairs.left))
+    left, right, similarity = pairs.left[order], pairs.right[order], pairs.similarity[order]
+    first = np.flatnonzero(np.concatenate([np.ones(min(len(left), 1), bool), left[1:] != left[:-1]]))
+    nearest[left[first]], best[left[first]] = right[first], similarity[first]
+    next_best = np.full(count, -np.inf)
+    second = first + 1
+    second = second[(second < len(left))]
+    second = second[left[second] == left[second - 1]]
+    next_best[left[second]] = similarity[second]
+    return nearest, best.astype(np.float32), best - next_best >= RELABEL_MARGIN
