@@ -82,7 +82,7 @@ def embed_pictures(
     raws = [engine.run(planes, flag) for planes in map(engine.preprocessing, views) for flag in flags]
     embeddings = np.mean([raw.embeddings for raw in raws], axis=0, dtype=np.float32)
     some = [raw.uncertainty for raw in raws if raw.uncertainty is not None]
-    norms = np.linalg.norm(embeddings, axis=1)
+    norms = np.asarray(np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings)))
     valid = np.isfinite(norms) & (norms > 0)
     vectors = np.zeros_like(embeddings)
     vectors[valid] = embeddings[valid] / norms[valid, None]

@@ -1,0 +1,125 @@
+"""A path to a model -> an engine, for every job that embeds pictures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facekit.embeddings import BRANCHES, Engine, Preprocessing
+from facekit.errors import ConfigError
+
+__all__ = ["ARCHITECTURES", "ModelChoice", "open_engine", "parse_columns"]
+
+ARCHITECTURES = ("r18", "r34", "r50", "r100", "r200")
+"""The IResNets of arcface_torch, by the names that it uses."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which network, and how it is to be used.
+
+    Attributes
+    ----------
+    path : str
+        An ONNX file, or a ``.pt`` file with the weights of an IResNet, as arcface_torch's ``backbone.pt``.
+    arch : str, optional
+        One of `ARCHITECTURES`; needed for weights.
+    branch : str, optional
+        For networks with a branch for masked faces: ``ledger`` (as the pack's ledger says), ``face``, ``masked`` or
+        ``both`` (the average). Default: ``ledger`` where there is one, else ``face``.
+    flip : bool
+        Add the embedding of the mirrored picture.
+    device : str
+        ``cpu`` or ``cuda``.
+    batch : int
+        Pictures at a time.
+    threads : int
+        Of the network, on the CPU; 0: one for each core.
+    columns : (int, int), optional
+        Columns of the picture that the network sees.
+    mean, std : float, optional
+        Input is (x - mean) / std.
+    channels : str, optional
+        ``rgb`` or ``bgr``. What is None is taken from the file, else RGB and 127.5.
+    """
+
+    path: str
+    arch: str | None = None
+    branch: str | None = None
+    flip: bool = False
+    device: str = "cpu"
+    batch: int = 64
+    threads: int = 0
+    columns: tuple[int, int] | None = None
+    mean: float | None = None
+    std: float | None = None
+    channels: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.branch is not None and self.branch not in BRANCHES:
+            raise ConfigError(f"branch is {self.branch!r}; it must be one of {', '.join(BRANCHES)}")
+        if self.batch < 1 or self.threads < 0:
+            raise ConfigError(f"batch is {self.batch} and threads {self.threads}; at least 1 and 0")
+        if self.arch is not None and self.arch not in ARCHITECTURES:
+            raise ConfigError(f"arch is {self.arch!r}; it must be one of {', '.join(ARCHITECTURES)}")
+
+    def preprocessing(self) -> dict[str, Any]:
+        """The fields of `Preprocessing` that were chosen."""
+        names = ("columns", "mean", "std", "channels")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def parse_columns(text: str) -> tuple[int, int]:
+    """First column and the one after the last.
+
+    >>> parse_columns("8:104")
+    (8, 104)
+    """
+    found = re.fullmatch(r"(\d+):(\d+)", text)
+    if found is None:
+        raise ConfigError(f"columns are {text!r}; write the first and the one after the last, such as 8:104")
+    return int(found[1]), int(found[2])
+
+
+def open_engine(choice: ModelChoice) -> Engine:
+    """Open a model.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it is of no known kind, its architecture is missing, or the network has no branches
+        and one was chosen.
+    FacekitError
+        The file cannot be read as what its name says.
+    """
+    path = Path(choice.path)
+    if path.suffix == ".onnx":
+        from facekit.embeddings.onnx_engine import OnnxEngine
+
+        engine: Engine = OnnxEngine(path, choice.device, choice.threads, choice.preprocessing())
+    elif path.suffix in (".pt", ".pth"):
+        engine = _weights(path, choice)
+    else:
+        raise ConfigError(f"{path} is neither an .onnx file nor .pt weights: there is no model of another kind")
+    if choice.branch is not None and not engine.takes_flag:
+        raise ConfigError(f"branch {choice.branch}: {path} has no input mask_flag, so it has no branches")
+    return engine
+
+
+def _weights(path: Path, choice: ModelChoice) -> Engine:
+    from facekit.embeddings.torch_engine import TorchEngine, read_state
+
+    if choice.arch is None:
+        raise ConfigError(f"{path} holds weights only: say which network they belong to, such as --arch r50")
+    state = read_state(path)
+    from facekit.train.iresnet import iresnet
+
+    network = iresnet(int(choice.arch[1:]))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ConfigError(f"{path} does not fit the network {choice.arch}: {reason}") from error
+    return TorchEngine(network, path, Preprocessing(**choice.preprocessing()), choice.device)
