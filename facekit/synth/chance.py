@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-__all__ = ["HAIR_STYLES", "Identity", "Shot", "draw_identity", "draw_shot"]
+__all__ = ["HAIR_STYLES", "Identity", "Shot", "draw_identity", "draw_shot", "near_duplicate", "spoiled"]
 
 HairStyle = Literal["bald", "buzz", "crop", "quiff", "parted", "fringe", "curly", "afro", "bob", "long", "tied"]
 HAIR_STYLES: tuple[HairStyle, ...] = (
@@ -153,7 +153,8 @@ def _bump(rng: np.random.Generator, side: float) -> tuple[float, ...]:
 
 def draw_identity(seed: int, identity: int) -> Identity:
     """The person number `identity` of `seed`."""
-    rng = np.random.default_rng([seed, identity])
+    # The tag comes first: numpy pads entropy with zeros, so that [seed, identity] would be [seed, identity, 0] again.
+    rng = np.random.default_rng([1, seed, identity])
     u, n = rng.uniform, rng.normal
     male = bool(u() < 0.5)
     age = float(18 + 64 * u() ** 1.25)
@@ -207,7 +208,7 @@ def _expression(rng: np.random.Generator) -> tuple[float, ...]:
 
 def draw_shot(seed: int, identity: int, image: int) -> Shot:
     """Picture number `image` of the person number `identity` of `seed`; the person's looks do not enter."""
-    rng = np.random.default_rng([seed, identity, image])
+    rng = np.random.default_rng([2, seed, identity, image])
     u, n = rng.uniform, rng.normal
     yaw = float(n(0, 14) if u() < 0.72 else rng.choice([-1, 1]) * u(20, 60))
     roll = float(n(0, 6))
@@ -236,3 +237,30 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
         grain=float(np.exp(n(-4.6, 0.6))), vignette=float(max(0, n(0.06, 0.1))), quality=int(rng.integers(72, 97)),
         texture=int(rng.integers(2**31)),
     )  # fmt: skip
+
+
+def near_duplicate(shot: Shot, rng: np.random.Generator) -> Shot:
+    """The same picture once more, as the web has it: another codec, exposure or crop."""
+    how = rng.permutation(3)[: int(rng.integers(1, 3))]
+    if 0 in how:
+        shot = replace(shot, quality=int(rng.integers(40, 97)))
+    if 1 in how:
+        shot = replace(shot, exposure=shot.exposure * float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.08, 0.3))))
+    if 2 in how:
+        moved = np.array(shot.jitter).reshape(5, 2) + rng.normal(0, 1.0, 2)
+        shot = replace(shot, jitter=tuple(float(v) for v in moved.ravel()))
+    return shot
+
+
+def spoiled(shot: Shot, rng: np.random.Generator) -> Shot:
+    """The picture out of a bad camera: blurred, noisy, dark or burnt, and compressed hard."""
+    u = rng.uniform
+    dark = float(u(0.12, 0.4) if u() < 0.6 else u(1.8, 3.0)) if u() < 0.5 else 1.0
+    return replace(
+        shot,
+        blur=float(u(1.4, 3.2)),
+        motion=float(u(0, 3)),
+        grain=shot.grain + float(u(0.0, 0.12)),
+        exposure=shot.exposure * dark,
+        quality=int(rng.integers(12, 45)),
+    )
