@@ -61,6 +61,8 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
     if a.ndim != 2 or a.shape != b.shape:
         raise FacekitError(f"a similarity transform takes two (N, D) arrays of points, not {a.shape} and {b.shape}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise FacekitError("some of the points are not finite: they determine no transform")
     dimensions = a.shape[1]
     centre_a, centre_b = a.mean(0), b.mean(0)
     variance = np.square(a - centre_a).sum(1).mean()

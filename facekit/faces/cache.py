@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import weakref
 from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
@@ -87,6 +88,7 @@ class MeshCache:
 
     def _open(self) -> None:
         self._file = _opened(self.path)
+        weakref.finalize(self, self._file.close)
         try:
             self._layout = _read_layout(self.path, self._file, _bound(self.fingerprint))
             self._fences = _read_fences(self.path, self._file, self._layout)
@@ -262,7 +264,7 @@ def _merge_entries(parts: list[_Part], out: BinaryIO) -> int:
     fences = [np.empty(0, np.int64)]
     written = 0
     for low, high in _ranges([part.fences for part in parts]):
-        merged = _latest(np.concatenate([_entries_between(part, low, high) for part in parts]))
+        merged = _latest(np.concatenate([np.empty(0, ENTRY), *(_entries_between(part, low, high) for part in parts)]))
         out.write(merged.tobytes())
         fences.append(merged["key"][-written % BLOCK :: BLOCK])
         written += len(merged)

@@ -111,7 +111,9 @@ def _canonical_pitch() -> float:
 
 def rounded(mesh: Mesh) -> Mesh:
     """The mesh in steps of 1/16 px, its logit in float32: what a cache keeps, so that having one changes nothing."""
-    vertices = np.rint(mesh.vertices * np.float32(1 / STEP)) * np.float32(STEP)
+    vertices = np.rint(mesh.vertices * np.float32(1 / STEP)) * np.float32(STEP) + np.float32(
+        0
+    )  # -0 becomes 0, as in int16
     return Mesh(vertices.astype(np.float32, copy=False), float(np.float32(mesh.presence)))
 
 
