@@ -37,7 +37,7 @@ ROW = np.dtype([("vertices", "<i2", (NUM_VERTICES, 3)), ("presence", "<f4")])
 ENTRY = np.dtype([("key", "<i8"), ("row", "<i8")])
 BLOCK = 256
 COPY = 1 << 22
-MERGE = 1 << 20
+MERGE = 1 << 19
 
 
 class _Layout(NamedTuple):
@@ -260,7 +260,7 @@ def _copy_rows(part: _Part, out: BinaryIO) -> None:
 
 
 def _merge_entries(parts: list[_Part], out: BinaryIO) -> int:
-    """Write the entries of all parts in the order of their keys, about a million at a time, and their fences."""
+    """Write the entries of all parts in the order of their keys, half a million at a time, and their fences."""
     fences = [np.empty(0, np.int64)]
     written = 0
     for low, high in _ranges([part.fences for part in parts]):
