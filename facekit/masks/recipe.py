@@ -76,8 +76,8 @@ class MaskParams:
         Contrast of the folds and the direction (s, t) from which they are lit.
     creases : (strength, size, turn, offset s, offset t)
         Where in the map of crumpled cloth this mask lies, and how deep its creases are.
-    ambient, light, gloss : float
-        Share of even light, strength of the fitted light, and exposure factor.
+    ambient, light, trust, gloss : float
+        Share of even light, strength of the fitted light, share of the skin's uneven light that the cloth takes on, and exposure factor.
     shadow : float
         Darkness of the contact shadow.
     crispness : float
@@ -105,6 +105,7 @@ class MaskParams:
     creases: tuple[float, float, float, float, float]
     ambient: float
     light: float
+    trust: float
     gloss: float
     shadow: float
     crispness: float
@@ -177,9 +178,9 @@ def _folds(draw: _Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
         (
             draw.uniform(0.1, 0.9),
             draw.uniform(0.15, 0.95),
-            draw.bell(0, 0.55),
+            draw.bell(0, 0.75),
             draw.uniform(0.12, 0.5),
-            draw.uniform(0.03, 0.11),
+            draw.uniform(0.04, 0.11),
             round(kind.fold_height * draw.bell(0.2, 0.7), 4),
         )
         for _ in range(count)
@@ -229,10 +230,10 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         folds=_folds(draw, kind),
         gather=(round(kind.gather * draw.uniform(0.2, 1.2), 4), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
         edge=tuple(draw.bell(0, d) for d in (0.012, 0.014, 0.02, 0.012, 0.014, 0.02)),
-        falloff=(draw.bell(0.34, 0.36), draw.uniform(-0.3, 0.9), draw.bell(0, 0.3)),
+        falloff=(draw.bell(0.38, 0.48), draw.uniform(-0.3, 0.9), draw.bell(0, 0.55)),
         relief=_relief(draw, kind),
         creases=(
-            round(kind.crumple * 2.718281828 ** draw.bell(0.0, 0.5), 4),
+            round(kind.crumple * 2.718281828 ** draw.bell(0.0, 0.4), 4),
             draw.uniform(0.5, 1.1),
             draw.uniform(0.0, 6.2832),
             draw.uniform(0, 1),
@@ -240,9 +241,10 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         ),
         ambient=draw.uniform(0.0, 0.25),
         light=draw.uniform(*options.light_range),
-        gloss=round(2.718281828 ** draw.bell(0.25, 0.32), 4),
+        trust=draw.uniform(0.5, 1.0),
+        gloss=round(2.718281828 ** draw.bell(0.32, 0.36), 4),
         shadow=draw.uniform(*options.shadow_range),
-        crispness=draw.bell(0.1, 0.75),
+        crispness=draw.bell(0.1, 1.0),
         softness=draw.uniform(0.2, 0.6),
         grain_seed=int(rng.integers(2**31)),
     )

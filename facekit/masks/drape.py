@@ -1,0 +1,192 @@
+"""Kernels, first part: carry the shell onto a face, wear it there, fold it and light it.
+
+Points are (x, y, z) with x right, y down, z toward the viewer, in pixels; everything is float32. Nothing here draws random numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["Drape", "Frame", "drape", "face_normals"]
+
+F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
+RIGHT_EDGE, LEFT_EDGE, HAIRLINE, CHIN = 454, 234, 10, 152
+CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
+
+
+class Drape(NamedTuple):
+    """How one mask lies on the face; lengths in centimetres, angles in radians (see `facekit.masks.recipe.MaskParams`)."""
+
+    stretch_x: float
+    stretch_y: float
+    slide_x: float
+    slide_y: float
+    tilt: float
+    gape: float
+    crease: float
+    gather_height: float
+    gather_waves: float
+    gather_phase: float
+
+
+class Frame(NamedTuple):
+    """The axes of a face in the picture: unit vectors right, up and out of the face as rows of (3, 3), and pixels per centimetre."""
+
+    axes: NDArray[np.float32]
+    scale: np.float32
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _carry(weights, controls, vertices, points):
+    """Grid points (3, G) from the control vertices: weights (C, G)."""
+    points[:] = F0
+    for c in range(weights.shape[0]):
+        x, y, z = vertices[controls[c], 0], vertices[controls[c], 1], vertices[controls[c], 2]
+        for g in range(weights.shape[1]):
+            points[0, g] += weights[c, g] * x
+            points[1, g] += weights[c, g] * y
+            points[2, g] += weights[c, g] * z
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _normalise(rows):
+    for i in range(rows.shape[0]):
+        scale = F1 / max(np.sqrt(rows[i, 0] ** 2 + rows[i, 1] ** 2 + rows[i, 2] ** 2), np.float32(1e-6))
+        for k in range(3):
+            rows[i, k] *= scale
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def face_normals(vertices, triangles, normals):
+    """Area-weighted unit vertex normals (V, 3), toward the viewer where the face is seen from the front."""
+    normals[:] = F0
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = uz * vy - uy * vz, ux * vz - uz * vx, uy * vx - ux * vy
+        for v in (a, b, c):
+            normals[v, 0] += nx
+            normals[v, 1] += ny
+            normals[v, 2] += nz
+    _normalise(normals)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _frame(vertices):
+    """Axes of the face from its edges, hairline and chin."""
+    axes = np.empty((3, 3), np.float32)
+    width, overlap = F0, F0
+    for k in range(3):
+        axes[0, k] = vertices[RIGHT_EDGE, k] - vertices[LEFT_EDGE, k]
+        axes[1, k] = vertices[HAIRLINE, k] - vertices[CHIN, k]
+        width += axes[0, k] * axes[0, k]
+    width = max(np.sqrt(width), np.float32(1e-3))
+    for k in range(3):
+        axes[0, k] /= width
+        overlap += axes[0, k] * axes[1, k]
+    for k in range(3):
+        axes[1, k] -= overlap * axes[0, k]
+    for k in range(3):  # y points down, so up x right leaves the face
+        i, j = (k + 1) % 3, (k + 2) % 3
+        axes[2, k] = axes[1, i] * axes[0, j] - axes[1, j] * axes[0, i]
+    _normalise(axes)
+    return Frame(axes, width / CANONICAL_WIDTH)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _place(points, middle, frame, wear):
+    """Stretch, tilt and slide the shell about grid point `middle`, in the face's own axes."""
+    cosine, sine = np.float32(np.cos(wear.tilt)), np.float32(np.sin(wear.tilt))
+    sx, sy = np.float32(wear.stretch_x), np.float32(wear.stretch_y)
+    mx, my = np.float32(wear.slide_x) * frame.scale, np.float32(wear.slide_y) * frame.scale
+    ox, oy, oz = points[0, middle], points[1, middle], points[2, middle]
+    a = frame.axes
+    for g in range(points.shape[1]):
+        dx, dy, dz = points[0, g] - ox, points[1, g] - oy, points[2, g] - oz
+        x = (dx * a[0, 0] + dy * a[0, 1] + dz * a[0, 2]) * sx
+        y = (dx * a[1, 0] + dy * a[1, 1] + dz * a[1, 2]) * sy
+        z = dx * a[2, 0] + dy * a[2, 1] + dz * a[2, 2]
+        x, y = cosine * x - sine * y + mx, sine * x + cosine * y + my
+        points[0, g] = ox + x * a[0, 0] + y * a[1, 0] + z * a[2, 0]
+        points[1, g] = oy + x * a[0, 1] + y * a[1, 1] + z * a[2, 1]
+        points[2, g] = oz + x * a[0, 2] + y * a[1, 2] + z * a[2, 2]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _grid_normals(points, columns, rows, crease, normals):
+    """Normals (G, 3) of the grid by central differences; `crease` 1 keeps the two middle columns apart, 0 joins them."""
+    half = columns // 2
+    for r in range(rows):
+        above, below = max(r - 1, 0) * columns, min(r + 1, rows - 1) * columns
+        for c in range(columns):
+            first, last = (0, half - 1) if c < half else (half, columns - 1)
+            a, b = r * columns + max(c - 1, first), r * columns + min(c + 1, last)
+            d, e = above + c, below + c
+            ux, uy, uz = points[0, b] - points[0, a], points[1, b] - points[1, a], points[2, b] - points[2, a]
+            vx, vy, vz = points[0, e] - points[0, d], points[1, e] - points[1, d], points[2, e] - points[2, d]
+            g = r * columns + c
+            normals[g, 0] = uy * vz - uz * vy
+            normals[g, 1] = uz * vx - ux * vz
+            normals[g, 2] = ux * vy - uy * vx
+    _normalise(normals)
+    share = np.float32(0.5) * (F1 - crease)
+    for r in range(rows):
+        a, b = r * columns + half - 1, r * columns + half
+        for k in range(3):
+            na, nb = normals[a, k], normals[b, k]
+            normals[a, k] += share * (nb - na)
+            normals[b, k] += share * (na - nb)
+    _normalise(normals)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _relief(st, folds, wear, heights):
+    """Height (G,) of the cloth over its smooth surface; folds (F, 6): s, t, angle, half length, half width, height."""
+    heights[:] = F0
+    for f in range(folds.shape[0]):
+        cosine, sine = np.float32(np.cos(folds[f, 2])), np.float32(np.sin(folds[f, 2]))
+        long, wide = F1 / folds[f, 3], F1 / folds[f, 4]
+        for g in range(heights.shape[0]):
+            dx, dy = st[g, 0] - folds[f, 0], (st[g, 1] - folds[f, 1]) * np.float32(0.7)
+            along, across = (dx * cosine + dy * sine) * long, (dy * cosine - dx * sine) * wide
+            across *= np.float32(0.75) if across > F0 else np.float32(1.6)  # cloth hangs over: steep above, slow below
+            reach = along * along + across * across
+            if reach < np.float32(6):
+                heights[g] += folds[f, 5] * np.float32(np.exp(-reach))
+    if wear.gather_height > 0:
+        height, waves, phase = np.float32(wear.gather_height), np.float32(wear.gather_waves), np.float32(wear.gather_phase)
+        for g in range(heights.shape[0]):
+            side = (abs(F2 * st[g, 0] - F1) - np.float32(0.55)) / np.float32(0.45)
+            if side > F0:
+                heights[g] += height * side * side * np.float32(np.sin(np.float32(6.2831853) * (waves * st[g, 1] + phase)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lift(points, normals, heights, st, gape, scale):
+    """Raise the grid along its normals by `heights` and by a gap at the side edges, centimetres."""
+    for g in range(heights.shape[0]):
+        side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
+        amount = (heights[g] + gape * side * side) * scale
+        for k in range(3):
+            points[k, g] += amount * normals[g, k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def drape(vertices, weights, controls, st, columns, rows, folds, wear, points, normals, heights):
+    """Wear the shell on the face.
+
+    Fills points (3, G'), grid first and straps behind, in pixels; normals (G, 3) and heights (G,) in centimetres; returns the Frame.
+    """
+    frame = _frame(vertices)
+    _carry(weights, controls, vertices, points)
+    _place(points, (rows // 2) * columns + columns // 2, frame, wear)
+    _grid_normals(points, columns, rows, F0, normals)  # joined: the crest must not tear
+    _relief(st, folds, wear, heights)
+    _lift(points, normals, heights, st, np.float32(wear.gape), frame.scale)
+    _grid_normals(points, columns, rows, np.float32(wear.crease), normals)
+    return frame

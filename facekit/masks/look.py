@@ -1,0 +1,312 @@
+"""Kernels, second part: how a picture was lit and taken, read from the bare picture, and the cloth lit in the same way."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from facekit.faces.topology import load_topology
+from facekit.masks.shell import LIPS
+
+__all__ = ["ANCHOR_REACH", "FaceTables", "Glow", "Look", "face_tables", "read_look", "shade"]
+
+F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
+RED, GREEN, BLUE = 0.2126, 0.7152, 0.0722  # luminance of linear RGB (ITU-R BT.709)
+FOREHEAD = (151, 108, 337, 107, 336, 69, 299, 9, 67, 297, 104, 333, 103, 332)
+ANCHOR_REACH = 1.7  # centimetres over which light on the skin is averaged
+
+
+class FaceTables(NamedTuple):
+    """Which vertices of the mesh tell what.
+
+    Attributes
+    ----------
+    triangles : (898, 3) int32
+        The mesh.
+    skin : (S,) int32
+        Vertices on skin: no eyes, brows, lips or nostrils.
+    sides : (S,) float32
+        -1 left to 1 right, for each of `skin`.
+    anchors : (A,) int32
+        Rows of `skin` on the lower face, spread evenly: where uneven light is read.
+    forehead : (B,) int32
+        Vertices on skin that stays bare.
+    """
+
+    triangles: NDArray[np.int32]
+    skin: NDArray[np.int32]
+    sides: NDArray[np.float32]
+    anchors: NDArray[np.int32]
+    forehead: NDArray[np.int32]
+
+
+class Look(NamedTuple):
+    """What a mask must match.
+
+    Attributes
+    ----------
+    terms : (5,) float32
+        Light on the skin, linear luminance, over (1, nx, ny, nz, side of the face).
+    skin : (3,) float32
+        Mean linear colour of the skin.
+    uneven : (A,) float32
+        Logarithm of the light found at the anchors over the fitted light: cast shadows and reflections; nan where hidden.
+    white : float
+        Linear luminance of the picture's white point.
+    chroma : float
+        Mean of largest minus smallest channel, levels.
+    edge_ratio : float
+        Second over first differences at edges; larger is sharper.
+    sharpness : float
+        Mean |Laplacian| of bare skin, levels.
+    """
+
+    terms: NDArray[np.float32]
+    skin: NDArray[np.float32]
+    uneven: NDArray[np.float32]
+    white: float
+    chroma: float
+    edge_ratio: float
+    sharpness: float
+
+
+class Glow(NamedTuple):
+    """How the cloth takes the light (see `facekit.masks.recipe.MaskParams`)."""
+
+    strength: float
+    floor: float
+    ambient: float
+    trust: float
+    falloff: float
+    falloff_curve: float
+    falloff_side: float
+    relief: float
+    relief_s: float
+    relief_t: float
+
+
+@cache
+def face_tables() -> FaceTables:
+    """The tables of the shipped mesh."""
+    positions = load_topology().positions.astype(np.float64)
+    x, y = np.abs(positions[:, 0]), positions[:, 1]
+    eyes = (x > 1.0) & (x < 6.2) & (y > 1.6) & (y < 5.2)
+    edge = (x > 7.0) & (y > -2)
+    nostrils = (x < 1.6) & (y < -0.9) & (y > -2.2)
+    skin = [v for v in range(len(positions)) if v not in LIPS and not (eyes | edge | nostrils | (y > 7.0))[v]]
+    lower = [i for i, v in enumerate(skin) if y[v] < 2.2]
+    anchors = [lower[0]]
+    while len(anchors) < 56:
+        distance = np.linalg.norm(positions[skin][lower][:, None] - positions[skin][anchors][None], axis=-1).min(1)
+        anchors.append(lower[int(np.argmax(distance))])
+    sides = (positions[skin, 0] / 7.0).astype(np.float32)
+    i32 = np.int32
+    return FaceTables(load_topology().triangles, np.array(skin, i32), sides, np.array(anchors, i32), np.array(FOREHEAD, i32))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve(a, b, x):
+    """Cholesky in place for a small positive definite system."""
+    n = b.shape[0]
+    for i in range(n):
+        for j in range(i + 1):
+            total = a[i, j]
+            for k in range(j):
+                total -= a[i, k] * a[j, k]
+            a[i, j] = np.sqrt(max(total, 1e-12)) if i == j else total / a[j, j]
+    for i in range(n):
+        total = b[i]
+        for k in range(i):
+            total -= a[i, k] * x[k]
+        x[i] = total / a[i, i]
+    for i in range(n - 1, -1, -1):
+        total = x[i]
+        for k in range(i + 1, n):
+            total -= a[k, i] * x[k]
+        x[i] = total / a[i, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sample(image, to_linear, vertices, normals, tables, basis, colours):
+    """Basis (S, 5) and linear colours (S, 3), 3 x 3 averages, of the skin vertices; weight 0 or 1 for those in view."""
+    height, width = image.shape[0], image.shape[1]
+    seen = np.zeros(tables.skin.shape[0], np.float32)
+    for i in range(tables.skin.shape[0]):
+        v = tables.skin[i]
+        x, y = int(np.rint(vertices[v, 0])), int(np.rint(vertices[v, 1]))
+        basis[i, 0], basis[i, 4] = F1, tables.sides[i]
+        for k in range(3):
+            basis[i, 1 + k] = normals[v, k]
+            colours[i, k] = F0
+        if x < 1 or y < 1 or x >= width - 1 or y >= height - 1 or normals[v, 2] < np.float32(0.15):
+            continue
+        for j in range(-1, 2):
+            for m in range(-1, 2):
+                for k in range(3):
+                    colours[i, k] += to_linear[image[y + j, x + m, k]] / np.float32(9)
+        seen[i] = F1
+    return seen
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fit(basis, luminance, seen, terms):
+    """Robust least squares of luminance over the basis; reweighting leaves hair, rims and highlights out. Returns the weights."""
+    count = basis.shape[0]
+    weight, total, mean = seen.astype(np.float64), 1e-6, 0.0
+    for i in range(count):
+        total += weight[i]
+        mean += weight[i] * luminance[i]
+    mean /= total
+    a, b, x = np.zeros((5, 5)), np.zeros(5), np.zeros(5)
+    for _ in range(4):
+        a[:], b[:] = 0.0, 0.0
+        for i in range(count):
+            if weight[i] == 0:
+                continue
+            for j in range(5):
+                b[j] += weight[i] * basis[i, j] * luminance[i]
+                for k in range(j + 1):
+                    a[j, k] += weight[i] * basis[i, j] * basis[i, k]
+        for j in range(5):
+            a[j, j] += (0.001 if j == 0 else 0.02) * total
+        _solve(a, b, x)
+        for i in range(count):
+            fit = 0.0
+            for j in range(5):
+                fit += basis[i, j] * x[j]
+            error = (luminance[i] - fit) / (0.25 * mean + 1e-6)
+            weight[i] = seen[i] / (1.0 + error * error) ** 2
+    for j in range(5):
+        terms[j] = np.float32(x[j])
+    return weight
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _uneven(basis, luminance, seen, terms, anchors, uneven):
+    """Logarithm of found over fitted light at the anchors, within a factor of 2."""
+    for n in range(anchors.shape[0]):
+        i = anchors[n]
+        fit = F0
+        for j in range(5):
+            fit += basis[i, j] * terms[j]
+        if seen[i] == 0:
+            uneven[n] = np.nan
+            continue
+        ratio = (luminance[i] + np.float32(0.01)) / (max(fit, np.float32(0.02) * terms[0]) + np.float32(0.01))
+        uneven[n] = min(max(np.float32(np.log(ratio)), np.float32(-0.7)), np.float32(0.5))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _survey(image, histogram):
+    """Luma histogram (256,) and mean chroma over every third pixel, and second over first differences at edges of the middle."""
+    chroma, cells = 0, 0
+    for y in range(0, image.shape[0], 3):
+        for x in range(0, image.shape[1], 3):
+            r, g, b = np.int32(image[y, x, 0]), np.int32(image[y, x, 1]), np.int32(image[y, x, 2])
+            histogram[(77 * r + 150 * g + 29 * b) >> 8] += 1
+            chroma += max(r, g, b) - min(r, g, b)
+            cells += 1
+    gradient, laplacian = 0, 0
+    for y in range(image.shape[0] // 4, image.shape[0] - image.shape[0] // 8, 2):
+        for x in range(image.shape[1] // 5, image.shape[1] - image.shape[1] // 5):
+            left, right = np.int32(image[y, x - 1, 1]), np.int32(image[y, x + 1, 1])
+            above, below = np.int32(image[y - 1, x, 1]), np.int32(image[y + 1, x, 1])
+            g = abs(right - left) + abs(below - above)
+            if g > 24:
+                gradient += g
+                laplacian += abs(left + right + above + below - 4 * np.int32(image[y, x, 1]))
+    return chroma / max(cells, 1), (laplacian / gradient if gradient > 0 else 0.3)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sharpness(image, vertices, forehead):
+    """Mean |Laplacian| of green over 3 x 3 pixels at the forehead's vertices, levels; a common value where none is in the picture."""
+    total, count = 0, 0
+    for i in range(forehead.shape[0]):
+        cx, cy = int(np.rint(vertices[forehead[i], 0])), int(np.rint(vertices[forehead[i], 1]))
+        if cx < 2 or cy < 2 or cx >= image.shape[1] - 2 or cy >= image.shape[0] - 2:
+            continue
+        for y in range(cy - 1, cy + 2):
+            for x in range(cx - 1, cx + 2):
+                around = np.int32(image[y, x - 1, 1]) + np.int32(image[y, x + 1, 1])
+                around += np.int32(image[y - 1, x, 1]) + np.int32(image[y + 1, x, 1])
+                total += abs(around - 4 * np.int32(image[y, x, 1]))
+                count += 1
+    return total / count if count > 0 else 6.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def read_look(image, to_linear, vertices, normals, tables):
+    """Read light, white point, colourfulness and sharpness of a bare (H, W, 3) uint8 RGB picture with its mesh and normals (468, 3)."""
+    count = tables.skin.shape[0]
+    basis, colours = np.empty((count, 5), np.float32), np.empty((count, 3), np.float32)
+    seen = _sample(image, to_linear, vertices, normals, tables, basis, colours)
+    luminance = np.empty(count, np.float32)
+    for i in range(count):
+        luminance[i] = np.float32(RED) * colours[i, 0] + np.float32(GREEN) * colours[i, 1] + np.float32(BLUE) * colours[i, 2]
+    terms, skin, uneven = np.zeros(5, np.float32), np.zeros(3, np.float32), np.empty(tables.anchors.shape[0], np.float32)
+    weight = _fit(basis, luminance, seen, terms)
+    total = 1e-6
+    for i in range(count):
+        total += weight[i]
+        for k in range(3):
+            skin[k] += np.float32(weight[i]) * colours[i, k]
+    for k in range(3):
+        skin[k] = max(skin[k] / np.float32(total), np.float32(1e-4))
+    _uneven(basis, luminance, seen, terms, tables.anchors, uneven)
+    histogram = np.zeros(256, np.int64)
+    chroma, edge_ratio = _survey(image, histogram)
+    level, below, cells = 0, 0, histogram.sum()
+    while level < 255 and below + histogram[level] < 0.97 * cells:
+        below += histogram[level]
+        level += 1
+    return Look(terms, skin, uneven, float(to_linear[level]), chroma, edge_ratio, _sharpness(image, vertices, tables.forehead))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread_uneven(uneven, weights, out):
+    """Uneven light (G,) of the grid: averages of the anchors in view, weights (A, G)."""
+    total = np.full(out.shape[0], np.float32(1e-3), np.float32)
+    out[:] = F0
+    for a in range(weights.shape[0]):
+        if np.isnan(uneven[a]):
+            continue
+        for g in range(out.shape[0]):
+            out[g] += weights[a, g] * uneven[a]
+            total[g] += weights[a, g]
+    for g in range(out.shape[0]):
+        out[g] /= total[g]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def shade(normals, st, heights, columns, rows, look, anchor_weights, glow, out):
+    """Light (G,) on the cloth relative to the light on the skin's average.
+
+    The fitted light gives the form, the uneven light what a first-order fit cannot (cast shadows); folds then shade themselves and each
+    other, far stronger in pictures than the fit explains.
+    """
+    mean = max(look.terms[0] + look.terms[3] * np.float32(0.75), np.float32(1e-4))
+    strength, floor, ambient = np.float32(glow.strength), np.float32(glow.floor), np.float32(glow.ambient)
+    relief, relief_s, relief_t = np.float32(glow.relief), np.float32(glow.relief_s), np.float32(glow.relief_t)
+    fall, curve, across = np.float32(glow.falloff), np.float32(glow.falloff_curve), np.float32(glow.falloff_side)
+    _spread_uneven(look.uneven, anchor_weights, out)
+    for r in range(rows):
+        above, below = max(r - 1, 0) * columns, min(r + 1, rows - 1) * columns
+        for c in range(columns):
+            g = r * columns + c
+            e = look.terms[0] + look.terms[4] * (F2 * st[g, 0] - F1)
+            for k in range(3):
+                e += look.terms[1 + k] * normals[g, k]
+            e = F1 + strength * (e / mean - F1)
+            e = floor + (e - floor if e > floor else (e - floor) * np.float32(0.25))
+            t = st[g, 1]
+            e *= F1 - fall * (t + curve * t * (t - F1)) - across * (st[g, 0] - np.float32(0.5))
+            e = max(e * (F1 - ambient) + ambient, np.float32(0.02))
+            left, right = r * columns + max(c - 1, 0), r * columns + min(c + 1, columns - 1)
+            fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
+            fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
+            out[g] = e * np.float32(np.exp(min(max(fold, np.float32(-1.2)), np.float32(0.7)) + np.float32(glow.trust) * out[g]))
