@@ -225,3 +225,30 @@ def test_reading_holds_no_more_than_fences_and_a_block(tmp_path):
     tracemalloc.stop()
     assert path.stat().st_size > 5_000_000
     assert peak < 100_000
+
+
+def test_merging_does_not_hold_all_keys(tmp_path, monkeypatch):
+    import tracemalloc
+
+    monkeypatch.setattr(cache, "ROW", np.dtype([("presence", "<f4")]))
+    monkeypatch.setattr(cache, "MERGE", 1 << 12)
+    monkeypatch.setattr(cache, "COPY", 1 << 12)
+    keys = np.random.default_rng(0).permutation(200_000)
+    parts = [write_keys(tmp_path / f"part{n}", keys[n::4]) for n in range(4)]
+    tracemalloc.start()
+    merge_mesh_caches(tmp_path / "all", parts, PACK)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(MeshCache(tmp_path / "all", PACK)) == 200_000
+    assert peak < 1_000_000, "200,000 entries take 3.2 MB"
+
+
+def write_keys(path, keys: np.ndarray):
+    """A cache file whose rows are nothing but numbers."""
+    entries = np.zeros(len(keys), cache.ENTRY)
+    order = np.argsort(keys)
+    entries["key"], entries["row"] = keys[order], order
+    layout = cache._Layout(len(keys), len(keys), cache._bound(PACK))
+    rows = keys.astype("<f4").tobytes()
+    path.write_bytes(layout.header() + rows + entries.tobytes() + entries["key"][:: cache.BLOCK].tobytes())
+    return path

@@ -211,7 +211,7 @@ class MeshCacheWriter:
 def merge_mesh_caches(path: str | os.PathLike[str], parts: Sequence[str | os.PathLike[str]], fingerprint: str) -> None:
     """Make one cache of several, which may include `path` itself; where they share a key the later one counts.
 
-    Memory is bounded whatever their size (about 100 MB); the disk needs room for the result beside the parts. The parts
+    Memory is bounded whatever their size (about 50 MB); the disk needs room for the result beside the parts. The parts
     are left where they are. Killed at any moment, the former `path` stands.
 
     Raises
@@ -266,7 +266,7 @@ def _merge_entries(parts: list[_Part], out: BinaryIO) -> int:
     for low, high in _ranges([part.fences for part in parts]):
         merged = _latest(np.concatenate([np.empty(0, ENTRY), *(_entries_between(part, low, high) for part in parts)]))
         out.write(merged.tobytes())
-        fences.append(merged["key"][-written % BLOCK :: BLOCK])
+        fences.append(merged["key"][-written % BLOCK :: BLOCK].copy())  # a view would keep them all
         written += len(merged)
     out.write(np.concatenate(fences).astype("<i8").tobytes())
     return written
