@@ -35,7 +35,7 @@ class MaskOptions:
 
     tilt_range: Range = (-5.0, 5.0)
     shadow_range: Range = (0.15, 0.5)
-    light_range: Range = (0.8, 1.25)
+    light_range: Range = (0.9, 1.5)
 
     def __post_init__(self) -> None:
         for name, least, most in (("tilt_range", -30, 30), ("shadow_range", 0, 1), ("light_range", 0, 3)):
@@ -179,8 +179,8 @@ def _folds(draw: _Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
             draw.uniform(0.1, 0.9),
             draw.uniform(0.15, 0.95),
             draw.bell(0, 0.75),
-            draw.uniform(0.12, 0.5),
-            draw.uniform(0.04, 0.11),
+            draw.uniform(0.12, 0.45),
+            draw.uniform(0.035, 0.07),
             round(kind.fold_height * draw.bell(0.2, 0.7), 4),
         )
         for _ in range(count)
@@ -230,7 +230,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         folds=_folds(draw, kind),
         gather=(round(kind.gather * draw.uniform(0.2, 1.2), 4), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
         edge=tuple(draw.bell(0, d) for d in (0.012, 0.014, 0.02, 0.012, 0.014, 0.02)),
-        falloff=(draw.bell(0.38, 0.48), draw.uniform(-0.3, 0.9), draw.bell(0, 0.55)),
+        falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
         relief=_relief(draw, kind),
         creases=(
             round(kind.crumple * 2.718281828 ** draw.bell(0.0, 0.4), 4),
@@ -239,9 +239,9 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
             draw.uniform(0, 1),
             draw.uniform(0, 1),
         ),
-        ambient=draw.uniform(0.0, 0.25),
+        ambient=draw.uniform(0.0, 0.15),
         light=draw.uniform(*options.light_range),
-        trust=draw.uniform(0.5, 1.0),
+        trust=draw.uniform(0.8, 1.3),
         gloss=round(2.718281828 ** draw.bell(0.32, 0.36), 4),
         shadow=draw.uniform(*options.shadow_range),
         crispness=draw.bell(0.1, 1.0),
