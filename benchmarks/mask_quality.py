@@ -10,7 +10,7 @@ kept under `--scratch`; delete it when the mesh changes.
 Coverage counts visible vertices (z-buffer of the face mesh) at which the mask is at least half opaque, without its
 straps. Leak is the share of the mask's coverage outside the convex hull of the mesh dilated by 2 px, straps counted
 apart. Eyes and brows: share of pictures in which the mask covers more than 2% of one. Shading: median correlation of
-the low-pass luminance under the mask before and after.
+the low-pass luminance under the mask before and after. Gate refuses: what masking the masked pack again would leave.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Trial(NamedTuple):
     brows: float
     shading: float
     detected: bool
+    refused: bool
 
 
 class Known:
@@ -114,7 +115,7 @@ def choose(
     return mix, turned[:profiles].tolist()
 
 
-def try_on(face: Face, kind: str, detect: Callable[[NDArray[np.uint8]], bool]) -> Trial:
+def try_on(face: Face, kind: str, detect: Callable[[NDArray[np.uint8]], bool], look: LiteRTMesh) -> Trial:
     """Wear one mask and measure it; the picture is judged as it comes out of the codec."""
     params = sample_params(np.random.default_rng([7, face.key]), kind, MaskOptions())
     worn = render_worn(face.image, face.vertices, params)
@@ -139,6 +140,7 @@ def try_on(face: Face, kind: str, detect: Callable[[NDArray[np.uint8]], bool]) -
         brows=measures.intrusion(cloth, face.vertices, visible, measures.BROWS),
         shading=measures.shading_correlation(face.image, worn.image, cloth),
         detected=detect(image),
+        refused=gate(look(image), image.shape) is not None,
     )
 
 
@@ -180,6 +182,7 @@ def summarise(mix: list[Trial], every: list[Trial]) -> list[Line]:
         Line("brows >2%", float(np.mean([t.brows > 0.02 for t in every])), 0.0, False),
         Line("shading", float(np.nanmedian([t.shading for t in mix])), 0.6),
         Line("detected", float(np.mean([t.detected for t in mix])), 0.97),
+        Line("gate refuses", float(np.mean([t.refused for t in every]))),
     ]
     return lines
 
@@ -290,10 +293,10 @@ def run_trials(
     detect: Callable[[NDArray[np.uint8]], bool] = (
         (lambda image: True) if "detector" in arguments.skip else MaskDetector(arguments.shared)
     )
-    trials = {}
+    trials, look = {}, LiteRTMesh()
     for kind, mix, turned in faces:
-        mixed = [try_on(face, kind, detect) for face in mix]
-        trials[kind] = (mixed, mixed + [try_on(face, kind, lambda image: True) for face in turned])
+        mixed = [try_on(face, kind, detect, look) for face in mix]
+        trials[kind] = (mixed, mixed + [try_on(face, kind, lambda image: True, look) for face in turned])
     return trials
 
 

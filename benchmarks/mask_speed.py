@@ -50,6 +50,7 @@ def astronaut_payloads(count: int) -> list[bytes]:
 def bare(payload: bytes, quality: int, sampling: int) -> None:
     """What any tool must do at the least; the codec alone, without facekit."""
     image = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
     cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling])
 
 

@@ -1,7 +1,7 @@
 """Mesh -> may a mask be worn here? One short word says why not.
 
 The limits were chosen on 5,121 aligned photographs, of which 98% pass, against the same faces with painted lower halves
-and masks, turned upside down, and against noise, flat colour and other things; benchmarks/mask_quality.py prints the
+and masks, turned upside down, and against noise, flat colour and other things; benchmarks/gate_quality.py prints the
 rates.
 """
 
