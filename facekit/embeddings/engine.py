@@ -80,10 +80,10 @@ def embed_pictures(
     views = [pictures, pictures[:, :, ::-1]] if flip else [pictures]
     flags = [np.zeros_like(masked), np.ones_like(masked)] if both and engine.takes_flag else [masked]
     raws = [engine.run(planes, flag) for planes in map(engine.preprocessing, views) for flag in flags]
-    embeddings = np.mean([raw.embeddings for raw in raws], axis=0, dtype=np.float32)
+    embeddings: NDArray[np.float32] = np.stack([raw.embeddings for raw in raws]).mean(axis=0)
     some = [raw.uncertainty for raw in raws if raw.uncertainty is not None]
-    norms = np.asarray(np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings)))
+    norms = np.linalg.norm(embeddings, axis=1)
     valid = np.isfinite(norms) & (norms > 0)
     vectors = np.zeros_like(embeddings)
     vectors[valid] = embeddings[valid] / norms[valid, None]
-    return Embedded(vectors, norms, np.mean(some, axis=0, dtype=np.float32) if some else None)
+    return Embedded(vectors, norms, np.stack(some).mean(axis=0) if some else None)

@@ -20,6 +20,7 @@ from facekit.evaluate.operating_points import (
     Roc,
     allowed_accepts,
     check_genuine,
+    measurable_fars,
     roc_from_counts,
 )
 
@@ -52,7 +53,7 @@ class Block(NamedTuple):
 def verify_all(
     probe: FaceSet,
     gallery: FaceSet | None = None,
-    fars: Sequence[float] = (1e-4,),
+    fars: Sequence[float] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> AllPairs:
     """TAR@FAR over all pairs.
@@ -63,7 +64,8 @@ def verify_all(
     gallery : FaceSet, optional
         Every probe is compared with every one of these; a photograph that is in both, by ``sources``, not with itself.
         None: each pair of two different probes once.
-    fars : sequence of float
+    fars : sequence of float, optional
+        None: the powers of ten that can be measured.
     advance : callable, optional
         Called with the number of similarities finished; there are two passes.
 
@@ -78,6 +80,7 @@ def verify_all(
     genuine, impostor = _first_pass(probe, gallery, advance)
     total = int(impostor.sum())
     check_genuine(int(genuine.sum()))
+    fars = measurable_fars(total) if fars is None else fars
     allowed = [allowed_accepts(far, total) for far in fars]
     bins = [_bin_of(impostor, count) for count in allowed]
     places = _second_pass(probe, gallery, sorted({b for b in bins if b >= 0}), (genuine, impostor), advance)

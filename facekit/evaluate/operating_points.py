@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
 
-__all__ = ["OperatingPoint", "Roc", "allowed_accepts", "operating_points", "roc_from_counts", "smallest_far"]
+__all__ = [
+    "OperatingPoint",
+    "Roc",
+    "allowed_accepts",
+    "measurable_fars",
+    "operating_points",
+    "roc_from_counts",
+    "smallest_far",
+]
 
 
 ROUNDING = 1 + 1e-12
@@ -45,6 +53,11 @@ class Roc(NamedTuple):
 def smallest_far(impostor: int) -> float:
     """The smallest FAR that n impostor pairs can measure, 1 / n."""
     return 1 / impostor if impostor else float("inf")
+
+
+def measurable_fars(impostor: int) -> tuple[float, ...]:
+    """The powers of ten, from 0.1 down to 1e-8, that n impostor pairs can measure."""
+    return tuple(far for far in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8) if far * impostor * ROUNDING >= 1)
 
 
 def allowed_accepts(far: float, impostor: int) -> int:

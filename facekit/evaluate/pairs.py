@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
-from facekit.evaluate.operating_points import OperatingPoint, Roc, operating_points, roc_from_counts
+from facekit.evaluate.operating_points import OperatingPoint, Roc, measurable_fars, operating_points, roc_from_counts
 
 __all__ = ["FoldAccuracy", "PairScores", "fold_accuracy", "verify_pairs"]
 
@@ -36,7 +36,7 @@ class PairScores(NamedTuple):
 
 
 def verify_pairs(
-    similarity: NDArray[np.floating], same: NDArray[np.bool_], fars: Sequence[float] = (), folds: int = 10
+    similarity: NDArray[np.floating], same: NDArray[np.bool_], fars: Sequence[float] | None = None, folds: int = 10
 ) -> PairScores:
     """Score pairs.
 
@@ -45,7 +45,8 @@ def verify_pairs(
     similarity : (P,) floating
     same : (P,) bool
         Whether both pictures show one person.
-    fars : sequence of float
+    fars : sequence of float, optional
+        None: the powers of ten that can be measured.
     folds : int
         See `fold_accuracy`.
 
@@ -55,6 +56,7 @@ def verify_pairs(
         No pair of one of the two kinds, fewer pairs than folds, a similarity that is not finite, a FAR below 1 / n.
     """
     similarity, same = _checked(similarity, same)
+    fars = measurable_fars(int((~same).sum())) if fars is None else fars
     points = operating_points(similarity[same], similarity[~same], fars)
     _, places = np.unique(similarity, return_inverse=True)
     kinds = [np.bincount(places[keep], minlength=int(places.max()) + 1) for keep in (same, ~same)]

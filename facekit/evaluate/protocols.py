@@ -57,7 +57,9 @@ def masked_protocol(
     return MaskedScores(across, everything, MASKED_WEIGHT * parts[0] + (1 - MASKED_WEIGHT) * parts[1])
 
 
-def by_group(faces: FaceSet, groups: NDArray[np.str_], fars: Sequence[float]) -> dict[str, AllPairs | str]:
+def by_group(
+    faces: FaceSet, groups: NDArray[np.str_], fars: Sequence[float] | None = None
+) -> dict[str, AllPairs | str]:
     """All pairs inside each group (children, a region), as the challenge's track reports them.
 
     Parameters
@@ -65,7 +67,8 @@ def by_group(faces: FaceSet, groups: NDArray[np.str_], fars: Sequence[float]) ->
     faces : FaceSet
     groups : (N,) str
         The group of each face; empty: in none.
-    fars : sequence of float
+    fars : sequence of float, optional
+        None: the powers of ten that can be measured.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def by_group(faces: FaceSet, groups: NDArray[np.str_], fars: Sequence[float]) ->
     return {str(name): _scores(faces.take(groups == name), fars) for name in np.unique(groups) if name}
 
 
-def _scores(faces: FaceSet, fars: Sequence[float]) -> AllPairs | str:
+def _scores(faces: FaceSet, fars: Sequence[float] | None) -> AllPairs | str:
     try:
         return verify_all(faces, fars=fars)
     except ConfigError as error:

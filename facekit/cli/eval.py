@@ -1,0 +1,94 @@
+"""``facekit eval``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facekit.cli.embed import model_options, take_model
+
+if TYPE_CHECKING:
+    from facekit.jobs.eval_scores import Score
+    from facekit.jobs.evaluate import EvalSummary
+
+__all__ = ["command"]
+
+
+@click.command("eval", short_help="Score a model, or the vectors it made.")
+@click.argument("subject", metavar="MODEL|FEATURES")
+@click.option("--pairs", metavar="FILE", help="Pairs to verify: a .bin, or a .csv with key_a, key_b, same.")
+@click.option("--gallery", metavar="P", help="Pack, or folder of vectors, to look for the probes in.")
+@click.option("--probe", metavar="P", help="Pack, or folder of vectors, of the probes.")
+@click.option(
+    "--related", is_flag=True, help="The probes were made from the gallery: a photograph is not its own match."
+)
+@click.option("--pack", metavar="P", help="Pack that keys belong to; alone: its masked faces against its bare ones.")
+@model_options
+@click.option("--wear", metavar="TYPE", help="Put this mask on the second of each pair, or on the probes.")
+@click.option(
+    "--side", type=click.Choice(["second", "both"]), default="second", show_default=True, help="Who wears it."
+)
+@click.option("--blur", type=float, default=0.0, metavar="SIGMA", help="Blur all pictures by that many pixels.")
+@click.option("--groups", metavar="FILE", help="A .csv or .parquet with key and columns of groups to score one by one.")
+@click.option("--far", "fars", type=float, multiple=True, metavar="RATE", help="A FAR; may be repeated.")
+@click.option("--folds", type=int, default=10, show_default=True, metavar="N", help="Folds of the accuracy.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the masks.")
+@click.option("--plots", metavar="DIR", help="Write the ROC, and what is known of uncertainty, as SVG pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(as_json: bool, subject: str, **given: Any) -> None:
+    """Score a model, or the vectors it made.
+
+    With --pairs: 10-fold accuracy and TAR at FARs. With --gallery and --probe: TAR over all pairs, and rank-1 and
+    rank-5 identification. With a --pack that facekit masked, or the vectors of one: masked to bare at FAR 1e-4, all
+    to all at 1e-6, and .25 / .75 of them (ICCV21-MFR); a masked copy is never compared with its original. A FAR below
+    one over the number of impostor pairs is refused.
+
+    \b
+    Example, LFW with a mask on the second picture of each pair:
+      facekit eval w600k_r50.onnx --pairs lfw.bin --wear surgical-blue --flip
+    """
+    from facekit.jobs.eval_config import EvalConfig
+    from facekit.jobs.evaluate import evaluate
+
+    model = take_model(subject, given)
+    summary = evaluate(EvalConfig(subject=subject, model=model, **given))
+    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+
+
+def text_of(summary: EvalSummary) -> str:
+    """The summary for a person."""
+    lines = [line for score in summary.scores for line in lines_of(score)]
+    if summary.masked_score is not None:
+        lines.append(f".25 masked to bare + .75 all to all: {summary.masked_score:.2%}")
+    if summary.ranks is not None:
+        lines += [f"rank-{rank} identification {accuracy:.2%}" for rank, accuracy in summary.ranks.items()]
+        lines += [f"  {summary.probes_without_mate:,} probes have no mate in the gallery"] * bool(
+            summary.probes_without_mate
+        )
+    lines += [f"median |sigma| of {kind} faces: {value:.3g}" for kind, value in summary.uncertainty.items()]
+    lines.append(f"{summary.pictures:,} pictures" + speed_of(summary))
+    lines += [f"  {count:,} without a vector: {error}" for error, count in summary.errors.items()]
+    lines += [f"  {summary.left_out:,} pairs left out because of them"] * bool(summary.left_out)
+    lines.append(f"model  {summary.model}")
+    return "\n".join(lines + [f"plot   {path}" for path in summary.plots])
+
+
+def lines_of(score: Score) -> list[str]:
+    """A comparison, one line a FAR."""
+    if score.refused is not None:
+        return [f"{score.name}: {score.refused}"]
+    lines = [f"{score.name}: {score.genuine:,} genuine and {score.impostor:,} impostor pairs"]
+    if score.accuracy is not None:
+        lines.append(f"  accuracy {score.accuracy:.2%} +- {score.deviation:.2%}")
+    for point in score.points:
+        share = f"{point.true_accepts:,} of {point.genuine:,}"
+        lines.append(f"  TAR {point.tar:.2%} at FAR {point.far:g} ({share}, similarity above {point.threshold:.4f})")
+    return lines
+
+
+def speed_of(summary: EvalSummary) -> str:
+    """How long the network took."""
+    return "" if summary.milliseconds_per_image is None else f", {summary.milliseconds_per_image:.2f} ms each"

@@ -1,0 +1,99 @@
+"""The tables that an evaluation reads: pairs of keys, and groups of keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, FacekitError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["KeyPairs", "read_groups", "read_pairs"]
+
+
+class KeyPairs(NamedTuple):
+    """Pairs by key: (P, 2) int64, and whether each shows one person, (P,) bool."""
+
+    keys: npt.NDArray[np.int64]
+    same: npt.NDArray[np.bool_]
+
+
+def read_pairs(path: str) -> KeyPairs:
+    """A ``.csv`` with the columns key_a, key_b and same (0 or 1).
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, or it lacks a column.
+    FacekitError
+        A value is not a whole number, or ``same`` is neither 0 nor 1.
+    """
+    rows = _table(path)
+    columns = [_integers(rows, name, path) for name in ("key_a", "key_b", "same")]
+    if not np.isin(columns[2], (0, 1)).all():
+        raise FacekitError(f"{path}: column same holds other numbers than 0 and 1")
+    return KeyPairs(np.stack(columns[:2], 1), columns[2] == 1)
+
+
+def read_groups(path: str, keys: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.str_]]:
+    """The groups of keys, for every column but ``key``: by column, (N,) str, empty for a key in no group.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it has no column ``key``, or no other column.
+    FacekitError
+        A key stands in it twice.
+    """
+    rows = _table(path)
+    known = _integers(rows, "key", path)
+    if len(np.unique(known)) < len(known):
+        raise FacekitError(f"{path}: a key stands in it twice")
+    names = [name for name in rows.column_names if name != "key"]
+    if not names:
+        raise ConfigError(f"{path} has the column key and no other: there are no groups in it")
+    order = np.argsort(known)
+    places = (
+        order[np.minimum(np.searchsorted(known, keys, sorter=order), max(len(known) - 1, 0))] if len(known) else None
+    )
+    return {name: _texts(rows, name, known, keys, places) for name in names}
+
+
+def _texts(
+    rows: pa.Table,
+    name: str,
+    known: npt.NDArray[np.int64],
+    keys: npt.NDArray[np.int64],
+    places: npt.NDArray[np.int64] | None,
+) -> npt.NDArray[np.str_]:
+    values = np.array(["" if value is None else str(value) for value in rows[name].to_pylist()], np.str_)
+    if places is None:
+        return np.full(len(keys), "", np.str_)
+    return np.where(known[places] == keys, values[places], "")
+
+
+def _table(path: str) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    if not Path(path).is_file():
+        raise ConfigError(f"{path}: no such file")
+    try:
+        return pq.read_table(path) if path.endswith(".parquet") else pc.read_csv(path)
+    except pa.ArrowInvalid as error:
+        raise FacekitError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _integers(rows: pa.Table, name: str, path: str) -> npt.NDArray[Any]:
+    if name not in rows.column_names:
+        raise ConfigError(f"{path} has no column {name}; it has {', '.join(rows.column_names)}")
+    column = rows[name].to_numpy()
+    if column.dtype.kind not in "iu":
+        raise FacekitError(f"{path}: column {name} does not hold whole numbers only")
+    return column.astype(np.int64)
