@@ -38,16 +38,29 @@ def field_accuracy(similarity: np.ndarray, same: np.ndarray, folds: int) -> list
 
 
 @settings(max_examples=40, deadline=None)
-@given(lists, st.integers(2, 10))
-def test_fold_accuracy_is_the_fields(given_: tuple[int, int, bool], folds: int) -> None:
-    similarity, same = pairs(given_[0], given_[1], False)
-    folds = min(folds, len(same))
-    ours = fold_accuracy(similarity, same, folds)
+@given(st.integers(0, 2**32), st.integers(2, 10), st.integers(1, 9), st.integers(1, 9))
+def test_fold_accuracy_is_the_fields_in_lfws_order(seed: int, folds: int, genuine: int, impostor: int) -> None:
+    """Blocks of genuine and impostor pairs; shuffled inside a block, the folds stay the same."""
+    same = np.tile(np.repeat([True, False], [genuine, impostor]), folds)
+    rng = np.random.default_rng(seed)
+    similarity = np.clip(rng.normal(0.2 + 0.4 * same, 0.25), -1, 1)
     expected = field_accuracy(similarity, same, folds)
-    assert np.allclose(ours.accuracies, expected)
-    assert ours.mean == pytest.approx(np.mean(expected))
-    assert ours.deviation == pytest.approx(np.std(expected))
-    assert ours.thresholds.shape == (folds,)
+    order = rng.permuted(np.arange(len(same)).reshape(folds, -1), axis=1).ravel()
+    for ours in (fold_accuracy(similarity, same, folds), fold_accuracy(similarity[order], same[order], folds)):
+        assert np.allclose(ours.accuracies, expected)
+        assert ours.mean == pytest.approx(np.mean(expected))
+        assert ours.deviation == pytest.approx(np.std(expected))
+        assert ours.thresholds.shape == (folds,)
+
+
+def test_a_sorted_list_has_folds_of_both_kinds() -> None:
+    rng = np.random.default_rng(1)
+    same = np.repeat([True, False], [300, 500])
+    similarity = rng.normal(0.2 + 0.4 * same, 0.2)
+    blocks = np.arange(300).reshape(10, -1), np.arange(300, 800).reshape(10, -1)
+    mixed = np.concatenate(blocks, axis=1).ravel()
+    assert fold_accuracy(similarity, same).mean == fold_accuracy(similarity[mixed], same[mixed]).mean
+    assert fold_accuracy(similarity, same).deviation < 0.05
 
 
 @settings(max_examples=40, deadline=None)
@@ -55,7 +68,8 @@ def test_fold_accuracy_is_the_fields(given_: tuple[int, int, bool], folds: int) 
 def test_exact_thresholds_are_the_best_there_are(given_: tuple[int, int, bool]) -> None:
     similarity, same = pairs(*given_)
     result = fold_accuracy(similarity, same, 2, exact=True)
-    halves = np.array_split(np.arange(len(same)), 2)
+    kinds = [np.array_split(np.flatnonzero(same == kind), 2) for kind in (True, False)]
+    halves = [np.concatenate([kind[half] for kind in kinds]) for half in (0, 1)]
     for fold, (test, train) in enumerate((halves, halves[::-1])):
         best = max(np.mean((similarity[train] > limit) == same[train]) for limit in [*similarity, -2])
         limit = result.thresholds[fold]
@@ -115,7 +129,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: verify_pairs(np.array([0.5]), np.array([True])), "no impostor pair among 1"),
     (lambda: verify_pairs(np.zeros(4), np.zeros(4, bool)), "no genuine pair among 4"),
     (lambda: verify_pairs(np.zeros(0), np.zeros(0, bool)), "no genuine pair among 0"),
-    (lambda: verify_pairs(np.zeros(4), YES), "10 folds for 4 pairs"),
+    (lambda: verify_pairs(np.zeros(4), YES), "10 folds for 2 genuine and 2 impostor pairs"),
     (lambda: fold_accuracy(np.zeros(4), YES, 1), "1 folds"),
     (lambda: verify_pairs(np.array([0, np.nan, 0, 0]), YES, folds=2), "finite"),
     (lambda: verify_pairs(np.zeros(3), YES), "\\(P,\\)"),

@@ -69,24 +69,27 @@ def fold_accuracy(
 ) -> FoldAccuracy:
     """Accuracy by cross-validation, as on LFW.
 
-    The folds are contiguous runs of pairs. Thresholds, as in the field's code, are on the squared distance of unit
-    vectors, 2 - 2 similarity, at 0, .01, ... 3.99; of several that are best the smallest.
+    The pairs of each kind are cut into contiguous runs, and a fold is a run of each: LFW's folds, for lists in LFW's
+    order, and folds of both kinds for any other. Thresholds, as in the field's code, are on the squared distance of
+    unit vectors, 2 - 2 similarity, at 0, .01, ... 3.99; of several that are best the smallest.
 
     Parameters
     ----------
     similarity : (P,) floating
     same : (P,) bool
     folds : int
-        At least 2, at most P.
+        At least 2, at most the pairs of the more frequent kind.
     exact : bool
         Try every threshold that tells the pairs apart instead: midway between neighbouring similarities. Up to .005
         more lenient than the field's grid; of several that are best the largest similarity.
     """
     similarity, same = _checked(similarity, same)
-    if not 2 <= folds <= len(same):
-        raise ConfigError(f"{folds} folds for {len(same)} pairs: there must be 2 folds or more, and a pair in each")
+    kinds = np.flatnonzero(same), np.flatnonzero(~same)
+    if not 2 <= folds <= max(map(len, kinds)):
+        found = " and ".join(f"{len(kind)} {name}" for kind, name in zip(kinds, ("genuine", "impostor"), strict=True))
+        raise ConfigError(f"{folds} folds for {found} pairs: there must be 2 folds or more, and a pair in each")
     limits = _exact_limits(similarity) if exact else 1 - np.arange(0, 4, 0.01) / 2
-    parts = np.array_split(np.arange(len(same)), folds)
+    parts = [np.concatenate(runs) for runs in zip(*(np.array_split(kind, folds) for kind in kinds), strict=True)]
     right = np.stack([_right(similarity[part], same[part], limits) for part in parts])
     chosen = (right.sum(0) - right).argmax(1)
     accuracies = right[np.arange(folds), chosen] / [len(part) for part in parts]
