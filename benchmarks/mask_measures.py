@@ -53,7 +53,8 @@ def _hidden(vertices: Floats, triangles: NDArray[np.int32], scale: float) -> Fla
     """(468,) bool: some triangle that the vertex is no corner of covers it, and is nearer by more than the slack."""
     a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    area = np.where(np.abs(area) < 1e-9, np.inf, area)
+    solid = np.abs(area) > 1e-9  # a triangle seen edge-on covers nothing
+    a, b, c, area, triangles = a[solid], b[solid], c[solid], area[solid], triangles[solid]
     hidden = np.zeros(len(vertices), bool)
     for index in sorted({i for part in [*PARTS.values(), *EYES, *BROWS] for i in part}):
         px, py, pz = vertices[index]

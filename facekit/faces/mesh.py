@@ -278,7 +278,11 @@ def _to_picture(raw: NDArray[np.float32], matrix: NDArray[np.float64], scale: fl
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Hide what LiteRT's C++ side writes to file descriptor 2 while it is built; it has no switch for it."""
-    saved = os.dup(2)
+    try:
+        saved = os.dup(2)
+    except OSError:  # a daemon has closed it: there is nothing to hide it from
+        yield
+        return
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
