@@ -74,12 +74,14 @@ def sheet(columns: list[tuple[str, Any]], types: list[str], path: Path) -> None:
 
 
 def worst(trials: dict[str, list[Any]], path: Path) -> None:
-    """One row a type: the largest leak, the least covered, the deepest into eyes and brows, the least shaded."""
+    """One row a type: the largest leak, the least covered, the deepest into eyes and brows, the least shaded, those
+    that the detector takes for bare faces."""
     measures: dict[str, Callable[[Any], float]] = {
         "leak": lambda t: t.leak,
         "uncovered": lambda t: sum(n - k for k, n in t.covered.values()),
         "eyes": lambda t: t.eyes + 0.5 * t.brows,
         "shading": lambda t: -np.nan_to_num(t.shading, nan=1),
+        "undetected": lambda t: not t.detected,
     }
     rows = []
     for kind, tried in trials.items():
