@@ -27,7 +27,7 @@ from facekit.synth import Drawn, build_person, draw_identity, draw_shot, draw_sh
 
 Array = NDArray[np.float32]
 EYES_OUTER = (33, 263)
-BROWS, LID = (105, 334), (159, 386)
+BROWS, CORNERS_OF_EYES = (105, 334), ((33, 133), (263, 362))
 LIPS, CORNERS = (13, 14), (61, 291)
 
 
@@ -84,10 +84,11 @@ def errors(samples: list[Sample], second: bool) -> Array:
 
 
 def features(vertices: Array) -> dict[str, Array]:
-    """Brow height, mouth opening and mouth width (n,), over the distance of the outer eye corners."""
+    """Height of the brows over the middle of the eyes' corners, mouth opening and mouth width (n,), over the distance of the outer eye corners."""
     gap = lambda a, b: np.linalg.norm((vertices[:, a] - vertices[:, b])[..., :2], axis=-1)  # noqa: E731
     unit = gap(*EYES_OUTER)
-    brow = sum(gap(b, e) for b, e in zip(BROWS, LID, strict=True))
+    corners = [vertices[:, list(e)].mean(axis=1) for e in CORNERS_OF_EYES]
+    brow = sum(np.linalg.norm((vertices[:, b] - c)[:, :2], axis=1) for b, c in zip(BROWS, corners, strict=True))
     return {"brow height": brow / unit, "mouth opening": gap(*LIPS) / unit, "mouth width": gap(*CORNERS) / unit}
 
 

@@ -157,13 +157,13 @@ def draw_identity(seed: int, identity: int) -> Identity:
     rng = np.random.default_rng([1, seed, identity])
     u, n = rng.uniform, rng.normal
     male = bool(u() < 0.5)
-    age = float(18 + 64 * u() ** 1.25)
+    age = float(18 + 64 * u() ** 1.5)
     melanin = float(u())
     wrinkled = np.clip((age - 38) / 40, 0, 1)
-    greying = float(np.clip((age - 38 + n(0, 8)) / 32, 0, 1))
+    greying = float(np.clip((age - 42 + n(0, 8)) / 34, 0, 1))
     fair = max(0.0, 0.55 - melanin) / 0.55
     tone = float(np.clip(u(0.55, 1.05) - 0.75 * fair * u(), 0.08, 1))
-    dyed = not male and u() < 0.25
+    dyed = not male and u() < 0.35
     style = _style(rng, male, age, melanin)
     wave = float({"curly": u(0.7, 1.0), "afro": 1.0}.get(style, u(0, 0.6) ** 1.5))
     beard = str(rng.choice(BEARD_STYLES, p=_BEARD_ODDS)) if male else "none"
@@ -212,7 +212,7 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     u, n = rng.uniform, rng.normal
     yaw = float(n(0, 14) if u() < 0.72 else rng.choice([-1, 1]) * u(20, 60))
     roll = float(n(0, 6))
-    azimuth, height = n(0, 0.75), u(0.0, 0.95)
+    azimuth, height = n(0, 0.9), u(0.05, 1.0)
     light = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
     if u() < 0.25:
         light = np.array([n(0, 0.35), u(0.2, 0.7), 1.0])
@@ -220,9 +220,9 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     light /= np.linalg.norm(light)
     side = np.array([-np.sign(light[0]) * u(0.4, 1.0), u(-0.1, 0.4), u(0.1, 0.9)])
     side /= np.linalg.norm(side)
-    hard = u(0.55, 1.0)
-    key = _colour(rng, 0.07) * 2.1 * hard
-    sky = _colour(rng, 0.08) * u(0.55, 1.0) * (1.25 - 0.45 * hard)
+    hard = u(0.4, 1.0)
+    key = _colour(rng, 0.10) * 2.6 * hard
+    sky = _colour(rng, 0.12) * u(0.30, 0.85) * (1.45 - 0.8 * hard)
     floor = sky * u(0.45, 0.85) * np.array([1.04, 1.0, 0.94])
     fill = _colour(rng, 0.06) * u(0.1, 0.7)
     three = lambda v: (float(v[0]), float(v[1]), float(v[2]))  # noqa: E731
@@ -232,7 +232,7 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
         light=three(light), key=three(key), fill=three(fill), fill_side=three(side), sky=three(sky), floor=three(floor),
         glasses=bool(u() < 0.8), tan=float(n(0, 0.05)), sway=three(n(0, 0.25, 3)), stubble=float(u(0, 1)),
         cloth=three(u(0.02, 0.6) * u(0.45, 1, 3)), collar=float(u()), jitter=tuple(float(v) for v in n(0, 0.5, 10)),
-        exposure=float(np.exp(n(0, 0.2))), balance=three(_colour(rng, 0.05)), contrast=float(u(0.85, 1.15)),
+        exposure=float(np.exp(n(0, 0.28))), balance=three(_colour(rng, 0.08)), contrast=float(u(0.85, 1.15)),
         saturation=float(u(0.75, 1.15)), grey=bool(u() < 0.04), blur=float(abs(n(0, 0.45))), motion=float(max(0, n(-1.0, 1.0))),
         grain=float(np.exp(n(-4.6, 0.6))), vignette=float(max(0, n(0.06, 0.1))), quality=int(rng.integers(72, 97)),
         texture=int(rng.integers(2**31)),

@@ -84,7 +84,7 @@ def _lashes(identity: Identity, side: int, upper: bool, rng: np.random.Generator
     base = base * (0.85 if identity.male else 1.05)
     bend = np.tile(np.array([0, 0.85 if upper else -0.1, -0.25]), (count, 1))
     colour = np.tile(np.array([0.008, 0.006, 0.006]), (count, 1))
-    return _fringe(corners, weights, direction, base * rng.uniform(0.7, 1.1, count), bend, colour, np.full(count, 0.035), 0.3)
+    return _fringe(corners, weights, direction, base * rng.uniform(0.7, 1.1, count), bend, colour, np.full(count, 0.03), 0.3)
 
 
 def _on_mesh(weight: Array, count: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], Array, Array]:

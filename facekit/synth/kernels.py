@@ -67,38 +67,6 @@ def raster(screen, triangles, two_sided, depth, ids, bary):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def strands(screen, colours, widths, tips, depth, ids, rgb):  # type: ignore[no-untyped-def]
-    """Draw polylines (S, P, 3) with a colour a point; widths in samples at the root, times `tips` at the tip."""
-    height, width = depth.shape
-    count, length = screen.shape[0], screen.shape[1]
-    for s in range(count):
-        for p in range(length - 1):
-            ax, ay, az = screen[s, p, 0], screen[s, p, 1], screen[s, p, 2]
-            dx, dy, dz = screen[s, p + 1, 0] - ax, screen[s, p + 1, 1] - ay, screen[s, p + 1, 2] - az
-            if min(ax, ax + dx) > width or max(ax, ax + dx) < 0 or min(ay, ay + dy) > height or max(ay, ay + dy) < 0:
-                continue
-            steps = max(1, math.ceil(max(abs(dx), abs(dy))))
-            steep = abs(dy) > abs(dx)
-            inverse = _F(1) / _F(steps)
-            for k in range(steps):
-                f = _F(k) * inverse
-                along = (_F(p) + f) / _F(length - 1)
-                half = _F(0.5) * max(_F(1), widths[s] * (_F(1) - along * along * (_F(1) - tips[s])))
-                x, y, z = ax + f * dx, ay + f * dy, az + f * dz
-                centre = x if steep else y
-                low = math.floor(centre - half + _F(1))
-                high = math.floor(centre + half)
-                other = math.floor((y if steep else x) + _F(0.5))
-                for q in range(low, high + 1):
-                    row, column = (other, q) if steep else (q, other)
-                    if 0 <= row < height and 0 <= column < width and z > depth[row, column]:
-                        depth[row, column] = z
-                        ids[row, column] = STRAND
-                        for c in range(3):
-                            rgb[row, column, c] = colours[s, p, c] * (_F(1) - f) + colours[s, p + 1, c] * f
-
-
-@njit(cache=True, nogil=True, fastmath=True)
 def shadow_triangles(light, triangles, depth):  # type: ignore[no-untyped-def]
     """Depth map of the triangles as the key light sees them; `light` (V, 3) in texels, depth toward the light."""
     size = depth.shape[0]
@@ -152,68 +120,170 @@ def shadow_strands(points, matrix, stride, depth):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _soft_shadow(x, y, z, matrix, depth, bias, radius):  # type: ignore[no-untyped-def]
-    """Share of the key light that reaches a point: 4 x 4 taps, linear fade over depth so that edges stay soft."""
+def _soft_shadow(x, y, z, matrix, depth, bias):  # type: ignore[no-untyped-def]
+    """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth so that edges stay soft."""
     size = depth.shape[0]
     u, v, w = _to_light(x, y, z, matrix)
+    left, top = math.floor(u - _F(1.5)), math.floor(v - _F(1.5))
+    if left < 0 or top < 0 or left + 4 >= size or top + 4 >= size:
+        return _F(1)
+    fx, fy = u - _F(1.5) - _F(left), v - _F(1.5) - _F(top)
     lit = _F(0)
-    for j in range(4):
-        for i in range(4):
-            column = math.floor(u + (_F(i) - _F(1.5)) * radius + _F(0.5))
-            row = math.floor(v + (_F(j) - _F(1.5)) * radius + _F(0.5))
-            if 0 <= row < size and 0 <= column < size:
-                gap = depth[row, column] - w - bias
-                lit += min(_F(1), max(_F(0), _F(1) - gap * _F(2.5)))
-            else:
-                lit += _F(1)
+    for j in range(5):
+        weight = _F(1) - fy if j == 0 else (fy if j == 4 else _F(1))
+        row = _F(0)
+        for i in range(5):
+            gap = depth[top + j, left + i] - w - bias
+            tap = min(_F(1), max(_F(0), _F(1) - gap * _F(1.6)))
+            row += tap * (_F(1) - fx if i == 0 else (fx if i == 4 else _F(1)))
+        lit += row * weight
     return lit * _F(1.0 / 16)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def strand_colours(points, base, tints, depths, gloss, lights, matrix, shadow, eye, out):  # type: ignore[no-untyped-def]
-    """Kajiya-Kay shading of strands (Kajiya & Kay 1989) with a second, tinted highlight; light fades with the depth of hair above.
-
-    base (S, 3) linear, tints (S, P) brightness along a strand, depths (S, P) how open to the sky a point is in [0, 1].
-    """
-    size = shadow.shape[0]
+def place_strands(points, roots, sway, turn, pivot, out):  # type: ignore[no-untyped-def]
+    """Strands (S, P, 3) on their roots (S, 3), swaying with the square of the way, in camera axes."""
     length = points.shape[1]
     for s in range(points.shape[0]):
         for p in range(length):
-            q = min(p, length - 2)
-            tx = points[s, q + 1, 0] - points[s, q, 0]
-            ty = points[s, q + 1, 1] - points[s, q, 1]
-            tz = points[s, q + 1, 2] - points[s, q, 2]
-            norm = _F(1) / math.sqrt(tx * tx + ty * ty + tz * tz + _F(1e-12))
-            tx, ty, tz = tx * norm, ty * norm, tz * norm
-            x, y, z = points[s, p, 0], points[s, p, 1], points[s, p, 2]
-            u, v, w = _to_light(x, y, z, matrix)
-            column, row = math.floor(u + _F(0.5)), math.floor(v + _F(0.5))
-            lit = _F(1)
-            if 0 <= row < size and 0 <= column < size:
-                lit = math.exp(_F(-1.6) * max(_F(0), shadow[row, column] - w - _F(0.25)))
-            vx, vy, vz = eye[0] - x, eye[1] - y, eye[2] - z
-            norm = _F(1) / math.sqrt(vx * vx + vy * vy + vz * vz)
-            vx, vy, vz = vx * norm, vy * norm, vz * norm
-            tv = tx * vx + ty * vy + tz * vz
-            open_ = depths[s, p]
-            ambient = _F(0.55) + _F(0.45) * open_
-            for k in range(2):
-                tl = tx * lights[2 * k, 0] + ty * lights[2 * k, 1] + tz * lights[2 * k, 2]
-                sine = math.sqrt(max(_F(0), _F(1) - tl * tl))
-                spread = sine * math.sqrt(max(_F(0), _F(1) - tv * tv)) - tl * tv
-                high = max(_F(0), spread)
-                high2 = high * high
-                high4 = high2 * high2
-                high16 = high4 * high4 * high4 * high4
-                facing = lights[2 * k, 2] * _F(0.35) + _F(0.65)
-                share = (lit if k == 0 else _F(1)) * facing * (_F(0.35) + _F(0.65) * open_)
-                for c in range(3):
-                    if k == 0:
-                        sky = lights[4, c] * (_F(0.5) + _F(0.5) * open_) + lights[5, c] * _F(0.35)
-                        out[s, p, c] = base[s, c] * tints[s, p] * sky * ambient
-                    diffuse = base[s, c] * tints[s, p] * (_F(0.25) + _F(0.75) * sine) * _F(0.8)
-                    shine = gloss * (_F(0.05) * high16 * high4 + (_F(0.02) + base[s, c]) * _F(0.5) * high4 * high4)
-                    out[s, p, c] += lights[2 * k + 1, c] * share * (diffuse + shine * tints[s, p])
+            t = _F(p) / _F(length - 1)
+            x = points[s, p, 0] + roots[s, 0] + t * t * sway[0] - pivot[0]
+            y = points[s, p, 1] + roots[s, 1] + t * t * sway[1] - pivot[1]
+            z = points[s, p, 2] + roots[s, 2] + t * t * sway[2] - pivot[2]
+            for k in range(3):
+                out[s, p, k] = turn[k, 0] * x + turn[k, 1] * y + turn[k, 2] * z
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shadow, eye, out):  # type: ignore[no-untyped-def]
+    """Kajiya-Kay shading (Kajiya & Kay 1989) with a second, tinted highlight; light fades with the depth of hair above."""
+    size = shadow.shape[0]
+    q = min(p, points.shape[1] - 2)
+    tx = points[s, q + 1, 0] - points[s, q, 0]
+    ty = points[s, q + 1, 1] - points[s, q, 1]
+    tz = points[s, q + 1, 2] - points[s, q, 2]
+    norm = _F(1) / math.sqrt(tx * tx + ty * ty + tz * tz + _F(1e-12))
+    tx, ty, tz = tx * norm, ty * norm, tz * norm
+    x, y, z = points[s, p, 0], points[s, p, 1], points[s, p, 2]
+    u, v, w = _to_light(x, y, z, matrix)
+    column, row = math.floor(u + _F(0.5)), math.floor(v + _F(0.5))
+    lit = _F(1)
+    if 0 <= row < size and 0 <= column < size:
+        lit = math.exp(_F(-1.6) * max(_F(0), shadow[row, column] - w - _F(0.25)))
+    vx, vy, vz = eye[0] - x, eye[1] - y, eye[2] - z
+    norm = _F(1) / math.sqrt(vx * vx + vy * vy + vz * vz)
+    tv = (tx * vx + ty * vy + tz * vz) * norm
+    across = math.sqrt(max(_F(0), _F(1) - tv * tv))
+    for c in range(3):
+        sky = lights[4, c] * (_F(0.5) + _F(0.5) * open_) + lights[5, c] * _F(0.35)
+        out[c] = base[s, c] * tint * sky * (_F(0.55) + _F(0.45) * open_)
+    for k in range(2):
+        tl = tx * lights[2 * k, 0] + ty * lights[2 * k, 1] + tz * lights[2 * k, 2]
+        sine = math.sqrt(max(_F(0), _F(1) - tl * tl))
+        high = max(_F(0), sine * across - tl * tv)
+        high2 = high * high
+        high4 = high2 * high2
+        high8 = high4 * high4
+        facing = lights[2 * k, 2] * _F(0.35) + _F(0.65)
+        share = (lit if k == 0 else _F(1)) * facing * (_F(0.35) + _F(0.65) * open_)
+        for c in range(3):
+            diffuse = base[s, c] * (_F(0.25) + _F(0.75) * sine) * _F(0.8)
+            shine = gloss * (_F(0.05) * high8 * high8 * high4 + (_F(0.02) + base[s, c]) * _F(0.5) * high8)
+            out[c] += lights[2 * k + 1, c] * share * tint * (diffuse + shine)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _hidden(x, y, z, depth, margin):  # type: ignore[no-untyped-def]
+    """Whether a point lies in the picture and well behind what is drawn there."""
+    column, row = math.floor(x + _F(0.5)), math.floor(y + _F(0.5))
+    return 0 <= row < depth.shape[0] and 0 <= column < depth.shape[1] and z < depth[row, column] - margin
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids, rgb):  # type: ignore[no-untyped-def]
+    """One piece of a strand, widths in samples."""
+    height, width = depth.shape
+    dx, dy, dz = bx - ax, by - ay, bz - az
+    steps = max(1, math.ceil(max(abs(dx), abs(dy))))
+    steep = abs(dy) > abs(dx)
+    inverse = _F(1) / _F(steps)
+    red, green, blue = colour[0], colour[1], colour[2]
+    dred, dgreen, dblue = colour_end[0] - red, colour_end[1] - green, colour_end[2] - blue
+    for k in range(steps):
+        f = _F(k) * inverse
+        half = _F(0.5) * max(_F(1), wide + f * (wide_end - wide))
+        x, y, z = ax + f * dx, ay + f * dy, az + f * dz
+        if steep:
+            row = math.floor(y + _F(0.5))
+            if not 0 <= row < height:
+                continue
+            for column in range(max(0, math.floor(x - half + _F(1))), min(width - 1, math.floor(x + half)) + 1):
+                if z > depth[row, column]:
+                    depth[row, column] = z
+                    ids[row, column] = STRAND
+                    rgb[row, column, 0], rgb[row, column, 1] = red + f * dred, green + f * dgreen
+                    rgb[row, column, 2] = blue + f * dblue
+        else:
+            column = math.floor(x + _F(0.5))
+            if not 0 <= column < width:
+                continue
+            for row in range(max(0, math.floor(y - half + _F(1))), min(height - 1, math.floor(y + half)) + 1):
+                if z > depth[row, column]:
+                    depth[row, column] = z
+                    ids[row, column] = STRAND
+                    rgb[row, column, 0], rgb[row, column, 1] = red + f * dred, green + f * dgreen
+                    rgb[row, column, 2] = blue + f * dblue
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def strands(points, base, tints, openness, widths, tips, gloss, lights, matrix, shadow, eye, frame, scale, depth, ids, rgb):  # type: ignore[no-untyped-def]
+    """Project, shade and draw strands.
+
+    points (S, P, 3) camera cm; base (S, 3) linear colour; tints, openness (S, P); widths (S,) in samples at the root,
+    times tips (S,) at the tip; frame (2, 3) from the plane at unit distance to samples; scale samples a cm.
+    """
+    height, width = depth.shape
+    length = points.shape[1]
+    colour, colour_end = np.zeros(3, np.float32), np.zeros(3, np.float32)
+    margin = _F(1.2) * scale
+    for s in range(points.shape[0]):
+        ax, ay, az = _F(0), _F(0), _F(0)
+        hidden, shaded = False, False
+        for p in range(length):
+            inverse = _F(1) / (eye[2] - points[s, p, 2])
+            px, py = points[s, p, 0] * inverse, -points[s, p, 1] * inverse
+            x = frame[0, 0] * px + frame[0, 1] * py + frame[0, 2]
+            y = frame[1, 0] * px + frame[1, 1] * py + frame[1, 2]
+            z = points[s, p, 2] * scale
+            behind = _hidden(x, y, z, depth, margin)
+            outside = min(ax, x) > width or max(ax, x) < 0 or min(ay, y) > height or max(ay, y) < 0
+            if p > 0 and not outside and not (hidden and behind):
+                if shaded:
+                    colour[:] = colour_end
+                else:
+                    _strand_colour(points, s, p - 1, base, tints[s, p - 1], openness[s, p - 1], gloss, lights, matrix, shadow, eye, colour)
+                _strand_colour(points, s, p, base, tints[s, p], openness[s, p], gloss, lights, matrix, shadow, eye, colour_end)
+                before, after = _F(p - 1) / _F(length - 1), _F(p) / _F(length - 1)
+                wide = widths[s] * (_F(1) - before * before * (_F(1) - tips[s]))
+                wide_end = widths[s] * (_F(1) - after * after * (_F(1) - tips[s]))
+                _line(ax, ay, az, x, y, z, wide, wide_end, colour, colour_end, depth, ids, rgb)
+                shaded = True
+            else:
+                shaded = False
+            ax, ay, az, hidden = x, y, z, behind
+
+
+@njit(cache=True, nogil=True)
+def nearest(points, others, out):  # type: ignore[no-untyped-def]
+    """Index of the nearest of `others` (M, 3) for each of `points` (N, 3)."""
+    for i in range(points.shape[0]):
+        best, where = _F(1e30), 0
+        for j in range(others.shape[0]):
+            dx, dy, dz = points[i, 0] - others[j, 0], points[i, 1] - others[j, 1], points[i, 2] - others[j, 2]
+            square = dx * dx + dy * dy + dz * dz
+            if square < best:
+                best, where = square, j
+        out[i] = where
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -282,8 +352,8 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):  # type: ignore[no-unty
     hx, hy, hz = lights[0, 0] - vx, lights[0, 1] - vy, lights[0, 2] - vz
     hnorm = _F(1) / math.sqrt(hx * hx + hy * hy + hz * hz)
     mirror = (kx * hx + ky * hy + kz * hz) * norm * hnorm
-    spark = _smooth(_F(0.955), _F(0.985), mirror) * _F(0.9) + _smooth(_F(0.8), _F(1), mirror) * _F(0.05)
-    cover = _F(1) - _F(0.72) * _smooth(_F(0.45), _F(1), shade) - _F(0.22) * _smooth(_F(0.75), _F(1), _F(1) - shade)
+    spark = _smooth(_F(0.982), _F(0.992), mirror) * _F(0.8) + _smooth(_F(0.8), _F(1), mirror) * _F(0.03)
+    cover = _F(1) - _F(0.72) * _smooth(_F(0.35), _F(1), shade) - _F(0.25) * _smooth(_F(0.75), _F(1), _F(1) - shade)
     sky = _F(0.5) + _F(0.5) * ny
     for c in range(3):
         white = eyes[side, 5, c] * (_F(1) - red * (_F(0.25) if c > 0 else _F(0.0)) * _smooth(_F(0.6), _F(1.2), rho))
@@ -332,7 +402,7 @@ def _teeth(x, y, z, shade, mouth, view, lights, out):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _surface(group, cloth, detail, eye, lights, matrix, shadow, out):  # type: ignore[no-untyped-def]
+def _surface(group, cloth, eye, lights, matrix, shadow, out):  # type: ignore[no-untyped-def]
     """Radiance of skin or cloth. group: normal (3), point (3), albedo (3), openness, gloss, all already averaged.
 
     The diffuse term wraps round the terminator, furthest in red, for light that travelled through the skin.
@@ -346,7 +416,7 @@ def _surface(group, cloth, detail, eye, lights, matrix, shadow, out):  # type: i
     vx, vy, vz = vx * norm, vy * norm, vz * norm
     facing = max(_F(0.02), nx * vx + ny * vy + nz * vz)
     open_, gloss = group[9], group[10] * (_F(0) if cloth else _F(1))
-    lit = _soft_shadow(x + nx * _F(0.12), y + ny * _F(0.12), z + nz * _F(0.12), matrix, shadow, _F(0.22), _F(1.15))
+    lit = _soft_shadow(x + nx * _F(0.25), y + ny * _F(0.25), z + nz * _F(0.25), matrix, shadow, _F(0.26))
     rim = (_F(1) - facing) ** 3
     sky = _F(0.5) + _F(0.5) * ny
     for c in range(3):
@@ -366,12 +436,12 @@ def _surface(group, cloth, detail, eye, lights, matrix, shadow, out):  # type: i
         for c in range(3):
             wrap = _F(0.1) if cloth else (_F(0.34) if c == 0 else (_F(0.16) if c == 1 else _F(0.10)))
             diffuse = max(_F(0), (cosine + wrap) / (_F(1) + wrap))
-            pass_ = share if cloth else (share ** (_F(0.6) if c == 0 else _F(1)))
+            pass_ = share if cloth else (share ** (_F(0.75) if c == 0 else _F(1)))
             out[c] += lights[2 * k + 1, c] * pass_ * (group[6 + c] * diffuse * (_F(0.6) + _F(0.4) * open_) + shine)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def resolve(ids, bary, rgb, triangles, materials, vertices, atlas, eyes, mouth, detail, lights, matrix, shadow, eye, ground, cloth, factor, out):  # type: ignore[no-untyped-def]
+def resolve(ids, bary, rgb, triangles, materials, vertices, atlas, eyes, mouth, lights, matrix, shadow, eye, ground, cloth, factor, out):  # type: ignore[no-untyped-def]
     """Shade and average the samples: colour at every sample, light once a pixel and material.
 
     vertices (V, 9): normal, point, texel (u, v), shade of the opening. materials: 0 skin, 1 cloth, 2 and 3 eyes, 4 mouth.
@@ -383,7 +453,6 @@ def resolve(ids, bary, rgb, triangles, materials, vertices, atlas, eyes, mouth, 
     colour = np.zeros(3, np.float32)
     view = np.zeros(3, np.float32)
     share = _F(1) / _F(factor * factor)
-    tile = detail.shape[0]
     for row in range(height):
         for column in range(width):
             red, green, blue = _F(0), _F(0), _F(0)
@@ -428,11 +497,8 @@ def resolve(ids, bary, rgb, triangles, materials, vertices, atlas, eyes, mouth, 
                     tu = u * vertices[a, 6] + v * vertices[b, 6] + w * vertices[d, 6]
                     tv = u * vertices[a, 7] + v * vertices[b, 7] + w * vertices[d, 7]
                     _texel(atlas, tu, tv, texel)
-                    grain = detail[int(tv * _F(2)) % tile, int(tu * _F(2)) % tile]
-                    for k in range(3):
-                        group[material, 6 + k] += texel[k] * grain
-                    group[material, 9] += texel[3]
-                    group[material, 10] += texel[4]
+                    for k in range(5):
+                        group[material, 6 + k] += texel[k]
             for m in range(2):
                 if count[m] > 0:
                     scale = _F(1) / count[m]
@@ -441,7 +507,7 @@ def resolve(ids, bary, rgb, triangles, materials, vertices, atlas, eyes, mouth, 
                     if m == 1:
                         for k in range(3):
                             group[m, 6 + k] *= cloth[k]
-                    _surface(group[m], m == 1, detail, eye, lights, matrix, shadow, colour)
+                    _surface(group[m], m == 1, eye, lights, matrix, shadow, colour)
                     red += colour[0] * count[m]
                     green += colour[1] * count[m]
                     blue += colour[2] * count[m]

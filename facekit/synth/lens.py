@@ -20,13 +20,15 @@ def background(shot: Shot, size: int) -> Array:
     rng = np.random.default_rng([shot.texture, 5])
     side = 28
     row, column = np.mgrid[0:side, 0:side].astype(np.float32) / (side - 1)
-    base = rng.uniform(0.03, 0.5) * np.exp(rng.normal(0, 0.22, 3))
-    other = base * np.exp(rng.normal(0, 0.5) + rng.normal(0, 0.25, 3))
+    vivid = 0.24 if rng.uniform() < 0.25 else 0.07
+    warm = rng.normal(0, 0.16)
+    base = rng.uniform(0.03, 0.5) * np.exp(rng.normal(0, vivid, 3) + [warm, 0, -warm])
+    other = base * np.exp(rng.normal(0, 0.6) + rng.normal(0, vivid, 3))
     angle = rng.uniform(0, 2 * np.pi)
     share = (np.cos(angle) * (column - 0.5) + np.sin(angle) * (row - 0.5) + 0.5).clip(0, 1)[..., None]
     scene = (base * (1 - share) + other * share).astype(np.float32)
     for _ in range(int(rng.integers(0, 7))):
-        colour = base * np.exp(rng.normal(0, 0.7) + rng.normal(0, 0.3, 3))
+        colour = base * np.exp(rng.normal(0, 0.7) + rng.normal(0, 1.4 * vivid, 3))
         x, y = rng.uniform(-0.1, 1.1, 2) * side
         w, h = rng.uniform(1.5, 12, 2) * (1, 2.2)
         cv2.rectangle(scene, (int(x - w), int(y - h)), (int(x + w), int(y + h)), colour.tolist(), -1)
@@ -37,7 +39,7 @@ def background(shot: Shot, size: int) -> Array:
     scene = cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.9, 2.6)))
     scene = cv2.resize(scene, (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 3)
     grain = cv2.resize(rng.normal(0, 0.03, (56, 56)).astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(scene * (1 + grain[..., None]) * shot.exposure, dtype=np.float32)
+    return np.asarray(scene * (1 + grain[..., None]), dtype=np.float32)
 
 
 def _blur(light: Array, shot: Shot, scale: float) -> Array:
@@ -55,11 +57,19 @@ def _blur(light: Array, shot: Shot, scale: float) -> Array:
     return np.asarray(light, dtype=np.float32)
 
 
+def _meter(light: Array) -> np.float32:
+    """Automatic exposure: most of the way to a middle grey, metered in the middle of the picture."""
+    quarter = light.shape[0] // 4
+    grey = light[quarter:-quarter, quarter:-quarter].mean() + 0.01
+    return np.float32((0.42 / grey) ** 0.45)
+
+
 def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
     """Linear radiance (S, S, 3) to levels: blur, vignette, white balance, shoulder, gamma, grain; `scale` is S / 112."""
     rng = np.random.default_rng([shot.texture, 6])
     size = light.shape[0]
     light = _blur(light, shot, scale)
+    light = light * _meter(light)
     radius = np.linspace(-1, 1, size, dtype=np.float32) ** 2
     fall = 1 - shot.vignette * (radius[:, None] + radius[None])
     light = light * fall[..., None] * (np.array(shot.balance, np.float32) * np.float32(shot.exposure * 0.85))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,17 +13,11 @@ from facekit.errors import ConfigError
 from facekit.faces.topology import NUM_VERTICES
 from facekit.images import decode, encode_jpeg
 from facekit.synth.anatomy import OVAL, load_head, unit
-from facekit.synth.camera import View, project, view
+from facekit.synth.camera import PIVOT, View, project, view
 from facekit.synth.chance import Identity, Shot, draw_identity, draw_shot
 from facekit.synth.facehair import face_hair, glasses
 from facekit.synth.kernels import (
-    normals,
-    raster,
-    resolve,
-    shadow_strands,
-    shadow_triangles,
-    strand_colours,
-    strands,
+    EMPTY, normals, place_strands, raster, resolve, shadow_strands, shadow_triangles, strands,
 )  # fmt: skip
 from facekit.synth.lens import background, develop
 from facekit.synth.shape import Skull, build_skull, express, figure
@@ -33,7 +27,7 @@ from facekit.synth.strands import Strands, hair_colour, scalp_hair
 __all__ = ["Drawn", "Person", "Truth", "build_person", "draw_person", "draw_shot_of", "render", "take"]
 
 Array = NDArray[np.floating[Any]]
-SHADOW = 144
+SHADOW = 112
 FACTOR = 3
 
 
@@ -94,14 +88,6 @@ def build_person(identity: Identity) -> Person:
     return Person(identity, skull, atlas, scalp_hair(identity, skull), face_hair(identity), glasses(identity, skull))
 
 
-@cache
-def _detail() -> Array:
-    rng = np.random.default_rng(11)
-    tile = rng.normal(0, 1, (64, 64)).astype(np.float32)
-    tile = tile + cv2.GaussianBlur(tile, (0, 0), 1.5) * 3
-    return np.asarray(1 + 0.02 * tile, np.float32)
-
-
 def _lights(shot: Shot) -> Array:
     return np.array([shot.light, shot.key, shot.fill_side, shot.fill, shot.sky, shot.floor], np.float32)
 
@@ -127,36 +113,34 @@ def _eyes(person: Person, seen: View, shot: Shot) -> Array:
     place = identity.eye_tone * (len(palette) - 1)
     colour = np.array([np.interp(place, np.arange(len(palette)), palette[:, c]) for c in range(3)]) * (0.6 + 0.5 * identity.eye_hue)
     out = np.empty((2, 6, 3), np.float32)
-    from_pivot = person.skull.eye_centres - np.array([0, -1.0, -5.0], np.float32)
+    from_pivot = person.skull.eye_centres - PIVOT
     out[:, 0] = from_pivot @ seen.turn.T
     out[:, 1] = seen.turn @ forward
     out[:, 2] = seen.turn[:, 1]
     out[:, 3] = colour
     out[:, 4] = (0.60, identity.pupil, 0.3 + 0.5 * identity.redness)
-    out[:, 5] = to_linear((226, 218, 212))
+    out[:, 5] = to_linear((206, 196, 190))
     return out
 
 
 def _mouth(seen: View, face: Array, rest: Array) -> Array:
     out = np.zeros((6, 3), np.float32)
     upper = rest[13] + np.array([0, 0, -0.1], np.float32)
-    out[0] = (upper - np.array([0, -1.0, -5.0], np.float32)) @ seen.turn.T
+    out[0] = (upper - PIVOT) @ seen.turn.T
     out[1:4] = seen.turn.T
     out[4] = (max(0.0, float(rest[14, 1] - face[14, 1])), 0.82, 0.9)
     out[5] = to_linear((232, 222, 204))
     return out
 
 
-def _pose_strands(hair: Strands, face: Array, seen: View, sway: Array | None) -> Array:
+def _pose_strands(hair: Strands, face: Array, seen: View, sway: tuple[float, ...] = (0.0, 0.0, 0.0)) -> Array:
     """Strands in camera cm, (S, P, 3)."""
-    points = hair.points
+    roots = np.zeros((len(hair.points), 3), np.float32)
     if hair.corners[0, 0] >= 0:
-        root = np.einsum("sk,skc->sc", hair.weights, face[hair.corners])
-        points = points + root[:, None]
-    elif sway is not None:
-        t = np.linspace(0, 1, points.shape[1], dtype=np.float32)[None, :, None] ** 2
-        points = points + t * sway
-    return np.ascontiguousarray((points - np.array([0, -1.0, -5.0], np.float32)) @ seen.turn.T, np.float32)
+        roots = np.einsum("sk,skc->sc", hair.weights, face[hair.corners])
+    out = np.empty_like(hair.points)
+    place_strands(hair.points, roots, np.array(sway, np.float32), seen.turn, PIVOT, out)
+    return out
 
 
 def _screen(points: Array, seen: View, factor: int, scale: float) -> Array:
@@ -166,54 +150,104 @@ def _screen(points: Array, seen: View, factor: int, scale: float) -> Array:
     return np.ascontiguousarray(out, np.float32)
 
 
-def _draw_strands(hair: Strands, points: Array, seen: View, frame: tuple[Array, NDArray[np.int32], Array], lit: tuple[Array, Array, Array], gloss: float, unit_width: float, factor: int, scale: float) -> None:
-    depth, ids, rgb = frame
-    lights, matrix, shadow = lit
-    colours = np.empty_like(points)
-    strand_colours(points, hair.colour, hair.tint, hair.openness, np.float32(gloss), lights, matrix, shadow, seen.eye, colours)
-    strands(_screen(points, seen, factor, scale), colours, hair.width * np.float32(unit_width), hair.tip, depth, ids, rgb)
+class _Canvas(NamedTuple):
+    """Samples, and the light that strands are drawn with."""
+
+    depth: Array
+    ids: NDArray[np.int32]
+    bary: Array
+    rgb: Array
+    lights: Array
+    matrix: Array
+    shadow: Array
+    frame: Array
+    scale: np.float32
 
 
-def render(person: Person, shot: Shot, size: int = 112, factor: int = FACTOR) -> tuple[Array, Array, Truth]:
-    """Linear radiance (size, size, 3), vertices (468, 3) in the pixels of a 112 crop, and the truth."""
-    head = load_head()
-    face = express(person.skull, shot.expression)
-    seen = view(figure(person.skull, face), shot)
-    scale = size / 112
-    screen = _screen(seen.points, seen, factor, scale)
+def _draw_strands(hair: Strands, points: Array, seen: View, canvas: _Canvas, gloss: float) -> None:
+    strands(
+        points, hair.colour, hair.tint, hair.openness, hair.width * canvas.scale, hair.tip, np.float32(gloss), canvas.lights,
+        canvas.matrix, canvas.shadow, seen.eye, canvas.frame, canvas.scale, canvas.depth, canvas.ids, canvas.rgb,
+    )  # fmt: skip
+
+
+def _canvas(seen: View, shot: Shot, size: int, factor: int) -> _Canvas:
+    samples = size * factor
+    zoom = samples / 112
+    frame = seen.frame * zoom
+    frame[:, 2] += 0.5 * zoom - 0.5
     lights = _lights(shot)
-    matrix = _light_matrix(lights[0])
-    hair = _pose_strands(person.hair, face, seen, np.array(shot.sway, np.float32))
-    beard = _pose_strands(person.face_hair, face, seen, None)
-    shadow = np.full((SHADOW, SHADOW), -1e6, np.float32)
-    shadow_triangles(np.ascontiguousarray(seen.points @ matrix[:, :3].T + matrix[:, 3]), head.triangles, shadow)
-    shadow_strands(hair, matrix, 2, shadow)
-    shape = (size * factor, size * factor)
-    depth, ids = np.full(shape, -1e9, np.float32), np.full(shape, -1, np.int32)
-    bary, rgb = np.empty((*shape, 2), np.float32), np.empty((*shape, 3), np.float32)
-    raster(screen, head.triangles, head.two_sided, depth, ids, bary)
-    width = float(np.hypot(seen.frame[0, 0], seen.frame[1, 0])) / shot.distance * factor * scale
-    frame, lit = (depth, ids, rgb), (lights, matrix, shadow)
-    _draw_strands(person.hair, hair, seen, frame, lit, 1.0, width, factor, scale)
-    _draw_strands(person.face_hair, beard, seen, frame, lit, 0.35, width, factor, scale)
-    wears = person.glasses is not None and shot.glasses
-    if wears:
-        frame_points = _pose_strands(person.glasses[0], face, seen, None)
-        _draw_strands(person.glasses[0], frame_points, seen, frame, lit, 0.8, width, factor, scale)
-    vertices = np.empty((len(seen.points), 9), np.float32)
+    shape = (samples, samples)
+    return _Canvas(
+        np.full(shape, -1e9, np.float32), np.full(shape, EMPTY, np.int32), np.empty((*shape, 2), np.float32),
+        np.empty((*shape, 3), np.float32), lights, _light_matrix(lights[0]), np.full((SHADOW, SHADOW), -1e6, np.float32),
+        frame.astype(np.float32), np.float32(np.hypot(frame[0, 0], frame[1, 0]) / shot.distance),
+    )  # fmt: skip
+
+
+def _reflect(light: Array, lenses: Array, seen: View, shot: Shot, scale: float) -> None:
+    """A faint sheen on the lenses, brighter at one side, and a little light lost in the glass."""
+    size = light.shape[0]
+    rng = np.random.default_rng([shot.texture, 8])
+    points = project((lenses - PIVOT) @ seen.turn.T, seen)[..., :2]
+    outline = np.round(((points + 0.5) * scale - 0.5) * 16).astype(np.int32)
+    cover = np.zeros((size, size), np.uint8)
+    for lens in outline:
+        cv2.fillPoly(cover, [lens], 255, cv2.LINE_AA, 4)
+    row, column = np.mgrid[0:size, 0:size].astype(np.float32) / (size - 1)
+    slope = rng.uniform(-1.0, 1.0)
+    wave = np.sin((column + slope * row) * rng.uniform(6, 14) + rng.uniform(0, 6.3)).clip(0) ** 2
+    share = (cover.astype(np.float32) / 255)[..., None]
+    sheen = (0.02 + rng.uniform(0.0, 0.16) * wave)[..., None] * np.array(shot.sky, np.float32)
+    light *= 1 - 0.07 * share
+    light += share * sheen
+
+
+def _vertices(seen: View) -> Array:
+    """Normal, point, texel and shade of every vertex, (V, 9); the skull's first ring shares the face's border."""
+    head = load_head()
     bent = np.empty_like(seen.points)
     normals(seen.points, head.triangles, bent)
     ring = np.arange(head.skull.start, head.skull.start + len(OVAL))
     joined = bent[OVAL] + bent[ring]
     joined[[0, -1]] = joined[0] + joined[-1] - bent[OVAL[0]]
     bent[OVAL], bent[ring] = joined, joined
-    vertices[:, :3], vertices[:, 3:6], vertices[:, 6:8], vertices[:, 8] = unit(bent), seen.points, head.uv, head.shade
+    return np.ascontiguousarray(np.concatenate([unit(bent), seen.points, head.uv, head.shade[:, None]], axis=1), np.float32)
+
+
+def _cast_shadows(seen: View, hair: Array, canvas: _Canvas) -> None:
+    matrix = canvas.matrix
+    light = np.einsum("vk,jk->vj", seen.points, matrix[:, :3]) + matrix[:, 3]
+    shadow_triangles(np.ascontiguousarray(light, np.float32), load_head().triangles, canvas.shadow)
+    shadow_strands(hair, matrix, 2, canvas.shadow)
+
+
+def render(person: Person, shot: Shot, size: int = 112, factor: int = FACTOR) -> tuple[Array, Array, Truth]:
+    """Linear radiance (size, size, 3), vertices (468, 3) in the pixels of a 112 crop, and the truth.
+
+    `factor` samples are taken along each side of a pixel.
+    """
+    head = load_head()
+    face = express(person.skull, shot.expression)
+    seen = view(figure(person.skull, face), shot)
+    canvas = _canvas(seen, shot, size, factor)
+    hair = _pose_strands(person.hair, face, seen, shot.sway)
+    _cast_shadows(seen, hair, canvas)
+    screen = _screen(seen.points, seen, factor, size / 112)
+    raster(screen, head.triangles, head.two_sided, canvas.depth, canvas.ids, canvas.bary)
+    _draw_strands(person.hair, hair, seen, canvas, 1.0)
+    _draw_strands(person.face_hair, _pose_strands(person.face_hair, face, seen), seen, canvas, 0.35)
+    worn = person.glasses if shot.glasses else None
+    if worn is not None:
+        _draw_strands(worn[0], _pose_strands(worn[0], face, seen), seen, canvas, 0.8)
     out = np.empty((size, size, 3), np.float32)
     resolve(
-        ids, bary, rgb, head.triangles, head.materials, vertices, person.atlas, _eyes(person, seen, shot),
-        _mouth(seen, face, person.skull.face), _detail(), lights, matrix, shadow, seen.eye, background(shot, size),
-        np.array(shot.cloth, np.float32), factor, out,
+        canvas.ids, canvas.bary, canvas.rgb, head.triangles, head.materials, _vertices(seen), person.atlas,
+        _eyes(person, seen, shot), _mouth(seen, face, person.skull.face), canvas.lights, canvas.matrix, canvas.shadow, seen.eye,
+        background(shot, size), np.array(shot.cloth, np.float32), factor, out,
     )  # fmt: skip
+    if worn is not None:
+        _reflect(out, worn[1], seen, shot, size / 112)
     truth = Truth(shot.yaw, shot.pitch, seen.roll, shot.light, shot.expression)
     return out, project(seen.points[:NUM_VERTICES], seen), truth
 

@@ -80,6 +80,19 @@ MODES = (
     Mode("temple width", (6.6, 5.5, 0.6), 2.4, (0.26, 0, 0)),
     Mode("face depth", (0, 0, -2), 5.0, (0, 0, 0.32)),
 )
+PROPORTIONS = (
+    Mode("shorter chin", (0, -9.6, 3.6), 3.6, (0, 1.30, 0)),
+    Mode("shorter jaw", (5.2, -7.2, 0.8), 2.8, (0, 0.75, 0)),
+    Mode("lower lip", (0, -5.3, 5.5), 0.9, (0, 0.16, 0)),
+    Mode("lower forehead", (0, 9.0, 4.0), 2.0, (0, -0.34, 0)),
+    Mode("temple", (5.6, 7.2, 2.0), 1.6, (-0.06, -0.34, 0)),
+    Mode("nose wings", (1.7, -1.3, 5.4), 0.8, (0.14, -0.13, 0)),
+    Mode("nose tip", (0, -0.9, 7.3), 1.2, (0, -0.12, 0)),
+    Mode("upper lids", (3.2, 3.1, 3.9), 0.8, (0, 0.10, 0)),
+    Mode("inner corners", (2.0, 2.7, 3.8), 0.7, (-0.12, 0, 0)),
+    Mode("mouth corners", (2.4, -4.3, 4.3), 0.9, (-0.10, 0.04, 0)),
+)
+"""From the canonical mesh to an average face: where the mesh model, asked about drawn faces, keeps pointing elsewhere."""
 _MOUTH = -4.27
 
 
@@ -115,11 +128,11 @@ def _window(points: Array, centre: tuple[float, float, float] | Array, sigma: fl
 
 
 @cache
-def _mode_basis() -> Array:
+def _basis(modes: tuple[Mode, ...]) -> Array:
     """(modes, 468, 3) displacements of one standard deviation."""
     points = load_topology().positions
-    basis = np.zeros((len(MODES), *points.shape), np.float32)
-    for mode, out in zip(MODES, basis, strict=True):
+    basis = np.zeros((len(modes), *points.shape), np.float32)
+    for mode, out in zip(modes, basis, strict=True):
         sides = (1,) if mode.centre[0] == 0 else (-1, 1)
         for side in sides:
             centre = np.array(mode.centre, np.float32) * [side, 1, 1]
@@ -156,7 +169,8 @@ def rest_face(identity: Identity) -> Array:
     rest = load_topology().positions
     manly = np.array([m.manly for m in MODES], np.float32) * (0.5 if identity.male else -0.5)
     amplitudes = np.array(identity.modes, np.float32) + manly
-    face = _open_eyes(_close_mouth(rest)) + np.tensordot(amplitudes, _mode_basis(), axes=1)
+    face = _open_eyes(_close_mouth(rest)) + _basis(PROPORTIONS).sum(axis=0)
+    face = face + np.einsum("m,mvc->vc", 1.12 * amplitudes, _basis(MODES))
     for x, y, sigma, dx, dy, dz, side in identity.bumps:
         for sign in (-1, 1) if side == 0 else (side,):
             flat = np.exp(-0.5 * ((rest[:, 0] - sign * x) ** 2 + (rest[:, 1] - y) ** 2) / sigma**2)[:, None]
@@ -194,8 +208,8 @@ def _ear(identity: Identity, face: Array, side: int) -> Array:
     size, flare, lobe, tilt = rng.normal(1, 0.07), rng.uniform(0.30, 0.75), rng.uniform(0.75, 1.1), rng.normal(0.22, 0.07)
     size *= 1.05 if identity.male else 0.95
     angle = np.linspace(0, 2 * np.pi, EAR_SPOKES, endpoint=False, dtype=np.float32)
-    back, up = np.cos(angle), np.sin(angle)
-    half_width = 1.62 * (1 + 0.22 * up - 0.10 * (up < -0.6) * lobe)
+    back, up = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.8, np.sin(angle)
+    half_width = 1.55 * (1 + 0.20 * up + 0.10 * np.clip(-up - 0.4, 0, 1) * lobe)
     rim = np.stack([back * half_width, up * 3.05 * np.where(up < 0, 0.92 + 0.1 * lobe, 1.0)], 1)
     rim[:, 0] += 0.28 * up - 0.22 * (1 - up**2) * (back < 0)
     curl = 0.35 + 0.65 * np.clip(0.25 + back + 0.6 * up, 0, 1)
@@ -206,9 +220,9 @@ def _ear(identity: Identity, face: Array, side: int) -> Array:
     along = np.array([side * np.sin(flare), 0, -np.cos(flare)])
     normal = np.array([side * np.cos(flare), 0, np.sin(flare)])
     upward = np.array([0, np.cos(tilt), -np.sin(tilt)])
-    anchor = face[454 if side > 0 else 234] * np.array([1, 0.6, 1]) + np.array([-side * 0.1, -0.25, -1.0]) + 1.25 * along * size
+    anchor = face[454 if side > 0 else 234] * np.array([1, 0.6, 1]) + np.array([-side * 0.1, 0.05, -1.0]) + 1.25 * along * size
     points = anchor + size * (flat[..., :1] * along + flat[..., 1:] * upward + lift[..., None] * normal)
-    return np.asarray(points.reshape(-1, 3)[:: 1], dtype=np.float32)
+    return np.asarray(points.reshape(-1, 3), dtype=np.float32)
 
 
 def _tube(rows: Array, widen: float, grow: float) -> Array:

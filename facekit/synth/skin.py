@@ -231,7 +231,7 @@ def _toward(albedo: Array, colour: Array | tuple[float, ...], share: Array) -> N
 
 def _lip_colour(identity: Identity, tone: Array, rng: np.random.Generator) -> tuple[Array, float]:
     natural = tone * np.array([0.92, 0.58, 0.56]) * (1 - 0.12 * identity.lip_tint) + np.array([0.02, 0, 0.004])
-    stick = to_linear(tuple(rng.uniform((130, 15, 35), (205, 85, 100))))
+    stick = to_linear(tuple(rng.uniform((120, 30, 40), (185, 85, 88))))
     share = 0.75 * identity.lipstick
     return np.asarray(natural * (1 - share) + stick * share, np.float32), 0.45 + 0.5 * identity.lipstick
 
@@ -245,6 +245,7 @@ def _paint_face(identity: Identity, tone: Array, hair: Array) -> Array:
     albedo = atlas[..., :3]
     mottle = 0.035 * _clouds(rng, size, 9) + 0.02 * _clouds(rng, size, 22) + 0.016 * identity.roughness * _clouds(rng, size, 90)
     albedo[:] = tone * (1 + mottle[..., None])
+    albedo *= 1 + 0.02 * (0.6 + 0.8 * identity.roughness) * cv2.GaussianBlur(rng.normal(size=(size, size, 1)), (0, 0), 0.8)[..., None] * 2.2
     blood = identity.redness * (0.30 * maps.red + 0.05 * _clouds(rng, size, 14)).clip(0, 1) * (1 - 0.45 * identity.melanin)
     albedo *= 1 - blood[..., None] * np.array([0.10, 0.42, 0.36], np.float32)
     albedo *= 1 - maps.forehead[..., None] * np.array([0.0, 0.0, 0.05], np.float32)
@@ -303,6 +304,7 @@ def _paint_skull(identity: Identity, tone: Array, hair: Array, face: Array, bord
     size = SKULL_SIZE
     strip = np.zeros((size + 4, FACE_SIZE, 5), np.float32)
     strip[..., :3] = tone * (1 + 0.03 * _clouds(rng, FACE_SIZE, 20)[: size + 4, :, None])
+    strip[..., :3] *= 1 + 0.02 * (0.6 + 0.8 * identity.roughness) * rng.normal(size=(size + 4, FACE_SIZE, 1))
     strip[..., 3], strip[..., 4] = 0.9, 0.4 * identity.gloss
     columns = int(0.72 * (size - 2)) + 1
     t = ((np.arange(size) - 0.5) / (size - 2))[:, None]
@@ -325,7 +327,7 @@ def _paint_skull(identity: Identity, tone: Array, hair: Array, face: Array, bord
     r = ((np.arange(size + 4) - 0.5) / (size - 2) - 0.02) / 0.2
     strip[:, ear, 3] = np.interp(r, [0, 0.3, 0.5, 0.75, 0.95, 1.0], [0.35, 0.45, 0.75, 0.7, 1.0, 0.9])[:, None]
     is_ear = (r < 1.15)[:, None, None]
-    strip[:, ear, :3] *= np.where(is_ear, np.array([1.0, 0.72, 0.68]) * 0.97, 1.0)
+    strip[:, ear, :3] *= np.where(is_ear, np.array([1.0, 0.84, 0.80]) * 0.97, 1.0)
     neck = (r - 1.4) / 1.0
     strip[:, ear, 3] = np.where((r > 1.2)[:, None], np.interp(neck, [0, 0.25, 0.5, 1], [0.10, 0.28, 0.6, 0.8])[:, None], strip[:, ear, 3])
     strip[:, ear, :3] = np.where((r > 3.2)[:, None, None], 1.0, strip[:, ear, :3])

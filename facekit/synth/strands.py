@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facekit.synth.anatomy import OVAL, RINGS, unit
 from facekit.synth.chance import Identity
+from facekit.synth.kernels import nearest
 from facekit.synth.shape import Skull
 from facekit.synth.skin import hair_limit, to_linear
 
@@ -66,6 +67,8 @@ class Style(NamedTuple):
         Pull of gravity for each cm.
     curl : float
         Radius of the curls, cm.
+    hug : float
+        How strongly hair above is drawn down to its height, 0 to 1.
     """
 
     top: float
@@ -75,6 +78,7 @@ class Style(NamedTuple):
     comb: tuple[float, float, float]
     fall: float
     curl: float
+    hug: float = 0.0
 
 
 def _style(identity: Identity) -> Style:
@@ -84,15 +88,15 @@ def _style(identity: Identity) -> Style:
     styles = {
         "bald": Style(0.6, 1.0 + length, 0.3, 0.15, (0, -0.3, -1), 0.1, 0.0),
         "buzz": Style(0.35 + 0.5 * length, 0.3 + 0.3 * length, 0.8, 0.3, (0, -0.2, 0.3), 0.0, 0.0),
-        "crop": Style(2.4 + 2.0 * length, 1.2 + length, 0.22, 0.25 + 0.45 * volume, (0.45, 0.0, 0.75), 0.14, curl * 0.6),
-        "quiff": Style(4.5 + 2.5 * length, 1.4 + length, 0.38, 0.6 + 0.9 * volume, (0.3, 0.1, -0.95), 0.12, curl * 0.6),
-        "parted": Style(6.5 + 3 * length, 2.2 + 2 * length, 0.35, 0.5 + 0.8 * volume, (1.0, 0.1, 0.1), 0.12, curl * 0.7),
-        "fringe": Style(5.6 + 2.2 * length, 3.5 + 6 * length, 0.35, 0.5 + 0.5 * volume, (0.25, 0.0, 1.0), 0.16, curl * 0.5),
-        "curly": Style(6 + 5 * length, 5 + 7 * length, 0.5, 0.8 + 1.2 * volume, (0.4, 0.2, 0.2), 0.12, 0.32 + 0.15 * wave),
+        "crop": Style(2.4 + 2.0 * length, 1.2 + length, 0.22, 0.25 + 0.45 * volume, (0.45, 0.0, 0.75), 0.14, curl * 0.6, 0.5),
+        "quiff": Style(4.5 + 2.5 * length, 1.4 + length, 0.38, 0.6 + 0.9 * volume, (0.3, 0.1, -0.95), 0.12, curl * 0.6, 0.35),
+        "parted": Style(6.5 + 3 * length, 2.2 + 2 * length, 0.35, 0.5 + 0.8 * volume, (1.0, 0.1, 0.1), 0.12, curl * 0.7, 0.5),
+        "fringe": Style(5.6 + 2.2 * length, 3.5 + 6 * length, 0.35, 0.5 + 0.5 * volume, (0.25, 0.0, 1.0), 0.16, curl * 0.5, 0.4),
+        "curly": Style(6 + 5 * length, 5 + 7 * length, 0.5, 0.8 + 1.2 * volume, (0.4, 0.2, 0.2), 0.12, 0.32 + 0.15 * wave, 0.15),
         "afro": Style(2.5 + 4.5 * length, 2.0 + 4.0 * length, 1.0, 1.5 + 4.0 * length, (0.0, 0.15, 0.0), 0.0, 0.22),
-        "bob": Style(15 + 3 * length, 13 + 3 * length, 0.35, 0.5 + 0.7 * volume, (1.0, -0.1, -0.05), 0.16, curl),
-        "long": Style(24 + 6 * length, 24 + 6 * length, 0.35, 0.5 + 0.7 * volume, (1.0, -0.1, -0.15), 0.16, curl),
-        "tied": Style(13.0, 12.0, 0.15, 0.3 + 0.2 * volume, (0.05, 0.1, -1.0), 0.0, 0.0),
+        "bob": Style(15 + 3 * length, 13 + 3 * length, 0.35, 0.5 + 0.7 * volume, (1.0, -0.1, -0.05), 0.16, curl, 0.5),
+        "long": Style(24 + 6 * length, 24 + 6 * length, 0.35, 0.5 + 0.7 * volume, (1.0, -0.1, -0.15), 0.16, curl, 0.5),
+        "tied": Style(13.0, 12.0, 0.15, 0.3 + 0.2 * volume, (0.05, 0.1, -1.0), 0.0, 0.0, 0.8),
     }
     return styles[identity.hair_style]
 
@@ -159,14 +163,15 @@ def _directions(identity: Identity, style: Style, root: Array, normal: Array) ->
     return unit(np.asarray(tangent, np.float32))
 
 
-def _push_out(points: Array, skull: Skull, height: Array) -> Array:
-    """Keep points `height` cm outside the head's ellipsoid and away from the face."""
+def _push_out(points: Array, skull: Skull, height: Array, hug: float) -> Array:
+    """Keep points `height` cm outside the head's ellipsoid; draw those above the ears that stand off back toward it."""
     reach = skull.reach
     delta = points - CENTRE
     scale = np.sqrt(((delta / reach) ** 2).sum(axis=1)).clip(1e-3)
     floor = 1 + height / 8.5
-    out = np.where((scale < floor)[:, None], CENTRE + delta * (floor / scale)[:, None], points)
-    return np.asarray(out, dtype=np.float32)
+    excess = (scale - floor - 0.04).clip(0) * hug * np.clip(points[:, 1] / 3, 0, 1)
+    held = np.where(scale < floor, floor, scale - excess)
+    return np.asarray(CENTRE + delta * (held / scale)[:, None], dtype=np.float32)
 
 
 def _frame_face(points: Array, skull: Skull, share: Array) -> Array:
@@ -192,7 +197,7 @@ def _walk(identity: Identity, style: Style, skull: Skull, root: Array, normal: A
     for k in range(1, steps):
         grown = (k / (steps - 1)) * length
         place = points[:, k - 1] + direction * step
-        place = _push_out(place, skull, height * np.clip(grown / 1.2, 0, 1))
+        place = _push_out(place, skull, height * np.clip(grown / 1.2, 0, 1), style.hug)
         if hangs:
             place = _frame_face(place, skull, 0.25 * height)
         moved = unit(place - points[:, k - 1])
@@ -219,15 +224,15 @@ def _curl(points: Array, style: Style, rng: np.random.Generator, length: Array) 
     return np.asarray(points + turn, np.float32)
 
 
-def _children(guides: Array, per: int, root: Array, nearest: NDArray[np.int64], clump: float, rng: np.random.Generator) -> Array:
+def _children(guides: Array, root: Array, of: NDArray[np.int64], clump: float, rng: np.random.Generator) -> Array:
     """Strands from guides: each follows its guide, drawn to it toward the tip."""
     steps = guides.shape[1]
     t = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
-    offset = (root - guides[nearest, 0])[:, None]
+    offset = (root - guides[of, 0])[:, None]
     close = 1 - clump * np.clip(t * 1.4, 0, 1)
     stray = rng.normal(0, 1, (len(root), 1, 3)).astype(np.float32) * t * 0.22
     wild = np.where(rng.uniform(size=(len(root), 1, 1)) < 0.08, 2.6, 1.0)
-    return np.asarray(guides[nearest] + offset * close + stray * wild, np.float32)
+    return np.asarray(guides[of] + offset * close + stray * wild, np.float32)
 
 
 def _cut(points: Array, share: Array) -> Array:
@@ -260,30 +265,31 @@ def scalp_hair(identity: Identity, skull: Skull) -> Strands:
     short = identity.hair_style in ("bald", "buzz")
     curly = style.curl > 0.15
     steps = 4 if short else (26 if curly else 12)
-    count = 4200 if short else (1900 if curly else 3400)
+    count = 3200 if short else (1700 if curly else 2300)
     root, normal, behind = _roots(identity, skull, count, rng)
     count = len(root)
     guide = np.sort(rng.permutation(count)[: max(8, count // 9)])
-    nearest = ((root[:, None] - root[None, guide]) ** 2).sum(axis=2).argmin(axis=1)
+    of = np.empty(count, np.int64)
+    nearest(root, root[guide], of)
     top = np.clip((root[:, 1] - 4.0) / 4.0, 0, 1)
     length = ((style.side + (style.top - style.side) * top) * rng.uniform(0.85, 1.1, count)).astype(np.float32)
     length *= np.clip(0.35 + behind / 1.2, 0.35, 1) if style.top < 5 or identity.hair_style in ("curly", "afro") else 1
     height = (style.volume * (0.35 + 0.65 * rng.uniform(size=count)) * np.clip(0.25 + behind / 3, 0.25, 1)).astype(np.float32)
     guides = _walk(identity, style, skull, root[guide], normal[guide], length[guide], height[guide], steps)
-    points = _children(guides, 9, root, nearest, identity.hair_clump * (0.35 if short else 0.85), rng)
+    points = _children(guides, root, of, identity.hair_clump * (0.35 if short else 0.85), rng)
     points = _curl(points, style, rng, length)
     if not short:
         points = _cut(points, (1 - 0.45 * rng.uniform(size=count) ** 2).astype(np.float32))
     if identity.hair_style == "tied" and not identity.male:
         points = np.concatenate([points, _bun(skull, rng, steps, identity.hair_volume)])
-    return _dress(identity, points, np.concatenate([nearest, rng.integers(0, len(guide), len(points) - count)]), skull, rng, 0.06 if short else 0.085)
+    return _dress(identity, points, np.concatenate([of, rng.integers(0, len(guide), len(points) - count)]), skull, rng, 0.07 if short else 0.115)
 
 
 def _dress(identity: Identity, points: Array, clump: NDArray[np.int64], skull: Skull, rng: np.random.Generator, width: float) -> Strands:
     """Colour, brightness and openness of head hair: strands differ, clumps differ, roots and inner layers are darker."""
     count, steps, _ = points.shape
     colour = np.tile(hair_colour(identity), (count, 1))
-    colour *= np.exp(rng.normal(0, 0.16, (count, 1)) + rng.normal(0, 0.18, (int(clump.max()) + 1, 1))[clump])
+    colour *= np.exp(rng.normal(0, 0.12, (count, 1)) + rng.normal(0, 0.16, (int(clump.max()) + 1, 1))[clump])
     colour *= np.exp(rng.normal(0, 0.05, (count, 3)))
     white = np.clip(1.25 * identity.grey * rng.uniform(0.4, 1.2, (count, 1)) + 0.15 * identity.grey * rng.normal(size=(count, 1)), 0, 1)
     colour += white * (to_linear((205, 203, 199)) * rng.uniform(0.6, 1.1, (count, 1)) - colour)
