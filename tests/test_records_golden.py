@@ -183,7 +183,7 @@ def test_unsorted_and_crlf_index(tmp_path: Path) -> None:
         assert list(pack) == list(plain)
 
 
-# --- the same against a living mxnet ------------------------------------------------------------------------------------
+# --- the same against a living mxnet ---------------------------------------------------------------------------------
 
 LIVE = r"""
 import hashlib, json, sys

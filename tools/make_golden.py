@@ -157,9 +157,9 @@ def header_calls() -> list[Call]:
     """Every kind of label, extreme ids, and magic words inside id, id2 and labels."""
     magic = 0xCED7230A
     labels: list[tuple[str, Any]] = [
-        ("number", 3), ("number", 2.5), ("number", -1.0), ("integer", 16777217), ("bool", True), ("float32", 7.0), ("int64", 9),
-        ("list", [4, 5]), ("list", [6]), ("list", []), ("zero_d", 8.0), ("zero_d", 8), ("vector", [1.0, 0.0]),
-        ("matrix", [[1.0, 2.0], [3.0, 4.1]]), ("bits", [magic]), ("bits", [1, magic, magic]),
+        ("number", 3), ("number", 2.5), ("number", -1.0), ("integer", 16777217), ("bool", True), ("float32", 7.0),
+        ("int64", 9), ("list", [4, 5]), ("list", [6]), ("list", []), ("zero_d", 8.0), ("zero_d", 8),
+        ("vector", [1.0, 0.0]), ("matrix", [[1.0, 2.0], [3.0, 4.1]]), ("bits", [magic]), ("bits", [1, magic, magic]),
     ]  # fmt: skip
     ids = [(magic, 0), (magic << 32, 0), (magic << 32 | magic, magic), (0, magic << 32), (2**64 - 1, 2**64 - 1), (1, 2)]
     headers = [[flag, label, key, 0] for key, label in enumerate(labels) for flag in (0, 3)]

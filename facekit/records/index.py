@@ -44,8 +44,8 @@ class RecordIndex:
     ) -> None:
         self.keys, self.offsets, self._order = keys, offsets, order
         self._first = int(self._key_of_rank(0)) if len(keys) else 0
-        last = int(self._key_of_rank(len(keys) - 1)) if len(keys) else -1
-        self._dense = last - self._first + 1 == len(keys)
+        self._last = int(self._key_of_rank(len(keys) - 1)) if len(keys) else -1
+        self._dense = self._last - self._first + 1 == len(keys)
 
     @classmethod
     def from_lines(cls, keys: NDArray[np.int64], offsets: NDArray[np.int64]) -> RecordIndex:
@@ -71,8 +71,10 @@ class RecordIndex:
 
     def position(self, key: int) -> int:
         """Where a key stands in ``keys``; -1 where it does not."""
+        if not self._first <= key <= self._last:
+            return -1
         rank = key - self._first if self._dense else int(self._ranked.searchsorted(key))
-        if not 0 <= rank < len(self.keys) or (not self._dense and self._ranked[rank] != key):
+        if not self._dense and self._ranked[rank] != key:
             return -1
         return rank if self._order is None else int(self._order[rank])
 

@@ -72,7 +72,10 @@ class PackWriter:
         self._refuse_existing()
         self._aside = self.path.with_name(self.path.name + ".writing")
         shutil.rmtree(self._aside, ignore_errors=True)
-        self._aside.mkdir(parents=True)
+        try:
+            self._aside.mkdir(parents=True)
+        except OSError as error:
+            raise RecordError(f"the folder cannot be made: {error.strerror}", self._aside) from error
         name = self.path.name if self._is_file else "train.rec"
         self._writer = RecordWriter(self._aside / name)
         self._next = 1 if layout == "insightface" else 0
@@ -123,15 +126,16 @@ class PackWriter:
             A header that cannot be packed, a key in the layout ``insightface``, or (there) an identity whose images do
             not follow one another.
         """
-        header, payload = _header_and_payload(record, payload)
+        writer, (header, payload) = self._opened, _header_and_payload(record, payload)
         number = self._next_or(key)
         if renumber:
             header = header._replace(id=number)
         buffer = pack_record(header, payload)
-        self._note(np.array([_class_of(buffer)]), number)
-        if self._size is None:
-            self._size = _picture_size(payload)
-        self._opened.write_bytes(number, buffer)
+        labels = np.array([_class_of(buffer)])
+        starting = self._starting(labels)
+        writer.write_bytes(number, buffer)
+        self._note(labels, starting, number)
+        self._size = self._size or _picture_size(payload)
         self._next = number + 1
         return number
 
@@ -172,7 +176,7 @@ class PackWriter:
             No record starts at one of the offsets, lengths do not match, keys in the layout ``insightface``, or (there)
             an identity whose images do not follow one another.
         """
-        offsets, labels = np.asarray(offsets, np.int64), np.asarray(labels)
+        writer, offsets, labels = self._opened, np.asarray(offsets, np.int64), np.asarray(labels)
         if labels.shape != offsets.shape or offsets.ndim != 1:
             raise ConfigError(f"{offsets.shape} offsets want as many labels, {labels.shape} were given")
         if keys is not None and self._identities is not None:
@@ -182,10 +186,10 @@ class PackWriter:
             return own
         ids = own if new_ids is True else None if new_ids is None or new_ids is False else np.asarray(new_ids)
         block, offsets = patch_headers(block, offsets, ids, labels if relabel else None)
-        self._note(labels, int(own[0]))
-        if self._size is None:
-            self._size = _picture_size(unpack_record(unframe(block, int(offsets[0]))[0])[1])
-        self._opened.append_framed(block, own, offsets)
+        starting = self._starting(labels)
+        writer.append_framed(block, own, offsets)
+        self._note(labels, starting, int(own[0]))
+        self._size = self._size or _picture_size(unpack_record(unframe(block, int(offsets[0]))[0])[1])
         self._next = int(own[-1]) + 1
         return own
 
@@ -194,6 +198,8 @@ class PackWriter:
 
         Raises
         ------
+        ConfigError
+            There is no image in a pack of the layout ``insightface``.
         RecordError
             The disk refuses; then nothing appears.
         """
@@ -241,17 +247,23 @@ class PackWriter:
             raise ConfigError("keys are numbered by the layout insightface itself: leave them out or write layout flat")
         return self._next if key is None else int(key)
 
-    def _note(self, labels: NDArray[np.number], first_key: int) -> None:
-        """Remember what record 0, the identity records and ``property`` will say."""
+    def _starting(self, labels: NDArray[np.number]) -> NDArray[np.integer]:
+        """Which of the labels start an identity; checked before anything is written."""
         whole = np.isfinite(labels) & (np.rint(labels) == labels)
         if not whole.all():
             raise ConfigError(f"a label must be a whole number, {labels[~whole][0]} was given")
+        return np.empty(0, np.int64) if self._identities is None else self._identities.starting(labels)
+
+    def _note(self, labels: NDArray[np.number], starting: NDArray[np.integer], first_key: int) -> None:
+        """Remember what record 0, the identity records and ``property`` will say."""
         if self._identities is not None:
-            self._identities.extend(labels, first_key)
+            self._identities.add(labels, starting, first_key)
         self._largest_label = max(self._largest_label, int(labels.max()))
 
     def _write_identities(self, identities: _Identities) -> None:
         first, count = self._next, len(identities.starts)
+        if not count:
+            raise ConfigError(f"{self.path} has no image, which the layout insightface cannot say: write layout flat")
         header = Header(2, np.array([first, first + count], np.float32), 0, 0)
         self._opened.write_bytes(0, pack_record(header, b""))
         stops = [*identities.starts[1:], first]
@@ -282,7 +294,14 @@ class _Identities:
         self._seen: set[float] = set()
         self._last: float | None = None
 
-    def extend(self, labels: NDArray[np.number], first_key: int) -> None:
+    def starting(self, labels: NDArray[np.number]) -> NDArray[np.integer]:
+        """Which of further labels start an identity.
+
+        Raises
+        ------
+        ConfigError
+            One of them had its images already.
+        """
         changes = np.flatnonzero(labels[1:] != labels[:-1]) + 1
         if self._last is None or labels[0] != self._last:
             changes = np.append(0, changes)
@@ -293,8 +312,11 @@ class _Identities:
                 f"images of label {again:g} do not follow one another, as the layout insightface wants: "
                 "sort the records by label or write layout flat"
             )
-        self._seen.update(fresh)
-        self.starts += (changes + first_key).tolist()
+        return changes
+
+    def add(self, labels: NDArray[np.number], starting: NDArray[np.integer], first_key: int) -> None:
+        self._seen.update(labels[starting].tolist())
+        self.starts += (starting + first_key).tolist()
         self._last = labels[-1].item()
 
 

@@ -60,11 +60,17 @@ def patch_headers(
     for name, values in (("ids", ids), ("labels", labels)):
         if values is not None and np.shape(values) != starts.shape:
             raise ConfigError(f"{len(starts)} records want as many {name}, an array of {np.shape(values)} was given")
-    new_ids = None if ids is None else np.asarray(ids, np.uint64)
+    new_ids = None if ids is None else _unsigned(np.asarray(ids))
     new_labels = None if labels is None else np.asarray(labels, np.float32)
     patched = bytearray(block)
     slow = _patch_whole(np.frombuffer(patched, "<u4"), starts >> 2, new_ids, new_labels)
     return (patched, starts) if not len(slow) else _patch_others(patched, starts, slow, new_ids, new_labels)
+
+
+def _unsigned(ids: NDArray[np.integer]) -> NDArray[np.uint64]:
+    if not np.issubdtype(ids.dtype, np.integer) or int(ids.min()) < 0:
+        raise ConfigError(f"ids are whole numbers from 0 on, {ids.dtype} from {ids.min()} on was given")
+    return ids.astype(np.uint64)
 
 
 def _checked_offsets(block: bytes | bytearray | memoryview, offsets: NDArray[np.integer]) -> NDArray[np.int64]:
