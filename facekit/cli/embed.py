@@ -25,14 +25,20 @@ MODEL_OPTIONS = (
     ),
     click.option("--flip", is_flag=True, help="Add the embedding of the mirrored picture."),
     click.option("--batch", type=int, default=64, show_default=True, metavar="N", help="Pictures at a time."),
-    click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True),
+    click.option(
+        "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs."
+    ),
     click.option(
         "--threads", type=int, default=0, metavar="N", help="Of the network on the CPU.  [default: one for each core]"
     ),
     click.option("--columns", metavar="FIRST:STOP", help="Columns of the pictures that the network sees."),
     click.option("--mean", type=float, help="Input is (x - mean) / std.  [default: the file's own, else 127.5]"),
-    click.option("--std", type=float, help="Likewise."),
-    click.option("--channels", type=click.Choice(["rgb", "bgr"]), help="[default: the file's own, else rgb]"),
+    click.option("--std", type=float, help="See --mean.  [default: the file's own, else 127.5]"),
+    click.option(
+        "--channels",
+        type=click.Choice(["rgb", "bgr"]),
+        help="Order of the channels.  [default: the file's own, else rgb]",
+    ),
 )
 
 
