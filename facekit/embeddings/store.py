@@ -161,7 +161,7 @@ class Features:
     def _map(self, shard: Path) -> NDArray[np.float32]:
         try:
             vectors: NDArray[np.float32] = np.load(shard, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError) as error:
+        except (EOFError, OSError, ValueError) as error:
             raise FacekitError(f"{shard} cannot be read as vectors: {error}; embed again") from error
         if vectors.ndim != 2 or vectors.shape[1] != self.dimensions or vectors.dtype != np.float32:
             raise FacekitError(f"{shard} holds {vectors.shape} {vectors.dtype}, not (n, {self.dimensions}) float32")
