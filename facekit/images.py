@@ -67,19 +67,22 @@ class JpegCoding(NamedTuple):
     size: tuple[int, int]
 
 
-def decode(payload: Payload) -> Picture:
+def decode(payload: Payload, upright: bool = False) -> Picture:
     """Decode an encoded picture.
 
     Parameters
     ----------
     payload : bytes-like
         A JPEG, PNG, WebP or BMP file.
+    upright : bool
+        Turn the picture as its EXIF orientation says: right for photographs. By default the pixels come as they are
+        stored, which is what training code sees in a pack.
 
     Returns
     -------
     (H, W, 3) uint8
-        RGB. Grey pictures have three equal channels, transparency is dropped, 16 bits become 8, and an EXIF rotation is
-        applied: the same pixels as ``cv2.imdecode`` and ``mx.image.imdecode``.
+        RGB. Grey pictures have three equal channels, transparency is dropped, 16 bits become 8. Of a JPEG the same
+        pixels as ``mx.image.imdecode`` gives.
 
     Raises
     ------
@@ -88,15 +91,16 @@ def decode(payload: Payload) -> Picture:
     """
     import cv2
 
-    data = bytes(payload)
-    kind, size = _claimed_size(data)
-    _refuse_impossible(kind, size, len(data))
+    content = bytes(payload)
+    kind, size = _claimed_size(content)
+    _refuse_impossible(kind, size, len(content))
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
-        raise PictureError(f"the decoder refused this {kind} of {len(data)} bytes: {error}") from error
+        raise PictureError(f"the decoder refused this {kind} of {len(content)} bytes: {error}") from error
     if bgr is None:
-        raise PictureError(f"the {kind} of {len(data)} bytes is truncated or corrupt: it does not decode")
+        raise PictureError(f"the {kind} of {len(content)} bytes is truncated or corrupt: it does not decode")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
@@ -146,10 +150,10 @@ def encode_like(image: Picture, source: Payload) -> bytes:
     PictureError
         The array is not a picture, or the source is not one.
     """
-    data = bytes(source)
-    if not data.startswith(_JPEG):
-        return _encode_png(image, grey=_is_grey_png(data))
-    coding = jpeg_coding(data)
+    content = bytes(source)
+    if not content.startswith(_JPEG):
+        return _encode_png(image, grey=_is_grey_png(content))
+    coding = jpeg_coding(content)
     if coding.quality is not None and coding.subsampling in _SAMPLING_FACTORS:
         return _encode_standard(
             _grey(image) if coding.components == 1 else _bgr(image), coding.quality, coding.subsampling
@@ -167,10 +171,10 @@ def jpeg_coding(payload: Payload) -> JpegCoding:
     PictureError
         The payload is not a JPEG, or its header is truncated or corrupt.
     """
-    data = bytes(payload)
-    if not data.startswith(_JPEG):
-        raise PictureError(f"not a JPEG: it begins with {data[:4].hex(' ') or 'nothing'}")
-    return _coding_of(*_frame_and_tables(data))
+    content = bytes(payload)
+    if not content.startswith(_JPEG):
+        raise PictureError(f"not a JPEG: it begins with {content[:4].hex(' ') or 'nothing'}")
+    return _coding_of(*_frame_and_tables(content))
 
 
 def picture_size(payload: Payload) -> tuple[int, int]:
@@ -191,31 +195,31 @@ _SCAN, _TABLES, _END = 0xDA, 0xDB, 0xD9
 _BARE_MARKERS = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
-def _frame_and_tables(data: bytes) -> tuple[bytes, bytes]:
+def _frame_and_tables(content: bytes) -> tuple[bytes, bytes]:
     """The bodies of the frame segment and of the table segments (joined) that stand before the first scan."""
     frame, tables, at = b"", b"", 2
     while True:
-        if data[at : at + 1] != b"\xff":
-            raise PictureError(f"JPEG header is truncated or corrupt at byte {at} of {len(data)}: no marker")
-        while data[at : at + 1] == b"\xff":
+        if content[at : at + 1] != b"\xff":
+            raise PictureError(f"JPEG header is truncated or corrupt at byte {at} of {len(content)}: no marker")
+        while content[at : at + 1] == b"\xff":
             at += 1
-        marker = data[at] if at < len(data) else _END
+        marker = content[at] if at < len(content) else _END
         if marker in (_SCAN, _END):
             break
         at += 1
         if marker in _BARE_MARKERS:
             continue
-        length = int.from_bytes(data[at : at + 2], "big")
-        if length < 2 or at + length > len(data):
+        length = int.from_bytes(content[at : at + 2], "big")
+        if length < 2 or at + length > len(content):
             raise PictureError(f"JPEG header is truncated or corrupt: the segment at byte {at} claims {length} bytes")
         if marker == _TABLES:
-            tables += data[at + 2 : at + length]
+            tables += content[at + 2 : at + length]
         elif marker in _FRAME_MARKERS:
-            frame = data[at + 2 : at + length]
+            frame = content[at + 2 : at + length]
         at += length
     if not frame or not tables:
         raise PictureError(
-            f"JPEG has no {'frame' if not frame else 'quantisation table'} before byte {at} of {len(data)}"
+            f"JPEG has no {'frame' if not frame else 'quantisation table'} before byte {at} of {len(content)}"
         )
     return frame, tables
 
@@ -262,7 +266,9 @@ def _subsampling_of(factors: list[int]) -> str:
     across, down = [factor >> 4 for factor in factors], [factor & 15 for factor in factors]
     if len(set(across[1:3])) > 1 or len(set(down[1:3])) > 1 or not across[1] or not down[1]:
         return "other"
-    ratio = across[0] / across[1], down[0] / down[1]
+    if across[0] % across[1] or down[0] % down[1]:
+        return "other"
+    ratio = across[0] // across[1], down[0] // down[1]
     return {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}.get(ratio, "other")
 
 
@@ -285,24 +291,24 @@ def _quality_of(tables: tuple[tuple[int, ...], ...]) -> int | None:
     return _standard_qualities().get(tables[:3])
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
+def _webp_size(content: bytes) -> tuple[int, int]:
     """Height and width from the first chunk (RFC 9649)."""
-    chunk = data[12:16]
+    chunk = content[12:16]
     if chunk == b"VP8X":
-        return 1 + int.from_bytes(data[27:30], "little"), 1 + int.from_bytes(data[24:27], "little")
+        return 1 + int.from_bytes(content[27:30], "little"), 1 + int.from_bytes(content[24:27], "little")
     if chunk == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
+        bits = int.from_bytes(content[21:25], "little")
         return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
-    return int.from_bytes(data[28:30], "little") & 0x3FFF, int.from_bytes(data[26:28], "little") & 0x3FFF
+    return int.from_bytes(content[28:30], "little") & 0x3FFF, int.from_bytes(content[26:28], "little") & 0x3FFF
 
 
-def _png_size(data: bytes) -> tuple[int, int]:
-    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+def _png_size(content: bytes) -> tuple[int, int]:
+    return int.from_bytes(content[20:24], "big"), int.from_bytes(content[16:20], "big")
 
 
-def _bmp_size(data: bytes) -> tuple[int, int]:
-    return abs(int.from_bytes(data[22:26], "little", signed=True)), abs(
-        int.from_bytes(data[18:22], "little", signed=True)
+def _bmp_size(content: bytes) -> tuple[int, int]:
+    return abs(int.from_bytes(content[22:26], "little", signed=True)), abs(
+        int.from_bytes(content[18:22], "little", signed=True)
     )
 
 
@@ -317,20 +323,20 @@ class _Kind(NamedTuple):
 # BMP: one bit a pixel through deflate's 1032:1. WebP's arithmetic coder has no useful bound, its format stops at 2**28
 # pixels.
 _KINDS = (
-    _Kind("JPEG", _JPEG, lambda data: jpeg_coding(data).size, 1024),
+    _Kind("JPEG", _JPEG, lambda content: jpeg_coding(content).size, 1024),
     _Kind("PNG", _PNG, _png_size, 8 * 1032),
     _Kind("WebP", b"RIFF", _webp_size, MAX_PIXELS),
     _Kind("BMP", b"BM", _bmp_size, 8 * 1032),
 )
 
 
-def _claimed_size(data: bytes) -> tuple[str, tuple[int, int]]:
+def _claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
     for kind in _KINDS:
-        if data.startswith(kind.signature):
-            return kind.name, kind.size(data)
-    if not data:
+        if content.startswith(kind.signature):
+            return kind.name, kind.size(content)
+    if not content:
         raise PictureError("the payload is empty: there is no picture in it")
-    raise PictureError(f"the payload begins with {data[:4].hex(' ')}, which is no JPEG, PNG, WebP or BMP")
+    raise PictureError(f"the payload begins with {content[:4].hex(' ')}, which is no JPEG, PNG, WebP or BMP")
 
 
 def _refuse_impossible(name: str, size: tuple[int, int], length: int) -> None:
@@ -344,8 +350,8 @@ def _refuse_impossible(name: str, size: tuple[int, int], length: int) -> None:
         )
 
 
-def _is_grey_png(data: bytes) -> bool:
-    return data.startswith(_PNG) and data[25:26] in (b"\x00", b"\x04")
+def _is_grey_png(content: bytes) -> bool:
+    return content.startswith(_PNG) and content[25:26] in (b"\x00", b"\x04")
 
 
 # --- encoding ---------------------------------------------------------------------------------------------------------
@@ -394,10 +400,10 @@ def _encode_png(image: Picture, grey: bool) -> bytes:
 def _encode(extension: str, pixels: Picture, options: list[int]) -> bytes:
     import cv2
 
-    done, data = cv2.imencode(extension, pixels, options)
+    done, content = cv2.imencode(extension, pixels, options)
     if not done:
         raise PictureError(f"the encoder refused a picture of shape {pixels.shape} as {extension}")
-    return data.tobytes()
+    return content.tobytes()
 
 
 def _encode_tables(image: Picture, coding: JpegCoding) -> bytes:
