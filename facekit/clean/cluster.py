@@ -42,6 +42,22 @@ class _Found(NamedTuple):
     fallback: np.ndarray
 
 
+class _Placed(NamedTuple):
+    """The rows of a chunk at unit length, in the order asked for, and the number of each row's cluster in its
+    folder."""
+
+    rows: np.ndarray  # (n, D) float32
+    norms: np.ndarray  # (n,) float32
+    labels: np.ndarray  # (n,) int64, -1: noise
+
+    @classmethod
+    def empty(cls, rows: int, width: int) -> _Placed:
+        return cls(np.empty((rows, width), np.float32), np.empty(rows, np.float32), np.full(rows, -1, np.int64))
+
+
+_Cluster = Callable[[np.ndarray, np.ndarray, np.ndarray], _Placed]  # block, order, starts
+
+
 def cluster_identities(
     vectors: Vectors,
     labels: np.ndarray,
@@ -78,9 +94,10 @@ def cluster_identities(
     cluster = _cluster_function(method, eps, min_samples)
 
     def work(chunk: Chunk) -> tuple[Chunk, np.ndarray]:
-        rows, norms = _unit_rows(read_rows(vectors, chunk.rows), None)
-        _refuse_bad_rows(norms, chunk.rows)
-        return chunk, cluster(rows, chunk.starts)
+        block = read_rows(vectors, chunk.rows)
+        placed = cluster(block, np.arange(len(block)), chunk.starts)
+        _refuse_bad_rows(placed.norms, chunk.rows)
+        return chunk, placed.labels
 
     for chunk, found in map_in_order(work, iterate_chunks(folders), threads):
         clusters[chunk.rows] = found
@@ -125,9 +142,7 @@ def find_nodes(
     return Nodes(of_row, column("folder"), column("size"), column("sums"), column("fallback"), norms)
 
 
-def _chunk_worker(
-    vectors: Vectors, usable: np.ndarray | None, cluster: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> Callable[[Chunk], _Found]:
+def _chunk_worker(vectors: Vectors, usable: np.ndarray | None, cluster: _Cluster) -> Callable[[Chunk], _Found]:
     def work(chunk: Chunk) -> _Found:
         from facekit.clean.kernels import sum_nodes
 
@@ -138,13 +153,12 @@ def _chunk_worker(
         keep &= lengths > 0
         order = np.lexsort((_hashes(block), folder))
         order = order[keep[order]]
-        rows, _ = _unit_rows(block, order)
         starts = np.searchsorted(folder[order], np.arange(len(chunk.starts)))
-        numbers = cluster(rows, starts)
-        labels, node_folder, fallback = _name_nodes(rows, starts, numbers)
+        placed = cluster(block, order, starts)
+        labels, node_folder, fallback = _name_nodes(placed.rows, starts, placed.labels)
         size = np.bincount(labels[labels >= 0], minlength=len(node_folder)).astype(np.int64)
         sums = np.zeros((len(node_folder), block.shape[1]), np.float32)
-        sum_nodes(rows, labels, sums)
+        sum_nodes(placed.rows, labels, sums)
         first = chunk.folders.start
         return _Found(chunk.rows, order, labels, lengths, node_folder + first, size, sums, fallback)
 
@@ -174,37 +188,40 @@ def _medoid(rows: np.ndarray) -> int:
     return int(np.argmax(np.round(rows @ total, 9)))
 
 
-def _cluster_function(method: str, eps: float, min_samples: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _cluster_function(method: str, eps: float, min_samples: int) -> _Cluster:
     if method == "dbscan":
-        return lambda rows, starts: _dbscan(rows, starts, 1.0 - eps, min_samples)
+        return lambda block, order, starts: _dbscan(block, order, starts, 1.0 - eps, min_samples)
     if method == "hdbscan":
-        return lambda rows, starts: _hdbscan(rows, starts, min_samples)
+        return lambda block, order, starts: _hdbscan(block, order, starts, min_samples)
     raise ConfigError(f"cluster method {method!r}: choose 'dbscan' or 'hdbscan'")
 
 
-def _dbscan(rows: np.ndarray, starts: np.ndarray, threshold: float, min_samples: int) -> np.ndarray:
+def _dbscan(block: np.ndarray, order: np.ndarray, starts: np.ndarray, threshold: float, min_samples: int) -> _Placed:
     from facekit.clean.kernels import STRIP, cluster_folders
 
     largest = int(np.diff(starts).max(initial=0))
     strips = np.empty(largest * min(largest, STRIP), np.float32)
-    labels = np.full(len(rows), -1, np.int64)
-    cluster_folders(rows, np.ascontiguousarray(starts, np.int64), threshold, min_samples, strips, labels)
-    return labels
+    placed = _Placed.empty(len(order), block.shape[1])
+    starts = np.ascontiguousarray(starts, np.int64)
+    cluster_folders(block, order, starts, threshold, min_samples, strips, *placed)
+    return placed
 
 
-def _hdbscan(rows: np.ndarray, starts: np.ndarray, min_samples: int) -> np.ndarray:
+def _hdbscan(block: np.ndarray, order: np.ndarray, starts: np.ndarray, min_samples: int) -> _Placed:
     """HDBSCAN of each folder; on unit vectors the Euclidean distance orders pairs as the cosine does."""
     try:
         from hdbscan import HDBSCAN
     except ImportError as error:
         raise ConfigError("--cluster hdbscan needs the hdbscan package: pip install 'facekit-mfr[clean]'") from error
+    from facekit.clean.kernels import place_rows
 
-    labels = np.full(len(rows), -1, np.int64)
+    rows, norms, labels = placed = _Placed.empty(len(order), block.shape[1])
+    place_rows(block, order, rows, norms)
     for a, b in np.stack([starts[:-1], starts[1:]], axis=1):
-        if b - a > max(min_samples, SMALLEST_HDBSCAN):
+        if b - a > max(min_samples, SMALLEST_HDBSCAN) and np.isfinite(norms[a:b]).all():
             model = HDBSCAN(min_cluster_size=max(min_samples, SMALLEST_HDBSCAN), min_samples=1, core_dist_n_jobs=1)
             labels[a:b] = model.fit_predict(rows[a:b].astype(np.float64))
-    return labels
+    return placed
 
 
 @cache
@@ -222,15 +239,6 @@ def _hashes(block: np.ndarray) -> np.ndarray:
 
 def _lengths(block: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("ij,ij->i", block, block))
-
-
-def _unit_rows(block: np.ndarray, order: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    from facekit.clean.kernels import place_rows
-
-    order = np.arange(len(block)) if order is None else order
-    placed, norms = np.empty((len(order), block.shape[1]), np.float32), np.empty(len(order), np.float32)
-    place_rows(block, order, placed, norms)
-    return placed, norms
 
 
 def _refuse_bad_rows(norms: np.ndarray, rows: np.ndarray | slice) -> None:

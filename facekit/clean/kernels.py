@@ -263,19 +263,30 @@ def _cluster_dense(
 
 @njit(cache=True, nogil=True)
 def cluster_folders(
-    rows: np.ndarray, starts: np.ndarray, threshold: float, min_samples: int, strips: np.ndarray, labels: np.ndarray
+    block: np.ndarray,
+    order: np.ndarray,
+    starts: np.ndarray,
+    threshold: float,
+    min_samples: int,
+    strips: np.ndarray,
+    rows: np.ndarray,
+    norms: np.ndarray,
+    labels: np.ndarray,
 ) -> None:
-    """DBSCAN in each folder of unit `rows`; `labels` get scikit-learn's numbers, from 0 in each folder."""
+    """DBSCAN in each folder, right after its rows of `block` are placed in `rows`, while they are still in the cache.
+
+    `labels` get scikit-learn's numbers, from 0 in each folder; the rest as in `place_rows`.
+    """
     for f in range(starts.shape[0] - 1):
-        folder = rows[starts[f] : starts[f + 1]]
-        inside = labels[starts[f] : starts[f + 1]]
-        parent = np.arange(folder.shape[0])
-        core = np.ones(folder.shape[0], np.bool_)
+        a, b = starts[f], starts[f + 1]
+        place_rows(block, order[a:b], rows[a:b], norms[a:b])
+        parent = np.arange(b - a)
+        core = np.ones(b - a, np.bool_)
         if min_samples <= 2:
-            _cluster_pairs(folder, threshold, strips, parent, core)
-            _name_cores(core, parent, min_samples, inside)
+            _cluster_pairs(rows[a:b], threshold, strips, parent, core)
+            _name_cores(core, parent, min_samples, labels[a:b])
         else:
-            _cluster_dense(folder, threshold, min_samples, strips, parent, core, inside)
+            _cluster_dense(rows[a:b], threshold, min_samples, strips, parent, core, labels[a:b])
 
 
 @njit(cache=True, nogil=True)
