@@ -61,12 +61,12 @@ class Findings:
 
 def bin_scores(config: EvalConfig, subject: Network | Features) -> Findings:
     """The pairs of a .bin."""
-    from facekit.records import read_bin
-
     if isinstance(subject, Features):
         raise ConfigError(f"{config.pairs} holds pictures, and {config.subject} vectors: give the model")
     if config.groups:
         raise ConfigError("--groups goes by key, and the pictures of a .bin have none: use pairs as .csv")
+    from facekit.records import read_bin
+
     pairs = read_bin(config.pairs)
     faces = of_payloads(subject, iter(pairs.payloads), alterations(config))
     keys = np.arange(2 * len(pairs.same)).reshape(-1, 2)
@@ -184,13 +184,14 @@ def _groups(config: EvalConfig, keys: npt.NDArray[np.int64]) -> Iterable[tuple[s
 def _allowed(config: EvalConfig, far: float | None, probe: FaceSet, gallery: FaceSet | None = None) -> AllPairs | str:
     """Scores at the FARs asked for; if there are none, at the protocol's own, or at those that can be measured.
 
-    What was asked for and cannot be had is an error; the protocol's own turns into a sentence in the summary.
+    Where these cannot be had there is a sentence in the summary; but of the protocol's comparisons (those with a FAR of
+    their own) what was asked for is an error.
     """
-    if config.fars:
-        return verify_all(probe, gallery, config.fars)
     try:
-        return verify_all(probe, gallery, None if far is None else (far,))
+        return verify_all(probe, gallery, config.fars or (None if far is None else (far,)))
     except ConfigError as error:
+        if config.fars and far is not None:
+            raise
         return str(error)
 
 
