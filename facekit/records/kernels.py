@@ -100,10 +100,10 @@ def _number_slowly(text: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """The number of up to 18 digits that starts at ``at`` and where it ends; -1 where there is none."""
     value, place = np.int64(0), at
     while place < len(text) and 48 <= text[place] <= 57:
+        if place - at == 18:
+            return np.int64(-1), -1
         value = value * 10 + np.int64(text[place] - 48)
         place += 1
-        if place - at > 18:
-            return np.int64(-1), -1
     return value, (place if place > at else -1)
 
 
