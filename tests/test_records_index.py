@@ -33,6 +33,7 @@ def parsed(path: Path) -> list[tuple[int, int]]:
     return list(zip(keys.tolist(), offsets.tolist(), strict=True))
 
 
+@pytest.mark.kernels
 @given(pairs, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 400))
 def test_every_parser_reads_what_the_book_reads(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, int]], end: str, last: bool, chunk: int
@@ -100,6 +101,7 @@ def test_a_bad_line_is_named(tmp_path: Path, bad: bytes, place: int) -> None:
         assert _parse_compiled(file.fileno()) is None
 
 
+@pytest.mark.kernels
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused_the_same_by_all(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.idx"

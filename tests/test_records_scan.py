@@ -32,6 +32,7 @@ def hop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(scan_module, "_hop_for", lambda size: request.param)
 
 
+@pytest.mark.kernels
 @pytest.mark.usefixtures("hop")
 def test_scan_finds_every_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(0)
@@ -57,6 +58,7 @@ def test_any_records_are_found(tmp_path_factory: pytest.TempPathFactory, buffers
     assert scan(path).offsets.tolist() == starts_of(pieces) == scan(path, resynchronise=True).offsets.tolist()
 
 
+@pytest.mark.kernels
 @pytest.mark.usefixtures("hop")
 @pytest.mark.parametrize("cut", [1, 3, 4, 5, 8, 11])
 def test_a_truncated_tail(tmp_path: Path, cut: int) -> None:
@@ -128,6 +130,7 @@ def test_resynchronising_always_ends_and_accounts_for_every_byte(
         assert unframe(damaged, offset)[1] == stop
 
 
+@pytest.mark.kernels
 def test_hops_agree(tmp_path: Path) -> None:
     draw = random.Random(3)
     block = b"".join(frame(draw.randbytes(draw.randrange(30))) for _ in range(200))
