@@ -19,9 +19,9 @@ FARS = (1e-4, 1e-6)
 
 
 def drawn(rng: np.random.Generator, count: int, centres: np.ndarray) -> FaceSet:
-    """Faces around the centres of their people; cosine to the centre about .6, as of a masked face."""
+    """Faces around the centres of their people; cosine to the centre about .4, of a hard set."""
     labels = rng.integers(0, len(centres), count)
-    vectors = centres[labels] + rng.normal(size=(count, DIMENSIONS)).astype(np.float32) * np.float32(1.3)
+    vectors = centres[labels] + rng.normal(size=(count, DIMENSIONS)).astype(np.float32) * np.float32(2.2)
     return FaceSet(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), labels)
 
 

@@ -52,6 +52,7 @@ def check_points(scores: all_pairs.AllPairs, genuine: np.ndarray, impostor: np.n
             assert allowed == len(impostor)
 
 
+@pytest.mark.kernels
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 40), st.integers(1, 8), st.booleans(), st.booleans(), st.integers(1, 9))
 def test_all_pairs_equal_brute_force(
@@ -85,6 +86,7 @@ def test_the_order_of_the_faces_and_the_progress() -> None:
     assert sum(seen) == 2 * 300 * 300
 
 
+@pytest.mark.kernels
 def test_thresholds_are_exact_to_the_last_bit() -> None:
     """Similarities that differ in the last bit of a float32 are told apart, of both signs and around zero."""
     base = np.float32([0.25, -0.25, 1e-6, 0.99])
@@ -137,6 +139,7 @@ def test_two_passes_that_differ_are_an_error(monkeypatch: pytest.MonkeyPatch) ->
         verify_all(faces, fars=(0.1,))
 
 
+@pytest.mark.kernels
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 30), st.integers(1, 8), st.booleans(), st.integers(1, 300))
 def test_identification_equals_sorting(seed: int, count: int, people: int, sources: bool, block: int) -> None:

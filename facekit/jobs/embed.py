@@ -142,8 +142,7 @@ def read_flags(source: Source) -> Flags:
     if source.kind == "pack" and ledger.exists():
         import pyarrow.parquet as pq
 
-        rows = pq.read_table(ledger, columns=["key", "source_key", "action"])
-        rows = rows.filter(rows["key"].is_valid()).filter(rows.filter(rows["key"].is_valid())["source_key"].is_valid())
+        rows = pq.read_table(ledger, columns=["key", "source_key", "action"]).drop_null()  # neither header nor refusals
         keys, origins = rows["key"].to_numpy(), rows["source_key"].to_numpy()
         order = np.argsort(keys, kind="stable")
         places = np.minimum(np.searchsorted(keys, source.keys, sorter=order), max(len(keys) - 1, 0))

@@ -110,6 +110,8 @@ class Seen:
 
 def open_subject(path: str, choice: ModelChoice) -> Network | Features:
     """A folder of vectors, or else a network."""
+    if Path(path).is_dir() and not is_features(Path(path)):
+        raise ConfigError(f"{path} is a folder without vectors: give a model, or what facekit embed wrote")
     return open_features(path) if is_features(Path(path)) else Network(open_engine(choice), choice)
 
 
