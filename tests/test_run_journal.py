@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,10 +53,10 @@ def test_every_truncation_of_a_shard_file_is_seen(tmp_path: Path) -> None:
 
 
 def test_finished_shards_survive_and_unfinished_ones_do_not(tmp_path: Path) -> None:
-    with Journal(tmp_path / "out", {"seed": 1}) as journal:
+    with Journal(tmp_path / "out", {"seed": 1, "range": (0, 1)}) as journal:
         write_shard(journal.path(SHARD))
         (journal.shards / ".00000001.99").write_bytes(b"half")
-    with Journal(tmp_path / "out", {"seed": 1}) as journal:
+    with Journal(tmp_path / "out", {"seed": 1, "range": (0, 1)}) as journal:
         assert journal.finished() == {0}
         assert [path.name for path in journal.shards.iterdir()] == ["00000000"]
 
@@ -117,7 +118,7 @@ def test_publishing_replaces_what_stood_there(tmp_path: Path) -> None:
         (journal.folder / "pack" / "train.rec").write_bytes(b"new")
         journal.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["train.rec"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["run.json", "train.rec"]
 
 
 def test_a_run_killed_after_publishing_is_known_to_be_done(tmp_path: Path) -> None:
@@ -125,8 +126,9 @@ def test_a_run_killed_after_publishing_is_known_to_be_done(tmp_path: Path) -> No
     with Journal(out, {"seed": 1}) as journal:
         journal.output().mkdir()
         assert not was_published(out, {"seed": 1})
-        (journal.folder / "publishing").touch()
+        shutil.copyfile(journal.folder / "run.json", journal.folder / "pack" / "run.json")
         (journal.folder / "pack").rename(out)
+    assert not was_published(out, {"seed": 2})
     assert was_published(out, {"seed": 1})
     assert not journal_folder(out).exists()
     assert not was_published(out, {"seed": 1})

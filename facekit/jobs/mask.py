@@ -80,7 +80,7 @@ def mask(
     }
     worker = MaskWorker(config, f"{plan.source.content} {name_of(estimator)}", estimator, wear)
     done = 0
-    if not was_published(destination, settings):
+    if config.overwrite or not was_published(destination, settings):
         check_destination(destination, config.overwrite)
         with Journal(destination, settings, config.overwrite) as journal:
             done = do_shards(plan, worker, journal)

@@ -163,7 +163,7 @@ def masked_copies(
             done += 1
     except Exception as error:
         # One odd picture must not end a run of days: its rows say what went wrong, and the summary counts them.
-        logger.warning("key %d was not masked: %s", record.key, error, exc_info=not isinstance(error, FacekitError))
+        logger.info("key %d was not masked: %s", record.key, error, exc_info=not isinstance(error, FacekitError))
         yield from [Outcome(row_of(source, "error", reason=f"{type(error).__name__}: {error}"))] * (copies - done)
 
 

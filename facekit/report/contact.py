@@ -61,7 +61,7 @@ def contact_sheet(groups: Mapping[str, Sequence[Pair]], columns: int = 4) -> byt
             _draw_pair(sheet, pen, pair, place, small)
         top += -(-len(pairs) // columns) * (SIDE + CAPTION + GAP)
     file = io.BytesIO()
-    sheet.save(file, "PNG")
+    sheet.save(file, "PNG", compress_level=3)
     return file.getvalue()
 
 

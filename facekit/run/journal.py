@@ -5,7 +5,6 @@
         run.json          the settings and the input that the shards were made from
         shards-<hash>/    finished shard files, and files that are still being written (their names begin with a dot)
         pack/             the output while it is put together from the shards
-        publishing        the output is whole; all that is left is to move it into place
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ class Journal:
         self._lock = _take_lock(self.folder)
         self.shards = self.folder / f"shards-{settings_hash(settings)}"
         try:
-            self._agree(dict(settings), overwrite)
+            self._agree(_plain(settings), overwrite)
         except BaseException:
             os.close(self._lock)
             raise
@@ -84,14 +83,13 @@ class Journal:
 
     def output(self) -> Path:
         """Where to put the output together; nothing is there."""
-        (self.folder / "publishing").unlink(missing_ok=True)
         for former in self.folder.glob("pack*"):
             shutil.rmtree(former)
         return self.folder / "pack"
 
     def publish(self) -> None:
-        """Move the output into place and remove the journal."""
-        (self.folder / "publishing").touch()
+        """Give the output its ``run.json``, move it into place and remove the journal."""
+        shutil.copyfile(self.folder / "run.json", self.folder / "pack" / "run.json")
         move_into_place(self.folder / "pack", self.destination)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -116,14 +114,13 @@ def journal_folder(destination: Path) -> Path:
 def was_published(destination: Path, settings: Mapping[str, Any]) -> bool:
     """Whether a run with these settings ended between moving its output into place and removing its journal.
 
-    Such a journal is removed.
+    What is left of the journal is removed.
     """
-    folder = journal_folder(destination)
-    if not (folder / "publishing").exists() or (folder / "pack").exists() or not destination.exists():
+    folder, record = journal_folder(destination), destination / "run.json"
+    if not folder.exists() or not record.is_file() or json.loads(record.read_text()) != _plain(settings):
         return False
-    same = bool(json.loads((folder / "run.json").read_text()) == dict(settings))
-    shutil.rmtree(folder, ignore_errors=True)
-    return same
+    shutil.rmtree(folder)
+    return True
 
 
 def _take_lock(folder: Path) -> int:
@@ -140,6 +137,12 @@ def _take_lock(folder: Path) -> int:
             if os.path.samestat(os.fstat(lock), os.stat(folder / "lock")):
                 return lock
         os.close(lock)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives them back: tuples are lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
 
 
 def _empty(folder: Path) -> None:
