@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -241,6 +243,26 @@ def test_a_row_whose_class_is_nowhere() -> None:
     assert margin.t.item() == before
     assert margin(c[:0], torch.zeros(0, dtype=torch.long)).shape == (0, 4)
     assert margin.t.item() == before
+
+
+@pytest.mark.parametrize("name", MARGINS)
+def test_a_process_without_classes(name: str) -> None:
+    """More processes than classes: no column, no positive, nothing raised, an empty gradient."""
+    cosines = torch.zeros(3, 0, requires_grad=True)
+    labels, none = torch.tensor([-1, -1, -1]), torch.zeros(0, dtype=torch.long)
+    loss = sharded_cross_entropy(MARGINS[name][0]()(cosines, labels, none), labels)
+    loss.backward()
+    assert loss.item() == 0
+    assert cosines.grad.shape == (3, 0)
+
+
+def test_looking_for_the_plugins_does_not_import_torch() -> None:
+    script = "import sys, facekit_bcl, facekit_maskdul; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    with pytest.raises(ImportError):
+        from facekit_bcl import Nothing
+    with pytest.raises(ImportError):
+        from facekit_maskdul import Nothing  # noqa: F401
 
 
 def test_empty_classes_are_counted_as_one_with_a_warning() -> None:

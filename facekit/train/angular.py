@@ -7,7 +7,15 @@ import math
 import torch
 from torch.nn import functional
 
-__all__ = ["at_least_float32", "cosine_matrix", "margin_target", "no_autocast", "shifted_cosine"]
+__all__ = [
+    "at_least_float32",
+    "cosine_matrix",
+    "margin_target",
+    "no_autocast",
+    "own_column",
+    "shifted_cosine",
+    "with_own_column",
+]
 
 
 def no_autocast(tensor: torch.Tensor) -> torch.autocast:
@@ -73,3 +81,19 @@ def margin_target(cosine: torch.Tensor, margin: float | torch.Tensor) -> torch.T
     angle = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
     beyond = cosine - angle * (math.pi - angle).sin()
     return torch.where(cosine > (math.pi - angle).cos(), shifted_cosine(cosine, angle), beyond)
+
+
+def own_column(matrix: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The entry of each row at its label: (B,) from (B, C) and (B,) int64; 0 where the label is -1. Never waits."""
+    if not matrix.shape[1]:
+        return matrix.new_zeros(len(matrix))
+    return matrix.gather(1, labels.clamp(min=0)[:, None])[:, 0].where(labels >= 0, 0.0)
+
+
+def with_own_column(matrix: torch.Tensor, labels: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """A copy of (B, C) with ``values`` (B,) at the labels (B,); rows whose label is -1 stay. Never waits."""
+    if not matrix.shape[1]:
+        return matrix.clone()
+    column = labels.clamp(min=0)[:, None]
+    before = matrix.gather(1, column)[:, 0]
+    return matrix.scatter(1, column, values.where(labels >= 0, before)[:, None])

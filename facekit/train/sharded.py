@@ -11,7 +11,7 @@ import torch
 from torch import distributed
 
 from facekit.errors import ConfigError
-from facekit.train.angular import at_least_float32, no_autocast
+from facekit.train.angular import at_least_float32, no_autocast, own_column
 
 __all__ = ["all_maximum", "all_sum", "sharded_cross_entropy", "world_size"]
 
@@ -77,10 +77,9 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, labels: torch.Tensor, smoothing: float, group: Group) -> torch.Tensor:
         log_sum = _log_sum_exp(logits, group)
-        rows = labels.ge(0)
         totals = logits.new_zeros(4, len(labels), dtype=torch.float64)  # target, has a target, sum, columns
-        totals[0] = logits.gather(1, labels.clamp(min=0)[:, None])[:, 0].where(rows, 0.0) if logits.shape[1] else 0.0
-        totals[1] = rows
+        totals[0] = own_column(logits, labels)
+        totals[1] = labels >= 0
         totals[2] = logits.sum(1, dtype=torch.float64) if smoothing else 0.0
         totals[3] = logits.shape[1]
         target, present, total, columns = all_sum(totals, group)
@@ -89,7 +88,7 @@ class _CrossEntropy(torch.autograd.Function):
         weight = present / present.sum().clamp(min=1)
         ctx.save_for_backward(logits, labels, log_sum, weight, columns)
         ctx.smoothing = smoothing
-        return ((log_sum - aim) * weight).sum().to(logits.dtype)
+        return ((log_sum - aim).where(present > 0, 0.0) * weight).sum().to(logits.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -98,8 +97,9 @@ class _CrossEntropy(torch.autograd.Function):
         slope = (logits - log_sum[:, None].to(logits.dtype)).exp_()
         if ctx.smoothing:
             slope -= (ctx.smoothing / columns)[:, None].to(slope.dtype)
-        rows = labels.ge(0).nonzero()[:, 0]
-        slope[rows, labels[rows]] -= 1 - ctx.smoothing
+        if slope.shape[1]:
+            share = labels.ge(0).to(slope.dtype)[:, None] * (ctx.smoothing - 1)
+            slope.scatter_add_(1, labels.clamp(min=0)[:, None], share)
         slope *= (weight * gradient)[:, None].to(slope.dtype)
         return slope, None, None, None
 

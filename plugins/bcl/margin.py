@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facekit.errors import ConfigError
-from facekit.train.angular import at_least_float32, margin_target, no_autocast, shifted_cosine
+from facekit.train.angular import (
+    at_least_float32,
+    margin_target,
+    no_autocast,
+    own_column,
+    shifted_cosine,
+    with_own_column,
+)
 from facekit.train.sharded import Group, all_sum, world_size
 
 __all__ = ["ArcMargin", "BalancedCurricularMargin", "BalancedSoftmax", "CurricularMargin"]
@@ -136,9 +143,8 @@ class ArcMargin(CosineMargin):
     def _logits(
         self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
     ) -> torch.Tensor:
-        rows = labels.ge(0).nonzero()[:, 0]
-        own = (rows, labels[rows])
-        return cosines.index_put(own, margin_target(cosines[own], self.margin)).mul_(self.scale)
+        target = margin_target(own_column(cosines, labels), self.margin)
+        return with_own_column(cosines, labels, target).mul_(self.scale)
 
 
 class CurricularMargin(CosineMargin):
@@ -184,17 +190,13 @@ class CurricularMargin(CosineMargin):
         limit = shifted_cosine(target, self.margin).where(present, 1.0)[:, None]
         t = self.t.to(cosines.dtype)
         logits = torch.where(cosines > limit, torch.addcmul(t * cosines, cosines, cosines), cosines)
-        rows = labels.ge(0).nonzero()[:, 0]
-        own = (rows, labels[rows])
-        return logits.index_put_(own, margin_target(cosines[own], self.margin)).mul_(self.scale)
+        own = margin_target(own_column(cosines, labels), self.margin)
+        return with_own_column(logits, labels, own).mul_(self.scale)
 
     def _targets(self, cosines: torch.Tensor, labels: torch.Tensor, sharded: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Each row's target cosine, wherever its class is, and whether it is anywhere: (B,) floating, (B,) bool."""
         with torch.no_grad():
-            rows = labels.ge(0).nonzero()[:, 0]
-            found = cosines.new_zeros(2, len(labels))
-            found[0, rows] = cosines[rows, labels[rows]]
-            found[1, rows] = 1
+            found = torch.stack([own_column(cosines, labels), (labels >= 0).to(cosines.dtype)])
             if sharded:
                 all_sum(found, self.group)
             return found[0], found[1] > 0

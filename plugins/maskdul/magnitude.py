@@ -9,7 +9,15 @@ import torch
 from torch import nn
 
 from facekit.errors import ConfigError
-from facekit.train.angular import at_least_float32, cosine_matrix, margin_target, no_autocast, shifted_cosine
+from facekit.train.angular import (
+    at_least_float32,
+    cosine_matrix,
+    margin_target,
+    no_autocast,
+    own_column,
+    shifted_cosine,
+    with_own_column,
+)
 
 __all__ = ["MagnitudeMargin", "lambda_g_bound", "magnitude_regularizer"]
 
@@ -105,10 +113,8 @@ class MagnitudeMargin(nn.Module):
         with no_autocast(embeddings):
             embeddings = at_least_float32(embeddings)
             cosines = cosine_matrix(embeddings, weight).clamp(-1, 1)
-            rows = labels.ge(0).nonzero()[:, 0]
-            own = (rows, labels[rows])
-            target = self._target(cosines[own], self.margin(self._magnitude(embeddings[rows])))
-            return cosines.index_put(own, target).mul_(self.scale), self.regularizer(embeddings)
+            target = self._target(own_column(cosines, labels), self.margin(self._magnitude(embeddings)))
+            return with_own_column(cosines, labels, target).mul_(self.scale), self.regularizer(embeddings)
 
     def _magnitude(self, embeddings: torch.Tensor) -> torch.Tensor:
         return torch.linalg.vector_norm(embeddings, dim=1).clamp(*self.magnitude_bounds)
