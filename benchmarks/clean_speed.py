@@ -117,16 +117,17 @@ def pairs(count: int) -> None:
 
 
 def scores() -> None:
-    vectors, labels = faces(20_000, 20, seed=2)
+    vectors, labels = faces(20_000, 50, seed=2)
     centres = unit(np.random.default_rng(0).standard_normal((20_000, WIDTH), dtype=np.float32))
-    score_faces(vectors, centres, labels, threads=1)
+    norms = np.ones(len(vectors), np.float32)
+    score_faces(vectors, centres, labels, norms=norms, threads=1)
     flat = vectors.reshape(-1)
 
     def stream() -> None:
         for first in range(0, flat.size, 1 << 22):
             flat[first : first + (1 << 22)].max()
 
-    a, b, ratio = alternate(lambda: score_faces(vectors, centres, labels, threads=1), stream, 9)
+    a, b, ratio = alternate(lambda: score_faces(vectors, centres, labels, norms=norms, threads=1), stream, 9)
     size = vectors.nbytes / 1e9
     print(f"scores: {len(labels) / a / 1e6:.1f} M faces/s, {size / a:.1f} GB/s; reading alone {size / b:.1f} GB/s: "
           f"{100 * ratio:.0f}% of streaming")  # fmt: skip

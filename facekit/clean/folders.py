@@ -95,9 +95,10 @@ def _single_blas_thread() -> AbstractContextManager[Any]:
     return threadpool_limits(1)
 
 
-def map_in_order(function: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:
-    """Yield ``function(item)`` in order from `threads` threads, a few items ahead, with one BLAS thread in each."""
-    with _single_blas_thread():
+def map_in_order(function: Callable[[T], R], items: Iterator[T], threads: int, blas: bool = False) -> Iterator[R]:
+    """Yield ``function(item)`` in order from `threads` threads, a few items ahead; with `blas`, one BLAS thread in
+    each."""
+    with _single_blas_thread() if blas else nullcontext():
         if threads <= 1:
             yield from map(function, items)
             return

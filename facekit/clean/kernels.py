@@ -17,6 +17,7 @@ __all__ = [
     "exact_similarity",
     "gather_above",
     "hash_rows",
+    "measure_rows",
     "place_rows",
     "recheck_pairs",
     "score_rows",
@@ -300,20 +301,21 @@ def sum_nodes(rows: np.ndarray, nodes: np.ndarray, sums: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def score_rows(rows: np.ndarray, centres: np.ndarray, groups: np.ndarray, scores: np.ndarray) -> None:
+def score_rows(
+    rows: np.ndarray, norms: np.ndarray, centres: np.ndarray, groups: np.ndarray, scores: np.ndarray
+) -> None:
     """Fill `scores` with the cosine of each row and its unit centre; nan where there is none or the row is zero."""
     for i in range(rows.shape[0]):
         scores[i] = np.nan
-        if groups[i] < 0:
-            continue
-        row, centre = rows[i], centres[groups[i]]
-        dot = np.float32(0.0)
-        square = np.float32(0.0)
-        for k in range(row.shape[0]):
-            dot += row[k] * centre[k]
-            square += row[k] * row[k]
-        if square > 0:
-            scores[i] = dot / np.sqrt(square)
+        if groups[i] >= 0 and norms[i] > 0:
+            scores[i] = _dot(rows[i], centres[groups[i]]) / norms[i]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def measure_rows(rows: np.ndarray, norms: np.ndarray) -> None:
+    """Fill `norms` with the length of each row."""
+    for i in range(rows.shape[0]):
+        norms[i] = np.sqrt(_dot(rows[i], rows[i]))
 
 
 @njit(cache=True, nogil=True)

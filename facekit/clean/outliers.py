@@ -13,7 +13,14 @@ __all__ = ["score_faces"]
 SCORE_ROWS = 8192
 
 
-def score_faces(vectors: Vectors, centres: np.ndarray, groups: np.ndarray, *, threads: int = 1) -> np.ndarray:
+def score_faces(
+    vectors: Vectors,
+    centres: np.ndarray,
+    groups: np.ndarray,
+    *,
+    norms: np.ndarray | None = None,
+    threads: int = 1,
+) -> np.ndarray:
     """Return the cosine of each face with the centre it is assigned to.
 
     Parameters
@@ -24,6 +31,8 @@ def score_faces(vectors: Vectors, centres: np.ndarray, groups: np.ndarray, *, th
         Unit length.
     groups : (N,) int64
         Which centre; -1 for none.
+    norms : (N,) float32, optional
+        Length of each vector, where it is known already.
     threads : int
 
     Returns
@@ -31,13 +40,19 @@ def score_faces(vectors: Vectors, centres: np.ndarray, groups: np.ndarray, *, th
     (N,) float32
         nan where `groups` is -1 or the vector is zero.
     """
-    from facekit.clean.kernels import score_rows
+    from facekit.clean.kernels import measure_rows, score_rows
 
     scores = np.empty(len(groups), np.float32)
     centres = np.ascontiguousarray(centres, np.float32)
 
     def work(rows: slice) -> None:
-        score_rows(read_rows(vectors, rows), centres, groups[rows], scores[rows])
+        block = read_rows(vectors, rows)
+        if norms is None:
+            lengths = np.empty(len(block), np.float32)
+            measure_rows(block, lengths)
+        else:
+            lengths = norms[rows]
+        score_rows(block, lengths, centres, groups[rows], scores[rows])
 
     for _ in map_in_order(work, _runs(len(groups), SCORE_ROWS), threads):
         pass

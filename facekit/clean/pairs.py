@@ -159,7 +159,7 @@ def _search(
         i, j = engine.above(loaded[0][a : a + step], loaded[1][b : b + step], floor, upper and a == b)
         return _confirm(left, right, np.asarray(i, np.int64) + a, np.asarray(j, np.int64) + b, threshold)
 
-    for part in map_in_order(work, _corners(len(left), len(right), step, upper), threads):
+    for part in map_in_order(work, _corners(len(left), len(right), step, upper), threads, blas=True):
         found += len(part[0])
         if found > max_pairs:
             raise FacekitError(f"more than {max_pairs} pairs of centres reach {threshold}: give a higher threshold")

@@ -141,7 +141,7 @@ def _published(given: _Given, nodes: Nodes, settings: CleanSettings) -> _Assigne
     )
     folder = folders.of_row
     group = merged.group[folder]
-    scores = score_faces(vectors, merged.centres, group, threads=settings.workers)
+    scores = score_faces(vectors, merged.centres, group, norms=nodes.norms, threads=settings.workers)
     threshold, calibrated = _intra(settings, vectors, merged.centres, np.where(usable, group, -1), scores)
     follower = np.full(len(folders.labels), True)
     follower[merged.leader] = False
@@ -165,7 +165,7 @@ def _robust(given: _Given, nodes: Nodes, settings: CleanSettings) -> _Assigned:
     home = np.where(grouped.main >= 0, np.append(grouped.group, -1)[grouped.main], -1)
     clustered = np.append(grouped.group, -1)[nodes.of_row]
     group = np.where(clustered >= 0, clustered, home[folder])
-    scores = score_faces(vectors, grouped.centres, group, threads=settings.workers)
+    scores = score_faces(vectors, grouped.centres, group, norms=nodes.norms, threads=settings.workers)
     threshold, calibrated = _intra(settings, vectors, grouped.centres, np.where(usable, group, -1), scores)
     inside = scores >= threshold
     second = inside & (group != home[folder])
