@@ -13,7 +13,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 
 demo: $(VENV)/.core
 	$(BIN)/python tools/demo_pack.py $(DEMO)/faces
-	$(BIN)/facekit mask $(DEMO)/faces $(DEMO)/masked --ratio 0.5 --overwrite
+	$(BIN)/facekit mask $(DEMO)/faces $(DEMO)/masked --ratio 0.5 --workers 1 --overwrite
 
 test: lint types kernels tests
 

@@ -48,6 +48,12 @@ def environment(_: None) -> Callable[[str], str | None]:
     return os.environ.get
 
 
+def arrow_without_pandas(_: None) -> Callable[[int], tuple[list[int], bool]]:
+    import pyarrow as pa
+
+    return lambda task: (pa.array([task]).to_pylist(), "pandas" in sys.modules)
+
+
 def broken(_: None) -> Callable[[int], int]:
     raise RuntimeError("no model")
 
@@ -92,6 +98,12 @@ def test_workers_hold_one_thread_each() -> None:
     with open_executor(2, environment, None) as executor:
         executor.submit("OMP_NUM_THREADS")
         assert executor.next_finished() == "1"
+
+
+def test_workers_do_not_load_pandas_behind_arrow() -> None:
+    with open_executor(2, arrow_without_pandas, None) as executor:
+        executor.submit(3)
+        assert executor.next_finished() == ([3], False)
 
 
 def test_workers_end_with_a_parent_that_was_killed() -> None:
