@@ -91,10 +91,10 @@ def test_poses_reach_sixty_degrees_and_stay_there() -> None:
 
 def test_the_shot_does_not_depend_on_the_person(person: Person) -> None:
     """No field of the person may be read from the background: it is drawn from the shot alone."""
-    shot = dataclasses.replace(draw_shot(3, 1, 0), blur=0.0, motion=0.0, grain=0.0)
+    shot = draw_shot(3, 1, 0)
     other = build_person(dataclasses.replace(draw_identity(3, 8), hair_style="bald"))
     bald = person._replace(hair=other.hair)
-    a, b = take(bald, shot).image, take(other, shot).image
+    a, b = render(bald, shot)[0], render(other, shot)[0]
     corner = (slice(0, 6), slice(0, 3))
     assert np.array_equal(a[corner], b[corner])
 

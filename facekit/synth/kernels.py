@@ -11,7 +11,10 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["EMPTY", "STRAND", "normals", "raster", "resolve", "shadow_strands", "shadow_triangles", "strand_colours", "strands"]
+__all__ = [
+    "EMPTY", "STRAND", "nearest", "normals", "place_strands", "raster", "resolve", "shadow_strands", "shadow_triangles", "stain", "strands",
+    "tint",
+]  # fmt: skip
 
 EMPTY, STRAND = -1, -2
 _F = np.float32
@@ -271,6 +274,26 @@ def strands(points, base, tints, openness, widths, tips, gloss, lights, matrix, 
             else:
                 shaded = False
             ax, ay, az, hidden = x, y, z, behind
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def tint(albedo, share, colour):  # type: ignore[no-untyped-def]
+    """Mix a colour (3,) into the first three channels of a texture (H, W, C) in place, by a share (H, W)."""
+    for row in range(albedo.shape[0]):
+        for column in range(albedo.shape[1]):
+            s = share[row, column]
+            for c in range(3):
+                albedo[row, column, c] += s * (colour[c] - albedo[row, column, c])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def stain(albedo, share, amounts):  # type: ignore[no-untyped-def]
+    """Darken the first three channels of a texture (H, W, C) in place: each by 1 - share * its amount."""
+    for row in range(albedo.shape[0]):
+        for column in range(albedo.shape[1]):
+            s = share[row, column]
+            for c in range(3):
+                albedo[row, column, c] *= _F(1) - s * amounts[c]
 
 
 @njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import EYES, FACE_SIZE, LIPS_LOWER, LIPS_UPPER, OVAL, SKULL_SIZE
 from facekit.synth.chance import Identity
-from facekit.synth.kernels import raster
+from facekit.synth.kernels import raster, stain, tint
 
 __all__ = ["face_map", "hair_limit", "paint_atlas", "skin_tone", "to_linear"]
 
@@ -226,7 +226,12 @@ def _age_shade(rng: np.random.Generator, identity: Identity, folds: dict[str, Ar
 
 def _toward(albedo: Array, colour: Array | tuple[float, ...], share: Array) -> None:
     """Mix a colour into the texture in place."""
-    albedo += share[..., None] * (np.asarray(colour, np.float32) - albedo)
+    tint(albedo, share.astype(np.float32, copy=False), np.asarray(colour, np.float32))
+
+
+def _stain(albedo: Array, share: Array, amounts: tuple[float, float, float]) -> None:
+    """Darken the texture in place, each channel by its own amount."""
+    stain(albedo, share.astype(np.float32, copy=False), np.array(amounts, np.float32))
 
 
 def _lip_colour(identity: Identity, tone: Array, rng: np.random.Generator) -> tuple[Array, float]:
@@ -236,49 +241,61 @@ def _lip_colour(identity: Identity, tone: Array, rng: np.random.Generator) -> tu
     return np.asarray(natural * (1 - share) + stick * share, np.float32), 0.45 + 0.5 * identity.lipstick
 
 
+def _mottle(rng: np.random.Generator, identity: Identity) -> Array:
+    """Brightness of the bare skin around one, from blotches to pores."""
+    size = FACE_SIZE
+    pores = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), 0.8)
+    mottle = 0.035 * _clouds(rng, size, 9) + 0.02 * _clouds(rng, size, 22)
+    return 1 + mottle + identity.roughness * 0.016 * _clouds(rng, size, 90) + 0.045 * (0.6 + 0.8 * identity.roughness) * pores
+
+
 def _paint_face(identity: Identity, tone: Array, hair: Array) -> Array:
     """The face's part of the atlas, (256, 256, 5)."""
     rng = np.random.default_rng([identity.texture, 1])
-    maps = face_map()
-    size = FACE_SIZE
+    maps, size = face_map(), FACE_SIZE
     atlas = np.empty((size, size, 5), np.float32)
-    albedo = atlas[..., :3]
-    mottle = 0.035 * _clouds(rng, size, 9) + 0.02 * _clouds(rng, size, 22) + 0.016 * identity.roughness * _clouds(rng, size, 90)
-    albedo[:] = tone * (1 + mottle[..., None])
-    albedo *= 1 + 0.02 * (0.6 + 0.8 * identity.roughness) * cv2.GaussianBlur(rng.normal(size=(size, size, 1)), (0, 0), 0.8)[..., None] * 2.2
+    atlas[..., :3] = _mottle(rng, identity)[..., None]
+    atlas[..., :3] *= tone
     blood = identity.redness * (0.30 * maps.red + 0.05 * _clouds(rng, size, 14)).clip(0, 1) * (1 - 0.45 * identity.melanin)
-    albedo *= 1 - blood[..., None] * np.array([0.10, 0.42, 0.36], np.float32)
-    albedo *= 1 - maps.forehead[..., None] * np.array([0.0, 0.0, 0.05], np.float32)
-    tired = (0.16 + 0.22 * rng.uniform()) * maps.socket + (0.10 + 0.25 * rng.uniform() * np.clip((identity.age - 25) / 40, 0.2, 1)) * maps.bag
-    albedo *= 1 - tired.clip(0, 0.6)[..., None] * np.array([0.50, 0.72, 0.62], np.float32)
+    _stain(atlas, blood, (0.10, 0.42, 0.36))
+    _stain(atlas, maps.forehead, (0.0, 0.0, 0.05))
+    worn = float(np.clip((identity.age - 25) / 40, 0.2, 1))
+    tired = (0.16 + 0.22 * rng.uniform()) * maps.socket + (0.10 + 0.25 * rng.uniform() * worn) * maps.bag
+    _stain(atlas, tired.clip(0, 0.6), (0.50, 0.72, 0.62))
     freckles, moles = _spots(rng, identity)
-    albedo *= 1 - (0.75 * freckles)[..., None] * np.array([0.22, 0.42, 0.55], np.float32)
+    _stain(atlas, 0.75 * freckles, (0.22, 0.42, 0.55))
     shade = _age_shade(rng, identity, maps.folds)
-    albedo *= 1 - shade[..., None] * np.array([0.75, 1.0, 1.05], np.float32)
-    _paint_beard(albedo, identity, maps, hair, rng)
-    lip, wet = _lip_colour(identity, tone, rng)
-    _toward(albedo, lip, maps.lips * (0.82 + 0.05 * _clouds(rng, size, 60)).clip(0, 1))
-    _toward(albedo, lip * 0.22, 0.8 * maps.mouth_line * maps.lips)
-    _toward(albedo, tone * np.array([0.10, 0.05, 0.04]), 0.95 * maps.nostril.clip(0, 1))
-    _toward(albedo, tone * np.array([0.42, 0.30, 0.27]), 0.55 * maps.crease)
-    _toward(albedo, tone * np.array([0.85, 0.5, 0.48]) + 0.02, 0.55 * maps.waterline)
-    _toward(albedo, np.minimum(hair * 0.4, 0.03) + 0.004, (0.65 + 0.35 * identity.liner) * maps.lash)
-    _toward(albedo, tone * 0.25, moles)
+    _stain(atlas, shade, (0.75, 1.0, 1.05))
+    _paint_beard(atlas, identity, maps, hair, rng)
+    wet = _paint_lips(atlas, identity, tone, maps, rng)
+    _toward(atlas, tone * (0.10, 0.05, 0.04), 0.95 * maps.nostril.clip(0, 1))
+    _toward(atlas, tone * (0.42, 0.30, 0.27), 0.55 * maps.crease)
+    _toward(atlas, tone * (0.85, 0.5, 0.48) + 0.02, 0.55 * maps.waterline)
+    _toward(atlas, np.minimum(hair * 0.4, 0.03) + 0.004, (0.65 + 0.35 * identity.liner) * maps.lash)
+    _toward(atlas, tone * 0.25, moles)
+    np.clip(atlas[..., :3], 0.002, 0.95, out=atlas[..., :3])
     atlas[..., 3] = (1 - 0.34 * maps.cavity - 0.5 * maps.nostril - 0.25 * maps.crease - 0.4 * shade).clip(0.15, 1)
     atlas[..., 4] = identity.gloss * (0.35 + 0.75 * maps.oil.clip(0, 1.2)) * (1 - maps.lips) + wet * maps.lips
-    np.clip(albedo, 0.002, 0.95, out=albedo)
     return atlas
 
 
-def _paint_beard(albedo: Array, identity: Identity, maps: FaceMap, hair: Array, rng: np.random.Generator) -> None:
+def _paint_lips(atlas: Array, identity: Identity, tone: Array, maps: FaceMap, rng: np.random.Generator) -> float:
+    """Lips and the line between them; how glossy they are."""
+    lip, wet = _lip_colour(identity, tone, rng)
+    _toward(atlas, lip, maps.lips * (0.82 + 0.05 * _clouds(rng, FACE_SIZE, 60)).clip(0, 1))
+    _toward(atlas, lip * 0.22, 0.8 * maps.mouth_line * maps.lips)
+    return wet
+
+
+def _paint_beard(atlas: Array, identity: Identity, maps: FaceMap, hair: Array, rng: np.random.Generator) -> None:
     if not identity.male:
         return
     region = {"moustache": "moustache", "goatee": "goatee"}.get(identity.beard, "full")
     strength = {"none": 0.10, "stubble": 0.42, "moustache": 0.5, "goatee": 0.5}.get(identity.beard, 0.6) * identity.beard_density
-    speckle = (0.8 + 0.35 * rng.normal(size=(FACE_SIZE, FACE_SIZE))).clip(0, 1.5).astype(np.float32)
+    speckle = (0.8 + 0.35 * rng.standard_normal((FACE_SIZE, FACE_SIZE), dtype=np.float32)).clip(0, 1.5)
     shadow = 0.12 * maps.beard["full"] * (1 - identity.grey * 0.6)
-    _toward(albedo, hair * 0.8 + 0.02, (strength * maps.beard[region] * speckle).clip(0, 0.85))
-    _toward(albedo, albedo.mean(axis=(0, 1)) * np.array([0.55, 0.58, 0.62]), shadow * identity.beard_density)
+    _toward(atlas, hair * 0.8 + 0.02, (strength * maps.beard[region] * speckle).clip(0, 0.85))
+    _toward(atlas, skin_tone(identity) * (0.55, 0.58, 0.62), shadow * identity.beard_density)
 
 
 def hair_limit(identity: Identity, border: Array) -> Array:
@@ -304,7 +321,7 @@ def _paint_skull(identity: Identity, tone: Array, hair: Array, face: Array, bord
     size = SKULL_SIZE
     strip = np.zeros((size + 4, FACE_SIZE, 5), np.float32)
     strip[..., :3] = tone * (1 + 0.03 * _clouds(rng, FACE_SIZE, 20)[: size + 4, :, None])
-    strip[..., :3] *= 1 + 0.02 * (0.6 + 0.8 * identity.roughness) * rng.normal(size=(size + 4, FACE_SIZE, 1))
+    strip[..., :3] *= 1 + 0.02 * (0.6 + 0.8 * identity.roughness) * rng.standard_normal((size + 4, FACE_SIZE, 1), dtype=np.float32)
     strip[..., 3], strip[..., 4] = 0.9, 0.4 * identity.gloss
     columns = int(0.72 * (size - 2)) + 1
     t = ((np.arange(size) - 0.5) / (size - 2))[:, None]

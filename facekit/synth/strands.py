@@ -111,39 +111,40 @@ def hair_colour(identity: Identity) -> Array:
     return np.asarray(tone * (1 - share) + red * share, dtype=np.float32)
 
 
-def _grow_at(skull: Skull, column: Array, t: Array) -> tuple[Array, Array]:
-    """Points and outward normals of the skull's surface at border place `column` and share `t` of the way back."""
+def _surface_at(skull: Skull, column: Array, t: Array) -> Array:
+    """Points of the skull's surface at border place `column` and share `t` of the way back."""
     grid = skull.rings.reshape(RINGS + 1, len(OVAL), 3)
+    c, r = column.clip(0, len(OVAL) - 1.001), (t * RINGS).clip(0, RINGS - 0.001)
+    i, j = c.astype(int), r.astype(int)
+    fc, fr = (c - i).astype(np.float32)[:, None], (r - j).astype(np.float32)[:, None]
+    upper = grid[j, i] * (1 - fc) + grid[j, i + 1] * fc
+    lower = grid[j + 1, i] * (1 - fc) + grid[j + 1, i + 1] * fc
+    return np.asarray(upper * (1 - fr) + lower * fr, np.float32)
 
-    def at(c: Array, r: Array) -> Array:
-        c, r = c.clip(0, len(OVAL) - 1.001), r.clip(0, RINGS - 0.001)
-        i, j = c.astype(int), r.astype(int)
-        fc, fr = (c - i)[:, None], (r - j)[:, None]
-        upper = grid[j, i] * (1 - fc) + grid[j, i + 1] * fc
-        lower = grid[j + 1, i] * (1 - fc) + grid[j + 1, i + 1] * fc
-        return np.asarray(upper * (1 - fr) + lower * fr, np.float32)
 
-    row = t * RINGS
-    point = at(column, row)
-    across, back = at(column + 0.5, row) - at(column - 0.5, row), at(column, row + 0.5) - at(column, row - 0.5)
+def _normals_at(skull: Skull, column: Array, t: Array) -> Array:
+    """Outward unit normals there."""
+    step = 0.5 / RINGS
+    across = _surface_at(skull, column + 0.5, t) - _surface_at(skull, column - 0.5, t)
+    back = _surface_at(skull, column, t + step) - _surface_at(skull, column, t - step)
     normal = unit(np.cross(across, back))
-    outward = ((point - CENTRE) * normal).sum(axis=1, keepdims=True)
-    return point, np.where(outward < 0, -normal, normal).astype(np.float32)
+    outward = ((_surface_at(skull, column, t) - CENTRE) * normal).sum(axis=1, keepdims=True)
+    return np.where(outward < 0, -normal, normal).astype(np.float32)
 
 
 def _roots(identity: Identity, skull: Skull, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Root points, normals and distance behind the hairline (cm), spread evenly over the scalp, the front favoured."""
-    tries = count * 5
+    tries = count * 4
     column, t = rng.uniform(0, len(OVAL) - 1, tries).astype(np.float32), rng.uniform(0, 0.92, tries).astype(np.float32)
     limit = np.interp(column, np.arange(len(OVAL)), hair_limit(identity, skull.face[OVAL]))
     ragged = rng.normal(0, 0.008, tries)
-    point, normal = _grow_at(skull, column, t)
+    point = _surface_at(skull, column, t)
     around = np.hypot(*(point - CENTRE)[:, :2].T)
     front = 0.35 + 0.65 * np.clip((point[:, 2] + 9) / 8, 0, 1)
     behind = (t - limit - ragged) * 24
     keep = (behind > 0) & (rng.uniform(0, 9.5, tries) < around * front)
     index = np.flatnonzero(keep)[:count]
-    return point[index], normal[index], behind[index].astype(np.float32)
+    return point[index], _normals_at(skull, column[index], t[index]), behind[index].astype(np.float32)
 
 
 def _directions(identity: Identity, style: Style, root: Array, normal: Array) -> Array:
