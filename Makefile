@@ -12,8 +12,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 .PHONY: demo test lint types tests kernels docs clean
 
 demo: $(VENV)/.core
-	$(BIN)/python tools/demo_pack.py $(DEMO)/faces
-	$(BIN)/facekit mask $(DEMO)/faces $(DEMO)/masked --ratio 0.5 --workers 1 --overwrite
+	$(BIN)/facekit synth $(DEMO)/people --identities 24 --images 6 --workers 1 --overwrite
+	$(BIN)/facekit mask $(DEMO)/people $(DEMO)/masked --ratio 0.5 --workers 1 --overwrite
 
 test: lint types kernels tests
 
@@ -34,7 +34,7 @@ kernels: $(VENV)/.test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernels
 
 docs: $(VENV)/.core
-	$(BIN)/python tools/write_commands_page.py docs/commands.md
+	$(BIN)/python tools/write_commands_page.py
 
 clean:
 	rm -rf build $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -123,7 +123,7 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
     shade = 0.10 * np.clip(-y, -1, 1) * cover - 0.22 * ridge(reach - 0.97, 0.07) * (y > 0) + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
     slots = sum(ridge(y - at, 0.05) for at in (-0.45, -0.15, 0.15, 0.45)) * step(0.62 - np.abs(x), 0.05) * cover
     drop = blurred(np.roll(cover, 8, 0), 6) * (1 - cover)
-    return base._replace(tone=base.tone + shade - 0.38 * slots - 0.16 * drop, second=cover)
+    return base._replace(tone=base.tone + shade - 0.24 * slots - 0.10 * drop, second=cover)
 
 
 def folded(seed: int, weld: bool, panel: bool) -> Cloth:
@@ -164,11 +164,11 @@ def sewn(seed: int, seam: bool, pleats: bool) -> tuple[Plane, Plane]:
 def stripes(seed: int) -> tuple[Plane, Plane]:
     turn = np.random.default_rng(seed).uniform(-0.5, 0.5)
     along = S * np.cos(turn) + T * 0.75 * np.sin(turn)
-    return step(np.sin(2 * np.pi * 11 * along), 0.08), step(np.sin(2 * np.pi * 11 * along + 2.2) - 0.86, 0.05)
+    return 0.6 * step(np.sin(2 * np.pi * 17 * along), 0.10), 0.7 * step(np.sin(2 * np.pi * 4.25 * along + 2.2) - 0.93, 0.03)
 
 
 def gingham(seed: int) -> tuple[Plane, Plane]:
-    a, b = step(np.sin(2 * np.pi * 12 * S), 0.1), step(np.sin(2 * np.pi * 9 * T), 0.1)
+    a, b = step(np.sin(2 * np.pi * 17 * S), 0.1), step(np.sin(2 * np.pi * 12.5 * T), 0.1)
     return 0.5 * (a + b), np.zeros_like(S)
 
 
@@ -176,15 +176,15 @@ def tartan(seed: int) -> tuple[Plane, Plane]:
     def bands(x: Plane, n: float) -> Plane:
         return 0.6 * step(np.sin(2 * np.pi * n * x) - 0.2, 0.05) + 0.4 * step(np.sin(4 * np.pi * n * x + 1) - 0.8, 0.05)
 
-    lines = step(np.sin(2 * np.pi * 6 * S + 2.5) - 0.97, 0.01) + step(np.sin(2 * np.pi * 4.5 * T + 2.5) - 0.97, 0.01)
-    return np.clip(0.55 * (bands(S, 6) + bands(T, 4.5)), 0, 1), np.clip(lines, 0, 1)
+    lines = step(np.sin(2 * np.pi * 9 * S + 2.5) - 0.97, 0.01) + step(np.sin(2 * np.pi * 6.75 * T + 2.5) - 0.97, 0.01)
+    return np.clip(0.55 * (bands(S, 9) + bands(T, 6.75)), 0, 1), np.clip(lines, 0, 1)
 
 
 def blossoms(seed: int) -> tuple[Plane, Plane]:
     rng = np.random.default_rng(seed)
     first, second = np.zeros_like(S), np.zeros_like(S)
-    for _ in range(70):
-        cx, cy, r, turn = rng.random(), rng.random(), rng.uniform(0.018, 0.045), rng.uniform(0, 6.3)
+    for _ in range(150):
+        cx, cy, r, turn = rng.random(), rng.random(), rng.uniform(0.014, 0.032), rng.uniform(0, 6.3)
         dx, dy = S - cx, (T - cy) * 0.75
         angle, reach = np.arctan2(dy, dx) + turn, np.hypot(dx, dy)
         petal = step(r * (0.72 + 0.28 * np.cos(5 * angle)) - reach, 0.0025)
@@ -195,19 +195,19 @@ def blossoms(seed: int) -> tuple[Plane, Plane]:
 
 
 def camouflage(seed: int) -> tuple[Plane, Plane]:
-    a, b = noise(seed, 17, 1.5), noise(seed + 1, 15, 1.5)
-    return step(a - 0.25, 0.05), step(b - 0.75, 0.05)
+    a, b = noise(seed, 9, 1.3), noise(seed + 1, 8, 1.3)
+    return 0.6 * step(a - 0.25, 0.05), 0.5 * step(b - 0.75, 0.05)
 
 
 def chevrons(seed: int) -> tuple[Plane, Plane]:
-    wave = np.abs((S * 9) % 1 - 0.5) * 0.16
-    return step(np.sin(2 * np.pi * 8 * (T + wave)), 0.12), np.zeros_like(S)
+    wave = np.abs((S * 14) % 1 - 0.5) * 0.10
+    return step(np.sin(2 * np.pi * 12 * (T + wave)), 0.12), np.zeros_like(S)
 
 
-def marbled(seed: int) -> tuple[Plane, Plane]:
-    warp = 0.04 * noise(seed, 30)
-    field = np.sin(14 * (S + warp) + 3 * noise(seed + 2, 45))
-    return 0.5 + 0.5 * field, step(noise(seed + 3, 26) - 1.0, 0.25)
+def flecked(seed: int) -> tuple[Plane, Plane]:
+    """Melange cloth: short threads of other colours along t and s."""
+    along, across = noise(seed, 1.6, 5), noise(seed + 1, 1.6, 5)
+    return step(along - 0.4, 0.25), step(across - 1.1, 0.2)
 
 
 def plain(seed: int) -> tuple[Plane, Plane]:
@@ -273,7 +273,7 @@ TEXTURES: dict[str, Callable[[], Cloth]] = {
     "cloth-blossoms": lambda: cloth(46, blossoms, False, True),
     "cloth-camouflage": lambda: cloth(47, camouflage, True),
     "cloth-chevrons": lambda: cloth(48, chevrons, True),
-    "cloth-marbled": lambda: cloth(49, marbled, False),
+    "cloth-flecked": lambda: cloth(49, flecked, False),
     "sponge-a": lambda: sponge(51, True),
     "sponge-b": lambda: sponge(52, False),
 }

@@ -18,9 +18,10 @@ from facekit.errors import ConfigError, FacekitError
 __all__ = ["COMMANDS", "main", "program"]
 
 COMMANDS = {
+    "mask": "Put worn masks on the faces of a pack.",
+    "synth": "Draw a pack of people with everything known about them.",
     "embed": "Turn the faces of a pack into vectors.",
     "eval": "Score a model, or the vectors it made.",
-    "mask": "Put worn masks on the faces of a pack.",
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 

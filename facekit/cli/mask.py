@@ -64,6 +64,8 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     pictures with one folder a person. DST is a folder that appears when everything is done. A run that was
     interrupted, in whatever way, goes on where it was when the same command is given again.
 
+    Types: surgical-blue, surgical-white, surgical-black, n95-cup, n95-valve, kn95, cloth-pattern, sponge-black.
+
     \b
     Example, a preview of the first 200 pictures:
       facekit mask ms1m-retinaface masked-preview --limit 200
