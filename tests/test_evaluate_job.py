@@ -88,6 +88,21 @@ def test_pairs_by_key(room: Path, pack: NoisePack, subject: str) -> None:
     assert (summary.milliseconds_per_image is None) == subject.endswith("features")
 
 
+def test_keys_of_another_pack_are_noticed(room: Path, tmp_path: Path) -> None:
+    lines = (room / "pairs.csv").read_text().split()
+    keys, same = table(room)
+    flipped = [
+        f"{a},{b},{int(not s if i < 9 else s)}" for i, ((a, b), s) in enumerate(zip(keys.tolist(), same, strict=True))
+    ]
+    for rows, wrong in ((lines[1:], 0), (flipped, 9)):
+        (tmp_path / "p.csv").write_text("\n".join([lines[0], *rows]))
+        config = EvalConfig(str(room / "model-features"), choice(room), pairs=str(tmp_path / "p.csv"))
+        assert evaluate(config).contradictions == wrong
+    assert "9 pairs contradict the labels" in CliRunner().invoke(
+        program, ["eval", str(room / "model-features"), "--pairs", str(tmp_path / "p.csv")]
+    ).output  # fmt: skip
+
+
 def test_the_sides_that_are_altered(room: Path, pack: NoisePack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second of each pair by itself, both with ``both``; pairs with a face that cannot be masked are left out."""
 

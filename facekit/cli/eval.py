@@ -61,6 +61,8 @@ def command(as_json: bool, subject: str, **given: Any) -> None:
 def text_of(summary: EvalSummary) -> str:
     """The summary for a person."""
     lines = [line for score in summary.scores for line in lines_of(score)]
+    if summary.contradictions:
+        lines.append(f"  {summary.contradictions:,} pairs contradict the labels: are these keys of another pack?")
     if summary.masked_score is not None:
         lines.append(f".25 masked to bare + .75 all to all: {summary.masked_score:.2%}")
     if summary.ranks is not None:

@@ -70,7 +70,7 @@ def bin_scores(config: EvalConfig, subject: Network | Features) -> Findings:
     pairs = read_bin(config.pairs)
     faces = of_payloads(subject, iter(pairs.payloads), alterations(config))
     keys = np.arange(2 * len(pairs.same)).reshape(-1, 2)
-    return _pairs(config, faces, faces, KeyPairs(keys, np.asarray(pairs.same)))
+    return _pairs(config, faces, faces, KeyPairs(keys, np.asarray(pairs.same)), known_labels=False)
 
 
 def key_scores(config: EvalConfig, subject: Network | Features) -> Findings:
@@ -96,7 +96,7 @@ def _failed(features: Features) -> npt.NDArray[np.int64]:
     return np.array([row["key"] for row in features.failures()], np.int64)
 
 
-def _pairs(config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs) -> Findings:
+def _pairs(config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs, known_labels: bool = True) -> Findings:
     rows = np.stack([left.rows_of(pairs.keys[:, 0]), right.rows_of(pairs.keys[:, 1])], 1)
     whole = (rows >= 0).all(axis=1)
     rows, pairs = rows[whole], KeyPairs(pairs.keys[whole], pairs.same[whole])
@@ -105,7 +105,11 @@ def _pairs(config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs) -> Fi
     lines, curves = [_score("pairs", scores)], {"pairs": scores.roc}
     for name, keep in _pair_groups(config, pairs):
         lines.append(_tried(name, similarity[keep], pairs.same[keep], config))
-    return Findings(lines, curves, [left] if left is right else [left, right], {"left_out": int((~whole).sum())})
+    more = {"left_out": int((~whole).sum()), "contradictions": 0}
+    if known_labels:
+        same_label = left.set.labels[rows[:, 0]] == right.set.labels[rows[:, 1]]
+        more["contradictions"] = int((same_label != pairs.same).sum())
+    return Findings(lines, curves, [left] if left is right else [left, right], more)
 
 
 def _pair_groups(config: EvalConfig, pairs: KeyPairs) -> Iterable[tuple[str, npt.NDArray[np.bool_]]]:

@@ -34,6 +34,8 @@ class EvalSummary:
     left_out : int
         Pairs of a list that one of those pictures belongs to.
     scores : tuple of Score
+    contradictions : int
+        Pairs by key whose ``same`` is not what the labels say: many of them mean keys of another pack.
     masked_score : float or None
         A quarter of masked to bare at 1e-4 and three quarters of all to all at 1e-6 (ICCV21-MFR).
     ranks : dict from int to float, or None
@@ -53,6 +55,7 @@ class EvalSummary:
     errors: dict[str, int]
     scores: tuple[Score, ...]
     left_out: int = 0
+    contradictions: int = 0
     masked_score: float | None = None
     ranks: dict[int, float] | None = None
     probes_without_mate: int = 0
