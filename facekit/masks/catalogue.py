@@ -40,7 +40,9 @@ class MaskType:
     gather: float
     relief: float
     crumple: float
+    form: tuple[float, float]
     crease: float = 0.0
+    contrast: tuple[float, float] = (0.3, 0.75)
 
 
 def _freeze(value: Any) -> Any:

@@ -87,6 +87,8 @@ class Glow(NamedTuple):
     relief: float
     relief_s: float
     relief_t: float
+    form_s: float
+    form_t: float
 
 
 @cache
@@ -293,6 +295,7 @@ def shade(normals, st, heights, columns, rows, look, anchor_weights, glow, out):
     strength, floor, ambient = np.float32(glow.strength), np.float32(glow.floor), np.float32(glow.ambient)
     relief, relief_s, relief_t = np.float32(glow.relief), np.float32(glow.relief_s), np.float32(glow.relief_t)
     fall, curve, across = np.float32(glow.falloff), np.float32(glow.falloff_curve), np.float32(glow.falloff_side)
+    form_s, form_t = np.float32(glow.form_s), np.float32(glow.form_t)
     _spread_uneven(look.uneven, anchor_weights, out)
     for r in range(rows):
         above, below = max(r - 1, 0) * columns, min(r + 1, rows - 1) * columns
@@ -305,8 +308,10 @@ def shade(normals, st, heights, columns, rows, look, anchor_weights, glow, out):
             e = floor + (e - floor if e > floor else (e - floor) * np.float32(0.25))
             t = st[g, 1]
             e *= F1 - fall * (t + curve * t * (t - F1)) - across * (st[g, 0] - np.float32(0.5))
+            x, y = F2 * st[g, 0] - F1, F2 * t - np.float32(0.9)
+            form = form_s * (x * x - np.float32(0.1)) + form_t * (y * y - np.float32(0.15))
             e = max(e * (F1 - ambient) + ambient, np.float32(0.02))
             left, right = r * columns + max(c - 1, 0), r * columns + min(c + 1, columns - 1)
             fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
             fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
-            out[g] = e * np.float32(np.exp(min(max(fold, np.float32(-1.2)), np.float32(0.7)) + np.float32(glow.trust) * out[g]))
+            out[g] = e * np.float32(np.exp(min(max(fold, np.float32(-1.2)), np.float32(0.7)) + np.float32(glow.trust) * out[g] - form))

@@ -74,6 +74,8 @@ class MaskParams:
         Darkening from top to bottom, how late it sets in, and darkening from left to right.
     relief : (float, float, float)
         Contrast of the folds and the direction (s, t) from which they are lit.
+    form : (float, float)
+        Darkening from the middle toward the sides, and toward top and bottom: cloth bulges more than its outline tells.
     creases : (strength, size, turn, offset s, offset t)
         Where in the map of crumpled cloth this mask lies, and how deep its creases are.
     ambient, light, trust, gloss : float
@@ -102,6 +104,7 @@ class MaskParams:
     edge: tuple[float, ...]
     falloff: tuple[float, float, float]
     relief: tuple[float, float, float]
+    form: tuple[float, float]
     creases: tuple[float, float, float, float, float]
     ambient: float
     light: float
@@ -159,9 +162,10 @@ def _linear(text: str) -> Colour:
 
 
 def _jitter(draw: _Draws, colour: Colour, spread: float) -> Colour:
-    """Shift lightness, and hue a little, in proportion to the colour."""
-    light = draw.bell(0, spread * 2)
-    r, g, b = (round(min(max(c * 2.718281828 ** (light + draw.bell(0, spread)), 0.004), 0.92), 5) for c in colour)
+    """Shift lightness, and hue a little; more often toward blue, as masks in photographs are (their median b* is -2.6)."""
+    light, cool = draw.bell(0, spread * 2), draw.uniform(-0.4, 1.6) * spread
+    shifts = (light - cool + draw.bell(0, spread), light + draw.bell(0, spread), light + cool + draw.bell(0, spread))
+    r, g, b = (round(min(max(c * 2.718281828**shift, 0.004), 0.92), 5) for c, shift in zip(colour, shifts, strict=True))
     return r, g, b
 
 
@@ -172,13 +176,22 @@ def _colour(draw: _Draws, names: tuple[str, ...], spread: float, base: Colour | 
     return _jitter(draw, _linear(name), spread)
 
 
+def _inks(draw: _Draws, kind: MaskType) -> tuple[Colour, Colour, Colour]:
+    """The base colour, and two inks drawn some way toward it: printed cloth is rarely of full contrast."""
+    base = _colour(draw, kind.colours, kind.colour_spread)
+    inks = [_colour(draw, names, kind.colour_spread, base) for names in (kind.first, kind.second)]
+    share = draw.uniform(*kind.contrast)
+    first, second = (tuple(round(b + share * (c - b), 5) for b, c in zip(base, ink, strict=True)) for ink in inks)
+    return base, (first[0], first[1], first[2]), (second[0], second[1], second[2])
+
+
 def _folds(draw: _Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
     count = int(draw.uniform(kind.folds[0], kind.folds[1] + 0.999))
     return tuple(
         (
             draw.uniform(0.1, 0.9),
             draw.uniform(0.15, 0.95),
-            draw.bell(0, 0.75),
+            draw.bell(0, 0.6),
             draw.uniform(0.12, 0.45),
             draw.uniform(0.035, 0.07),
             round(kind.fold_height * draw.bell(0.2, 0.7), 4),
@@ -215,23 +228,24 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         The type is unknown.
     """
     kind, options, draw = mask_type(type), options or MaskOptions(), _Draws(rng)
-    base = _colour(draw, kind.colours, kind.colour_spread)
+    inks = _inks(draw, kind)
     soft = kind.shape.cup == 0
     return MaskParams(
         type=type,
         texture=draw.choice(kind.textures),
-        inks=(base, _colour(draw, kind.first, kind.colour_spread, base), _colour(draw, kind.second, kind.colour_spread, base)),
-        strap=_colour(draw, kind.strap, 0.05, base),
+        inks=inks,
+        strap=_colour(draw, kind.strap, 0.05, inks[0]),
         strap_radius=draw.uniform(0.10, 0.20),
         stretch=(draw.bell(1.0, 0.025), draw.bell(1.0, 0.03)),
-        slide=(draw.bell(0.0, 0.12), draw.bell(0.0, 0.22)),
+        slide=(draw.bell(0.0, 0.12), draw.bell(-0.02, 0.17)),
         tilt=draw.uniform(*options.tilt_range),
         gape=draw.uniform(0.0, 0.45 if soft else 0.1),
         folds=_folds(draw, kind),
         gather=(round(kind.gather * draw.uniform(0.2, 1.2), 4), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
-        edge=tuple(draw.bell(0, d) for d in (0.012, 0.014, 0.02, 0.012, 0.014, 0.02)),
+        edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.02, 0.008, 0.010, 0.015)),
         falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
         relief=_relief(draw, kind),
+        form=(draw.bell(kind.form[0], 0.4), draw.bell(kind.form[1], 0.35)),
         creases=(
             round(kind.crumple * 2.718281828 ** draw.bell(0.0, 0.4), 4),
             draw.uniform(0.5, 1.1),

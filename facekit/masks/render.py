@@ -221,7 +221,7 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
         return Worn(out, coverage, vertices, params)
     face_normals(vertices, face.triangles, skin_normals)
     look = read_look(image, to_linear(), vertices, skin_normals, face)
-    glow = Glow(params.light, 0.3, params.ambient, params.trust, *params.falloff, *params.relief)
+    glow = Glow(params.light, 0.3, params.ambient, params.trust, *params.falloff, *params.relief, *params.form)
     shade(normals, shell.st, heights, COLUMNS, ROWS, look, shell.anchor_weights, glow, shading)
     width = params.strap_radius * scale
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *params.strap)

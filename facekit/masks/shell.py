@@ -166,8 +166,9 @@ def _grid(shape: ShellShape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     elevation = top + (bottom - top) * t[:, None]
     directions = _directions(np.broadcast_to(azimuth, elevation.shape), elevation).reshape(-1, 3)
     wrap, skin = _wrap_radius(directions), _skin_radius(directions)
-    radius = wrap + (1 - shape.tautness) * np.where(np.isnan(skin), 0.0, np.minimum(skin, wrap) - wrap)
     s_grid, t_grid = np.broadcast_to(s, elevation.shape).ravel(), np.repeat(t, COLUMNS)
+    tautness = shape.tautness * (0.4 + 0.6 * np.clip(t_grid / 0.3, 0, 1) ** 1.5)  # the upper edge is pressed onto nose and cheeks
+    radius = wrap + (1 - tautness) * np.where(np.isnan(skin), 0.0, np.minimum(skin, wrap) - wrap)
     dome = np.clip(1 - s_grid**2, 0, 1) * np.clip(4 * t_grid * (1 - t_grid), 0, 1)
     crest = np.clip(1 - np.abs(s_grid) / 0.75, 0, 1) * np.clip(4 * (t_grid + 0.04) * (1 - t_grid), 0, 1) ** 0.8
     radius = radius + shape.clearance + shape.cup * dome**0.75 + shape.ridge * crest
