@@ -30,6 +30,7 @@ REASONS = (
     "low_quality",  # drop
     "copy",  # follows the decision about the record that it is a masked copy of
     "override",  # what a person decided
+    "unmatched",  # drop: a picture that the decisions do not know
 )
 
 

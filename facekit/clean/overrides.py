@@ -140,15 +140,20 @@ def override(
     for key in overrides.drop:
         at = _row(row, key)
         new[at], action[at], reason[at] = -1, ACTIONS.index("drop"), by_person
-    for key, label in [(key, None) for key in overrides.keep] + list(overrides.move.items()):
+    for key, label in _wishes(overrides, row, old_label):
         at = _row(row, key)
         own = int(old_label[at])
-        target = own if label is None else _known(home, label)
+        target = _known(home, label)
         if home[target] < 0:
             home[target] = _fresh(new)
         new[at], reason[at] = home[target], by_person
         action[at] = ACTIONS.index("keep" if target == own else "move")
     return Effective(action, reason, new)
+
+
+def _wishes(overrides: Overrides, rows: dict[int, int], old_label: np.ndarray) -> list[tuple[int, int]]:
+    stay = [(key, int(old_label[_row(rows, key)])) for key in overrides.keep]
+    return stay + list(overrides.move.items())
 
 
 _MERGED = [REASONS.index("inlier"), REASONS.index("union"), REASONS.index("inter")]

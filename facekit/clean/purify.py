@@ -65,6 +65,7 @@ def clean_embeddings(
     near_miss: float = 0.0,
     threads: int = 0,
     copies_of: np.ndarray | None = None,
+    shapes_centres: np.ndarray | None = None,
     engine: BlockEngine | None = None,
 ) -> Decisions:
     """Clean a labelled set of face embeddings: ID-Union, Inter-ID, Intra-ID.
@@ -111,7 +112,7 @@ def clean_embeddings(
     )
     labels = _checked_labels(vectors, labels)
     folders = group_folders(labels)
-    given = _Given(vectors, folders, _checked_copies(copies_of, labels), engine)
+    given = _Given(vectors, folders, _usable(folders, _checked_copies(copies_of, labels), shapes_centres), engine)
     settings = _with_eps(settings, given)
     nodes = find_nodes(
         vectors,
@@ -275,6 +276,18 @@ def _checked_labels(vectors: Vectors, labels: np.ndarray) -> np.ndarray:
     if labels.min() < 0:
         raise FacekitError(f"label {labels.min()} in row {int(labels.argmin())}: labels count from 0")
     return labels
+
+
+def _usable(folders: Folders, original: np.ndarray, shapes_centres: np.ndarray | None) -> np.ndarray:
+    if shapes_centres is None:
+        return original
+    wanted = np.asarray(shapes_centres)
+    if wanted.shape != original.shape or wanted.dtype != bool:
+        raise FacekitError(f"shapes_centres is {wanted.shape} of {wanted.dtype}: one bool for each face is needed")
+    folder = folders.of_row
+    some = np.zeros(len(folders.labels), bool)
+    some[folder[original & wanted]] = True
+    return original & (wanted | ~some[folder])
 
 
 def _checked_copies(copies_of: np.ndarray | None, labels: np.ndarray) -> np.ndarray:

@@ -158,21 +158,28 @@ def read_decisions(path: str | Path) -> DecisionTable:
     try:
         table = pq.read_table(path)
         about = json.loads(table.schema.metadata[_META])
-        codes = [_codes(table[name], words) for name, words in (("action", ACTIONS), ("reason", REASONS))]
-        hashes = table["payload_hash"].combine_chunks()
-        payload = np.frombuffer(b"".join(hashes.to_pylist()), np.uint8).reshape(-1, 16)
-        numbers = {
-            n: np.asarray(table[n].to_numpy()) for n in ("key", "old_label", "new_label", "threshold", "nearest")
-        }
-        similarity = table["similarity"].to_numpy().astype(np.float32)
-        rest = {n: np.asarray(table[n].to_numpy()) for n in ("cluster", "round")}
-        evidence = np.array(table["evidence"].to_pylist() or [], object)
+        hashes = table["payload_hash"].to_pylist()
+        return DecisionTable(
+            keys=_numbers(table, "key"),
+            payload_hash=np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16),
+            old_label=_numbers(table, "old_label"),
+            new_label=_numbers(table, "new_label"),
+            action_code=_codes(table["action"], ACTIONS),
+            reason_code=_codes(table["reason"], REASONS),
+            similarity=_numbers(table, "similarity").astype(np.float32),
+            threshold=_numbers(table, "threshold"),
+            nearest=_numbers(table, "nearest"),
+            cluster=_numbers(table, "cluster"),
+            round=_numbers(table, "round"),
+            evidence=np.array([*table["evidence"].to_pylist(), None], object)[:-1],
+            about=about,
+        )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise FacekitError(f"{path} cannot be read as decisions: {error}") from error
-    return DecisionTable(
-        numbers["key"], payload, numbers["old_label"], numbers["new_label"], *codes, similarity, numbers["threshold"],
-        numbers["nearest"], rest["cluster"], rest["round"], evidence, about,
-    )  # fmt: skip
+
+
+def _numbers(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    return np.asarray(table[name].to_numpy())
 
 
 def _codes(column: pa.ChunkedArray, words: tuple[str, ...]) -> npt.NDArray[np.int8]:

@@ -1,0 +1,55 @@
+"""``facekit apply``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("apply", short_help="Make decisions true on a pack, or undo them.")
+@click.argument("source", metavar="SRC")
+@click.argument("decisions", metavar="DECISIONS")
+@click.argument("destination", metavar="DST")
+@click.option(
+    "--match",
+    type=click.Choice(["key", "hash"]),
+    default="key",
+    show_default=True,
+    help="Find pictures by key in the same pack, or by their bytes in any pack of the same pictures.",
+)
+@click.option(
+    "--unmatched",
+    type=click.Choice(["refuse", "drop"]),
+    default="refuse",
+    show_default=True,
+    help="Pictures that the decisions do not know.",
+)
+@click.option(
+    "--revert",
+    multiple=True,
+    metavar="NAME",
+    help="Undo decisions with this action or reason; all undoes everything. Repeatable.",
+)
+@click.option("--overrides", metavar="FILE", help="What a person decided (facekit review saves it).")
+@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(as_json: bool, **given: Any) -> None:
+    """Make decisions true on a pack, or undo them.
+
+    DECISIONS is a decisions.parquet, or the folder with one. With --revert all, DST is SRC again, byte for byte. With
+    --match hash, decisions that somebody else made on their pack of the same pictures apply to yours.
+
+    \b
+    Example:
+      facekit apply ms1m ms1m-clean ms1m-restored --revert all
+    """
+    from facekit.cli.clean import text_of
+    from facekit.jobs.apply import ApplyConfig, apply
+
+    summary = apply(ApplyConfig(**given))
+    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

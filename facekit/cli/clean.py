@@ -1,0 +1,129 @@
+"""``facekit clean``, and the options about cleaning that ``facekit sweep`` shares with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facekit.cli.embed import model_options, take_model
+
+if TYPE_CHECKING:
+    from facekit.clean.settings import CleanSettings
+    from facekit.jobs.clean_config import CleanSummary
+
+__all__ = ["command", "settings_options", "take_settings", "text_of"]
+
+SETTINGS_OPTIONS = (
+    click.option("--mode", type=click.Choice(["published", "robust"]), default="published", show_default=True,
+                 help="The method as published, or with what was measured to be better."),
+    click.option("--inter", type=float, default=0.75, show_default=True,
+                 help="Identities with centres at least this similar are merged; robust mode calibrates its own."),
+    click.option("--intra", default="0.25", show_default=True, metavar="COSINE|auto",
+                 help="Faces less similar than this to their identity's centre are dropped."),
+    click.option("--cluster", type=click.Choice(["dbscan", "hdbscan"]), default="dbscan", show_default=True),
+    click.option("--eps", default="0.55", show_default=True, metavar="DISTANCE|auto",
+                 help="Cosine distance of neighbours in a cluster."),
+    click.option("--min-samples", type=int, default=2, show_default=True, metavar="N",
+                 help="Faces that make a cluster."),
+    click.option("--union", type=float, default=0.95, show_default=True,
+                 help="Centres at least this similar are one identity under two labels."),
+    click.option("--union-action", type=click.Choice(["join", "drop"]), default="join", show_default=True,
+                 help="What becomes of the images of the second label."),
+    click.option("--guard", type=click.Choice(["complete", "recheck", "none"]), default="complete", show_default=True,
+                 help="What stops a chain of merges whose ends are different people."),
+)  # fmt: skip
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options about cleaning."""
+    return reduce(lambda function, option: option(function), reversed(SETTINGS_OPTIONS), command)
+
+
+def take_settings(given: dict[str, Any], threads: int = 0) -> CleanSettings:
+    """Take the options about cleaning out of what was given."""
+    from facekit.clean.settings import CleanSettings
+
+    names = ("mode", "inter", "cluster", "min_samples", "union", "union_action", "guard")
+    chosen = {name: given.pop(name) for name in names}
+    for name in ("intra", "eps"):
+        chosen[name] = _number(name, given.pop(name))
+    return CleanSettings(**chosen, threads=threads)
+
+
+def _number(name: str, text: str) -> float | str:
+    from facekit.errors import ConfigError
+
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise ConfigError(f"--{name} is {text!r}: give a number or auto") from None
+
+
+@click.command("clean", short_help="Purify a pack: merge identities, drop wrong faces.")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option("--features", metavar="F", help="What facekit embed wrote, or an .npy with a row for each image.")
+@click.option("--model", metavar="FILE", help="Embed SRC with this first (kept in DST.features), and test sets too.")
+@model_options
+@settings_options
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="TEST",
+    help="Drop who is in this test set: a .bin, a pack, a folder of pictures or of vectors. Repeatable.",
+)
+@click.option(
+    "--exclude-identity",
+    type=float,
+    default=0.6,
+    show_default=True,
+    help="Similarity of an identity's centre with a test picture.",
+)
+@click.option("--exclude-image", type=float, default=0.9, show_default=True, help="Likewise of a single face.")
+@click.option("--near-duplicates", is_flag=True, help="Also drop pictures that are there again.")
+@click.option("--low-quality", is_flag=True, help="Also drop pictures whose norm is far below the others'.")
+@click.option("--overrides", metavar="FILE", help="What a person decided (facekit review saves it).")
+@click.option("--decisions-only", is_flag=True, help="Write decisions and report, no pack.")
+@click.option("--round", type=int, default=0, show_default=True, help="Of self-learning; noted in the decisions.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write DST/report/index.html.")
+@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(as_json: bool, model: str | None, **given: Any) -> None:
+    """Purify a pack: identities that are there twice become one, faces that belong to somebody else go.
+
+    SRC is a pack (or a folder of pictures, one folder a person) and stays as it is. DST is a folder that appears when
+    everything is done: the cleaned pack, decisions.parquet with a row for every image, identities.parquet, labels.csv,
+    report/index.html. facekit apply SRC DST OTHER makes the same pack again, or undoes it.
+
+    \b
+    Example:
+      facekit clean ms1m ms1m-clean --features ms1m-features --intra 0.25
+    """
+    from facekit.jobs.clean import clean
+    from facekit.jobs.clean_config import CleanConfig
+
+    threads = given["threads"]
+    choice = take_model(model or "", given)
+    settings = take_settings(given, threads)
+    summary = clean(CleanConfig(model=choice if model else None, settings=settings, **given))
+    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+
+
+def text_of(summary: CleanSummary) -> str:
+    """The summary for a person."""
+    taken = f"{summary.images:,} images of {summary.identities:,} identities"
+    fate = f"{summary.kept:,} kept, {summary.moved:,} moved, {summary.dropped:,} dropped, {summary.review:,} to review"
+    given = f"{summary.images_out:,} images of {summary.identities_out:,} identities"
+    reasons = [f"  {name:16}{count:>12,}" for name, count in summary.reasons.items()]
+    lines = [
+        f"{taken}: {fate}",
+        *reasons,
+        f"{given} in {summary.destination} ({summary.seconds:,.1f} s)",
+        summary.config,
+    ]
+    return "\n".join(lines)

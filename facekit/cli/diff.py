@@ -1,0 +1,41 @@
+"""``facekit diff``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("diff", short_help="Compare two sets of decisions.")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--keys", is_flag=True, help="List the keys of every change.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(first: str, second: str, keys: bool, as_json: bool) -> None:
+    """Compare two sets of decisions about the same pack.
+
+    A and B are decisions.parquet files, or folders with one. New labels are only names; what counts is who is together.
+
+    \b
+    Example:
+      facekit diff ms1m-round1 ms1m-round2
+    """
+    from facekit.jobs.clean_tables import read_decisions
+    from facekit.jobs.decisions import diff
+
+    found = diff(read_decisions(first), read_decisions(second))
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+        return
+    click.echo(f"{found.common:,} images in both, {found.same:,} decided alike")
+    for name, count in found.changes.items():
+        click.echo(f"  {name:32}{count:>12,}")
+        if keys:
+            click.echo("    " + " ".join(map(str, found.keys[name])))
+    for side, count in (("first", found.only_first), ("second", found.only_second)):
+        if count:
+            click.echo(f"{count:,} images only in the {side}")

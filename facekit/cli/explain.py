@@ -1,0 +1,36 @@
+"""``facekit explain``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("explain", short_help="Say why an image was kept, moved or dropped.")
+@click.argument("decisions", metavar="DECISIONS")
+@click.argument("key", metavar="KEY", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
+def command(decisions: str, key: int, as_json: bool) -> None:
+    """Say why an image was kept, moved or dropped.
+
+    DECISIONS is a decisions.parquet, or the folder with one; KEY is the image's key in the source.
+
+    \b
+    Example:
+      facekit explain ms1m-clean 3104
+    """
+    from facekit.jobs.clean_tables import read_decisions
+    from facekit.jobs.decisions import explain
+
+    found = explain(read_decisions(decisions), key)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+        return
+    click.echo(found.text)
+    faces = found.identity
+    click.echo(f"Identity {found.old_label}: {faces['faces']} faces, {faces['keep']} kept, {faces['move']} moved, "
+               f"{faces['drop']} dropped, {faces['review']} to review.")  # fmt: skip
