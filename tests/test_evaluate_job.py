@@ -13,17 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from small_models import NoisePack, directions, save_model, save_pack
+from small_models import PNG, NoisePack, directions, save_model, save_pack
 
 from facekit.cli import program
 from facekit.errors import ConfigError, FacekitError, NoFace
 from facekit.evaluate import fold_accuracy, operating_points
+from facekit.images import encode_like
 from facekit.jobs import eval_scores
 from facekit.jobs.embed import EmbedConfig, embed
 from facekit.jobs.eval_config import EvalConfig
 from facekit.jobs.eval_pictures import alterations, blurred
 from facekit.jobs.evaluate import EvalSummary, evaluate
 from facekit.jobs.model import ModelChoice
+from facekit.records.bins import write_bins
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,31 @@ def test_pairs_by_key(room: Path, pack: NoisePack, subject: str) -> None:
     assert score.accuracy == pytest.approx(fold_accuracy(similarity, same).mean, abs=1e-9)
     assert (summary.left_out, summary.errors) == (0, {})
     assert (summary.milliseconds_per_image is None) == subject.endswith("features")
+
+
+def test_pairs_of_a_bin(room: Path, pack: NoisePack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same pairs as a .bin score the same; pictures that are none are left out; the second side is altered."""
+    (keys, same), payloads = table(room), [encode_like(picture, PNG) for picture in pack.pictures]
+    pictures = [payloads[key - 1] for key in keys.ravel()]
+    write_bins(tmp_path / "p.bin", pictures, same)
+    config = EvalConfig(str(room / "model.onnx"), choice(room / "model.onnx"), pairs=str(tmp_path / "p.bin"))
+    by_key, by_place = run(room, "model.onnx", pairs="pairs.csv", pack="pack"), evaluate(config)
+    assert np.allclose(by_place.scores[0].points, by_key.scores[0].points, atol=1e-6)
+    assert by_place.scores[0].accuracy == pytest.approx(by_key.scores[0].accuracy)
+    assert (by_place.pictures, by_place.contradictions) == (2 * len(same), 0)
+    write_bins(tmp_path / "p.bin", [b"junk", *pictures[1:]], same, overwrite=True)
+    assert (evaluate(config).left_out, len(evaluate(config).errors)) == (1, 1)
+    write_bins(tmp_path / "p.bin", pictures, same, overwrite=True)
+    monkeypatch.setattr(eval_scores, "alterations", lambda config: (None, lambda number, picture: picture // 2))
+    vectors, dark = directions(pack.pictures), directions(pack.pictures // 2)
+    similarity = np.einsum("ij,ij->i", vectors[keys[:, 0] - 1], dark[keys[:, 1] - 1])
+    assert evaluate(config).scores[0].accuracy == pytest.approx(fold_accuracy(similarity, same).mean)
+    (tmp_path / "p.bin").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(FacekitError):
+        evaluate(config)
+    write_bins(tmp_path / "p.bin", [], [], overwrite=True)
+    with pytest.raises(FacekitError, match="no picture can be embedded"):
+        evaluate(config)
 
 
 def test_keys_of_another_pack_are_noticed(room: Path, tmp_path: Path) -> None:
@@ -275,6 +302,8 @@ BAD: list[tuple[Callable[[Path], object], type[FacekitError], str]] = [
     (lambda r: run(r, "model.onnx", pack="pack", side="left"), ConfigError, "'left'"),
     (lambda r: run(r, "model.onnx", pack="pack", blur=-1.0), ConfigError, "blur is -1"),
     (lambda r: run(r, "model.onnx", pack="pack", fars=(0.0,)), ConfigError, "above 0"),
+    (lambda r: run(r, "model.onnx", pairs="none.bin"), FacekitError, "cannot be read"),
+    (lambda r: run(r, "model.onnx", pairs="none.bin", groups="x"), ConfigError, "goes by key"),
     (lambda r: run(r, "model.onnx", gallery="pack", probe="pack", groups="x"), ConfigError, "keys of their own"),
     (lambda r: run(r, "model-features", pairs="pairs.csv", fars=(1e-4,)), ConfigError, "at least 10,000"),
     (lambda r: run(r, "model-features", pairs="pairs.csv", folds=500), ConfigError, "500 folds"),

@@ -18,6 +18,7 @@ from facekit.jobs.eval_config import EvalConfig
 from facekit.jobs.eval_faces import Alter, Faces, Network, of_features, of_pack, of_payloads
 from facekit.jobs.eval_pictures import alterations
 from facekit.jobs.eval_tables import KeyPairs, read_groups, read_pairs
+from facekit.records.bins import read_bins
 
 __all__ = ["Findings", "Score", "bin_scores", "gallery_scores", "key_scores", "pack_scores"]
 
@@ -65,12 +66,10 @@ def bin_scores(config: EvalConfig, subject: Network | Features) -> Findings:
         raise ConfigError(f"{config.pairs} holds pictures, and {config.subject} vectors: give the model")
     if config.groups:
         raise ConfigError("--groups goes by key, and the pictures of a .bin have none: use pairs as .csv")
-    from facekit.records import read_bin
-
-    pairs = read_bin(config.pairs)
+    pairs = read_bins(str(config.pairs))
     faces = of_payloads(subject, iter(pairs.payloads), alterations(config))
     keys = np.arange(2 * len(pairs.same)).reshape(-1, 2)
-    return _pairs(config, faces, faces, KeyPairs(keys, np.asarray(pairs.same)), known_labels=False)
+    return _pairs(config, faces, faces, KeyPairs(keys, pairs.same), known_labels=False)
 
 
 def key_scores(config: EvalConfig, subject: Network | Features) -> Findings:
