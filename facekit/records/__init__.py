@@ -1,5 +1,6 @@
 """Bytes on disk <-> Record: RecordIO framing, headers, index, packs and their layouts."""
 
+from facekit.records.bins import Bins, read_bins, write_bins
 from facekit.records.columns import HeaderColumns, header_columns
 from facekit.records.framing import frame, unframe
 from facekit.records.header import Header, Record, pack_record, unpack_record
@@ -9,6 +10,7 @@ from facekit.records.reader import RecordReader
 from facekit.records.writer import RecordWriter
 
 __all__ = [
+    "Bins",
     "Header",
     "HeaderColumns",
     "Pack",
@@ -21,6 +23,8 @@ __all__ = [
     "header_columns",
     "open_pack",
     "pack_record",
+    "read_bins",
     "unframe",
     "unpack_record",
+    "write_bins",
 ]

@@ -1,0 +1,132 @@
+"""Verification ``.bin`` files <-> pairs of pictures.
+
+The field's format: a pickle of ``(bins, issame_list)``, two encoded pictures a pair, one pair after another. Such files
+come from the internet, and a pickle can ask for any function to be called; :mod:`facekit.records.pickle_walk` calls
+none.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, DestinationExists, RecordError
+from facekit.records.pickle_walk import ByteArray, PickleError, PickleWalk
+
+__all__ = ["Bins", "read_bins", "write_bins"]
+
+
+class Bins(NamedTuple):
+    """Verification pairs.
+
+    Attributes
+    ----------
+    payloads : list of bytes
+        2 N encoded pictures; those of pair i are 2 i and 2 i + 1.
+    same : (N,) bool
+        Whether both show one person.
+    """
+
+    payloads: list[bytes]
+    same: npt.NDArray[np.bool_]
+
+
+def read_bins(path: str | os.PathLike[str]) -> Bins:
+    """Read a verification ``.bin``, of Python 2 or 3, with bytes or uint8 arrays.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read, is no such pickle, or holds anything else: above all one that asks for a function to be
+        called. Names the offset in the file where there is one.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise RecordError(f"the file cannot be read: {error.strerror}", path) from error
+    walk = PickleWalk(content)
+    try:
+        held = walk.run()
+    except PickleError as error:
+        raise RecordError(str(error), path, None, walk.offset) from None
+    return _pairs(held, path)
+
+
+def write_bins(
+    path: str | os.PathLike[str],
+    payloads: Sequence[bytes],
+    same: npt.ArrayLike,
+    overwrite: bool = False,
+) -> None:
+    """Write a verification ``.bin`` that InsightFace's and AdaFace's loaders take (pickle protocol 4).
+
+    Parameters
+    ----------
+    path : path
+    payloads : sequence of bytes
+        2 N encoded pictures, pair after pair.
+    same : (N,) bool
+    overwrite : bool
+
+    Raises
+    ------
+    ConfigError
+        There are not two pictures to each of ``same``.
+    DestinationExists
+        The file exists and ``overwrite`` is not set.
+    RecordError
+        The disk refuses.
+    """
+    target, flags = Path(path), np.asarray(same, np.bool_)
+    if flags.ndim != 1 or len(payloads) != 2 * len(flags):
+        raise ConfigError(f"{flags.shape} pairs want two pictures each, {len(payloads)} were given")
+    if target.exists() and not overwrite:
+        raise DestinationExists(f"{target} exists: choose another name or ask to overwrite it")
+    aside = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(aside, "wb") as file:
+            pickle.dump(([bytes(payload) for payload in payloads], flags.tolist()), file, protocol=4)
+        os.replace(aside, target)
+    except OSError as error:
+        raise RecordError(f"the file cannot be written: {error.strerror}", target) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _pairs(held: Any, path: str | os.PathLike[str]) -> Bins:
+    if not isinstance(held, (tuple, list)) or len(held) != 2:
+        raise RecordError("this pickle is not the two lists (pictures, same person or not)", path)
+    bins, same = held
+    flags = _flags(same)
+    if not isinstance(bins, (list, tuple)) or flags is None:
+        raise RecordError("this pickle is not the two lists (pictures, same person or not)", path)
+    if len(bins) != 2 * len(flags):
+        raise RecordError(f"{len(bins)} pictures do not make the {len(flags)} pairs that the list of same says", path)
+    payloads = [_payload(item) for item in bins]
+    if None in payloads:
+        raise RecordError(f"picture {payloads.index(None)} is neither bytes nor an array of uint8", path)
+    return Bins([payload for payload in payloads if payload is not None], flags)
+
+
+def _payload(item: Any) -> bytes | None:
+    if isinstance(item, bytes):
+        return item
+    return item.content if isinstance(item, ByteArray) and item.kind == "u1" else None
+
+
+def _flags(same: Any) -> npt.NDArray[np.bool_] | None:
+    if isinstance(same, ByteArray):
+        return np.frombuffer(same.content, np.uint8).astype(np.bool_) if same.kind in ("b1", "u1") else None
+    if not isinstance(same, (list, tuple)):
+        return None
+    values = [item.content != b"\0" if isinstance(item, ByteArray) and item.kind == "b1" else item for item in same]
+    if not all(isinstance(value, (bool, int)) and value in (0, 1) for value in values):
+        return None
+    return np.array(values, np.bool_)
