@@ -1,13 +1,14 @@
-"""Write docs/commands.md from the help texts of the commands: ``python tools/write_commands_page.py``."""
+"""Write docs/commands.md from the help texts of the commands: ``python tools/write_commands_page.py [FILE]``."""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import click
 
-from facekit.cli import COMMANDS
+from facekit.cli import COMMANDS, program
 
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 HEAD = """# Commands
@@ -27,9 +28,10 @@ def page() -> str:
 def help_of(name: str) -> str:
     """What ``facekit NAME --help`` prints at a width of 100 characters."""
     command: click.Command = import_module(f"facekit.cli.{name}").command
-    context = click.Context(command, info_name=f"facekit {name}", terminal_width=100, max_content_width=100)
+    parent = click.Context(program, info_name="facekit", **program.context_settings)
+    context = click.Context(command, parent, info_name=name, terminal_width=100, max_content_width=100)
     return command.get_help(context).rstrip()
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    (Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE).write_text(page(), "utf-8")

@@ -1,0 +1,111 @@
+"""What the documentation says is run, and compared where it shows output."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+
+from facekit.cli import COMMANDS, main
+from facekit.masks import TYPES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]+)")
+
+
+class Block(NamedTuple):
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(*found) for found in BLOCK.findall(page.read_text("utf-8"))]
+
+
+def form(text: str) -> list[str]:
+    """The lines without their numbers, and without the counts of types and reasons: they change as masks get better."""
+    lines = [re.sub(r"\d[\d.,]*", "#", line) for line in text.strip().splitlines()]
+    return [" ".join(line.split()) for line in lines if not re.fullmatch(r"  [\w-]+ +#", line)]
+
+
+def run_commands(text: str) -> None:
+    """Run each line that begins with ``$ facekit``; compare its output with the lines that follow, if there are any."""
+    for shown in re.split(r"^\$ ", text, flags=re.M)[1:]:
+        line, _, expected = shown.partition("\n")
+        command, _, redirected = line.partition(" > ")
+        program, *arguments = shlex.split(command)
+        assert program == "facekit", line
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0, err.getvalue()
+        if redirected:
+            Path(redirected).write_text(out.getvalue())
+        elif expected.strip():
+            assert form(out.getvalue()) == form(expected), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_example_on_the_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    ran = 0
+    for block in blocks(page):
+        if block.language == "console":
+            run_commands(block.text)
+        elif block.language == "python":
+            exec(compile(block.text, str(page), "exec"), names)
+        ran += block.language in ("console", "python")
+    assert ran >= 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_has_an_example_that_parses(name: str) -> None:
+    command: click.Command = import_module(f"facekit.cli.{name}").command
+    examples = re.findall(r"^\s+(facekit .*)$", command.help or "", re.M)
+    assert examples
+    for example in examples:
+        words = shlex.split(example)
+        assert words[:2] == ["facekit", name]
+        command.make_context(name, words[2:])
+
+
+def test_the_page_of_commands_is_what_the_help_says(tmp_path: Path) -> None:
+    # In a process of its own: click remembers the help option of the first context a command was called in.
+    command = [sys.executable, str(ROOT / "tools" / "write_commands_page.py"), str(tmp_path / "commands.md")]
+    subprocess.run(command, check=True)
+    written = (tmp_path / "commands.md").read_text("utf-8")
+    assert (ROOT / "docs" / "commands.md").read_text("utf-8") == written, "run make docs"
+
+
+def test_the_help_of_mask_names_every_type() -> None:
+    text = " ".join(str(import_module("facekit.cli.mask").command.help).split())
+    assert f"Types: {', '.join(TYPES)}." in text
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")], ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_docstrings_of_public_names_say_what_they_are() -> None:
+    import facekit
+
+    for name in facekit.__all__:
+        text = getattr(facekit, name).__doc__
+        assert text, name
+        assert text.strip().splitlines()[0].rstrip().endswith((".", ":")) or "\n" in text.strip(), name
