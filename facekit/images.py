@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     Picture = NDArray[np.uint8]
     Payload = bytes | bytearray | memoryview
 
-__all__ = ["SUBSAMPLINGS", "JpegCoding", "decode", "encode_jpeg", "encode_like", "jpeg_coding", "picture_size"]
+__all__ = [
+    "SUBSAMPLINGS",
+    "JpegCoding",
+    "decode",
+    "decode_stored",
+    "encode_jpeg",
+    "encode_like",
+    "encode_stored",
+    "jpeg_coding",
+    "picture_size",
+]
 
 MAX_PIXELS = 1 << 27
 """No picture above this is decoded (400 MB as RGB): a header can claim 65535 x 65535 in a hundred bytes."""
@@ -91,17 +101,46 @@ def decode(payload: Payload, upright: bool = False) -> Picture:
     """
     import cv2
 
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(_decoded(payload, flags), cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def decode_stored(payload: Payload, iscolor: int = -1) -> Picture:
+    """Decode in the channel order of ``cv2.imdecode``, for code that expects it.
+
+    Parameters
+    ----------
+    payload : bytes-like
+    iscolor : int
+        1: three channels; 0: grey; -1: as stored.
+
+    Returns
+    -------
+    (H, W, 3) uint8 in BGR, (H, W) where it is grey, (H, W, 4) where it is stored with transparency
+
+    Raises
+    ------
+    PictureError
+        As `decode`.
+    """
+    import cv2
+
+    return _decoded(payload, iscolor if iscolor < 0 else iscolor | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _decoded(payload: Payload, flags: int) -> Picture:
+    import cv2
+
     content = bytes(payload)
     kind, size = _claimed_size(content)
     _refuse_impossible(kind, size, len(content))
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise PictureError(f"the decoder refused this {kind} of {len(content)} bytes: {error}") from error
-    if bgr is None:
+    if pixels is None:
         raise PictureError(f"the {kind} of {len(content)} bytes is truncated or corrupt: it does not decode")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return pixels  # type: ignore[return-value]
 
 
 def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -> bytes:
@@ -128,6 +167,35 @@ def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -
     if subsampling not in SUBSAMPLINGS:
         raise ConfigError(f"chroma subsampling must be one of {', '.join(SUBSAMPLINGS)}, {subsampling!r} was given")
     return _encode_standard(_bgr(image), quality, subsampling)
+
+
+def encode_stored(pixels: NDArray[np.uint8], extension: str = ".jpg", quality: int = 95) -> bytes:
+    """Encode pixels in the channel order of ``cv2.imencode``, for code that has them so.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 in BGR, or (H, W)
+    extension : str
+        ``".jpg"``, ``".jpeg"`` or ``".png"``.
+    quality : int
+        JPEG 1 to 100; PNG compression 0 to 9.
+
+    Raises
+    ------
+    ConfigError
+        The extension is another.
+    PictureError
+        The array is not a picture.
+    """
+    import cv2
+
+    options = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".png": cv2.IMWRITE_PNG_COMPRESSION}
+    option = options.get(extension.lower())
+    if option is None:
+        raise ConfigError(f"pictures are encoded as {', '.join(options)}, {extension!r} was given")
+    if pixels.ndim not in (2, 3) or pixels.dtype != np.uint8 or 0 in pixels.shape:
+        raise PictureError(f"a picture is an (H, W, 3) or (H, W) uint8 array, this is {pixels.shape} {pixels.dtype}")
+    return _encode(extension, pixels, [option, quality])
 
 
 def encode_like(image: Picture, source: Payload) -> bytes:

@@ -128,6 +128,10 @@ class RecordReader:
             raise RecordError(f"the index has no such key; it has {len(self.index)} others", self.path, int(key))
         return int(self.index.offsets[position])
 
+    def fileno(self) -> int:
+        """The file's descriptor, for positional reads of one's own."""
+        return self._descriptor
+
     def read_span(self, start: int, stop: int) -> bytes:
         """The raw bytes from one offset to another.
 

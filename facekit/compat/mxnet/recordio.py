@@ -1,0 +1,380 @@
+"""``mxnet.recordio``: readers and writers under mxnet's names, on facekit's own.
+
+Different from mxnet 1.9.1 where that goes wrong: after the end of the file ``read_idx`` still reads; a reader may be
+shared by any number of threads; a forked worker neither parses the index again nor loses its place; a truncated or
+corrupt record is an error that names file, key and offset instead of None; without an ``.idx`` the index is rebuilt;
+``write`` takes any bytes-like object; and what a writer writes with an index appears under its name when it is whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from facekit.errors import ConfigError, RecordError
+from facekit.images import decode_stored, encode_stored
+from facekit.records import Header, RecordReader, RecordWriter, frame, pack_record, unpack_record
+from facekit.records.framing import FramingError, join_parts, padded, record_parts
+
+__all__ = ["IRHeader", "MXIndexedRecordIO", "MXRecordIO", "pack", "pack_img", "unpack", "unpack_img"]
+
+logger = logging.getLogger(__name__)
+
+IRHeader = Header
+
+
+class MissingKey(RecordError, KeyError):
+    """There is no such key; also a KeyError, which is what mxnet raises."""
+
+    __str__ = Exception.__str__
+
+
+class MXRecordIO:
+    """A RecordIO file read or written from beginning to end.
+
+    Parameters
+    ----------
+    uri : path
+        The ``.rec`` file.
+    flag : str
+        ``"r"`` or ``"w"``.
+
+    Raises
+    ------
+    ValueError
+        The flag is another.
+    facekit.RecordError
+        The file cannot be opened.
+    """
+
+    def __init__(self, uri: str | os.PathLike[str], flag: str) -> None:
+        self.uri, self.flag = os.fspath(uri), flag
+        self.writable = flag == "w"
+        if flag not in ("r", "w"):
+            raise ConfigError(f"flag is {flag!r}; it must be 'r' or 'w'")
+        self._lock, self._position, self.is_open = threading.Lock(), 0, False
+        self.open()
+
+    def open(self) -> None:
+        """Open the file; a reader begins at its start."""
+        try:
+            self._file: IO[bytes] = open(self.uri, "wb" if self.writable else "rb", 1 << 20 if self.writable else 0)
+        except OSError as error:
+            raise RecordError(f"the file cannot be opened: {error.strerror}", self.uri) from error
+        self._position, self.is_open = 0, True
+
+    def close(self) -> None:
+        """Close the file; harmless when closed already."""
+        if self.is_open:
+            self._file.close()
+        self.is_open = False
+
+    def reset(self) -> None:
+        """Go back to the start; a writer begins anew."""
+        self.close()
+        self.open()
+
+    def read(self) -> bytes | None:
+        """The next record buffer, or None at the end of the file.
+
+        Raises
+        ------
+        facekit.RecordError
+            The record is truncated or corrupt.
+        """
+        self._require("r")
+        with self._lock:
+            buffer, self._position = self._next(self._position)
+            return buffer
+
+    def write(self, buf: bytes | bytearray | memoryview) -> None:
+        """Append a record buffer."""
+        self._require("w")
+        with self._lock:
+            self._position += self._file.write(frame(buf))
+
+    def tell(self) -> int:
+        """Offset of the next record."""
+        return self._position
+
+    def _require(self, flag: str) -> None:
+        if self.flag != flag:
+            raise ConfigError(f"{self.uri} was opened with flag {self.flag!r}, this needs {flag!r}")
+        if not self.is_open:
+            raise ConfigError(f"{self.uri} is closed; open() or reset() opens it again")
+
+    def _next(self, at: int) -> tuple[bytes | None, int]:
+        """The record at an offset and where the next one is."""
+        descriptor = self._descriptor()
+        size = os.fstat(descriptor).st_size
+        if at >= size:
+            return None, at
+        try:
+            parts = list(record_parts(lambda offset: os.pread(descriptor, 8, offset), at, size))
+        except FramingError as error:
+            raise error.at(self.uri, None, at) from None
+        stop = parts[-1].start + padded(parts[-1].length)
+        return join_parts(os.pread(descriptor, stop - at, at), parts, at), stop
+
+    def _descriptor(self) -> int:
+        return self._file.fileno()
+
+    def __enter__(self) -> MXRecordIO:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False):
+            self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What opens it again elsewhere; attributes that a script hung on the object stay behind."""
+        if self.writable:
+            raise ConfigError(f"{self.uri} is being written: a writer cannot be sent to another process")
+        return {"uri": self.uri, "flag": self.flag, "position": self._position}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        MXRecordIO.__init__(self, state["uri"], state["flag"])
+        self._position = state["position"]
+
+
+class MXIndexedRecordIO(MXRecordIO):
+    """A RecordIO file with an index: random access by key.
+
+    Parameters
+    ----------
+    idx_path : path
+        The ``.idx`` file; a reader rebuilds the index where it does not exist.
+    uri : path
+        The ``.rec`` file.
+    flag : str
+        ``"r"`` or ``"w"``. What is written appears under its name when it is closed.
+    key_type : type
+        ``int``; there are no other keys in packs of faces.
+
+    Attributes
+    ----------
+    keys : list of int
+        In the order of the index.
+    idx : mapping
+        From key to byte offset.
+    """
+
+    def __init__(
+        self, idx_path: str | os.PathLike[str], uri: str | os.PathLike[str], flag: str, key_type: type = int
+    ) -> None:
+        if key_type is not int:
+            raise ConfigError(f"key_type is {key_type!r}; facekit's stand-in for mxnet has whole numbers as keys only")
+        self.idx_path, self.key_type = os.fspath(idx_path), key_type
+        super().__init__(uri, flag)
+
+    def open(self) -> None:
+        self._keys: list[int] | None = None
+        if self.writable:
+            self._offsets: dict[int, int] = {}
+            self._writer = RecordWriter(self.uri, self.idx_path, overwrite=True)
+            # Scripts rely on the file being there at the end although they never close it.
+            self._finish = weakref.finalize(self, _close_own, self._writer, os.getpid())
+        else:
+            self._adopt(RecordReader(self.uri, self._known_index()))
+        self._after: int | None = None
+        self._position, self.is_open = 0, True
+
+    def _adopt(self, reader: RecordReader) -> None:
+        self._reader, self._after = reader, None
+
+    def _known_index(self) -> str | None:
+        if Path(self.idx_path).exists():
+            return self.idx_path
+        if Path(self.uri).with_suffix(".idx").exists() or not Path(self.uri).exists():
+            raise RecordError("there is no such index", self.idx_path)
+        logger.warning("%s does not exist: the index is rebuilt from %s", self.idx_path, self.uri)
+        return None
+
+    def close(self) -> None:
+        if self.is_open and self.writable:
+            self._finish.detach()
+            self._writer.close()
+        elif self.is_open:
+            self._reader.close()
+        self.is_open = False
+
+    def reset(self) -> None:
+        """Go back to the first record; a writer begins anew."""
+        if not self.writable and self.is_open:
+            self._position, self._after = 0, None
+            return
+        super().reset()
+
+    def read_idx(self, idx: int) -> bytes:
+        """The record buffer of a key; ``read`` goes on behind it.
+
+        Raises
+        ------
+        KeyError
+            There is no such key; it is a facekit.RecordError too.
+        facekit.RecordError
+            The record is truncated or corrupt.
+        """
+        self._require("r")
+        try:
+            buffer = self._reader.read_bytes(idx)
+        except RecordError as error:
+            if int(idx) in self._reader:
+                raise
+            raise self._missing(error, int(idx)) from None
+        self._after = idx
+        return buffer
+
+    def read(self) -> bytes | None:
+        """The record behind the one that was read last, in the order of the file; None at its end."""
+        if self._after is not None:
+            self.seek(self._after)
+            self._after = None
+            super().read()
+        return super().read()
+
+    def tell(self) -> int:
+        """Offset of the next record."""
+        if not self.writable and self._after is not None:
+            self.seek(self._after)
+            super().read()
+        return super().tell()
+
+    def seek(self, idx: int) -> None:
+        """Let ``read`` go on with the record of a key."""
+        self._require("r")
+        self._position, self._after = self.idx[idx], None
+
+    def write_idx(self, idx: int, buf: bytes | bytearray | memoryview) -> None:
+        """Append a record buffer under a key."""
+        self._require("w")
+        with self._lock:
+            key = int(idx)
+            self._offsets[key] = self._writer.write_bytes(key, buf)
+            self.keys.append(key)
+            self._position = self._writer.tell()
+
+    def write(self, buf: bytes | bytearray | memoryview) -> None:
+        """Not without a key: such a record could not be found again."""
+        raise ConfigError("a record of an indexed file needs a key: call write_idx(key, buffer)")
+
+    @property
+    def keys(self) -> list[int]:
+        if self._keys is None:
+            self._keys = [] if self.writable else self._reader.keys.tolist()
+        return self._keys
+
+    @property
+    def idx(self) -> Mapping[int, int]:
+        return self._offsets if self.writable else _Offsets(self._reader)
+
+    def _descriptor(self) -> int:
+        return self._reader.fileno()
+
+    def _missing(self, error: RecordError, key: int) -> MissingKey:
+        problem = error.problem
+        if key == 0:
+            problem += (
+                ". InsightFace code asks for key 0 first, the dataset header or the first image; "
+                "`facekit convert SRC DST --layout insightface` writes a pack that has it"
+            )
+        return MissingKey(problem, error.path, key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "idx_path": self.idx_path, "reader": self._reader}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.idx_path, self.key_type = state["idx_path"], int
+        self.uri, self.flag, self.writable = state["uri"], state["flag"], False
+        self._lock, self._keys = threading.Lock(), None
+        self._adopt(state["reader"])
+        self._position, self.is_open = state["position"], True
+
+
+class _Offsets(Mapping[int, int]):
+    """Key -> byte offset, looked up in the index of a reader."""
+
+    def __init__(self, reader: RecordReader) -> None:
+        self._reader = reader
+
+    def __getitem__(self, key: int) -> int:
+        offset = self._reader.index.offset(key)
+        if offset < 0:
+            raise KeyError(key)
+        return offset
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._reader.keys.tolist())
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+
+def _close_own(writer: RecordWriter, pid: int) -> None:
+    """A forked child must not finish its parent's files."""
+    if os.getpid() == pid:
+        writer.close()
+
+
+def pack(header: Any, s: bytes | bytearray | memoryview | str) -> bytes:
+    """Header and payload as a record buffer; the flag follows from the label, whatever it was."""
+    return pack_record(header, s.encode() if isinstance(s, str) else s)
+
+
+def unpack(s: bytes | bytearray | memoryview) -> tuple[Any, bytes]:
+    """Header and payload of a record buffer.
+
+    Returns
+    -------
+    IRHeader
+        The label is a Python float or, where the flag is not 0, a vector of float64: its elements are Python floats
+        too, so ``torch.tensor(label[0], dtype=torch.long)`` takes them, which refuses numpy's float32.
+    bytes
+
+    Raises
+    ------
+    facekit.RecordError
+        The buffer is too short.
+    """
+    header, payload = unpack_record(s)
+    if header.flag:
+        header = header._replace(label=header.label.astype(np.float64))
+    return header, payload
+
+
+def pack_img(header: Any, img: Any, quality: int = 95, img_fmt: str = ".jpg") -> bytes:
+    """Encode a picture and pack it.
+
+    Parameters
+    ----------
+    header : IRHeader
+    img : (H, W, 3) uint8 in BGR, or (H, W)
+    quality : int
+        JPEG 1 to 100, PNG compression 0 to 9.
+    img_fmt : str
+        ``".jpg"``, ``".jpeg"`` or ``".png"``.
+    """
+    return pack(header, encode_stored(np.asarray(img), img_fmt, quality))
+
+
+def unpack_img(s: bytes | bytearray | memoryview, iscolor: int = -1) -> tuple[Any, np.ndarray[Any, Any]]:
+    """Unpack a record buffer and decode its picture.
+
+    Returns
+    -------
+    IRHeader
+    (H, W, 3) uint8 in BGR
+        As stored with ``iscolor`` -1 (then a grey picture is (H, W)), 1: always three channels, 0: grey.
+    """
+    header, payload = unpack(s)
+    return header, decode_stored(payload, iscolor)
