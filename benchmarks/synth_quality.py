@@ -5,7 +5,7 @@
 Claims need a seed that was not looked at while the drawing was tuned. Faces and geometry are judged by the face mesh
 model (its presence logit; distance of its 468 vertices from the drawn ones, in pixels of the crop), identities by a
 recognition network trained on photographs, masks by a detector that has seen none of ours; the last two lie in a folder
-beside the project (see `oracles.py`) and are left out where it is missing. One core; the exit code says whether all hold.
+beside the project (see `oracles.py`) and are left out where it is missing. The exit code says whether all hold.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def errors(samples: list[Sample], second: bool) -> Array:
 
 
 def features(vertices: Array) -> dict[str, Array]:
-    """Height of the brows over the middle of the eyes' corners, mouth opening and mouth width (n,), over the distance of the outer eye corners."""
+    """Brows over the middle of the eyes' corners, mouth opening and width (n,), over the distance between the eyes."""
     gap = lambda a, b: np.linalg.norm((vertices[:, a] - vertices[:, b])[..., :2], axis=-1)  # noqa: E731
     unit = gap(*EYES_OUTER)
     corners = [vertices[:, list(e)].mean(axis=1) for e in CORNERS_OF_EYES]

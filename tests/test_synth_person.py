@@ -15,8 +15,8 @@ from facekit.synth import build_person, draw_identity, draw_person, draw_shot, d
 from facekit.synth.anatomy import EYES, load_head
 from facekit.synth.camera import TEMPLATE, rotation, similarity
 from facekit.synth.chance import HAIR_STYLES, MODES, Identity, Shot
+from facekit.synth.modes import MODES as NAMED_MODES
 from facekit.synth.person import Person, render, take
-from facekit.synth.shape import MODES as NAMED_MODES
 from facekit.synth.shape import express
 from facekit.synth.strands import Strands
 
@@ -162,7 +162,9 @@ def test_expressions_move_what_they_name(person: Person) -> None:
 
 def test_the_mouth_opening_shows_in_the_picture(person: Person) -> None:
     shot = still(draw_shot(3, 1, 0), blur=0.0, motion=0.0)
-    closed, opened = (render(person, dataclasses.replace(shot, expression=(o, 0, 0, 0, 0, 0, 0)))[0] for o in (0.0, 1.0))
+    closed, opened = (
+        render(person, dataclasses.replace(shot, expression=(o, 0, 0, 0, 0, 0, 0)))[0] for o in (0.0, 1.0)
+    )
     change = np.abs(opened - closed).mean(axis=2)
     assert change[85:110, 45:67].mean() > 4 * change[25:40, 45:67].mean()
 
@@ -179,7 +181,9 @@ def test_the_shadow_falls_on_the_side_away_from_the_light(person: Person) -> Non
 def test_supersampling_converges(person: Person) -> None:
     """More samples a pixel change little: nothing is drawn a pixel off. (Strands are at least a sample wide.)"""
     shot = still(draw_shot(3, 1, 0))
-    bare = person._replace(hair=Strands(*(a[:1] for a in person.hair)), face_hair=Strands(*(a[:1] for a in person.face_hair)))
+    bare = person._replace(
+        hair=Strands(*(a[:1] for a in person.hair)), face_hair=Strands(*(a[:1] for a in person.face_hair))
+    )
     coarse, fine = render(bare, shot, factor=2)[0], render(bare, shot, factor=6)[0]
     assert np.corrcoef(coarse.ravel(), fine.ravel())[0, 1] > 0.99
 

@@ -26,8 +26,8 @@ LEDGER, TRUTH = "train.ledger.parquet", "train.truth.parquet"
 def truth_schema() -> pa.Schema:
     """Columns of ``train.truth.parquet``, one row a picture.
 
-    ``identity`` and ``image`` are what `facekit.synth.draw_person` takes; ``source_key`` is the record of which this one
-    is a near duplicate; ``mesh`` has 468 x 3 numbers, x, y and z of each vertex in pixels.
+    ``identity`` and ``image`` are what `facekit.synth.draw_person` takes; ``source_key`` is the record of which this
+    one is a near duplicate; ``mesh`` has 468 x 3 numbers, x, y and z of each vertex in pixels.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Drawn 3-D faces: people made of numbers, for the demo, the tests and the benchmarks, with everything about them known."""
+"""Drawn 3-D faces, with everything about them known: packs for the demo, the tests and the benchmarks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,30 @@ if TYPE_CHECKING:
     from facekit.synth.person import Drawn, Person, Truth, build_person, draw_person, draw_shot_of
 
 __all__ = [
-    "Drawn", "Identity", "Person", "Shot", "Truth", "build_person", "draw_identity", "draw_person", "draw_shot", "draw_shot_of",
-]  # fmt: skip
+    "Drawn",
+    "Identity",
+    "Person",
+    "Shot",
+    "Truth",
+    "build_person",
+    "draw_identity",
+    "draw_person",
+    "draw_shot",
+    "draw_shot_of",
+]
 
 _HOMES = {
-    "Drawn": "person", "Identity": "chance", "Person": "person", "Shot": "chance", "Truth": "person", "build_person": "person",
-    "draw_identity": "chance", "draw_person": "person", "draw_shot": "chance", "draw_shot_of": "person",
-}  # fmt: skip
+    "Drawn": "person",
+    "Identity": "chance",
+    "Person": "person",
+    "Shot": "chance",
+    "Truth": "person",
+    "build_person": "person",
+    "draw_identity": "chance",
+    "draw_person": "person",
+    "draw_shot": "chance",
+    "draw_shot_of": "person",
+}
 
 
 def __getattr__(name: str) -> Any:

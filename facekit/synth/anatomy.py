@@ -1,10 +1,11 @@
-"""The parts of a drawn head that are the same for everyone: rings of vertices, the skull behind the face, ears, neck and shoulders.
+"""The parts of a head that are the same for everyone: rings of vertices, the skull behind the face, ears, neck, body.
 
 Centimetres in head axes: x right (in the picture), y up, z toward the viewer, as in :mod:`facekit.faces.topology`.
 """
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -129,7 +130,11 @@ def _grid(rows: int, columns: int, offset: int, closed: bool) -> NDArray[np.int3
 def _face_materials(triangles: NDArray[np.int32]) -> NDArray[np.uint8]:
     """Which of the face's triangles fill an eye or the mouth."""
     materials = np.zeros(len(triangles), np.uint8)
-    for code, ring in ((2, EYES[0].upper + EYES[0].lower), (3, EYES[1].upper + EYES[1].lower), (4, LIPS_UPPER + LIPS_LOWER)):
+    for code, ring in (
+        (2, EYES[0].upper + EYES[0].lower),
+        (3, EYES[1].upper + EYES[1].lower),
+        (4, LIPS_UPPER + LIPS_LOWER),
+    ):
         materials[np.isin(triangles, ring).all(axis=1)] = code
     return materials
 
@@ -151,7 +156,7 @@ def load_head() -> Head:
     around, rings = len(OVAL), RINGS + 1
     ear = len(EAR_RINGS) * EAR_SPOKES
     starts = np.cumsum([NUM_VERTICES, around * rings, 2 * ear, len(NECK) * NECK_SPOKES, len(COLLAR) * NECK_SPOKES])
-    skull, ears, neck, cloth = (slice(int(a), int(b)) for a, b in zip(starts[:-1], starts[1:], strict=True))
+    skull, ears, neck, cloth = (slice(int(a), int(b)) for a, b in itertools.pairwise(starts))
     skull_triangles = _grid(rings, around, skull.start, False)
     ear_triangles = [_grid(len(EAR_RINGS), EAR_SPOKES, ears.start + k * ear, True) for k in range(2)]
     tubes = [_grid(len(NECK), NECK_SPOKES, neck.start, True), _grid(len(COLLAR), NECK_SPOKES, cloth.start, True)]
@@ -162,14 +167,27 @@ def load_head() -> Head:
     s = np.linspace(0, 1, around, dtype=np.float32)[None]
     skull_uv = _rest_uv(np.broadcast_to(s * 0.72, (rings, around)), np.broadcast_to(t, (rings, around)))
     ear_uv = _rest_uv(np.broadcast_to(np.float32(0.8), (ear,)), np.repeat(EAR_RINGS, EAR_SPOKES) * 0.2 + 0.02)
-    neck_uv = _rest_uv(np.broadcast_to(np.float32(0.8), (len(NECK), NECK_SPOKES)), np.repeat(np.linspace(0.3, 0.5, len(NECK), dtype=np.float32)[:, None], NECK_SPOKES, 1))
-    cloth_uv = _rest_uv(np.broadcast_to(np.float32(0.8), (len(COLLAR) * NECK_SPOKES,)), np.broadcast_to(np.float32(0.8), (len(COLLAR) * NECK_SPOKES,)))
+    neck_uv = _rest_uv(
+        np.broadcast_to(np.float32(0.8), (len(NECK), NECK_SPOKES)),
+        np.repeat(np.linspace(0.3, 0.5, len(NECK), dtype=np.float32)[:, None], NECK_SPOKES, 1),
+    )
+    cloth_uv = _rest_uv(
+        np.broadcast_to(np.float32(0.8), (len(COLLAR) * NECK_SPOKES,)),
+        np.broadcast_to(np.float32(0.8), (len(COLLAR) * NECK_SPOKES,)),
+    )
     shade = np.zeros(int(starts[-1]), np.float32)
     shade[list(EYES[0].upper + EYES[1].upper + LIPS_UPPER[1:-1])] = 1.0
     triangles = np.ascontiguousarray(np.concatenate(pieces), dtype=np.int32)
     two_sided = np.zeros(len(triangles), np.bool_)
     two_sided[len(face.triangles) + len(skull_triangles) :] = True
     return Head(
-        triangles, materials, two_sided, np.concatenate([_face_uv(face.uv), skull_uv, ear_uv, ear_uv, neck_uv, cloth_uv]),
-        shade, skull, ears, neck, cloth,
+        triangles,
+        materials,
+        two_sided,
+        np.concatenate([_face_uv(face.uv), skull_uv, ear_uv, ear_uv, neck_uv, cloth_uv]),
+        shade,
+        skull,
+        ears,
+        neck,
+        cloth,
     )

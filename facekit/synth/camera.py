@@ -13,8 +13,10 @@ from facekit.synth.chance import Shot
 __all__ = ["TEMPLATE", "View", "rotation", "similarity", "view"]
 
 Array = NDArray[np.floating[Any]]
-TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
-"""Five points of an aligned 112 x 112 crop, (x, y) (Deng et al., ArcFace, 2019): eyes, nose tip, mouth corners, smaller x first."""
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+"""Five points of an aligned 112 x 112 crop, (x, y) (Deng et al., ArcFace, 2019): eyes, nose tip, mouth corners."""
 PIVOT = np.array([0, -1.0, -5.0], np.float32)
 
 
@@ -62,7 +64,9 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 
 def plane(points: Array, distance: float) -> NDArray[np.float64]:
     """Perspective onto the plane at unit distance, y down, (n, 2)."""
-    return np.stack([points[:, 0], -points[:, 1]], axis=1).astype(np.float64) / (distance - points[:, 2:]).astype(np.float64)
+    return np.stack([points[:, 0], -points[:, 1]], axis=1).astype(np.float64) / (distance - points[:, 2:]).astype(
+        np.float64
+    )
 
 
 def _five_points(points: Array) -> Array:

@@ -11,8 +11,18 @@ __all__ = ["HAIR_STYLES", "Identity", "Shot", "draw_identity", "draw_shot", "nea
 
 HairStyle = Literal["bald", "buzz", "crop", "quiff", "parted", "fringe", "curly", "afro", "bob", "long", "tied"]
 HAIR_STYLES: tuple[HairStyle, ...] = (
-    "bald", "buzz", "crop", "quiff", "parted", "fringe", "curly", "afro", "bob", "long", "tied",
-)  # fmt: skip
+    "bald",
+    "buzz",
+    "crop",
+    "quiff",
+    "parted",
+    "fringe",
+    "curly",
+    "afro",
+    "bob",
+    "long",
+    "tied",
+)
 _STYLE_ODDS = {
     # the odds for a man and for a woman, in the order of HAIR_STYLES
     True: (0.10, 0.13, 0.20, 0.13, 0.14, 0.10, 0.10, 0.04, 0.01, 0.03, 0.02),
@@ -34,7 +44,7 @@ class Identity:
     age : float
         Years, 18 to 82.
     modes : tuple of float
-        Standard normal amplitudes of the named shape modes (:data:`facekit.synth.shape.MODES`).
+        Standard normal amplitudes of the named shape modes (:data:`facekit.synth.modes.MODES`).
     bumps : tuple of (x, y, sigma, dx, dy, dz, side)
         Gaussian bumps: centre and width in cm, displacement in cm; side 0 is mirrored, -1 or 1 is one side only.
     melanin, undertone, redness : float
@@ -111,11 +121,8 @@ class Shot:
     sky: tuple[float, float, float]
     floor: tuple[float, float, float]
     glasses: bool
-    tan: float
     sway: tuple[float, float, float]
-    stubble: float
     cloth: tuple[float, float, float]
-    collar: float
     jitter: tuple[float, ...]
     exposure: float
     balance: tuple[float, float, float]
@@ -146,9 +153,12 @@ def _style(rng: np.random.Generator, male: bool, age: float, melanin: float) -> 
 def _bump(rng: np.random.Generator, side: float) -> tuple[float, ...]:
     size = 0.13 if side == 0 else 0.055
     return (
-        float(rng.uniform(0, 7.5)), float(rng.uniform(-9, 8)), float(rng.uniform(1.6, 3.8)),
-        *(float(v) for v in rng.normal(0, size, 3)), side,
-    )  # fmt: skip
+        float(rng.uniform(0, 7.5)),
+        float(rng.uniform(-9, 8)),
+        float(rng.uniform(1.6, 3.8)),
+        *(float(v) for v in rng.normal(0, size, 3)),
+        side,
+    )
 
 
 def draw_identity(seed: int, identity: int) -> Identity:
@@ -170,22 +180,45 @@ def draw_identity(seed: int, identity: int) -> Identity:
     dark = u(0.02, 0.06)
     frame = (dark, dark, dark) if u() < 0.6 else tuple(float(v) for v in u(0.02, 0.4) * u(0.3, 1.0, 3))
     return Identity(
-        male=male, age=age, modes=tuple(float(v) for v in n(0, 1, MODES).clip(-2.2, 2.2)),
-        bumps=tuple(_bump(rng, 0.0) for _ in range(BUMPS)) + tuple(_bump(rng, float(rng.choice([-1, 1]))) for _ in range(4)),
-        melanin=melanin, undertone=_near(rng, 0, 0.5, 1), redness=float(u(0.2, 1.0)),
-        freckles=float(u(0.4, 1) if fair > 0.3 and u() < 0.3 else 0), moles=int(rng.integers(0, 6)),
-        roughness=float(u(0.2, 1.0)), gloss=float(u(0.35, 1.0)), lip_tint=float(u(0, 1)),
-        lipstick=float(u(0.35, 1) if not male and u() < 0.4 else 0), liner=float(u(0.2, 1) if not male and u() < 0.55 else 0),
-        eye_tone=float(u() if fair > 0.25 and u() < 0.6 else u(0, 0.22)), eye_hue=float(u()), pupil=float(u(0.17, 0.26)),
-        hair_style=style, hair_length=float(u(0, 1)), hair_volume=float(u(0, 1)), hair_wave=wave, hair_clump=float(u(0.3, 0.9)),
-        hair_tone=float(u(0.1, 0.9)) if dyed else tone, hair_warmth=float(u(0.6, 1) if u() < 0.12 else u(0, 0.4)),
-        grey=0.0 if dyed else greying, hairline=float(np.clip(n(0.25, 0.22) + (0.4 if male else 0.1) * wrinkled * u(), 0, 1)),
+        male=male,
+        age=age,
+        modes=tuple(float(v) for v in n(0, 1, MODES).clip(-2.2, 2.2)),
+        bumps=tuple(_bump(rng, 0.0) for _ in range(BUMPS))
+        + tuple(_bump(rng, float(rng.choice([-1, 1]))) for _ in range(4)),
+        melanin=melanin,
+        undertone=_near(rng, 0, 0.5, 1),
+        redness=float(u(0.2, 1.0)),
+        freckles=float(u(0.4, 1) if fair > 0.3 and u() < 0.3 else 0),
+        moles=int(rng.integers(0, 6)),
+        roughness=float(u(0.2, 1.0)),
+        gloss=float(u(0.35, 1.0)),
+        lip_tint=float(u(0, 1)),
+        lipstick=float(u(0.35, 1) if not male and u() < 0.4 else 0),
+        liner=float(u(0.2, 1) if not male and u() < 0.55 else 0),
+        eye_tone=float(u() if fair > 0.25 and u() < 0.6 else u(0, 0.22)),
+        eye_hue=float(u()),
+        pupil=float(u(0.17, 0.26)),
+        hair_style=style,
+        hair_length=float(u(0, 1)),
+        hair_volume=float(u(0, 1)),
+        hair_wave=wave,
+        hair_clump=float(u(0.3, 0.9)),
+        hair_tone=float(u(0.1, 0.9)) if dyed else tone,
+        hair_warmth=float(u(0.6, 1) if u() < 0.12 else u(0, 0.4)),
+        grey=0.0 if dyed else greying,
+        hairline=float(np.clip(n(0.25, 0.22) + (0.4 if male else 0.1) * wrinkled * u(), 0, 1)),
         parting=float(rng.choice([-1, 1]) * u(0.25, 0.55) if u() < 0.7 else u(-0.1, 0.1)),
-        brow_width=float(np.clip(n(0.55 if male else 0.3, 0.2), 0, 1)), brow_density=float(u(0.45, 1.0)), brow_arch=_near(rng, 0, 1, 1.8),
-        beard=beard, beard_length=float(u()), beard_density=float(u(0.5, 1)),
-        glasses=str(rng.choice(["none", "wire", "rim", "half"], p=[0.72, 0.12, 0.11, 0.05])), glasses_shape=float(u()),
-        glasses_tone=(float(frame[0]), float(frame[1]), float(frame[2])), texture=int(rng.integers(2**31)),
-    )  # fmt: skip
+        brow_width=float(np.clip(n(0.55 if male else 0.3, 0.2), 0, 1)),
+        brow_density=float(u(0.45, 1.0)),
+        brow_arch=_near(rng, 0, 1, 1.8),
+        beard=beard,
+        beard_length=float(u()),
+        beard_density=float(u(0.5, 1)),
+        glasses=str(rng.choice(["none", "wire", "rim", "half"], p=[0.72, 0.12, 0.11, 0.05])),
+        glasses_shape=float(u()),
+        glasses_tone=(float(frame[0]), float(frame[1]), float(frame[2])),
+        texture=int(rng.integers(2**31)),
+    )
 
 
 def _colour(rng: np.random.Generator, spread: float) -> np.ndarray:
@@ -203,7 +236,10 @@ def _expression(rng: np.random.Generator) -> tuple[float, ...]:
     blink = u(0.55, 1) if u() < 0.05 else max(0.0, rng.normal(0.02, 0.12))
     brow = rng.normal(0, 0.75) if kind == 4 else rng.normal(0, 0.4)
     squint = max(0.0, rng.normal(0.1, 0.25)) + (0.3 * smile if kind == 1 else 0)
-    return tuple(float(v) for v in (opened, smile, pucker, min(blink, 1.0), np.clip(brow, -1, 1.4), min(squint, 1.0), rng.normal(0, 0.25)))
+    return tuple(
+        float(v)
+        for v in (opened, smile, pucker, min(blink, 1.0), np.clip(brow, -1, 1.4), min(squint, 1.0), rng.normal(0, 0.25))
+    )
 
 
 def draw_shot(seed: int, identity: int, image: int) -> Shot:
@@ -227,16 +263,34 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     fill = _colour(rng, 0.06) * u(0.1, 0.7)
     three = lambda v: (float(v[0]), float(v[1]), float(v[2]))  # noqa: E731
     return Shot(
-        yaw=float(np.clip(yaw, -60, 60)), pitch=_near(rng, 0, 7, 20) - 2, roll=roll, distance=float(u(50, 130)),
-        expression=_expression(rng), gaze=(_near(rng, 0, 9, 22), _near(rng, -1, 5, 12)),
-        light=three(light), key=three(key), fill=three(fill), fill_side=three(side), sky=three(sky), floor=three(floor),
-        glasses=bool(u() < 0.8), tan=float(n(0, 0.05)), sway=three(n(0, 0.25, 3)), stubble=float(u(0, 1)),
-        cloth=three(u(0.02, 0.6) * u(0.45, 1, 3)), collar=float(u()), jitter=tuple(float(v) for v in n(0, 0.5, 10)),
-        exposure=float(np.exp(n(0, 0.28))), balance=three(_colour(rng, 0.08)), contrast=float(u(0.85, 1.15)),
-        saturation=float(u(0.75, 1.15)), grey=bool(u() < 0.04), blur=float(abs(n(0, 0.45))), motion=float(max(0, n(-1.0, 1.0))),
-        grain=float(np.exp(n(-4.6, 0.6))), vignette=float(max(0, n(0.06, 0.1))), quality=int(rng.integers(72, 97)),
+        yaw=float(np.clip(yaw, -60, 60)),
+        pitch=_near(rng, 0, 7, 20) - 2,
+        roll=roll,
+        distance=float(u(50, 130)),
+        expression=_expression(rng),
+        gaze=(_near(rng, 0, 9, 22), _near(rng, -1, 5, 12)),
+        light=three(light),
+        key=three(key),
+        fill=three(fill),
+        fill_side=three(side),
+        sky=three(sky),
+        floor=three(floor),
+        glasses=bool(u() < 0.8),
+        sway=three(n(0, 0.25, 3)),
+        cloth=three(u(0.02, 0.6) * u(0.45, 1, 3)),
+        jitter=tuple(float(v) for v in n(0, 0.5, 10)),
+        exposure=float(np.exp(n(0, 0.28))),
+        balance=three(_colour(rng, 0.08)),
+        contrast=float(u(0.92, 1.25)),
+        saturation=float(u(0.8, 1.12)),
+        grey=bool(u() < 0.04),
+        blur=float(abs(n(0, 0.36))),
+        motion=float(max(0, n(-1.3, 0.95))),
+        grain=float(np.exp(n(-4.6, 0.6))),
+        vignette=float(max(0, n(0.06, 0.1))),
+        quality=int(rng.integers(72, 97)),
         texture=int(rng.integers(2**31)),
-    )  # fmt: skip
+    )
 
 
 def near_duplicate(shot: Shot, rng: np.random.Generator) -> Shot:

@@ -11,7 +11,8 @@ from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import EYES, FACE_SIZE, unit
 from facekit.synth.chance import Identity
 from facekit.synth.shape import Skull
-from facekit.synth.skin import face_map, to_linear
+from facekit.synth.skin import to_linear
+from facekit.synth.skin_map import face_map
 from facekit.synth.strands import Strands, hair_colour, join
 
 __all__ = ["POINTS", "face_hair", "glasses"]
@@ -26,7 +27,16 @@ _BROWS = (
 """Lower and upper edge of each brow, outer end first; smaller x first."""
 
 
-def _fringe(corners: Array, weights: Array, directions: Array, length: Array, bend: Array, colour: Array, width: Array, tip: float) -> Strands:
+def _fringe(
+    corners: NDArray[np.integer[Any]],
+    weights: Array,
+    directions: Array,
+    length: Array,
+    bend: Array,
+    colour: Array,
+    width: Array,
+    tip: float,
+) -> Strands:
     """Strands from roots on the mesh: straight along `directions`, bent along `bend` with the square of the way."""
     count = len(length)
     t = np.linspace(0, 1, POINTS, dtype=np.float32)[None, :, None]
@@ -61,7 +71,9 @@ def _brow(identity: Identity, side: int, rng: np.random.Generator) -> Strands:
     weights = np.stack([(1 - f) - b, f, b], 1)
     outward = -1.0 if side == 0 else 1.0
     lie = np.interp(a, [0, 1.5, 3.0, 3.6, 4.0], [-0.25, 0.05, 0.35, 0.8, 1.8])
-    direction = unit(np.stack([np.full(count, outward), lie + rng.normal(0, 0.18, count), -0.15 + 0.05 * rng.normal(size=count)], 1))
+    direction = unit(
+        np.stack([np.full(count, outward), lie + rng.normal(0, 0.18, count), -0.15 + 0.05 * rng.normal(size=count)], 1)
+    )
     length = rng.uniform(0.32, 0.62, count) * np.interp(a, [0, 1, 4], [0.8, 1.0, 0.75])
     bend = np.stack([np.full(count, 0.15 * outward), -0.25 * np.ones(count), np.full(count, -0.22)], 1)
     colour = _shade(identity, rng, count, 0.62 if identity.hair_tone < 0.5 else 0.85, identity.grey * 0.5)
@@ -84,7 +96,9 @@ def _lashes(identity: Identity, side: int, upper: bool, rng: np.random.Generator
     base = base * (0.85 if identity.male else 1.05)
     bend = np.tile(np.array([0, 0.85 if upper else -0.1, -0.25]), (count, 1))
     colour = np.tile(np.array([0.008, 0.006, 0.006]), (count, 1))
-    return _fringe(corners, weights, direction, base * rng.uniform(0.7, 1.1, count), bend, colour, np.full(count, 0.03), 0.3)
+    return _fringe(
+        corners, weights, direction, base * rng.uniform(0.7, 1.1, count), bend, colour, np.full(count, 0.03), 0.3
+    )
 
 
 def _on_mesh(weight: Array, count: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], Array, Array]:
@@ -110,14 +124,18 @@ def _beard(identity: Identity, rng: np.random.Generator) -> Strands | None:
     region = {"moustache": "moustache", "goatee": "goatee"}.get(style, "full")
     longest = {"stubble": 0.14, "moustache": 0.8, "goatee": 1.2, "full": 1.3, "long": 3.2}[style]
     longest *= 0.6 + 0.8 * identity.beard_length
-    count = int((1500 if style == "stubble" else {"moustache": 700, "goatee": 1200}.get(style, 2600)) * identity.beard_density)
+    count = int(
+        (1500 if style == "stubble" else {"moustache": 700, "goatee": 1200}.get(style, 2600)) * identity.beard_density
+    )
     density = np.clip(face_map().beard[region] ** 1.3, 0, 1)
     corners, weights, place = _on_mesh(density, count, rng)
     count = len(place)
     x, y = place[:, 0], place[:, 1]
     side = np.tanh(x / 1.2)
     lip = (y > -4.6) & (np.abs(x) < 3.0)
-    grow = np.stack([np.where(lip, 0.8 * side, 0.22 * side), np.full(count, -1.0), np.where(lip, 0.25, 0.12 + 0.25 * (y < -7))], 1)
+    grow = np.stack(
+        [np.where(lip, 0.8 * side, 0.22 * side), np.full(count, -1.0), np.where(lip, 0.25, 0.12 + 0.25 * (y < -7))], 1
+    )
     outward = unit(place - np.array([0, -3.0, -3.0], np.float32))
     direction = unit(unit(grow) + 0.35 * outward + rng.normal(0, 0.16, (count, 3)))
     chin = 0.45 + 0.55 * np.clip((-4.5 - y) / 3, 0, 1)
@@ -145,7 +163,14 @@ def _rim(centre: Array, half: tuple[float, float], square: float, count: int) ->
     c, s = np.cos(angle), np.sin(angle)
     x, y = np.sign(c) * np.abs(c) ** power * half[0], np.sign(s) * np.abs(s) ** power * half[1]
     y = y + 0.12 * np.sign(centre[0]) * x
-    return np.stack([centre[0] + x, centre[1] + y * np.where(y < 0, 1.08, 0.95), centre[2] - 0.05 * np.abs(centre[0] + x - np.sign(centre[0]) * 2) ** 1.5], 1)
+    return np.stack(
+        [
+            centre[0] + x,
+            centre[1] + y * np.where(y < 0, 1.08, 0.95),
+            centre[2] - 0.05 * np.abs(centre[0] + x - np.sign(centre[0]) * 2) ** 1.5,
+        ],
+        1,
+    )
 
 
 def glasses(identity: Identity, skull: Skull) -> tuple[Strands, Array] | None:
@@ -161,7 +186,10 @@ def glasses(identity: Identity, skull: Skull) -> tuple[Strands, Array] | None:
         centre = np.array([eyes[k, 0] * 1.03, eyes[k, 1] - 0.25, front])
         rims.append(_rim(centre, half, identity.glasses_shape, 40))
     lines = [*rims]
-    inner = [rims[0][np.argmax(rims[0][:, 0] + 0.4 * rims[0][:, 1])], rims[1][np.argmin(rims[1][:, 0] - 0.4 * rims[1][:, 1])]]
+    inner = [
+        rims[0][np.argmax(rims[0][:, 0] + 0.4 * rims[0][:, 1])],
+        rims[1][np.argmin(rims[1][:, 0] - 0.4 * rims[1][:, 1])],
+    ]
     t = np.linspace(0, 1, 40)[:, None]
     lines.append(inner[0] * (1 - t) + inner[1] * t + np.array([0, 0.25, 0.15]) * np.sin(np.pi * t))
     ears = skull.face[[234, 454]] + np.array([[-0.45, 1.9, -1.2], [0.45, 1.9, -1.2]])

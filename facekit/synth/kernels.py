@@ -1,7 +1,7 @@
 """The renderer's inner loops, all in one file because numba's cache does not see edits in other files.
 
-Screen arrays are supersampled, [row, column]; screen points are (x, y, depth), depth growing toward the viewer. `ids` holds the triangle
-seen in a sample, ``EMPTY`` or ``STRAND``. Everything is float32; nothing here draws a random number.
+Screen arrays are supersampled, [row, column]; screen points are (x, y, depth), depth growing toward the viewer. `ids`
+holds the triangle seen in a sample, ``EMPTY`` or ``STRAND``. All is float32; nothing here draws a random number.
 """
 
 from __future__ import annotations
@@ -12,16 +12,26 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "EMPTY", "STRAND", "nearest", "normals", "place_strands", "raster", "resolve", "shadow_strands", "shadow_triangles", "stain", "strands",
+    "EMPTY",
+    "STRAND",
+    "nearest",
+    "normals",
+    "place_strands",
+    "raster",
+    "resolve",
+    "shadow_strands",
+    "shadow_triangles",
+    "stain",
+    "strands",
     "tint",
-]  # fmt: skip
+]
 
 EMPTY, STRAND = -1, -2
 _F = np.float32
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def normals(points, triangles, out):  # type: ignore[no-untyped-def]
+def normals(points, triangles, out):
     """Area-weighted vertex normals, not yet of unit length."""
     out[:] = _F(0)
     for t in range(triangles.shape[0]):
@@ -36,7 +46,7 @@ def normals(points, triangles, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def raster(screen, triangles, two_sided, depth, ids, bary):  # type: ignore[no-untyped-def]
+def raster(screen, triangles, two_sided, depth, ids, bary):
     """Nearest triangle of every sample, with the barycentric weights of its first two corners."""
     height, width = depth.shape
     for t in range(triangles.shape[0]):
@@ -70,7 +80,7 @@ def raster(screen, triangles, two_sided, depth, ids, bary):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def shadow_triangles(light, triangles, depth):  # type: ignore[no-untyped-def]
+def shadow_triangles(light, triangles, depth):
     """Depth map of the triangles as the key light sees them; `light` (V, 3) in texels, depth toward the light."""
     size = depth.shape[0]
     for t in range(triangles.shape[0]):
@@ -94,7 +104,7 @@ def shadow_triangles(light, triangles, depth):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _to_light(x, y, z, matrix):  # type: ignore[no-untyped-def]
+def _to_light(x, y, z, matrix):
     return (
         matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
         matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
@@ -103,7 +113,7 @@ def _to_light(x, y, z, matrix):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def shadow_strands(points, matrix, stride, depth):  # type: ignore[no-untyped-def]
+def shadow_strands(points, matrix, stride, depth):
     """Splat every `stride`-th strand (S, P, 3) in camera cm into the light's depth map."""
     size = depth.shape[0]
     for s in range(0, points.shape[0], stride):
@@ -123,8 +133,8 @@ def shadow_strands(points, matrix, stride, depth):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _soft_shadow(x, y, z, matrix, depth, bias):  # type: ignore[no-untyped-def]
-    """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth so that edges stay soft."""
+def _soft_shadow(x, y, z, matrix, depth, bias):
+    """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth."""
     size = depth.shape[0]
     u, v, w = _to_light(x, y, z, matrix)
     left, top = math.floor(u - _F(1.5)), math.floor(v - _F(1.5))
@@ -144,7 +154,7 @@ def _soft_shadow(x, y, z, matrix, depth, bias):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def place_strands(points, roots, sway, turn, pivot, out):  # type: ignore[no-untyped-def]
+def place_strands(points, roots, sway, turn, pivot, out):
     """Strands (S, P, 3) on their roots (S, 3), swaying with the square of the way, in camera axes."""
     length = points.shape[1]
     for s in range(points.shape[0]):
@@ -158,8 +168,8 @@ def place_strands(points, roots, sway, turn, pivot, out):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shadow, eye, out):  # type: ignore[no-untyped-def]
-    """Kajiya-Kay shading (Kajiya & Kay 1989) with a second, tinted highlight; light fades with the depth of hair above."""
+def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shadow, eye, out):
+    """Kajiya-Kay shading (1989) with a second, tinted highlight; light fades with the depth of hair above."""
     size = shadow.shape[0]
     q = min(p, points.shape[1] - 2)
     tx = points[s, q + 1, 0] - points[s, q, 0]
@@ -196,14 +206,14 @@ def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shado
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _hidden(x, y, z, depth, margin):  # type: ignore[no-untyped-def]
+def _hidden(x, y, z, depth, margin):
     """Whether a point lies in the picture and well behind what is drawn there."""
     column, row = math.floor(x + _F(0.5)), math.floor(y + _F(0.5))
     return 0 <= row < depth.shape[0] and 0 <= column < depth.shape[1] and z < depth[row, column] - margin
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids, rgb):  # type: ignore[no-untyped-def]
+def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids, rgb):
     """One piece of a strand, widths in samples."""
     height, width = depth.shape
     dx, dy, dz = bx - ax, by - ay, bz - az
@@ -239,7 +249,9 @@ def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def strands(points, base, tints, openness, widths, tips, gloss, lights, matrix, shadow, eye, frame, scale, depth, ids, rgb):  # type: ignore[no-untyped-def]
+def strands(
+    points, base, tints, openness, widths, tips, gloss, lights, matrix, shadow, eye, frame, scale, depth, ids, rgb
+):
     """Project, shade and draw strands.
 
     points (S, P, 3) camera cm; base (S, 3) linear colour; tints, openness (S, P); widths (S,) in samples at the root,
@@ -264,8 +276,23 @@ def strands(points, base, tints, openness, widths, tips, gloss, lights, matrix, 
                 if shaded:
                     colour[:] = colour_end
                 else:
-                    _strand_colour(points, s, p - 1, base, tints[s, p - 1], openness[s, p - 1], gloss, lights, matrix, shadow, eye, colour)
-                _strand_colour(points, s, p, base, tints[s, p], openness[s, p], gloss, lights, matrix, shadow, eye, colour_end)
+                    _strand_colour(
+                        points,
+                        s,
+                        p - 1,
+                        base,
+                        tints[s, p - 1],
+                        openness[s, p - 1],
+                        gloss,
+                        lights,
+                        matrix,
+                        shadow,
+                        eye,
+                        colour,
+                    )
+                _strand_colour(
+                    points, s, p, base, tints[s, p], openness[s, p], gloss, lights, matrix, shadow, eye, colour_end
+                )
                 before, after = _F(p - 1) / _F(length - 1), _F(p) / _F(length - 1)
                 wide = widths[s] * (_F(1) - before * before * (_F(1) - tips[s]))
                 wide_end = widths[s] * (_F(1) - after * after * (_F(1) - tips[s]))
@@ -277,7 +304,7 @@ def strands(points, base, tints, openness, widths, tips, gloss, lights, matrix, 
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def tint(albedo, share, colour):  # type: ignore[no-untyped-def]
+def tint(albedo, share, colour):
     """Mix a colour (3,) into the first three channels of a texture (H, W, C) in place, by a share (H, W)."""
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
@@ -287,7 +314,7 @@ def tint(albedo, share, colour):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def stain(albedo, share, amounts):  # type: ignore[no-untyped-def]
+def stain(albedo, share, amounts):
     """Darken the first three channels of a texture (H, W, C) in place: each by 1 - share * its amount."""
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
@@ -297,7 +324,7 @@ def stain(albedo, share, amounts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def nearest(points, others, out):  # type: ignore[no-untyped-def]
+def nearest(points, others, out):
     """Index of the nearest of `others` (M, 3) for each of `points` (N, 3)."""
     for i in range(points.shape[0]):
         best, where = _F(1e30), 0
@@ -310,7 +337,7 @@ def nearest(points, others, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _texel(atlas, u, v, out):  # type: ignore[no-untyped-def]
+def _texel(atlas, u, v, out):
     """Bilinear sample of the atlas at texel coordinates."""
     x = min(max(u, _F(0)), _F(atlas.shape[1] - 1.001))
     y = min(max(v, _F(0)), _F(atlas.shape[0] - 1.001))
@@ -328,23 +355,23 @@ def _texel(atlas, u, v, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _smooth(low, high, x):  # type: ignore[no-untyped-def]
+def _smooth(low, high, x):
     t = min(_F(1), max(_F(0), (x - low) / (high - low)))
     return t * t * (_F(3) - _F(2) * t)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _hash(a, b):  # type: ignore[no-untyped-def]
+def _hash(a, b):
     """A fixed pattern in [0, 1) from two coordinates."""
     h = math.sin(_F(a) * _F(12.9898) + _F(b) * _F(78.233)) * _F(43758.547)
     return h - math.floor(h)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _eye(x, y, z, shade, eyes, side, view, lights, out):  # type: ignore[no-untyped-def]
+def _eye(x, y, z, shade, eyes, side, view, lights, out):
     """Radiance of the eyeball seen through a point of the lid opening.
 
-    eyes (2, 6, 3): centre, gaze, up (unit, camera axes), iris colour, (iris radius, pupil radius, redness), sclera colour.
+    eyes (2, 6, 3): centre, gaze, up (unit, camera axes), iris colour, (iris radius, pupil radius, redness), sclera.
     """
     cx, cy, cz = eyes[side, 0, 0], eyes[side, 0, 1], eyes[side, 0, 2]
     gx, gy, gz = eyes[side, 1, 0], eyes[side, 1, 1], eyes[side, 1, 2]
@@ -376,7 +403,7 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):  # type: ignore[no-unty
     hnorm = _F(1) / math.sqrt(hx * hx + hy * hy + hz * hz)
     mirror = (kx * hx + ky * hy + kz * hz) * norm * hnorm
     spark = _smooth(_F(0.982), _F(0.992), mirror) * _F(0.8) + _smooth(_F(0.8), _F(1), mirror) * _F(0.03)
-    cover = _F(1) - _F(0.72) * _smooth(_F(0.35), _F(1), shade) - _F(0.25) * _smooth(_F(0.75), _F(1), _F(1) - shade)
+    cover = _F(1) - _F(0.75) * _smooth(_F(0.25), _F(1), shade) - _F(0.25) * _smooth(_F(0.75), _F(1), _F(1) - shade)
     sky = _F(0.5) + _F(0.5) * ny
     for c in range(3):
         white = eyes[side, 5, c] * (_F(1) - red * (_F(0.25) if c > 0 else _F(0.0)) * _smooth(_F(0.6), _F(1.2), rho))
@@ -390,10 +417,10 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _teeth(x, y, z, shade, mouth, view, lights, out):  # type: ignore[no-untyped-def]
+def _teeth(x, y, z, shade, mouth, view, lights, out):
     """Radiance of teeth, gums and tongue seen through a point of the mouth opening.
 
-    mouth (6, 3): origin, right, up, forward (camera axes), (drop of the lower jaw cm, tooth width cm, brightness), tooth colour.
+    mouth (6, 3): origin, right, up, forward (camera axes), (drop of the jaw, width of a tooth, brightness), tooth.
     """
     dx, dy, dz = x - mouth[0, 0], y - mouth[0, 1], z - mouth[0, 2]
     right = dx * mouth[1, 0] + dy * mouth[1, 1] + dz * mouth[1, 2]
@@ -420,12 +447,18 @@ def _teeth(x, y, z, shade, mouth, view, lights, out):  # type: ignore[no-untyped
         flesh = _F(0.16) if c == 0 else _F(0.05)
         bone = mouth[5, c] * seam * (_F(1) - gum) + gum * (_F(0.3) if c == 0 else _F(0.12))
         hollow = flesh * _F(0.5)
-        colour = (bone * tooth * mouth[4, 2] + hollow * (_F(1) - tooth)) * (_F(0.25) + _F(0.75) * inner) * max(_F(0.12), deep)
-        out[c] = colour * (lights[4, c] * _F(0.35) + lights[5, c] * _F(0.35) + lights[1, c] * _F(0.5) * max(_F(0.1), lights[0, 2]))
+        colour = (
+            (bone * tooth * mouth[4, 2] + hollow * (_F(1) - tooth))
+            * (_F(0.25) + _F(0.75) * inner)
+            * max(_F(0.12), deep)
+        )
+        out[c] = colour * (
+            lights[4, c] * _F(0.35) + lights[5, c] * _F(0.35) + lights[1, c] * _F(0.5) * max(_F(0.1), lights[0, 2])
+        )
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _surface(group, cloth, eye, lights, matrix, shadow, out):  # type: ignore[no-untyped-def]
+def _surface(group, cloth, eye, lights, matrix, shadow, out):
     """Radiance of skin or cloth. group: normal (3), point (3), albedo (3), openness, gloss, all already averaged.
 
     The diffuse term wraps round the terminator, furthest in red, for light that travelled through the skin.
@@ -464,10 +497,28 @@ def _surface(group, cloth, eye, lights, matrix, shadow, out):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def resolve(ids, bary, rgb, triangles, materials, vertices, atlas, eyes, mouth, lights, matrix, shadow, eye, ground, cloth, factor, out):  # type: ignore[no-untyped-def]
+def resolve(
+    ids,
+    bary,
+    rgb,
+    triangles,
+    materials,
+    vertices,
+    atlas,
+    eyes,
+    mouth,
+    lights,
+    matrix,
+    shadow,
+    eye,
+    ground,
+    cloth,
+    factor,
+    out,
+):
     """Shade and average the samples: colour at every sample, light once a pixel and material.
 
-    vertices (V, 9): normal, point, texel (u, v), shade of the opening. materials: 0 skin, 1 cloth, 2 and 3 eyes, 4 mouth.
+    vertices (V, 9): normal, point, texel (u, v), shade of the opening. Materials: 0 skin, 1 cloth, 2, 3 eyes, 4 mouth.
     """
     height, width = out.shape[0], out.shape[1]
     texel = np.zeros(5, np.float32)

@@ -22,7 +22,7 @@ def background(shot: Shot, size: int) -> Array:
     row, column = np.mgrid[0:side, 0:side].astype(np.float32) / (side - 1)
     vivid = 0.24 if rng.uniform() < 0.25 else 0.07
     warm = rng.normal(0, 0.16)
-    base = rng.uniform(0.03, 0.5) * np.exp(rng.normal(0, vivid, 3) + [warm, 0, -warm])
+    base = rng.uniform(0.03, 0.5) * np.exp(rng.normal((warm, 0, -warm), vivid))
     other = base * np.exp(rng.normal(0, 0.6) + rng.normal(0, vivid, 3))
     angle = rng.uniform(0, 2 * np.pi)
     share = (np.cos(angle) * (column - 0.5) + np.sin(angle) * (row - 0.5) + 0.5).clip(0, 1)[..., None]
@@ -44,17 +44,17 @@ def background(shot: Shot, size: int) -> Array:
 
 def _blur(light: Array, shot: Shot, scale: float) -> Array:
     if shot.blur > 0.15:
-        light = cv2.GaussianBlur(light, (0, 0), shot.blur * scale)
+        light = np.asarray(cv2.GaussianBlur(light, (0, 0), shot.blur * scale), np.float32)
     if shot.motion > 0.2:
         length = max(3, 2 * round(1.5 * shot.motion * scale) + 1)
         angle = shot.texture % 180
         kernel = np.zeros((length, length), np.float32)
         reach = 0.5 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))]) * (length - 1) * 0.7
         middle = (length - 1) / 2
-        ends = [tuple(int(round(16 * (middle + s * v))) for v in reach) for s in (-1, 1)]
+        ends = [tuple(round(16 * float(middle + s * v)) for v in reach) for s in (-1, 1)]
         cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
-        light = cv2.filter2D(light, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(light, dtype=np.float32)
+        return np.asarray(cv2.filter2D(light, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE), np.float32)
+    return light
 
 
 def _meter(light: Array) -> np.float32:
@@ -65,7 +65,7 @@ def _meter(light: Array) -> np.float32:
 
 
 def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
-    """Linear radiance (S, S, 3) to levels: blur, vignette, white balance, shoulder, gamma, grain; `scale` is S / 112."""
+    """Linear radiance (S, S, 3) to levels: blur, exposure, vignette, balance, grain, shoulder; `scale` is S / 112."""
     rng = np.random.default_rng([shot.texture, 6])
     size = light.shape[0]
     light = _blur(light, shot, scale)
@@ -78,7 +78,7 @@ def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
     light = light + shot.grain * np.sqrt(light.clip(0.004, 2)) * noise
     shoulder = np.maximum(light, 0)
     shoulder = shoulder * (1 + 0.22 * shoulder) / (1 + 0.62 * shoulder)
-    level = np.sqrt(shoulder) * np.sqrt(np.sqrt(np.sqrt(shoulder + 1e-6)) + 0.0) ** -0.36
+    level = np.power(shoulder, np.float32(0.4545))
     level = 0.5 + (level - 0.46) * shot.contrast - 0.02
     grey = level @ np.array([0.299, 0.587, 0.114], np.float32)
     level = grey[..., None] + (level - grey[..., None]) * (0.0 if shot.grey else shot.saturation)

@@ -17,8 +17,15 @@ from facekit.synth.camera import PIVOT, View, project, view
 from facekit.synth.chance import Identity, Shot, draw_identity, draw_shot
 from facekit.synth.facehair import face_hair, glasses
 from facekit.synth.kernels import (
-    EMPTY, normals, place_strands, raster, resolve, shadow_strands, shadow_triangles, strands,
-)  # fmt: skip
+    EMPTY,
+    normals,
+    place_strands,
+    raster,
+    resolve,
+    shadow_strands,
+    shadow_triangles,
+    strands,
+)
 from facekit.synth.lens import background, develop
 from facekit.synth.shape import Skull, build_skull, express, figure
 from facekit.synth.skin import paint_atlas, to_linear
@@ -109,9 +116,15 @@ def _eyes(person: Person, seen: View, shot: Shot) -> Array:
     identity = person.identity
     yaw, pitch = np.radians(shot.gaze)
     forward = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], np.float32)
-    palette = to_linear(np.array([(74, 44, 26), (98, 66, 38), (112, 98, 58), (92, 112, 86), (86, 118, 142), (118, 140, 152)], np.float32))
+    palette = to_linear(
+        np.array(
+            [(74, 44, 26), (98, 66, 38), (112, 98, 58), (92, 112, 86), (86, 118, 142), (118, 140, 152)], np.float32
+        )
+    )
     place = identity.eye_tone * (len(palette) - 1)
-    colour = np.array([np.interp(place, np.arange(len(palette)), palette[:, c]) for c in range(3)]) * (0.6 + 0.5 * identity.eye_hue)
+    colour = np.array([np.interp(place, np.arange(len(palette)), palette[:, c]) for c in range(3)]) * (
+        0.6 + 0.5 * identity.eye_hue
+    )
     out = np.empty((2, 6, 3), np.float32)
     from_pivot = person.skull.eye_centres - PIVOT
     out[:, 0] = from_pivot @ seen.turn.T
@@ -119,7 +132,7 @@ def _eyes(person: Person, seen: View, shot: Shot) -> Array:
     out[:, 2] = seen.turn[:, 1]
     out[:, 3] = colour
     out[:, 4] = (0.60, identity.pupil, 0.3 + 0.5 * identity.redness)
-    out[:, 5] = to_linear((206, 196, 190))
+    out[:, 5] = to_linear((190, 179, 172))
     return out
 
 
@@ -166,9 +179,23 @@ class _Canvas(NamedTuple):
 
 def _draw_strands(hair: Strands, points: Array, seen: View, canvas: _Canvas, gloss: float) -> None:
     strands(
-        points, hair.colour, hair.tint, hair.openness, hair.width * canvas.scale, hair.tip, np.float32(gloss), canvas.lights,
-        canvas.matrix, canvas.shadow, seen.eye, canvas.frame, canvas.scale, canvas.depth, canvas.ids, canvas.rgb,
-    )  # fmt: skip
+        points,
+        hair.colour,
+        hair.tint,
+        hair.openness,
+        hair.width * canvas.scale,
+        hair.tip,
+        np.float32(gloss),
+        canvas.lights,
+        canvas.matrix,
+        canvas.shadow,
+        seen.eye,
+        canvas.frame,
+        canvas.scale,
+        canvas.depth,
+        canvas.ids,
+        canvas.rgb,
+    )
 
 
 def _canvas(seen: View, shot: Shot, size: int, factor: int) -> _Canvas:
@@ -179,10 +206,16 @@ def _canvas(seen: View, shot: Shot, size: int, factor: int) -> _Canvas:
     lights = _lights(shot)
     shape = (samples, samples)
     return _Canvas(
-        np.full(shape, -1e9, np.float32), np.full(shape, EMPTY, np.int32), np.empty((*shape, 2), np.float32),
-        np.empty((*shape, 3), np.float32), lights, _light_matrix(lights[0]), np.full((SHADOW, SHADOW), -1e6, np.float32),
-        frame.astype(np.float32), np.float32(np.hypot(frame[0, 0], frame[1, 0]) / shot.distance),
-    )  # fmt: skip
+        np.full(shape, -1e9, np.float32),
+        np.full(shape, EMPTY, np.int32),
+        np.empty((*shape, 2), np.float32),
+        np.empty((*shape, 3), np.float32),
+        lights,
+        _light_matrix(lights[0]),
+        np.full((SHADOW, SHADOW), -1e6, np.float32),
+        frame.astype(np.float32),
+        np.float32(np.hypot(frame[0, 0], frame[1, 0]) / shot.distance),
+    )
 
 
 def _reflect(light: Array, lenses: Array, seen: View, shot: Shot, scale: float) -> None:
@@ -212,7 +245,9 @@ def _vertices(seen: View) -> Array:
     joined = bent[OVAL] + bent[ring]
     joined[[0, -1]] = joined[0] + joined[-1] - bent[OVAL[0]]
     bent[OVAL], bent[ring] = joined, joined
-    return np.ascontiguousarray(np.concatenate([unit(bent), seen.points, head.uv, head.shade[:, None]], axis=1), np.float32)
+    return np.ascontiguousarray(
+        np.concatenate([unit(bent), seen.points, head.uv, head.shade[:, None]], axis=1), np.float32
+    )
 
 
 def _cast_shadows(seen: View, hair: Array, canvas: _Canvas) -> None:
@@ -242,10 +277,24 @@ def render(person: Person, shot: Shot, size: int = 112, factor: int = FACTOR) ->
         _draw_strands(worn[0], _pose_strands(worn[0], face, seen), seen, canvas, 0.8)
     out = np.empty((size, size, 3), np.float32)
     resolve(
-        canvas.ids, canvas.bary, canvas.rgb, head.triangles, head.materials, _vertices(seen), person.atlas,
-        _eyes(person, seen, shot), _mouth(seen, face, person.skull.face), canvas.lights, canvas.matrix, canvas.shadow, seen.eye,
-        background(shot, size), np.array(shot.cloth, np.float32), factor, out,
-    )  # fmt: skip
+        canvas.ids,
+        canvas.bary,
+        canvas.rgb,
+        head.triangles,
+        head.materials,
+        _vertices(seen),
+        person.atlas,
+        _eyes(person, seen, shot),
+        _mouth(seen, face, person.skull.face),
+        canvas.lights,
+        canvas.matrix,
+        canvas.shadow,
+        seen.eye,
+        background(shot, size),
+        np.array(shot.cloth, np.float32),
+        factor,
+        out,
+    )
     if worn is not None:
         _reflect(out, worn[1], seen, shot, size / 112)
     truth = Truth(shot.yaw, shot.pitch, seen.roll, shot.light, shot.expression)

@@ -1,4 +1,4 @@
-"""Hair as strands: polylines in centimetres, made once a person; head hair is fixed to the skull, face hair rides on the mesh."""
+"""Hair as strands: polylines in centimetres, made once a person; head hair is fixed to the skull."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from facekit.synth.chance import Identity
 from facekit.synth.kernels import nearest
 from facekit.synth.shape import Skull
 from facekit.synth.skin import hair_limit, to_linear
+from facekit.synth.styles import Style, style_of
 
 __all__ = ["Strands", "hair_colour", "join", "scalp_hair"]
 
@@ -50,60 +51,11 @@ class Strands(NamedTuple):
     weights: Array
 
 
-class Style(NamedTuple):
-    """What a hair style asks of its strands.
-
-    Attributes
-    ----------
-    top, side : float
-        Length in cm above and beside.
-    lift : float
-        How steeply hair leaves the scalp, 0 to 1.
-    volume : float
-        Height in cm at which it lies.
-    comb : (3,) float
-        Direction in head axes; x is taken away from the parting.
-    fall : float
-        Pull of gravity for each cm.
-    curl : float
-        Radius of the curls, cm.
-    hug : float
-        How strongly hair above is drawn down to its height, 0 to 1.
-    """
-
-    top: float
-    side: float
-    lift: float
-    volume: float
-    comb: tuple[float, float, float]
-    fall: float
-    curl: float
-    hug: float = 0.0
-
-
-def _style(identity: Identity) -> Style:
-    length, volume = identity.hair_length, identity.hair_volume
-    wave = identity.hair_wave
-    curl = 0.30 * wave
-    styles = {
-        "bald": Style(0.6, 1.0 + length, 0.3, 0.15, (0, -0.3, -1), 0.1, 0.0),
-        "buzz": Style(0.35 + 0.5 * length, 0.3 + 0.3 * length, 0.8, 0.3, (0, -0.2, 0.3), 0.0, 0.0),
-        "crop": Style(2.4 + 2.0 * length, 1.2 + length, 0.22, 0.25 + 0.45 * volume, (0.45, 0.0, 0.75), 0.14, curl * 0.6, 0.5),
-        "quiff": Style(4.5 + 2.5 * length, 1.4 + length, 0.38, 0.6 + 0.9 * volume, (0.3, 0.1, -0.95), 0.12, curl * 0.6, 0.35),
-        "parted": Style(6.5 + 3 * length, 2.2 + 2 * length, 0.35, 0.5 + 0.8 * volume, (1.0, 0.1, 0.1), 0.12, curl * 0.7, 0.5),
-        "fringe": Style(5.6 + 2.2 * length, 3.5 + 6 * length, 0.35, 0.5 + 0.5 * volume, (0.25, 0.0, 1.0), 0.16, curl * 0.5, 0.4),
-        "curly": Style(6 + 5 * length, 5 + 7 * length, 0.5, 0.8 + 1.2 * volume, (0.4, 0.2, 0.2), 0.12, 0.32 + 0.15 * wave, 0.15),
-        "afro": Style(2.5 + 4.5 * length, 2.0 + 4.0 * length, 1.0, 1.5 + 4.0 * length, (0.0, 0.15, 0.0), 0.0, 0.22),
-        "bob": Style(15 + 3 * length, 13 + 3 * length, 0.35, 0.5 + 0.7 * volume, (1.0, -0.1, -0.05), 0.16, curl, 0.5),
-        "long": Style(24 + 6 * length, 24 + 6 * length, 0.35, 0.5 + 0.7 * volume, (1.0, -0.1, -0.15), 0.16, curl, 0.5),
-        "tied": Style(13.0, 12.0, 0.15, 0.3 + 0.2 * volume, (0.05, 0.1, -1.0), 0.0, 0.0, 0.8),
-    }
-    return styles[identity.hair_style]
-
-
 def hair_colour(identity: Identity) -> Array:
     """Linear colour (3,) of the hair before grey."""
-    ladder = to_linear(np.array([(214, 178, 120), (176, 130, 78), (120, 80, 46), (72, 46, 30), (38, 27, 22), (22, 18, 17)], np.float32))
+    ladder = to_linear(
+        np.array([(214, 178, 120), (176, 130, 78), (120, 80, 46), (72, 46, 30), (38, 27, 22), (22, 18, 17)], np.float32)
+    )
     place = identity.hair_tone * (len(ladder) - 1)
     tone = np.array([np.interp(place, np.arange(len(ladder)), ladder[:, c]) for c in range(3)])
     red = to_linear((150, 66, 30)) * (1.25 - 0.8 * identity.hair_tone)
@@ -158,7 +110,9 @@ def _directions(identity: Identity, style: Style, root: Array, normal: Array) ->
         down = comb if identity.hair_style == "tied" else np.array([0, -0.2, 0], np.float32)
     if identity.hair_style == "fringe":
         back = np.clip((-2.0 - root[:, 2]) / 3.0, 0, 1)[:, None]
-        comb = comb * (1 - back) + back * np.stack([np.sign(root[:, 0]), -0.4 * np.ones(len(root)), -0.1 * np.ones(len(root))], 1)
+        comb = comb * (1 - back) + back * np.stack(
+            [np.sign(root[:, 0]), -0.4 * np.ones(len(root)), -0.1 * np.ones(len(root))], 1
+        )
     comb = comb * (1 - side) + down * side
     tangent = comb - (comb * normal).sum(axis=1, keepdims=True) * normal
     return unit(np.asarray(tangent, np.float32))
@@ -179,15 +133,18 @@ def _frame_face(points: Array, skull: Skull, share: Array) -> Array:
     """Long hair hangs beside the cheeks, not over them."""
     width = np.interp(points[:, 1], [-14, -8, -4, 0, 4, 6.5], [6.6, 6.6, 7.5, 8.1, 8.0, 6.0]) * skull.reach[0] / 7.9
     near = (points[:, 2] > -4.5) & (points[:, 1] < 6.2) & (np.abs(points[:, 0]) < width)
+    pull = 0.65 * np.clip((6.2 - points[:, 1]) / 2.5, 0, 1)
     out = points.copy()
     pushed = np.where(points[:, 0] < 0, -1, 1) * (width + share)
-    out[:, 0] = np.where(near, 0.35 * points[:, 0] + 0.65 * pushed, points[:, 0])
+    out[:, 0] = np.where(near, (1 - pull) * points[:, 0] + pull * pushed, points[:, 0])
     out[:, 2] = np.where(near & (points[:, 2] > -1.5) & (points[:, 1] < 4), points[:, 2] - 0.45, out[:, 2])
     return out
 
 
-def _walk(identity: Identity, style: Style, skull: Skull, root: Array, normal: Array, length: Array, height: Array, steps: int) -> Array:
-    """Grow guides step by step: scalp direction first, then comb and gravity, always outside the head; (G, steps, 3)."""
+def _walk(
+    identity: Identity, style: Style, skull: Skull, root: Array, normal: Array, length: Array, height: Array, steps: int
+) -> Array:
+    """Grow guides (G, steps, 3): first as the scalp sends them, then by comb and gravity, always outside the head."""
     comb = _directions(identity, style, root, normal)
     step = (length / (steps - 1))[:, None]
     lift = style.lift * (1 if style.lift > 0.9 else 0.3 + 0.7 * np.clip((root[:, 1:2] - 5.5) / 3.5, 0, 1))
@@ -197,7 +154,7 @@ def _walk(identity: Identity, style: Style, skull: Skull, root: Array, normal: A
     hangs = identity.hair_style in ("bob", "long", "curly", "parted")
     for k in range(1, steps):
         grown = (k / (steps - 1)) * length
-        place = points[:, k - 1] + direction * step
+        place: Array = points[:, k - 1] + direction * step
         place = _push_out(place, skull, height * np.clip(grown / 1.2, 0, 1), style.hug)
         if hangs:
             place = _frame_face(place, skull, 0.25 * height)
@@ -255,18 +212,21 @@ def _bun(skull: Skull, rng: np.random.Generator, steps: int, high: float) -> Arr
     other = np.cross(axis, start)
     angle = np.linspace(0, 1.6 * np.pi, steps)[None, :, None] + rng.uniform(0, 6.28, (count, 1, 1))
     level = rng.uniform(-0.9, 0.9, (count, 1, 1))
-    ball = np.sqrt(1 - level**2) * (np.cos(angle) * start[:, None] + np.sin(angle) * other[:, None]) + level * axis[:, None]
+    ball = (
+        np.sqrt(1 - level**2) * (np.cos(angle) * start[:, None] + np.sin(angle) * other[:, None])
+        + level * axis[:, None]
+    )
     return np.asarray(centre + 2.5 * ball, np.float32)
 
 
 def scalp_hair(identity: Identity, skull: Skull) -> Strands:
     """The hair on a person's head."""
     rng = np.random.default_rng([identity.texture, 3])
-    style = _style(identity)
+    style = style_of(identity)
     short = identity.hair_style in ("bald", "buzz")
     curly = style.curl > 0.15
     steps = 4 if short else (26 if curly else 12)
-    count = 3200 if short else (1700 if curly else 2300)
+    count = 3200 if short else (1600 if curly else 2000)
     root, normal, behind = _roots(identity, skull, count, rng)
     count = len(root)
     guide = np.sort(rng.permutation(count)[: max(8, count // 9)])
@@ -275,7 +235,9 @@ def scalp_hair(identity: Identity, skull: Skull) -> Strands:
     top = np.clip((root[:, 1] - 4.0) / 4.0, 0, 1)
     length = ((style.side + (style.top - style.side) * top) * rng.uniform(0.85, 1.1, count)).astype(np.float32)
     length *= np.clip(0.35 + behind / 1.2, 0.35, 1) if style.top < 5 or identity.hair_style in ("curly", "afro") else 1
-    height = (style.volume * (0.35 + 0.65 * rng.uniform(size=count)) * np.clip(0.25 + behind / 3, 0.25, 1)).astype(np.float32)
+    height = (style.volume * (0.35 + 0.65 * rng.uniform(size=count)) * np.clip(0.25 + behind / 3, 0.25, 1)).astype(
+        np.float32
+    )
     guides = _walk(identity, style, skull, root[guide], normal[guide], length[guide], height[guide], steps)
     points = _children(guides, root, of, identity.hair_clump * (0.35 if short else 0.85), rng)
     points = _curl(points, style, rng, length)
@@ -283,23 +245,37 @@ def scalp_hair(identity: Identity, skull: Skull) -> Strands:
         points = _cut(points, (1 - 0.45 * rng.uniform(size=count) ** 2).astype(np.float32))
     if identity.hair_style == "tied" and not identity.male:
         points = np.concatenate([points, _bun(skull, rng, steps, identity.hair_volume)])
-    return _dress(identity, points, np.concatenate([of, rng.integers(0, len(guide), len(points) - count)]), skull, rng, 0.07 if short else 0.115)
+    return _dress(
+        identity,
+        points,
+        np.concatenate([of, rng.integers(0, len(guide), len(points) - count)]),
+        skull,
+        rng,
+        0.07 if short else 0.125,
+    )
 
 
-def _dress(identity: Identity, points: Array, clump: NDArray[np.int64], skull: Skull, rng: np.random.Generator, width: float) -> Strands:
-    """Colour, brightness and openness of head hair: strands differ, clumps differ, roots and inner layers are darker."""
+def _dress(
+    identity: Identity, points: Array, clump: NDArray[np.int64], skull: Skull, rng: np.random.Generator, width: float
+) -> Strands:
+    """Colour, brightness and openness of head hair: strands and clumps differ, roots and inner layers are darker."""
     count, steps, _ = points.shape
     colour = np.tile(hair_colour(identity), (count, 1))
     colour *= np.exp(rng.normal(0, 0.12, (count, 1)) + rng.normal(0, 0.16, (int(clump.max()) + 1, 1))[clump])
     colour *= np.exp(rng.normal(0, 0.05, (count, 3)))
-    white = np.clip(1.25 * identity.grey * rng.uniform(0.4, 1.2, (count, 1)) + 0.15 * identity.grey * rng.normal(size=(count, 1)), 0, 1)
+    white = np.clip(
+        1.25 * identity.grey * rng.uniform(0.4, 1.2, (count, 1)) + 0.15 * identity.grey * rng.normal(size=(count, 1)),
+        0,
+        1,
+    )
     colour += white * (to_linear((205, 203, 199)) * rng.uniform(0.6, 1.1, (count, 1)) - colour)
     t = np.linspace(0, 1, steps, dtype=np.float32)[None]
     tint = np.broadcast_to(0.72 + 0.4 * t, (count, steps)) * rng.uniform(0.85, 1.15, (count, 1))
     scale = np.sqrt((((points - CENTRE) / skull.reach) ** 2).sum(axis=2))
     thick = max(0.12, float(np.percentile(scale[:, -1], 80)) - 1.0)
     openness = np.clip(0.35 + 0.65 * (scale - 1.0) / thick, 0.3, 1.0)
-    return _strands(points, colour, tint, openness, width * rng.uniform(0.75, 1.25, count), 0.35)
+    widths = np.asarray(rng.uniform(0.75, 1.25, count)) * width
+    return _strands(points, colour, tint, openness, widths, 0.35)
 
 
 def _strands(points: Array, colour: Array, tint: Array, openness: Array, width: Array, tip: float) -> Strands:
