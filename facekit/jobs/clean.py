@@ -22,7 +22,7 @@ from facekit.errors import DestinationExists, FacekitError
 from facekit.jobs.clean_config import CleanConfig, CleanSummary
 from facekit.jobs.clean_features import FaceVectors, open_vectors
 from facekit.jobs.clean_findings import find
-from facekit.jobs.clean_report import write_report
+from facekit.jobs.clean_report import PAIRS, write_pairs, write_report
 from facekit.jobs.clean_tables import (
     DECISIONS,
     IDENTITIES,
@@ -160,8 +160,10 @@ def publish(
     write_identities(folder / IDENTITIES, table, decisions)
     write_labels(folder / LABELS, label_table(table))
     write_snippet(folder / SNIPPET, *_out(table))
-    if report:
-        write_report(folder / "report", source, table, decisions)
+    if decisions is not None:
+        write_pairs(folder / PAIRS, decisions)
+        if report:
+            write_report(folder / "report", source, table, folder / PAIRS)
     journal.publish()
 
 

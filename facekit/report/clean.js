@@ -1,0 +1,327 @@
+"use strict";
+const C = JSON.parse(document.getElementById("content").textContent);
+const $ = (name, attributes = {}, ...children) => {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+};
+const number = (value) => value.toLocaleString("en");
+const cosine = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
+const REASONS = {
+  inlier: "like their identity", union: "identity was there twice", inter: "identity merged with another",
+  second_person: "second person, split off", relabel: "belong to another identity", intra: "not like their identity",
+  duplicate_label: "label removed, it was there twice", hub: "near a hub, for review", no_embedding: "no embedding",
+  excluded: "in a test set", near_duplicate: "the same picture again", low_quality: "low quality", copy: "follow their bare picture",
+  override: "a person decided", unmatched: "in no decision",
+};
+
+/* ---- what a person decides ---- */
+const state = { keep: new Set(), drop: new Set(), move: new Map(), merge: new Map(), split: new Set() };
+const history = [];
+let saved = true;
+const snapshot = () => JSON.stringify(overrides());
+function overrides() {
+  return { format: 1, keep: [...state.keep], drop: [...state.drop], move: Object.fromEntries(state.move),
+    merge: [...state.merge.values()], split: [...state.split] };
+}
+function restore(given) {
+  state.keep = new Set(given.keep || []);
+  state.drop = new Set(given.drop || []);
+  state.move = new Map(Object.entries(given.move || {}).map(([key, label]) => [Number(key), label]));
+  state.merge = new Map((given.merge || []).map((pair) => [pair.join(" "), pair]));
+  state.split = new Set(given.split || []);
+}
+function decide(change) {
+  history.push(snapshot());
+  change();
+  saved = false;
+  refresh();
+}
+function undo() {
+  if (!history.length) return;
+  restore(JSON.parse(history.pop()));
+  saved = false;
+  refresh();
+}
+const forget = (key) => { state.keep.delete(key); state.drop.delete(key); state.move.delete(key); };
+function setFace(face, what, label) {
+  decide(() => {
+    const had = faceState(face);
+    forget(face.key);
+    if (had === what && what !== "move") return;
+    if (what === "move") state.move.set(face.key, label); else state[what].add(face.key);
+  });
+}
+const faceState = (face) => (state.keep.has(face.key) ? "keep" : state.drop.has(face.key) ? "drop"
+  : state.move.has(face.key) ? "move" : null);
+function toggle(set, key, value) {
+  decide(() => { if (set.has(key)) set.delete(key); else if (set instanceof Map) set.set(key, value); else set.add(key); });
+}
+async function save() {
+  if (!C.review) return;
+  const answer = await fetch("/overrides", { method: "POST", body: JSON.stringify(overrides()),
+    headers: { "Content-Type": "application/json", "X-Facekit": "review" } });
+  saved = answer.ok;
+  refresh(answer.ok ? "" : `not saved: ${await answer.text()}`);
+}
+
+/* ---- pictures ---- */
+function picture(key, kind) {
+  const source = C.pictures[key] || (C.review ? `/picture/${key}` : null);
+  const box = $("div", { class: `face ${kind}`, title: `key ${key}` });
+  box.append(source ? $("img", { src: source, alt: `key ${key}`, width: 72, height: 72, decoding: "async" })
+    : document.createTextNode(`key ${key}`));
+  return box;
+}
+const strip = (keys, kind = "") => keys.map((key, at) => picture(key, `${kind} ${at > 0 ? "extra" : ""}`));
+const typical = (label, count = 3) => (C.samples[label] || []).slice(0, count);
+
+/* ---- a list of which only the visible rows exist ---- */
+const ROW = 92;
+class List {
+  constructor(rows, draw, keys) {
+    this.rows = rows; this.draw = draw; this.keys = keys; this.current = 0;
+    this.inner = $("div", { style: `height:${rows.length * ROW}px` });
+    this.node = $("div", { class: "list", tabindex: 0, role: "listbox", "aria-label": "rows",
+      onscroll: () => this.paint(), onkeydown: (event) => this.key(event) }, this.inner);
+    this.shown = new Map();
+    this.watch = new ResizeObserver(() => this.paint());
+    this.watch.observe(this.node);
+  }
+  paint(all = false) {
+    const first = Math.max(0, Math.floor(this.node.scrollTop / ROW) - 4);
+    const last = Math.min(this.rows.length, Math.ceil((this.node.scrollTop + this.node.clientHeight) / ROW) + 4);
+    for (const [at, node] of this.shown) {
+      if (all || at < first || at >= last) { node.remove(); this.shown.delete(at); }
+    }
+    for (let at = first; at < last; at++) {
+      if (this.shown.has(at)) continue;
+      const node = this.draw(this.rows[at], at);
+      node.style.top = `${at * ROW}px`;
+      node.classList.toggle("current", at === this.current);
+      node.addEventListener("click", () => this.go(at, false));
+      this.inner.append(node);
+      this.shown.set(at, node);
+    }
+  }
+  go(at, scroll = true) {
+    if (!this.rows.length) return;
+    this.shown.get(this.current)?.classList.remove("current");
+    this.current = Math.max(0, Math.min(this.rows.length - 1, at));
+    const top = this.current * ROW;
+    if (scroll && top < this.node.scrollTop) this.node.scrollTop = top;
+    if (scroll && top + ROW > this.node.scrollTop + this.node.clientHeight) {
+      this.node.scrollTop = top + ROW - this.node.clientHeight;
+    }
+    this.paint();
+    this.shown.get(this.current)?.classList.add("current");
+  }
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.node.clientHeight / ROW));
+    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
+    if (event.key in steps) this.go(this.current + steps[event.key]);
+    else if (event.key === "Home") this.go(0);
+    else if (event.key === "End") this.go(this.rows.length - 1);
+    else if (C.review && event.key === "u") undo();
+    else if (C.review && event.key === "w") save();
+    else if (C.review && this.rows.length && event.key in this.keys) {
+      const step = this.keys[event.key](this.rows[this.current]);
+      if (step !== false) this.go(this.current + 1);
+    } else return;
+    event.preventDefault();
+  }
+}
+let list = null;
+function refresh(message) { list?.paint(true); bar(message); }
+const act = (label, pressed, onclick, title) => (C.review
+  ? $("button", { class: "act", "aria-pressed": String(pressed), onclick, title }, label) : null);
+
+/* ---- panels ---- */
+function faceRow(face) {
+  const now = faceState(face);
+  return $("div", { class: `row ${face.action} ${now ? "changed" : ""}`, "data-key": face.key },
+    $("div", { class: "strip" }, picture(face.key, "first"), ...strip(typical(face.old))),
+    $("div", { class: "words" },
+      $("div", {}, $("span", { class: "tag" }, face.action), ` ${REASONS[face.reason] || face.reason} · ${cosine(face.similarity)}`),
+      $("div", { class: "quiet" }, `key ${face.key} · identity ${face.old}`
+        + (face.new >= 0 && face.action === "move" ? ` → new ${face.new}` : "") + (face.why ? ` · ${face.why}` : "")),
+      now ? $("div", {}, now === "move" ? `you: move to identity ${state.move.get(face.key)}` : `you: ${now}`) : null),
+    C.review ? $("div", { class: "acts" },
+      act("keep", now === "keep", () => setFace(face, "keep"), "k"),
+      act("drop", now === "drop", () => setFace(face, "drop"), "d"),
+      act("move", now === "move", () => moveFace(face), "m")) : null);
+}
+function moveFace(face) {
+  const given = window.prompt(`Old label of the identity that key ${face.key} belongs to`, face.near >= 0 ? face.near : "");
+  if (given === null || !/^\d+$/.test(given.trim())) return false;
+  setFace(face, "move", Number(given));
+  return true;
+}
+function facesPanel(panel) {
+  const reasons = [...new Set(C.faces.map((face) => face.reason))];
+  const choice = $("select", { "aria-label": "reason", onchange: show }, $("option", { value: "" }, "every reason"),
+    ...reasons.map((reason) => $("option", { value: reason }, REASONS[reason] || reason)));
+  const count = $("span", { class: "quiet" });
+  const place = $("div");
+  panel.append($("div", { class: "filters" }, choice, count), place);
+  function show() {
+    const rows = C.faces.filter((face) => !choice.value || face.reason === choice.value);
+    const more = C.faces_total > C.faces.length ? ` (the ${number(C.faces.length)} most doubtful of ${number(C.faces_total)})` : "";
+    count.textContent = `${number(rows.length)} faces, nearest to their threshold first${more}`;
+    use(place, new List(rows, faceRow, { k: (face) => setFace(face, "keep"), d: (face) => setFace(face, "drop"), m: moveFace }));
+  }
+  show();
+}
+function groupRow(group) {
+  const changed = group.members.some((member) => state.split.has(member.label));
+  return $("div", { class: `row move ${changed ? "changed" : ""}`, "data-group": group.new },
+    $("div", { class: "strip" }, ...group.members.slice(0, 4).flatMap((member, at) =>
+      typical(member.label, 2).map((key, place) => picture(key, place === 0 ? "first" : at > 0 ? "extra" : "")))),
+    $("div", { class: "words" },
+      $("div", {}, group.members.map((member) => `identity ${member.label} (${number(member.faces)})`).join(" + ")),
+      $("div", { class: "quiet" }, `weakest similarity ${cosine(group.weakest)} · new ${group.new}`),
+      changed ? $("div", {}, `you: split off ${group.members.filter((m) => state.split.has(m.label)).map((m) => m.label).join(", ")}`) : null),
+    C.review ? $("div", { class: "acts" }, ...group.members.slice(1, 4).map((member) =>
+      act(`split ${member.label}`, state.split.has(member.label), () => toggle(state.split, member.label), "s"))) : null);
+}
+function groupsPanel(panel) {
+  panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
+    `${number(C.groups.length)} groups of identities became one, the weakest first`)));
+  const place = $("div");
+  panel.append(place);
+  use(place, new List(C.groups, groupRow, { s: (group) => toggle(state.split, group.members[1].label) }));
+}
+function nearRow(pair) {
+  const name = `${pair.a} ${pair.b}`, changed = state.merge.has(name);
+  return $("div", { class: `row keep ${changed ? "changed" : ""}`, "data-pair": name },
+    $("div", { class: "strip" }, ...typical(pair.a, 2).map((key, at) => picture(key, at ? "extra" : "first")),
+      ...typical(pair.b, 2).map((key, at) => picture(key, at ? "extra" : "first"))),
+    $("div", { class: "words" }, $("div", {}, `identity ${pair.a} and identity ${pair.b}`),
+      $("div", { class: "quiet" }, `similarity ${cosine(pair.similarity)}, kept apart`),
+      changed ? $("div", {}, "you: merge") : null),
+    C.review ? $("div", { class: "acts" }, act("merge", changed, () => toggle(state.merge, name, [pair.a, pair.b]), "g")) : null);
+}
+function nearPanel(panel) {
+  panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
+    `${number(C.near.length)} pairs of identities stayed apart, the most similar first`)));
+  const place = $("div");
+  panel.append(place);
+  use(place, new List(C.near, nearRow, { g: (pair) => toggle(state.merge, `${pair.a} ${pair.b}`, [pair.a, pair.b]) }));
+}
+function use(place, made) {
+  list?.watch.disconnect();
+  list = made;
+  place.replaceChildren(made.node);
+  made.paint();
+  made.node.focus({ preventScroll: true });
+}
+
+/* ---- charts ---- */
+function svg(name, attributes = {}, text) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+const W = 460, H = 190, L = 46, B = 22, T = 8;
+function frame(title, top, ticks, place) {
+  const chart = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": title });
+  chart.append(svg("line", { class: "axis", x1: L, x2: W, y1: H - B, y2: H - B }));
+  for (const [label, x] of ticks) chart.append(svg("text", { x, y: H - 6, "text-anchor": "middle" }, label));
+  for (const part of [0.5, 1]) {
+    const y = H - B - part * (H - B - T);
+    chart.append(svg("line", { class: "axis", x1: L, x2: W, y1: y, y2: y }), svg("text", { x: L - 6, y: y + 4, "text-anchor": "end" }, number(Math.round(top * part))));
+  }
+  place.append($("h2", {}, title), chart);
+  return chart;
+}
+function bars(chart, counts, top, kind) {
+  const step = (W - L) / counts.length;
+  counts.forEach((count, at) => {
+    const height = (count / top) * (H - B - T);
+    if (count) chart.append(svg("rect", { class: kind, x: L + at * step + 0.5, width: Math.max(step - 1, 1), y: H - B - height, height }));
+  });
+}
+const key = (...parts) => $("p", { class: "key" }, ...parts.flatMap(([color, text]) => [$("span", { class: "swatch", style: `background:${color}` }), text]));
+function histogram(place, title, edges, before, after, cut, words) {
+  const x = (value) => L + ((value - edges[0]) / (edges.at(-1) - edges[0])) * (W - L);
+  const top = Math.max(1, ...before, ...(after || []));
+  const chart = frame(title, top, [-0.5, 0, 0.5, 1].map((value) => [value, Math.min(x(value), W - 8)]), place);
+  bars(chart, before, top, "before");
+  if (after) bars(chart, after, top, "after");
+  if (typeof cut === "number") {
+    chart.append(svg("line", { class: "cut", x1: x(cut), x2: x(cut), y1: T, y2: H - B }),
+      svg("text", { x: x(cut) + 4, y: T + 9 }, cut.toFixed(3)));
+  }
+  place.append(key(...words));
+}
+function overview(panel) {
+  const most = Math.max(1, ...C.flow.map((entry) => entry.images));
+  panel.append($("h2", {}, "What became of the images"), $("table", {}, $("tbody", {}, ...C.flow.map((entry) =>
+    $("tr", { class: entry.action }, $("td", {}, $("span", { class: "tag" }, entry.action)), $("td", {}, REASONS[entry.reason] || entry.reason),
+      $("td", { class: "n" }, number(entry.images)),
+      $("td", { style: "width:min(320px,30vw)" }, $("div", { class: "meter", style: `width:${(100 * entry.images) / most}%` })))),
+    $("tr", {}, $("td", {}, "all"), $("td"), $("td", { class: "n" }, number(C.flow.reduce((sum, entry) => sum + entry.images, 0))), $("td")))));
+  const charts = $("div", { class: "charts" });
+  const box = () => charts.appendChild($("section"));
+  const h = C.histogram, grey = "color-mix(in srgb, var(--quiet) 38%, transparent)";
+  histogram(box(), "Similarity of faces to the centre of their identity", h.edges, h.before, h.after, h.intra,
+    [[grey, "before"], ["var(--move)", "after"], ["var(--drop)", "threshold"]]);
+  histogram(box(), "Similarity of identities that are near each other", h.edges, h.pairs, null, h.merge, [[grey, "pairs"], ["var(--drop)", "threshold"]]);
+  const s = C.sizes, place = box(), top = Math.max(1, ...s.before, ...s.after), step = (W - L) / s.before.length;
+  const sizes = frame("Faces of an identity", top, s.edges.slice(0, -1).map((edge, at) => [edge, L + (at + 0.5) * step]), place);
+  bars(sizes, s.before, top, "before");
+  bars(sizes, s.after, top, "after");
+  place.append(key([grey, "before"], ["var(--move)", "after"]));
+  if (C.sweep.length > 1) {
+    const place = box(), top = Math.max(...C.sweep.map((row) => row.images)), low = C.sweep[0].threshold, high = C.sweep.at(-1).threshold;
+    const x = (value) => L + 8 + ((value - low) / (high - low)) * (W - L - 20);
+    const chart = frame("Images kept at every threshold", top, C.sweep.map((row) => [row.threshold.toFixed(2), x(row.threshold)]), place);
+    chart.append(svg("polyline", { class: "curve", points: C.sweep.map((row) => `${x(row.threshold)},${H - B - (row.images / top) * (H - B - T)}`).join(" ") }));
+    if (h.intra >= low && h.intra <= high) chart.append(svg("line", { class: "cut", x1: x(h.intra), x2: x(h.intra), y1: T, y2: H - B }));
+    place.append($("p", { class: "key" }, `${number(C.sweep[0].images)} at ${low.toFixed(2)}, ${number(C.sweep.at(-1).images)} at ${high.toFixed(2)}`));
+  }
+  panel.append(charts, $("h2", {}, "Settings"), $("table", {}, $("tbody", {}, ...Object.entries(C.settings).map(([name, value]) =>
+    $("tr", {}, $("td", { class: "quiet" }, name), $("td", {}, String(value)))))));
+}
+
+/* ---- the page ---- */
+const TABS = [["overview", "Overview", overview], ["faces", `Faces (${number(C.faces_total)})`, facesPanel],
+  ["groups", `Merged (${number(C.groups.length)})`, groupsPanel], ["near", `Near misses (${number(C.near.length)})`, nearPanel]];
+function open(name) {
+  list?.watch.disconnect();
+  list = null;
+  const panel = document.getElementById("panel");
+  panel.replaceChildren();
+  for (const button of document.querySelectorAll("nav button")) button.setAttribute("aria-selected", String(button.dataset.tab === name));
+  TABS.find((tab) => tab[0] === name)[2](panel);
+}
+function bar(message) {
+  const node = document.getElementById("bar");
+  node.hidden = !C.review;
+  if (!C.review) return;
+  const count = state.keep.size + state.drop.size + state.move.size + state.merge.size + state.split.size;
+  node.replaceChildren($("strong", { id: "count" }, count === 1 ? "1 change" : `${number(count)} changes`),
+    $("button", { class: "act", id: "save", onclick: save }, "save"), $("button", { class: "act", onclick: undo }, "undo"),
+    $("span", { id: "status", class: "quiet" }, message || (saved ? (count ? "saved" : "") : "not saved yet")),
+    $("span", { class: "quiet hint" }, ...[["j", "next"], ["k", "keep"], ["d", "drop"], ["m", "move"], ["s", "split"], ["g", "merge"], ["u", "undo"], ["w", "save"]]
+      .flatMap(([letter, meaning]) => [$("kbd", {}, letter), ` ${meaning} `])));
+}
+{
+  const t = C.totals;
+  document.getElementById("sentence").textContent = `${number(t.images)} images of ${number(t.identities)} identities went in; `
+    + `${number(t.keep)} were kept, ${number(t.move)} moved, ${number(t.drop)} dropped and ${number(t.review)} set aside for review; `
+    + `${number(t.images_out)} images of ${number(t.identities_out)} identities came out.`;
+  document.getElementById("where").textContent = C.source;
+  document.getElementById("tabs").append(...TABS.map(([name, label]) =>
+    $("button", { role: "tab", "data-tab": name, onclick: () => open(name) }, label)));
+  if (C.overrides) restore(C.overrides);
+  window.addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
+  open("overview");
+  bar();
+}
