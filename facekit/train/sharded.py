@@ -76,7 +76,10 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, labels: torch.Tensor, smoothing: float, group: Group) -> torch.Tensor:
-        log_sum = _log_sum_exp(logits, group)
+        # The fused softmax: exp alone is slow on CPUs where its results underflow, as most do at these scales.
+        likelihood = logits.softmax(1)
+        own_log_sum = _log_sum_exp(logits, likelihood)
+        log_sum = _log_sum_over_processes(own_log_sum, group)
         totals = logits.new_zeros(4, len(labels), dtype=torch.float64)  # target, has a target, sum, columns
         totals[0] = own_column(logits, labels)
         totals[1] = labels >= 0
@@ -86,30 +89,33 @@ class _CrossEntropy(torch.autograd.Function):
         present = present.clamp(max=1)
         aim = (1 - smoothing) * target + smoothing * total / columns.clamp(min=1)
         weight = present / present.sum().clamp(min=1)
-        ctx.save_for_backward(logits, labels, log_sum, weight, columns)
+        ctx.save_for_backward(likelihood, labels, own_log_sum - log_sum, weight, columns)
         ctx.smoothing = smoothing
         return ((log_sum - aim).where(present > 0, 0.0) * weight).sum().to(logits.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        logits, labels, log_sum, weight, columns = ctx.saved_tensors
-        slope = (logits - log_sum[:, None].to(logits.dtype)).exp_()
+        likelihood, labels, log_share, weight, columns = ctx.saved_tensors
+        factor = weight * gradient
+        slope = likelihood * (log_share.exp() * factor)[:, None].to(likelihood.dtype)
         if ctx.smoothing:
-            slope -= (ctx.smoothing / columns)[:, None].to(slope.dtype)
+            slope -= (factor * ctx.smoothing / columns)[:, None].to(slope.dtype)
         if slope.shape[1]:
-            share = labels.ge(0).to(slope.dtype)[:, None] * (ctx.smoothing - 1)
+            share = (factor * labels.ge(0) * (ctx.smoothing - 1))[:, None].to(slope.dtype)
             slope.scatter_add_(1, labels.clamp(min=0)[:, None], share)
-        slope *= (weight * gradient)[:, None].to(slope.dtype)
         return slope, None, None, None
 
 
-def _log_sum_exp(logits: torch.Tensor, group: Group | None) -> torch.Tensor:
-    """log(sum(exp(logits))) over the columns of all processes, (B,) float64."""
-    if logits.shape[1]:
-        highest = logits.amax(1)
-    else:
-        highest = logits.new_full((len(logits),), -torch.inf)
-    highest = all_maximum(highest, group)
-    parts = (logits - highest[:, None]).exp_().sum(1, dtype=torch.float64)
-    return all_sum(parts, group).log_() + highest
+def _log_sum_exp(logits: torch.Tensor, likelihood: torch.Tensor) -> torch.Tensor:
+    """log(sum(exp(logits))) of each row from its softmax, (B,) float64; -inf for no columns."""
+    if not logits.shape[1]:
+        return logits.new_full((len(logits),), -torch.inf, dtype=torch.float64)
+    return logits.amax(1).double() - likelihood.amax(1).double().log()
+
+
+def _log_sum_over_processes(own: torch.Tensor, group: Group | None) -> torch.Tensor:
+    """log(sum(exp(own))) over processes; -inf where no process has a column."""
+    highest = all_maximum(own.clone(), group)
+    shifted = (own - highest).nan_to_num(nan=-torch.inf).exp()
+    return all_sum(shifted, group).log_() + highest

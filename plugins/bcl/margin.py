@@ -188,8 +188,7 @@ class CurricularMargin(CosineMargin):
             self._update(target, present, sharded)
         # A row whose class is nowhere has no hard negatives: nothing exceeds a cosine of 1.
         limit = shifted_cosine(target, self.margin).where(present, 1.0)[:, None]
-        t = self.t.to(cosines.dtype)
-        logits = torch.where(cosines > limit, torch.addcmul(t * cosines, cosines, cosines), cosines)
+        logits: torch.Tensor = _HardNegatives.apply(cosines, limit, self.t.to(cosines.dtype))
         own = margin_target(own_column(cosines, labels), self.margin)
         return with_own_column(logits, labels, own).mul_(self.scale)
 
@@ -208,6 +207,27 @@ class CurricularMargin(CosineMargin):
             all_sum(sums, self.group)
         moved = self.momentum * sums[0] / sums[1].clamp(min=1) + (1 - self.momentum) * self.t
         self.t.copy_(torch.where(sums[1] > 0, moved, self.t))
+
+
+class _HardNegatives(torch.autograd.Function):
+    """c (t + c) where c exceeds the row's limit, else c. Written out to keep one matrix instead of four."""
+
+    @staticmethod
+    def forward(ctx: Any, cosines: torch.Tensor, limit: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(cosines, limit, t.clone())
+        return (cosines + (t - 1)).mul_(cosines).mul_(_above(cosines, limit)).add_(cosines)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        cosines, limit, t = ctx.saved_tensors
+        slope = torch.add(t - 1, cosines, alpha=2).mul_(_above(cosines, limit)).add_(1)
+        return slope.mul_(gradient), None, None
+
+
+def _above(cosines: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
+    """1 where a cosine exceeds the limit of its row, else 0; floating, because arithmetic with booleans is slow."""
+    return (cosines - limit).sign_().relu_()
 
 
 class BalancedCurricularMargin(CurricularMargin):
