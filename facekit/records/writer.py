@@ -143,6 +143,12 @@ class RecordWriter:
         self._position += len(block)
         return start
 
+    def flush(self) -> None:
+        """Hand what is buffered to the system; harmless when closed already."""
+        if self._open:
+            self._rec.flush()
+            self._idx.flush()
+
     def close(self) -> None:
         """Finish both files and give them their names; harmless when closed already.
 

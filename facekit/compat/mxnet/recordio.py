@@ -60,6 +60,7 @@ class MXRecordIO:
         if flag not in ("r", "w"):
             raise ConfigError(f"flag is {flag!r}; it must be 'r' or 'w'")
         self._lock, self._position, self.is_open = threading.Lock(), 0, False
+        self._pid = os.getpid()
         self.open()
 
     def open(self) -> None:
@@ -183,11 +184,16 @@ class MXIndexedRecordIO(MXRecordIO):
             self._offsets: dict[int, int] = {}
             self._writer = RecordWriter(self.uri, self.idx_path, overwrite=True)
             # Scripts rely on the file being there at the end although they never close it.
-            self._finish = weakref.finalize(self, _close_own, self._writer, os.getpid())
+            self._finish = weakref.finalize(self, _close_own, self._writer, self._pid)
+            _WRITERS.add(self._writer)
         else:
             self._adopt(RecordReader(self.uri, self._known_index()))
         self._after: int | None = None
         self._position, self.is_open = 0, True
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False) and self._pid == os.getpid():
+            self.close()
 
     def _adopt(self, reader: RecordReader) -> None:
         self._reader, self._after = reader, None
@@ -296,7 +302,7 @@ class MXIndexedRecordIO(MXRecordIO):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.idx_path, self.key_type = state["idx_path"], int
         self.uri, self.flag, self.writable = state["uri"], state["flag"], False
-        self._lock, self._keys = threading.Lock(), None
+        self._lock, self._keys, self._pid = threading.Lock(), None, os.getpid()
         self._adopt(state["reader"])
         self._position, self.is_open = state["position"], True
 
@@ -324,6 +330,19 @@ def _close_own(writer: RecordWriter, pid: int) -> None:
     """A forked child must not finish its parent's files."""
     if os.getpid() == pid:
         writer.close()
+
+
+_WRITERS: weakref.WeakSet[RecordWriter] = weakref.WeakSet()
+
+
+def _flush_before_fork() -> None:
+    """What is still buffered would be written twice, by the parent and by the child."""
+    for writer in list(_WRITERS):
+        writer.flush()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_flush_before_fork)
 
 
 def pack(header: Any, s: bytes | bytearray | memoryview | str) -> bytes:
