@@ -147,6 +147,7 @@ class PackWriter:
         keys: NDArray[np.integer] | None = None,
         new_ids: NDArray[np.integer] | bool | None = None,
         relabel: bool = False,
+        in_place: bool = False,
     ) -> NDArray[np.int64]:
         """Append image records that are framed already (a finished shard) in one write.
 
@@ -164,6 +165,8 @@ class PackWriter:
             New ``header.id`` of each; True for the keys. By default headers are kept verbatim.
         relabel : bool
             Write ``labels`` into the records; by default they only say what is there.
+        in_place : bool
+            The block may be changed, which saves a copy of it.
 
         Returns
         -------
@@ -185,7 +188,7 @@ class PackWriter:
         if not len(offsets):
             return own
         ids = own if new_ids is True else None if new_ids is None or new_ids is False else np.asarray(new_ids)
-        block, offsets = patch_headers(block, offsets, ids, labels if relabel else None)
+        block, offsets = patch_headers(block, offsets, ids, labels if relabel else None, in_place)
         starting = self._starting(labels)
         writer.append_framed(block, own, offsets)
         self._note(labels, starting, int(own[0]))

@@ -25,11 +25,12 @@ def patch_headers(
     offsets: NDArray[np.integer],
     ids: NDArray[np.integer] | None = None,
     labels: NDArray[np.number] | None = None,
+    in_place: bool = False,
 ) -> tuple[bytes | bytearray | memoryview, NDArray[np.int64]]:
     """Give framed records new header ids, new labels, or both.
 
-    Whole records are patched in place of a copy, all at once. A record of several parts, or one whose new number looks
-    like the magic word, is framed anew; what follows it moves.
+    Whole records are patched all at once, in a copy unless ``in_place``. A record of several parts, or one whose new
+    number looks like the magic word, is framed anew; what follows it moves.
 
     Parameters
     ----------
@@ -41,11 +42,13 @@ def patch_headers(
         New ``header.id``.
     labels : (n,) number, optional
         New label, as float32; of a vector label the first element.
+    in_place : bool
+        Change the block itself, which must be writable, where no record grows.
 
     Returns
     -------
     bytes-like
-        The block itself where there was nothing to do.
+        The block itself where there was nothing to do or it was changed in place.
     (n,) int64
         Where the records start in it.
 
@@ -62,7 +65,7 @@ def patch_headers(
             raise ConfigError(f"{len(starts)} records want as many {name}, an array of {np.shape(values)} was given")
     new_ids = None if ids is None else _unsigned(np.asarray(ids))
     new_labels = None if labels is None else np.asarray(labels, np.float32)
-    patched = bytearray(block)
+    patched = block if in_place else bytearray(block)
     slow = _patch_whole(np.frombuffer(patched, "<u4"), starts >> 2, new_ids, new_labels)
     return (patched, starts) if not len(slow) else _patch_others(patched, starts, slow, new_ids, new_labels)
 
@@ -108,7 +111,7 @@ def _patch_whole(
 
 
 def _patch_others(
-    block: bytearray,
+    block: bytes | bytearray | memoryview,
     offsets: NDArray[np.int64],
     rows: NDArray[np.int64],
     ids: NDArray[np.uint64] | None,
