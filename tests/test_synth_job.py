@@ -22,12 +22,12 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.images import decode
 from facekit.jobs.synth import synth
 from facekit.jobs.synth_config import SynthConfig
-from facekit.jobs.synth_finish import LEDGER, TRUTH, truth_schema
+from facekit.jobs.synth_finish import LEDGER, SHEET, TRUTH, truth_schema
 from facekit.run.ledger import payload_hash
 from facekit.synth import draw_person
 from facekit.synth.plan import PackSpec
 
-FILES = ("train.rec", "train.idx", "property", TRUTH, LEDGER)
+FILES = ("train.rec", "train.idx", "property", TRUTH, LEDGER, SHEET)
 SPEC = PackSpec(
     6, 24, seed=5, label_noise=0.1, outliers=0.03, near_duplicates=0.1, low_quality=0.1, duplicate_identities=0.5
 )
@@ -199,4 +199,8 @@ def test_the_command_counts_what_it_drew(tmp_path: Path) -> None:
     assert "4 pictures of 2 people under 2 labels" in again.output
     table = pq.read_table(tmp_path / "small" / TRUTH)
     assert table.num_rows == 4
+    sheet = decode((tmp_path / "small" / SHEET).read_bytes())
+    with open_pack(tmp_path / "small") as opened:
+        second = decode(opened.read(2).payload)
+    assert np.array_equal(sheet[6:118, 124:236], second)
     assert table.schema.field("mesh").type == pa.list_(pa.float32(), 1404)

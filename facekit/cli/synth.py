@@ -84,5 +84,6 @@ def text_of(summary: SynthSummary) -> str:
         f"pack    {summary.destination} ({summary.layout})",
         f"truth   {summary.truth}",
         f"ledger  {summary.ledger}",
+        f"sheet   {summary.contact}",
     ]
     return "\n".join(lines)

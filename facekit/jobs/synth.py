@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import facekit
 from facekit.jobs.synth_config import SynthConfig
-from facekit.jobs.synth_finish import LEDGER, TRUTH, put_together
+from facekit.jobs.synth_finish import LEDGER, SHEET, TRUTH, put_together
 from facekit.jobs.synth_shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.run.destination import check_destination
 from facekit.run.executors import open_executor
@@ -36,8 +36,8 @@ class SynthSummary:
 
     Attributes
     ----------
-    destination, truth, ledger : str
-        Where the pack, the truth about it and its ledger lie.
+    destination, truth, ledger, contact : str
+        Where the pack, the truth about it, its ledger and a sheet of its first pictures lie.
     layout : str
     identities, labels, images : int
         People, labels (more where people were split between two) and pictures.
@@ -52,6 +52,7 @@ class SynthSummary:
     destination: str
     truth: str
     ledger: str
+    contact: str
     layout: str
     identities: int
     labels: int
@@ -152,6 +153,7 @@ def _summarise(
         destination=str(shown),
         truth=str(shown / TRUTH),
         ledger=str(shown / LEDGER),
+        contact=str(shown / SHEET),
         layout=config.layout,
         identities=config.spec.identities,
         labels=labels,

@@ -1,4 +1,4 @@
-"""Putting the output of a drawing job together from its shards: pack, ledger, truth."""
+"""Putting the output of a drawing job together from its shards: pack, ledger, truth, sheet."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from facekit.errors import FacekitError
 from facekit.jobs.synth_shard import TRUTH_VERTICES
+from facekit.jobs.synth_sheet import draw_sheet
 from facekit.records import PackWriter
 from facekit.run.journal import Journal
 from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
@@ -18,9 +19,9 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LEDGER", "TRUTH", "put_together", "truth_schema"]
+__all__ = ["LEDGER", "SHEET", "TRUTH", "put_together", "truth_schema"]
 
-LEDGER, TRUTH = "train.ledger.parquet", "train.truth.parquet"
+LEDGER, TRUTH, SHEET = "train.ledger.parquet", "train.truth.parquet", "contact.png"
 
 
 def truth_schema() -> pa.Schema:
@@ -85,6 +86,7 @@ def put_together(shards: list[Shard], layout: str, journal: Journal) -> None:
     _check(written, shards[-1].stop, ledger, folder)
     for name, path in aside.items():
         path.rename(folder / name)
+    draw_sheet(folder, folder / SHEET)
 
 
 def _with_keys(rows: pa.Table, keys: np.ndarray) -> pa.Table:

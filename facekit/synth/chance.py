@@ -246,7 +246,7 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     """Picture number `image` of the person number `identity` of `seed`; the person's looks do not enter."""
     rng = np.random.default_rng([2, seed, identity, image])
     u, n = rng.uniform, rng.normal
-    yaw = float(n(0, 14) if u() < 0.72 else rng.choice([-1, 1]) * u(20, 60))
+    yaw = float(n(0, 15) if u() < 0.70 else rng.choice([-1, 1]) * u(20, 60))
     roll = float(n(0, 6))
     azimuth, height = n(0, 0.9), u(0.05, 1.0)
     light = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
@@ -256,7 +256,7 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     light /= np.linalg.norm(light)
     side = np.array([-np.sign(light[0]) * u(0.4, 1.0), u(-0.1, 0.4), u(0.1, 0.9)])
     side /= np.linalg.norm(side)
-    hard = u(0.4, 1.0)
+    hard = u(0.3, 1.05)
     key = _colour(rng, 0.10) * 2.6 * hard
     sky = _colour(rng, 0.12) * u(0.30, 0.85) * (1.45 - 0.8 * hard)
     floor = sky * u(0.45, 0.85) * np.array([1.04, 1.0, 0.94])
@@ -264,7 +264,7 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     three = lambda v: (float(v[0]), float(v[1]), float(v[2]))  # noqa: E731
     return Shot(
         yaw=float(np.clip(yaw, -60, 60)),
-        pitch=_near(rng, 0, 7, 20) - 2,
+        pitch=_near(rng, 0, 8, 21) - 2,
         roll=roll,
         distance=float(u(50, 130)),
         expression=_expression(rng),
@@ -280,7 +280,7 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
         cloth=three(u(0.02, 0.6) * u(0.45, 1, 3)),
         jitter=tuple(float(v) for v in n(0, 0.5, 10)),
         exposure=float(np.exp(n(0, 0.28))),
-        balance=three(_colour(rng, 0.08)),
+        balance=three(_colour(rng, 0.09)),
         contrast=float(u(0.92, 1.25)),
         saturation=float(u(0.8, 1.12)),
         grey=bool(u() < 0.04),

@@ -72,12 +72,12 @@ def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
     light = light * _meter(light)
     radius = np.linspace(-1, 1, size, dtype=np.float32) ** 2
     fall = 1 - shot.vignette * (radius[:, None] + radius[None])
-    light = light * fall[..., None] * (np.array(shot.balance, np.float32) * np.float32(shot.exposure * 0.85))
+    light = light * fall[..., None] * (np.array(shot.balance, np.float32) * np.float32(shot.exposure * 0.92))
     noise = rng.standard_normal((size, size, 3), dtype=np.float32)
     noise = 0.75 * noise[..., :1] + 0.5 * noise
     light = light + shot.grain * np.sqrt(light.clip(0.004, 2)) * noise
     shoulder = np.maximum(light, 0)
-    shoulder = shoulder * (1 + 0.22 * shoulder) / (1 + 0.62 * shoulder)
+    shoulder = shoulder * (1 + 0.1 * shoulder) / (1 + 0.62 * shoulder)
     level = np.power(shoulder, np.float32(0.4545))
     level = 0.5 + (level - 0.46) * shot.contrast - 0.02
     grey = level @ np.array([0.299, 0.587, 0.114], np.float32)

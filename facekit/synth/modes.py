@@ -60,6 +60,7 @@ MODES = (
 PROPORTIONS = (
     Mode("shorter chin", (0, -9.6, 3.6), 3.6, (0, 1.30, 0)),
     Mode("shorter jaw", (5.2, -7.2, 0.8), 2.8, (0, 0.75, 0)),
+    Mode("narrower jaw", (5.6, -6.4, 0), 2.6, (-0.18, 0, 0)),
     Mode("lower lip", (0, -5.3, 5.5), 0.9, (0, 0.16, 0)),
     Mode("lower forehead", (0, 9.0, 4.0), 2.0, (0, -0.34, 0)),
     Mode("temple", (5.6, 7.2, 2.0), 1.6, (-0.06, -0.34, 0)),
