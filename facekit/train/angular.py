@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -92,8 +93,22 @@ def own_column(matrix: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 def with_own_column(matrix: torch.Tensor, labels: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """A copy of (B, C) with ``values`` (B,) at the labels (B,); rows whose label is -1 stay. Never waits."""
-    if not matrix.shape[1]:
-        return matrix.clone()
-    column = labels.clamp(min=0)[:, None]
-    before = matrix.gather(1, column)[:, 0]
-    return matrix.scatter(1, column, values.where(labels >= 0, before)[:, None])
+    replaced: torch.Tensor = _OwnColumn.apply(matrix, labels, values) if matrix.shape[1] else matrix.clone()
+    return replaced
+
+
+class _OwnColumn(torch.autograd.Function):
+    """Written out because scatter and gather keep their matrices for the backward pass, which needs labels only."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: torch.Tensor, labels: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        column, here = labels.clamp(min=0)[:, None], labels.ge(0)[:, None]
+        ctx.save_for_backward(column, here)
+        return matrix.scatter(1, column, values[:, None].where(here, matrix.gather(1, column)))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, torch.Tensor]:
+        column, here = ctx.saved_tensors
+        own = gradient.gather(1, column)
+        return gradient.scatter(1, column, own.where(~here, 0.0)), None, own.where(here, 0.0)[:, 0]
