@@ -73,8 +73,9 @@ class MeshCache:
     Parameters
     ----------
     path : path
-    fingerprint : str
-        Of the pack the meshes belong to and of what found them; the one it was written with.
+    fingerprint : str, optional
+        Of the pack the meshes belong to and of what found them; the one it was written with. Without it nothing checks
+        that cache and pack belong together.
 
     Raises
     ------
@@ -82,7 +83,7 @@ class MeshCache:
         The file is missing, truncated, no mesh cache, or belongs to another pack.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fingerprint: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], fingerprint: str | None = None) -> None:
         self.path, self.fingerprint = Path(path), fingerprint
         self._open()
 
@@ -90,7 +91,7 @@ class MeshCache:
         self._file = _opened(self.path)
         weakref.finalize(self, self._file.close)
         try:
-            self._layout = _read_layout(self.path, self._file, _bound(self.fingerprint))
+            self._layout = _read_layout(self.path, self._file, None if self.fingerprint is None else _bound(self.fingerprint))
             self._fences = _read_fences(self.path, self._file, self._layout)
         except BaseException:
             self._file.close()
@@ -316,7 +317,7 @@ def _opened(path: Path) -> FileIO:
         raise RecordError(f"the mesh cache cannot be opened: {error.strerror}", path) from error
 
 
-def _read_layout(path: Path, file: FileIO, bound: bytes) -> _Layout:
+def _read_layout(path: Path, file: FileIO, bound: bytes | None) -> _Layout:
     head = os.pread(file.fileno(), HEADER.size, 0)
     if len(head) < HEADER.size or not head.startswith(SIGNATURE):
         raise RecordError("this is not a mesh cache (or one of another version); delete it or name another file", path)
@@ -324,7 +325,7 @@ def _read_layout(path: Path, file: FileIO, bound: bytes) -> _Layout:
     size = os.fstat(file.fileno()).st_size
     if size != layout.size:
         raise RecordError(f"the mesh cache is {size} bytes long, its header says {layout.size}; delete it", path)
-    if layout.bound != bound:
+    if bound is not None and layout.bound != bound:
         raise RecordError("these meshes were found for another pack or by another model; name another mesh cache", path)
     return layout
 

@@ -18,7 +18,7 @@ from facekit.records.index_text import parse_text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["RecordIndex", "format_index", "read_index", "save_sidecar", "sidecar_path"]
+__all__ = ["RecordIndex", "format_index", "has_sidecar", "read_index", "save_sidecar", "sidecar_path"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,9 @@ class RecordIndex:
             return cls(keys, offsets, order)
         keep = np.sort(order[last])
         return cls.from_lines(keys[keep], offsets[keep])
+
+    def __reduce__(self) -> tuple[type, tuple[NDArray[np.integer] | None, ...]]:
+        return type(self), (self.keys, self.offsets, self._order)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -150,6 +153,11 @@ _SIGNATURE = b"FKindex1"
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
     """Where the binary form of an ``.idx`` lies: ``train.idx.bin`` beside ``train.idx``."""
     return Path(os.fspath(path) + ".bin")
+
+
+def has_sidecar(path: str | os.PathLike[str]) -> bool:
+    """Whether an ``.idx`` has a sidecar that belongs to it as it is now."""
+    return _load_sidecar(path) is not None
 
 
 def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,21 +12,27 @@ import numpy as np
 
 from facekit.errors import RecordError
 from facekit.records.framing import MAGIC, WORDS, FramingError, Part, join_parts, padded, record_parts
-from facekit.records.index import RecordIndex, read_index
+from facekit.records.index import RecordIndex, has_sidecar, read_index, save_sidecar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["RecordReader"]
 
+logger = logging.getLogger(__name__)
+
 _GUESS_RANGE = (1 << 12, 1 << 16)
+
+_QUICK_INDEX = 50_000
+"""Lines of an index that parse in about 5 ms: longer ones are not parsed again where a reader is unpickled."""
 
 
 class RecordReader:
     """Random access to a RecordIO file.
 
     Reads are positional: one reader may be shared by any number of threads and survives a fork; pickled, it is opened
-    anew where it is unpickled.
+    anew where it is unpickled, which takes milliseconds: a long index is found there by way of its sidecar (see
+    :func:`facekit.records.index.save_sidecar`), which pickling writes where it is missing.
 
     Parameters
     ----------
@@ -33,6 +41,8 @@ class RecordReader:
     idx : path, optional
         The ``.idx`` file; by default the one beside ``rec``. Where that does not exist the index is rebuilt from
         ``rec`` (see :func:`facekit.records.scan.rebuild_index`).
+    index : RecordIndex, optional
+        What ``idx`` says, where that is known already.
 
     Attributes
     ----------
@@ -49,7 +59,13 @@ class RecordReader:
         A file is missing or the index is not one.
     """
 
-    def __init__(self, rec: str | os.PathLike[str], idx: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        rec: str | os.PathLike[str],
+        idx: str | os.PathLike[str] | None = None,
+        *,
+        index: RecordIndex | None = None,
+    ) -> None:
         self._descriptor = -1
         self.path = Path(rec)
         try:
@@ -60,7 +76,10 @@ class RecordReader:
             self.close()
             raise RecordError(f"the record file cannot be read: {error.strerror}", rec) from error
         try:
-            self.idx_path, self.index = self._open_index(idx)
+            if index is None:
+                self.idx_path, self.index = self._open_index(idx)
+            else:
+                self.idx_path, self.index = None if idx is None else Path(idx), index
         except BaseException:
             self.close()
             raise
@@ -103,6 +122,9 @@ class RecordReader:
                 return block[8 : 8 + coded]
         parts = self._parts(key, offset)
         return join_parts(self._extent(parts, key, offset), parts, offset)
+
+    read_idx = read_bytes
+    """mxnet's name for it."""
 
     def read_framed(self, key: int) -> bytes:
         """The framed bytes of a key's record, padding included: what to append to copy it byte for byte.
@@ -189,8 +211,21 @@ class RecordReader:
         if getattr(self, "_descriptor", -1) >= 0:
             self.close()
 
-    def __reduce__(self) -> tuple[type, tuple[Path, Path | None]]:
-        return type(self), (self.path, self.idx_path)
+    def __reduce__(self) -> tuple[partial[RecordReader], tuple[Path, Path | None]]:
+        return partial(type(self), index=self._index_to_send()), (self.path, self.idx_path)
+
+    def _index_to_send(self) -> RecordIndex | None:
+        """The index itself where opening it anew would take long and no sidecar can be written."""
+        if self.idx_path is None:
+            return self.index
+        if len(self.index) <= _QUICK_INDEX or has_sidecar(self.idx_path):
+            return None
+        try:
+            save_sidecar(self.idx_path, self.index)
+        except OSError as error:
+            logger.info("%s gets no sidecar (%s): its index is sent to every process", self.idx_path, error)
+            return self.index
+        return None
 
     def __repr__(self) -> str:
         return f"RecordReader({str(self.path)!r}, {len(self)} records)"
