@@ -43,7 +43,7 @@ def report(name: str, scores: AllPairs, seconds: float, before: float) -> None:
     pairs = scores.genuine + scores.impostor
     tars = ", ".join(f"{point.tar:.4f} at {point.far:g} ({point.false_accepts:,} accepted)" for point in scores.points)
     print(f"{name}: {pairs:,} pairs, {seconds:.1f} CPU-s, {pairs / seconds / 1e6:.0f} M pairs/CPU-s, "
-          f"{memory() - before:.0f} MiB above the vectors; TAR {tars}")  # fmt: skip
+          f"{memory() - before:.0f} MiB above the peak of drawing the faces; TAR {tars}")  # fmt: skip
 
 
 def measure(name: str, probe: FaceSet, gallery: FaceSet) -> float:
