@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["TYPES", "MaskType", "mask_type"]
+__all__ = ["TYPES", "MaskType", "add_type", "mask_type", "type_names"]
 
 TYPES = ("surgical-blue", "surgical-white", "surgical-black", "n95-cup", "n95-valve", "kn95", "cloth-pattern", "sponge-black")
 
@@ -61,10 +61,31 @@ def table() -> dict[str, Any]:
     return tomllib.loads(files("facekit.assets.masks").joinpath("masks.toml").read_text("utf-8"))
 
 
-@cache
+_ADDED: dict[str, MaskType] = {}
+"""Types that a user's table brought into this process."""
+
+
+def type_names() -> tuple[str, ...]:
+    """The shipped types, then those that were added."""
+    return TYPES + tuple(_ADDED)
+
+
+def add_type(kind: MaskType) -> None:
+    """Make a type known in this process; ConfigError where another one has its name."""
+    known = _ADDED.get(kind.name) or (_shipped(kind.name) if kind.name in TYPES else kind)
+    if known != kind:
+        raise ConfigError(f"there is another mask type {kind.name!r} already; give yours another name")
+    _ADDED[kind.name] = kind
+
+
 def mask_type(name: str) -> MaskType:
     """The type called `name`; ConfigError with the list of names where there is none."""
+    return _ADDED.get(name) or _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> MaskType:
     rows = table()["type"]
     if name not in rows:
-        raise ConfigError(f"there is no mask type {name!r}; the types are {', '.join(TYPES)}")
+        raise ConfigError(f"there is no mask type {name!r}; the types are {', '.join(type_names())}")
     return _mask_type(name, rows[name])

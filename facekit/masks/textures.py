@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,20 @@ from numpy.typing import NDArray
 from facekit.errors import ConfigError, PictureError
 from facekit.masks.catalogue import table
 
-__all__ = ["MaskTexture", "Pyramid", "crease_slopes", "load_texture", "pyramid", "texture_pyramid", "to_linear"]
+__all__ = [
+    "MaskTexture",
+    "Pyramid",
+    "add_texture",
+    "crease_slopes",
+    "load_texture",
+    "pyramid",
+    "read_texture",
+    "texture_pyramid",
+    "to_linear",
+]
+
+TEXTURE_SIZE = (384, 512)
+"""Rows and columns of every texture: halved three times it still has 48 rows."""
 
 
 class MaskTexture(NamedTuple):
@@ -55,9 +69,62 @@ def to_linear() -> NDArray[np.float32]:
     return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-@cache
+_ADDED: dict[str, MaskTexture] = {}
+"""Textures that a user's table brought into this process."""
+
+
+def add_texture(texture: MaskTexture) -> None:
+    """Make a texture known in this process; ConfigError where another one has its name."""
+    known = _ADDED.get(texture.name)
+    if texture.name in table()["texture"] or (known is not None and not np.array_equal(known.rgba, texture.rgba)):
+        raise ConfigError(f"there is another mask texture {texture.name!r} already; give yours another name")
+    _ADDED.setdefault(texture.name, texture)
+
+
+def read_texture(path: Path, kind: str = "colour") -> MaskTexture:
+    """An RGBA picture file as a texture named after the file, resized to that of the shipped ones.
+
+    Raises
+    ------
+    PictureError
+        The file is missing, no picture, smaller than 64 pixels a side, without transparency, or all transparent.
+    """
+    import cv2
+
+    try:
+        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error) as error:
+        raise PictureError(f"the mask texture {path} cannot be read: {error}") from error
+    if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
+        raise PictureError(f"{path} is no RGBA picture of 8 bits; save it as a PNG with an alpha channel")
+    if min(picture.shape[:2]) < 64:
+        raise PictureError(f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; a texture needs 64 a side, better 512 x 384")
+    if not picture[..., 3].any():
+        raise PictureError(f"{path} is transparent everywhere: alpha is coverage, 255 where there is cloth")
+    return MaskTexture(path.name, kind, _resized(np.ascontiguousarray(picture[..., [2, 1, 0, 3]])))
+
+
+def _resized(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """To 512 x 384, averaging colours by coverage: what is transparent has no say in them."""
+    import cv2
+
+    if rgba.shape[:2] == TEXTURE_SIZE:
+        return rgba
+    method = cv2.INTER_AREA if rgba.shape[0] >= TEXTURE_SIZE[0] and rgba.shape[1] >= TEXTURE_SIZE[1] else cv2.INTER_LINEAR
+    alpha = rgba[..., 3:].astype(np.float32)
+    both = np.concatenate([rgba[..., :3] * alpha, alpha], -1)
+    small = cv2.resize(both, TEXTURE_SIZE[::-1], interpolation=method)
+    colour = small[..., :3] / np.maximum(small[..., 3:], 1e-3)
+    return np.rint(np.concatenate([colour, small[..., 3:]], -1).clip(0, 255)).astype(np.uint8)
+
+
 def load_texture(name: str) -> MaskTexture:
-    """A texture that ships with facekit."""
+    """A texture by name: an added one, or one that ships with facekit."""
+    return _ADDED.get(name) or _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> MaskTexture:
     import cv2
 
     rows = table()["texture"]
@@ -95,5 +162,5 @@ def pyramid(texture: MaskTexture) -> Pyramid:
 
 @cache
 def texture_pyramid(name: str) -> Pyramid:
-    """`pyramid` of a shipped texture, kept for the life of the worker."""
+    """`pyramid` of a texture by name, kept for the life of the worker."""
     return pyramid(load_texture(name))
