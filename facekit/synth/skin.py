@@ -21,8 +21,8 @@ __all__ = ["hair_limit", "paint_atlas", "skin_tone", "to_linear"]
 
 Array = NDArray[np.floating[Any]]
 _TONES = (
-    (248, 218, 198),
-    (238, 200, 174),
+    (240, 204, 180),
+    (232, 190, 162),
     (224, 178, 146),
     (200, 152, 116),
     (170, 121, 86),
