@@ -120,11 +120,11 @@ def explain(table: DecisionTable, key: int) -> Explanation:
     row = table.row_of(key)
     action, reason = str(table.action[row]), str(table.reason[row])
     old, new = int(table.old_label[row]), int(table.new_label[row])
-    similarity = None if np.isnan(table.similarity[row]) else round(float(table.similarity[row]), 4)
+    similarity = None if np.isnan(table.similarity[row]) else float(table.similarity[row])
     mine = table.old_label == old
     identity: dict[str, Any] = {"faces": int(mine.sum()), "new_label": label_table(table)[old]}
     identity |= {a: int((table.action_code[mine] == c).sum()) for c, a in enumerate(ACTIONS)}
-    threshold = round(float(table.threshold[row]), 4)
+    threshold = float(table.threshold[row])
     evidence = str(table.evidence[row] or "")
     text = _sentence(key, action, reason, old, new, similarity, threshold, evidence)
     return Explanation(

@@ -87,7 +87,7 @@ class List {
     this.rows = rows; this.draw = draw; this.keys = keys; this.current = 0;
     this.inner = $("div", { style: `height:${rows.length * ROW}px` });
     this.node = $("div", { class: "list", tabindex: 0, role: "listbox", "aria-label": "rows",
-      onscroll: () => this.paint(), onkeydown: (event) => this.key(event) }, this.inner);
+      onscroll: () => this.paint() }, this.inner);
     this.shown = new Map();
     this.watch = new ResizeObserver(() => this.paint());
     this.watch.observe(this.node);
@@ -137,6 +137,8 @@ class List {
   }
 }
 let list = null;
+// On the document: a button that redraws its row takes the focus away with it.
+document.addEventListener("keydown", (event) => { if (!event.target.closest("input, select, textarea")) list?.key(event); });
 function refresh(message) { list?.paint(true); bar(message); }
 const act = (label, pressed, onclick, title) => (C.review
   ? $("button", { class: "act", "aria-pressed": String(pressed), onclick, title }, label) : null);
