@@ -22,6 +22,7 @@ COMMANDS = {
     "synth": "Draw a pack of people with everything known about them.",
     "embed": "Turn the faces of a pack into vectors.",
     "eval": "Score a model, or the vectors it made.",
+    "convert": "Rewrite a pack in another layout, with contiguous labels.",
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 

@@ -1,0 +1,67 @@
+"""``facekit convert``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facekit.jobs.convert import ConvertSummary
+
+__all__ = ["command"]
+
+
+@click.command("convert", short_help="Rewrite a pack in another layout, with contiguous labels.")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option(
+    "--layout",
+    type=click.Choice(["insightface", "flat", "webdataset"]),
+    default="insightface",
+    show_default=True,
+    help="flat has images only, as DALI needs it; webdataset is tar shards.",
+)
+@click.option("--shuffle", is_flag=True, help="Write the records in a random order (flat, webdataset).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order.")
+@click.option("--min-images", type=int, default=1, show_default=True, metavar="N", help="Drop identities with fewer.")
+@click.option("--drop", metavar="FILE", help="Drop the records whose keys stand in FILE, one a line.")
+@click.option("--keep-labels", is_flag=True, help="Leave the labels as they are, with their gaps.")
+@click.option(
+    "--shard-records", type=int, default=10_000, show_default=True, metavar="N", help="Records of a tar shard."
+)
+@click.option("--hash/--no-hash", "hashes", default=True, show_default=True, help="Of each payload, in the ledger.")
+@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(as_json: bool, **given: Any) -> None:
+    """Rewrite a pack in another layout, with contiguous labels.
+
+    SRC is a pack, a tar shard or a folder of tar shards (WebDataset: NAME.jpg and NAME.cls). DST is a folder that
+    appears when everything is done: the records with their payloads byte for byte, train.ledger.parquet with what
+    became of each, labels.csv with old and new labels, and config.txt with the two numbers that arcface_torch needs.
+
+    \b
+    Examples:
+      facekit convert ms1m-cleaned ms1m-dali --layout flat --shuffle --seed 7
+      facekit convert ms1m-cleaned ms1m-tars --layout webdataset
+      facekit convert ms1m-tars ms1m --min-images 3
+    """
+    from facekit.jobs.convert import ConvertConfig, convert
+
+    summary = convert(ConvertConfig(**given))
+    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+
+
+def text_of(summary: ConvertSummary) -> str:
+    """The summary for a person."""
+    lines = [
+        f"{summary.images:,} of {summary.source_images:,} pictures, {summary.identities:,} identities",
+        *(f"  {count:,} dropped: {reason.replace('_', ' ')}" for reason, count in summary.dropped.items()),
+        f"{summary.images / summary.seconds:,.0f} pictures/s, {summary.seconds:,.1f} s, {summary.bytes / 1e6:,.1f} MB",
+        f"pack    {summary.destination} ({summary.layout})",
+        f"labels  {summary.labels}",
+        summary.snippet.rstrip(),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,289 @@
+"""WebDataset shards <-> records: tar files in which a sample is a run of members with one name and several suffixes.
+
+A record is ``00000001.jpg`` (the payload, byte for byte) and ``00000001.cls`` (its label in decimal). Where its header
+says more, a label vector or an id that is not the key, ``00000001.json`` has it, so that nothing is lost on the way
+back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from facekit.errors import RecordError
+from facekit.records.header import Header, Record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["TarReader", "TarSamples", "TarWriter", "picture_suffix", "scan_shards", "shard_paths"]
+
+PICTURES = ("jpg", "jpeg", "png", "webp", "bmp")
+_MOST_OPEN = 64
+_LARGEST_NOTE = 1 << 20
+"""Bytes of a .cls or .json member: more is none."""
+
+
+def picture_suffix(payload: bytes | memoryview) -> str:
+    """The suffix that a payload's first bytes ask for; ``bin`` where they are no picture's."""
+    head = bytes(payload[:12])
+    if head.startswith(b"\xff\xd8"):
+        return "jpg"
+    if head.startswith(b"\x89PNG"):
+        return "png"
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        return "webp"
+    return "bmp" if head.startswith(b"BM") else "bin"
+
+
+class TarWriter:
+    """Writes ``000000.tar``, ``000001.tar``, ... of at most so many records into a folder that exists."""
+
+    def __init__(self, folder: Path, records: int) -> None:
+        self._folder, self._each = folder, records
+        self._file: IO[bytes] | None = None
+        self.shards = self.records = self.bytes = 0
+
+    def write(self, key: int, header: Header, payload: bytes) -> None:
+        """Append a record as a sample named by its key.
+
+        Raises
+        ------
+        RecordError
+            The disk refuses.
+        """
+        if self.records % self._each == 0:
+            self._next_shard()
+        vector = np.atleast_1d(np.asarray(header.label, np.float32))
+        members = [(picture_suffix(payload), payload), ("cls", str(int(vector[0])).encode())]
+        if header.flag or header.id != key or header.id2:
+            label = vector.tolist() if header.flag else int(vector[0])
+            members.append(("json", json.dumps({"label": label, "id": header.id, "id2": header.id2}).encode()))
+        for suffix, content in members:
+            self._append(f"{key:08d}.{suffix}", content)
+        self.records += 1
+
+    def _append(self, name: str, content: bytes) -> None:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(content), 0o644
+        self._put(member.tobuf(tarfile.USTAR_FORMAT) + content + b"\0" * (-len(content) % 512))
+
+    def _put(self, block: bytes) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(block)
+        except OSError as error:
+            raise RecordError(f"writing failed: {error.strerror}", self._folder) from error
+        self.bytes += len(block)
+
+    def _next_shard(self) -> None:
+        self.close()
+        self._file = open(self._folder / f"{self.shards:06d}.tar", "wb", buffering=1 << 20)  # noqa: SIM115
+        self.shards += 1
+
+    def close(self) -> None:
+        """End the last shard; harmless when there is none."""
+        if self._file is not None:
+            self._put(b"\0" * 1024)
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> TarWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class TarSamples(NamedTuple):
+    """Where the samples of some shards lie.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+    shard : (N,) int32
+        Number of the shard of each sample.
+    keys : (N,) int64
+        The sample's name where all are different whole numbers, else its place.
+    labels : (N,) int64
+    offsets, sizes : (N,) int64
+        Of the picture, in bytes.
+    headers : dict from int to Header
+        Of samples whose ``.json`` says more than the label.
+    """
+
+    paths: tuple[Path, ...]
+    shard: NDArray[np.int32]
+    keys: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    headers: dict[int, Header]
+
+
+def shard_paths(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """The tar files that a path means: itself, or those in a folder that holds no pack, by name; else none."""
+    place = Path(path)
+    if place.suffix == ".tar" and place.is_file():
+        return (place,)
+    if not place.is_dir() or any(place.glob("*.rec")):
+        return ()
+    return tuple(sorted(place.glob("*.tar")))
+
+
+class _Sample:
+    """What is known of a sample while its members pass."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.picture: tuple[int, int] | None = None
+        self.label: int | None = None
+        self.more: dict[str, Any] = {}
+
+
+def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
+    """Find the samples of shards, reading member headers, labels and JSON alone.
+
+    Raises
+    ------
+    RecordError
+        A shard cannot be read, is truncated or damaged, or a sample has no picture or no label.
+    """
+    names: list[str] = []
+    places: list[tuple[int, int | None, int, int]] = []
+    headers: dict[int, Header] = {}
+    for number, path in enumerate(paths):
+        for sample in _samples(path):
+            offset, size = _whole(sample, path)
+            if sample.more:
+                headers[len(names)] = _header(sample, path)
+            places.append((number, sample.label, offset, size))
+            names.append(sample.name)
+    shard, labels, offsets, sizes = np.array(places, np.int64).reshape(-1, 4).T
+    return TarSamples(paths, shard.astype(np.int32), _keys(names), labels, offsets, sizes, headers)
+
+
+def _keys(names: list[str]) -> NDArray[np.int64]:
+    if all(name.isascii() and name.isdigit() and len(name) < 19 for name in names):
+        keys = np.array([int(name) for name in names], np.int64)
+        if len(np.unique(keys)) == len(keys):
+            return keys
+    return np.arange(len(names), dtype=np.int64)
+
+
+def _samples(path: Path) -> Iterator[_Sample]:
+    sample = _Sample("")
+    for name, suffix, member, file in _members(path):
+        if name != sample.name:
+            if sample.name:
+                yield sample
+            sample = _Sample(name)
+        if suffix in PICTURES or (suffix == "bin" and sample.picture is None):
+            sample.picture = member.offset_data, member.size
+        elif suffix in ("cls", "json"):
+            _note(sample, suffix, member, file, path)
+    if sample.name:
+        yield sample
+
+
+def _note(sample: _Sample, suffix: str, member: tarfile.TarInfo, file: IO[bytes], path: Path) -> None:
+    if member.size > _LARGEST_NOTE:
+        raise RecordError(f"{member.name} has {member.size} bytes, which is no label", path, None, member.offset)
+    text = os.pread(file.fileno(), member.size, member.offset_data)
+    try:
+        if suffix == "cls":
+            sample.label = int(text)
+            return
+        said = json.loads(text)
+        if isinstance(said, dict) and "label" in said:
+            vector = said["label"] if isinstance(said["label"], list) else [said["label"]]
+            sample.label = int(vector[0]) if sample.label is None else sample.label
+            sample.more = {"label": said["label"], "id": int(said.get("id", -1)), "id2": int(said.get("id2", 0))}
+    except (ValueError, TypeError, IndexError, RecursionError) as error:
+        raise RecordError(f"{member.name} is no label: {error}", path, None, member.offset) from None
+
+
+def _members(path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, IO[bytes]]]:
+    """Name, suffix and place of each plain file in a tar, in order."""
+    try:
+        with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
+                if member.isreg() and not member.issparse():
+                    suffix = member.name.rpartition("/")[2].partition(".")[2]
+                    yield member.name[: len(member.name) - len(suffix) - 1], suffix.lower(), member, file
+            _check_end(file, tar.offset, path)
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise RecordError(f"the tar file is truncated or damaged: {error}", path) from error
+    except OSError as error:
+        raise RecordError(f"the tar file cannot be read: {error.strerror}", path) from error
+
+
+def _check_end(file: IO[bytes], offset: int, path: Path) -> None:
+    """``tarfile`` takes a damaged header for the end of the archive; the end is zeros."""
+    for at in range(offset, os.fstat(file.fileno()).st_size, 1 << 20):
+        if os.pread(file.fileno(), 1 << 20, at).strip(b"\0"):
+            raise RecordError("the tar file is damaged: what stands here is no member", path, None, offset)
+
+
+def _whole(sample: _Sample, path: Path) -> tuple[int, int]:
+    if sample.picture is None or sample.label is None:
+        lacking = f"picture ({', '.join(PICTURES)})" if sample.picture is None else "label (.cls, or .json with label)"
+        raise RecordError(f"the sample {sample.name} has no {lacking}", path)
+    return sample.picture
+
+
+def _header(sample: _Sample, path: Path) -> Header:
+    label = sample.more["label"]
+    if isinstance(label, list):
+        vector = np.array(label, np.float32)
+        return Header(len(label), vector, sample.more["id"], sample.more["id2"])
+    return Header(0, float(sample.label or 0), sample.more["id"], sample.more["id2"])
+
+
+class TarReader:
+    """Reads records of shards by place, holding a few of the files open."""
+
+    def __init__(self, samples: TarSamples) -> None:
+        self._samples = samples
+        self._opened: dict[int, IO[bytes]] = {}
+
+    def read(self, place: int) -> Record:
+        """The record of a sample.
+
+        Raises
+        ------
+        RecordError
+            Its file cannot be read.
+        """
+        samples, key = self._samples, int(self._samples.keys[place])
+        size, offset, shard = int(samples.sizes[place]), int(samples.offsets[place]), int(samples.shard[place])
+        try:
+            payload = os.pread(self._file(shard).fileno(), size, offset)
+        except OSError as error:
+            raise RecordError(f"reading failed: {error.strerror}", samples.paths[shard], key, offset) from error
+        if len(payload) < size:
+            raise RecordError("the file became shorter while it was read", samples.paths[shard], key, offset)
+        header = samples.headers.get(place, Header(0, float(samples.labels[place]), key, 0))
+        return Record(key, header._replace(id=key) if header.id < 0 else header, payload)
+
+    def _file(self, shard: int) -> IO[bytes]:
+        if shard not in self._opened:
+            if len(self._opened) == _MOST_OPEN:
+                self._opened.pop(next(iter(self._opened))).close()
+            self._opened[shard] = open(self._samples.paths[shard], "rb", buffering=0)  # noqa: SIM115
+        return self._opened[shard]
+
+    def __enter__(self) -> TarReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._opened.values():
+            file.close()
+        self._opened.clear()
