@@ -123,7 +123,7 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
     shade = 0.10 * np.clip(-y, -1, 1) * cover - 0.22 * ridge(reach - 0.97, 0.07) * (y > 0) + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
     slots = sum(ridge(y - at, 0.05) for at in (-0.45, -0.15, 0.15, 0.45)) * step(0.62 - np.abs(x), 0.05) * cover
     drop = blurred(np.roll(cover, 8, 0), 6) * (1 - cover)
-    return base._replace(tone=base.tone + shade - 0.24 * slots - 0.10 * drop, second=cover)
+    return base._replace(tone=base.tone + shade - 0.32 * slots - 0.16 * drop, second=cover)
 
 
 def folded(seed: int, weld: bool, panel: bool) -> Cloth:

@@ -7,13 +7,27 @@ from typing import TYPE_CHECKING, Any
 from facekit.masks.catalogue import TYPES
 
 if TYPE_CHECKING:
+    from facekit.masks.augment import MaskAugment
+    from facekit.masks.own import add_masks
     from facekit.masks.recipe import MaskOptions, MaskParams, sample_params
     from facekit.masks.render import Worn, render_worn
     from facekit.masks.wear import wear_mask
 
-__all__ = ["TYPES", "MaskOptions", "MaskParams", "Worn", "render_worn", "sample_params", "wear_mask"]
+__all__ = [
+    "TYPES",
+    "MaskAugment",
+    "MaskOptions",
+    "MaskParams",
+    "Worn",
+    "add_masks",
+    "render_worn",
+    "sample_params",
+    "wear_mask",
+]
 
 _HOMES = {
+    "MaskAugment": "augment",
+    "add_masks": "own",
     "MaskOptions": "recipe",
     "MaskParams": "recipe",
     "sample_params": "recipe",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from facekit.errors import ConfigError
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, Mesh, MeshEstimator, rounded
 from facekit.masks.catalogue import mask_type, type_names
+from facekit.masks.own import add_masks
 from facekit.masks.recipe import MaskOptions, sample_params
 from facekit.masks.render import render_worn
 
@@ -45,6 +47,8 @@ class MaskAugment:
         is found by the shipped model, about a millisecond a picture.
     options : MaskOptions, optional
         Ranges of tilt, shadow and light.
+    textures : path, optional
+        Table of one's own masks, see `facekit.masks.own`.
 
     Raises
     ------
@@ -64,14 +68,25 @@ class MaskAugment:
         seed: int = 0,
         meshes: MeshLookup | MeshEstimator | None = None,
         options: MaskOptions | None = None,
+        textures: str | os.PathLike[str] | None = None,
     ) -> None:
         if not 0 <= probability <= 1:
             raise ConfigError(f"probability is {probability}; it must be from 0 to 1")
         if seed < 0:
             raise ConfigError(f"seed is {seed}; it must not be negative")
         self.probability, self.seed, self.options = float(probability), int(seed), options or MaskOptions()
+        self.textures = None if textures is None else os.fspath(textures)
+        self._add_masks()
         self.types, self._edges = _weighted(types)
         self.meshes = meshes
+
+    def _add_masks(self) -> None:
+        if self.textures is not None:
+            add_masks(self.textures)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._add_masks()
 
     def __call__(self, image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]:
         """Perhaps put a mask on.

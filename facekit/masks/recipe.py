@@ -163,8 +163,8 @@ def _linear(text: str) -> Colour:
 
 def _jitter(draw: _Draws, colour: Colour, spread: float) -> Colour:
     """Shift lightness, and hue a little; more often toward blue, as masks in photographs are (their median b* is -2.6)."""
-    light, cool = draw.bell(0, spread * 2), draw.uniform(-0.4, 1.6) * spread
-    shifts = (light - cool + draw.bell(0, spread), light + draw.bell(0, spread), light + cool + draw.bell(0, spread))
+    light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.4, 1.6) * spread * 0.9, spread * 0.75
+    shifts = (light - cool + draw.bell(0.3 * spread, tint), light + draw.bell(0, tint), light + cool + draw.bell(0, tint))
     r, g, b = (round(min(max(c * 2.718281828**shift, 0.004), 0.92), 5) for c, shift in zip(colour, shifts, strict=True))
     return r, g, b
 
