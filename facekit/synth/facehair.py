@@ -83,16 +83,16 @@ def _brow(identity: Identity, side: int, rng: np.random.Generator) -> Strands:
 
 def _lashes(identity: Identity, side: int, upper: bool, rng: np.random.Generator) -> Strands:
     ring = np.array((EYES[side].upper if upper else EYES[side].lower)[:8])
-    count = 34 if upper else 16
+    count = 24 if upper else 14
     a = rng.uniform(0.0, 6.98, count)
     i = a.astype(int)
     f = a - i
     corners = np.stack([ring[i], ring[i + 1], ring[i]], 1)
     weights = np.stack([1 - f, f, np.zeros(count)], 1)
     outward = (-1.0 if side == 0 else 1.0) * (0.75 - 0.2 * a)
-    rise = 0.15 if upper else -0.75
+    rise = 0.5 if upper else -0.75
     direction = unit(np.stack([outward, np.full(count, rise), np.ones(count)], 1))
-    base = (0.42 + 0.3 * identity.liner) if upper else 0.2
+    base = (0.36 + 0.2 * identity.liner) if upper else 0.2
     base = base * (0.85 if identity.male else 1.05)
     bend = np.tile(np.array([0, 0.85 if upper else -0.1, -0.25]), (count, 1))
     colour = np.tile(np.array([0.008, 0.006, 0.006]), (count, 1))

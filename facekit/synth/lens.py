@@ -57,11 +57,13 @@ def _blur(light: Array, shot: Shot, scale: float) -> Array:
     return light
 
 
-def _meter(light: Array) -> np.float32:
-    """Automatic exposure: most of the way to a middle grey, metered in the middle of the picture."""
+def _meter(light: Array, exposure: float) -> np.float32:
+    """Exposure: most of the way to a middle grey, metered on the middle of the picture, and short of burning it out."""
     quarter = light.shape[0] // 4
-    grey = light[quarter:-quarter, quarter:-quarter].mean() + 0.01
-    return np.float32((0.42 / grey) ** 0.45)
+    middle = light[quarter:-quarter, quarter:-quarter]
+    gain = exposure * (0.42 / (float(middle.mean()) + 0.01)) ** 0.45
+    brightest = float(cv2.resize(middle, (7, 7), interpolation=cv2.INTER_AREA).mean(axis=2).max())
+    return np.float32(gain * min(1.0, 1.35 / (gain * brightest + 1e-6)) ** 0.8)
 
 
 def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
@@ -69,10 +71,10 @@ def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
     rng = np.random.default_rng([shot.texture, 6])
     size = light.shape[0]
     light = _blur(light, shot, scale)
-    light = light * _meter(light)
+    light = light * _meter(light, 0.92 * shot.exposure)
     radius = np.linspace(-1, 1, size, dtype=np.float32) ** 2
     fall = 1 - shot.vignette * (radius[:, None] + radius[None])
-    light = light * fall[..., None] * (np.array(shot.balance, np.float32) * np.float32(shot.exposure * 0.92))
+    light = light * fall[..., None] * np.array(shot.balance, np.float32)
     noise = rng.standard_normal((size, size, 3), dtype=np.float32)
     noise = 0.75 * noise[..., :1] + 0.5 * noise
     light = light + shot.grain * np.sqrt(light.clip(0.004, 2)) * noise
