@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facekit.errors import FacekitError, NoFace, RecordError
-    from facekit.masks import MaskParams, Worn, render_worn, wear_mask
+    from facekit.masks import MaskAugment, MaskParams, Worn, render_worn, wear_mask
     from facekit.records import (
         Header,
         Pack,
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FacekitError": "facekit.errors",
     "Header": "facekit.records",
+    "MaskAugment": "facekit.masks",
     "MaskParams": "facekit.masks",
     "NoFace": "facekit.errors",
     "Pack": "facekit.records",
@@ -47,6 +48,7 @@ _HOMES = {
 __all__ = [
     "FacekitError",
     "Header",
+    "MaskAugment",
     "MaskParams",
     "NoFace",
     "Pack",

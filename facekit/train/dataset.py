@@ -1,0 +1,219 @@
+"""A pack as a torch dataset: drop-in for arcface_torch's ``MXFaceDataset``, without mxnet, for every layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from facekit.errors import ConfigError, PictureError, RecordError
+from facekit.images import decode
+from facekit.records import Pack, RecordReader, open_pack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Augment", "RecordDataset", "flip_and_normalise"]
+
+LEDGER = "train.ledger.parquet"
+
+Sample = tuple[Any, torch.Tensor] | tuple[Any, torch.Tensor, torch.Tensor]
+
+
+class Augment(Protocol):
+    """What may be given as ``augment``; `facekit.MaskAugment` is one."""
+
+    def __call__(self, image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]: ...
+
+
+def flip_and_normalise(image: NDArray[np.uint8]) -> torch.Tensor:
+    """Mirror half of the pictures and bring them to [-1, 1]: arcface_torch's transform, to the bit.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB.
+
+    Returns
+    -------
+    (3, H, W) float32 tensor
+        RGB. Whether it is mirrored is drawn from torch's generator, which a DataLoader seeds in every worker.
+    """
+    pixels = torch.from_numpy(image)
+    if torch.rand(()).item() < 0.5:
+        pixels = pixels.flip(1)
+    return pixels.permute(2, 0, 1).contiguous().float().div_(255).sub_(0.5).div_(0.5)
+
+
+class RecordDataset(Dataset[Sample]):
+    """Pictures and labels of a pack.
+
+    Picklable, for workers that are spawned as well as forked: there it is open in milliseconds and shares the index
+    with the others, however long that is.
+
+    Parameters
+    ----------
+    root_dir : path
+        Folder of the pack, its ``.rec`` file or their prefix.
+    local_rank : int
+        Kept as an attribute, as the original does.
+    transform : callable, optional
+        From the (H, W, 3) uint8 RGB picture to the sample; by default `flip_and_normalise`. torchvision's transforms
+        want ``ToPILImage`` first.
+    augment : callable, optional
+        ``augment(image, key, epoch) -> (image, masked)`` before the transform, such as `facekit.MaskAugment`. It is not
+        shown pictures that wear a mask already, by the ledger.
+    return_mask_flag : bool
+        Give ``(sample, label, masked)`` rather than ``(sample, label)``: masked by ``augment``, or by the ledger beside
+        the pack that ``facekit mask`` leaves.
+
+    Attributes
+    ----------
+    pack : Pack
+    imgrec : RecordReader
+        Has ``read_idx(key)``.
+    imgidx : (N,) int64
+        Key of each sample: ascending in the layout ``insightface``, else in the order of the ``.idx``.
+    header0 : (int, int)
+        The two numbers of record 0, where the layout has them.
+
+    Raises
+    ------
+    RecordError
+        There is no such pack.
+    ConfigError
+        The flag is asked for and nothing can tell it.
+    """
+
+    def __init__(
+        self,
+        root_dir: str | os.PathLike[str],
+        local_rank: int = 0,
+        transform: Callable[[NDArray[np.uint8]], Any] | None = None,
+        augment: Augment | None = None,
+        return_mask_flag: bool = False,
+    ) -> None:
+        super().__init__()
+        self.root_dir, self.local_rank = os.fspath(root_dir), local_rank
+        self.transform = flip_and_normalise if transform is None else transform
+        self.augment, self.return_mask_flag = augment, return_mask_flag
+        self.pack = open_pack(root_dir)
+        self._keys = image_keys(self.pack)
+        self._masked = masked_bits(self.pack.paths.rec.with_name(LEDGER)) if return_mask_flag or augment else None
+        # In shared memory, so that workers that are kept between epochs see it change.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        if self.pack.dataset_header is not None:
+            images, identities = self.pack.dataset_header.label[:2].tolist()
+            self.header0 = int(images), int(identities)
+        if return_mask_flag and augment is None and self._masked is None:
+            raise ConfigError(
+                f"nothing tells which pictures of {self.pack.paths.rec} are masked: there is no {LEDGER} beside it; "
+                "make the pack with facekit mask, or give augment=facekit.MaskAugment(...)"
+            )
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample, label (int64 scalar) and, where asked for, whether it is masked (bool scalar).
+
+        Raises
+        ------
+        IndexError
+            There is no such sample.
+        RecordError, PictureError
+            The record is truncated or corrupt, or holds no picture; names file and key.
+        """
+        key = int(self._keys[index])
+        label, image = self._read(key)
+        masked = self.is_masked(key)
+        if self.augment is not None and not masked:
+            image, masked = self.augment(image, key, epoch=int(self._epoch))
+        sample = self.transform(image)
+        target = torch.tensor(label, dtype=torch.long)
+        return (sample, target, torch.tensor(masked)) if self.return_mask_flag else (sample, target)
+
+    def _read(self, key: int) -> tuple[int, NDArray[np.uint8]]:
+        _, header, payload = self.pack.read(key)
+        label = float(header.label if header.flag == 0 else header.label[0])
+        path = self.pack.paths.rec
+        if not label.is_integer():
+            raise RecordError(f"the label {label} is not a whole number", path, key, self.imgrec.offset(key))
+        try:
+            return int(label), decode(payload)
+        except PictureError as error:
+            raise PictureError(f"{path}, key {key}: {error}") from error
+
+    def set_epoch(self, epoch: int) -> None:
+        """What ``augment`` draws from besides the key; workers that are kept between epochs see it too."""
+        self._epoch.fill_(epoch)
+
+    def is_masked(self, key: int) -> bool:
+        """Whether the ledger says that the picture of a key wears a mask; False where there is no ledger."""
+        bits = self._masked
+        return bits is not None and key >> 3 < len(bits) and bool(bits[key >> 3] >> (key & 7) & 1)
+
+    @property
+    def imgrec(self) -> RecordReader:
+        return self.pack.reader
+
+    @cached_property
+    def imgidx(self) -> NDArray[np.int64]:
+        return np.asarray(self._keys)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) int64, label of each sample, read in one pass over the headers."""
+        order = self.pack.reader.index.positions(self.pack.keys)
+        labels = np.empty(len(self.pack.reader), np.int64)
+        labels[order] = self.pack.labels
+        return labels[self.pack.reader.index.positions(self.imgidx)]
+
+    @property
+    def num_classes(self) -> int:
+        """Largest label + 1."""
+        return self.pack.num_classes
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name != "imgidx"}
+        if self._keys is self.pack.reader.keys:
+            state["_keys"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._keys is None:
+            self._keys = self.pack.reader.keys
+
+
+def image_keys(pack: Pack) -> range | NDArray[np.int64]:
+    """Keys of the images as a training loop numbers them; a range where they are one, which costs no memory."""
+    if pack.layout == "flat":
+        return pack.reader.keys
+    keys = pack.keys
+    if len(keys) and int(keys.max()) - int(keys.min()) + 1 == len(keys):
+        return range(int(keys.min()), int(keys.max()) + 1)
+    return np.sort(keys)
+
+
+def masked_bits(ledger: Path) -> NDArray[np.uint8] | None:
+    """A bit a key, set where a ledger says that the picture is masked; None where there is no ledger."""
+    if not ledger.exists():
+        return None
+    import pyarrow.parquet as pq
+
+    found = [np.empty(0, np.int64)]
+    for batch in pq.ParquetFile(ledger).iter_batches(columns=["key", "action"]):
+        keys, actions = batch["key"], batch["action"].to_numpy(zero_copy_only=False)
+        chosen = (actions == "mask") & ~np.asarray(keys.is_null())
+        found.append(keys.fill_null(-1).to_numpy()[chosen])
+    masked = np.concatenate(found)
+    bits = np.zeros(int(masked.max(initial=-1)) + 1, np.bool_)
+    bits[masked] = True
+    return np.packbits(bits, bitorder="little")
