@@ -81,6 +81,7 @@ def test_the_version_is_the_one_of_the_distribution() -> None:
         (["mask", "PACK", "PACK", "--overwrite"], 2, "holds the source"),
         (["mask", "PACK", "."], 2, "holds the source"),
         (["mask", "nowhere", "DST"], 1, "nowhere"),
+        (["mask", "PACK", "PACK/train.rec/out"], 1, "Not a directory"),
         (["mask", "EMPTY", "DST"], 1, "neither a .rec file nor pictures"),
     ],
 )
@@ -97,7 +98,7 @@ def test_bad_usage_is_2_and_bad_data_1_with_a_message(
     monkeypatch.chdir(pack.parent)
     places = {"PACK": str(pack), "DST": str(tmp_path / "out"), "EMPTY": str(tmp_path / "empty")}
     with pytest.raises(SystemExit) as caught:
-        main([places.get(word, word) for word in arguments])
+        main([word.replace(word.partition("/")[0], places.get(word.partition("/")[0], word)) for word in arguments])
     out, err = capsys.readouterr()
     assert caught.value.code == code, err
     assert message in err
@@ -123,6 +124,8 @@ def test_json_is_for_programs(pack: Path, tmp_path: Path) -> None:
     assert summary["wanted"] == 4
     assert sum(summary["errors"].values()) == 4
     assert (summary["images"], summary["contact"]) == (4, None)
+    assert result.returncode == 1
+    assert "not one picture could be masked" in result.stderr
 
 
 def test_an_existing_destination_is_refused_without_overwrite(pack: Path, tmp_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_an_existing_destination_is_refused_without_overwrite(pack: Path, tmp_pa
     refused = run(*arguments)
     assert refused.returncode == 2
     assert "--overwrite" in refused.stderr
-    assert run(*arguments, "--overwrite").returncode == 0
+    assert run(*arguments, "--overwrite", "--ratio", "0").returncode == 0
 
 
 def test_presets_give_way_to_what_is_given() -> None:

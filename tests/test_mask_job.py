@@ -223,6 +223,27 @@ def test_what_cannot_be_masked_is_said_and_kept(pack: Path, tmp_path: Path) -> N
     assert (added.masked, added.wanted) == (18, 20)
 
 
+def test_what_is_wrong_with_the_machine_ends_the_job(pack: Path, tmp_path: Path) -> None:
+    for estimator in (_full_disk, _missing_library):
+        with pytest.raises((OSError, ImportError)):
+            run(pack, tmp_path / "out", ratio=0.5, estimator=estimator)
+        assert not (tmp_path / "out").exists()
+
+
+def _full_disk() -> Any:
+    def estimate(image: np.ndarray) -> Any:
+        raise OSError(28, "No space left on device")
+
+    return estimate
+
+
+def _missing_library() -> Any:
+    def estimate(image: np.ndarray) -> Any:
+        raise ModuleNotFoundError("ai_edge_litert")
+
+    return estimate
+
+
 @pytest.mark.parametrize("mode", ["add", "replace"])
 @pytest.mark.parametrize("target", ["flat", "insightface"])
 def test_layouts_are_converted(pack: Path, flat_pack: Path, tmp_path: Path, mode: str, target: str) -> None:

@@ -69,4 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"facekit: {error}", err=True)
+        sys.exit(1)
     sys.exit(code or 0)

@@ -107,10 +107,10 @@ def command(as_json: bool, model: str | None, **given: Any) -> None:
     from facekit.jobs.clean import clean
     from facekit.jobs.clean_config import CleanConfig
 
-    threads = given["threads"]
+    threads, device = given["threads"], given["device"]
     choice = take_model(model or "", given)
     settings = take_settings(given, threads)
-    summary = clean(CleanConfig(model=choice if model else None, settings=settings, **given))
+    summary = clean(CleanConfig(model=choice if model else None, settings=settings, device=device, **given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 

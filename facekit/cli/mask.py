@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.errors import FacekitError
+
 if TYPE_CHECKING:
     from facekit.jobs.mask_config import MaskConfig
     from facekit.jobs.mask_summary import MaskSummary
@@ -74,6 +76,8 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
 
     summary = mask(config_of(context, given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    if summary.errors and not summary.masked:
+        raise FacekitError(f"not one picture could be masked; {summary.ledger} says why for each")
 
 
 def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError
+from facekit.errors import FacekitError, RecordError
 from facekit.faces.cache import MeshCache, MeshCacheWriter
 from facekit.faces.estimators import KeyedMeshes, MeshSource
 from facekit.faces.gate import gate
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["MaskTask", "MaskWorker", "Wear", "start_worker"]
 
 logger = logging.getLogger(__name__)
+
+
+STOPS = (ImportError, MemoryError, OSError, RecordError)
+"""Errors that are not about one picture: the job ends, and can be taken up when they are mended."""
 
 
 class Params(Protocol):
@@ -161,6 +165,8 @@ def masked_copies(
             worn, params = wear(image, mesh.vertices, draw_type(rng, config), rng)
             yield masked(record, encode_like(worn, record.payload), params, mesh.presence)
             done += 1
+    except STOPS:
+        raise
     except Exception as error:
         # One odd picture must not end a run of days: its rows say what went wrong, and the summary counts them.
         logger.info("key %d was not masked: %s", record.key, error, exc_info=not isinstance(error, FacekitError))
