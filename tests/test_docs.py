@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import re
 import shlex
@@ -109,3 +110,15 @@ def test_the_docstrings_of_public_names_say_what_they_are() -> None:
         text = getattr(facekit, name).__doc__
         assert text, name
         assert text.strip().splitlines()[0].rstrip().endswith((".", ":")) or "\n" in text.strip(), name
+
+
+def modules_with_examples() -> list[str]:
+    files = [path.relative_to(ROOT) for path in (ROOT / "facekit").rglob("*.py") if ">>> " in path.read_text("utf-8")]
+    return [".".join(path.with_suffix("").parts) for path in files]
+
+
+@pytest.mark.parametrize("module", modules_with_examples())
+def test_examples_in_docstrings_run(module: str) -> None:
+    result = doctest.testmod(import_module(module))
+    assert result.attempted
+    assert not result.failed
