@@ -79,25 +79,19 @@ def test_threads_and_blocks_change_nothing() -> None:
             np.testing.assert_array_equal(a, b)
 
 
-class TorchBlocks:
-    """What a job with a graphics card hands in; here on the processor."""
+@pytest.mark.parametrize("block_rows", [700, 4096])
+def test_an_engine_that_is_handed_in_takes_the_same_path(block_rows: int) -> None:
+    """What a job with a graphics card hands in, on the processor here."""
+    from facekit.embeddings.torch_blocks import TorchBlocks
 
-    block_rows = 700
-
-    def load(self, rows):  # type: ignore[no-untyped-def]
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(rows))
-
-    def above(self, left, right, threshold, upper):  # type: ignore[no-untyped-def]
-        hit = left @ right.T >= threshold
-        i, j = (hit.triu(1) if upper else hit).nonzero(as_tuple=True)
-        return i.numpy(), j.numpy()
-
-
-def test_an_engine_that_is_handed_in_takes_the_same_path() -> None:
     x = rows_with_pairs(5, 2500, 256, 256)
-    one, two = pairs_above(x, 0.7), pairs_above(x, 0.7, engine=TorchBlocks())
+    one, two = pairs_above(x, 0.7), pairs_above(x, 0.7, engine=TorchBlocks("cpu", block_rows))
+    for a, b in zip(one[:3], two[:3]):
+        np.testing.assert_array_equal(a, b)
+    y = rows_with_pairs(6, 1100, 256, 256)
+    y[:90] = x[:90]
+    one, two = pairs_between(x, y, 0.6), pairs_between(x, y, 0.6, engine=TorchBlocks("cpu", block_rows))
+    assert len(one.left) >= 90
     for a, b in zip(one[:3], two[:3]):
         np.testing.assert_array_equal(a, b)
 

@@ -68,7 +68,7 @@ def clean(config: CleanConfig) -> CleanSummary:
     }
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
     settings["overrides"] = overrides.to_json()
-    decisions = decide(config.settings, faces, source)
+    decisions = decide(config.settings, faces, source, config.device)
     table = tabulate(config, source, faces, decisions)
     table = find(config, source, faces, table)
     table = overridden(table, overrides)
@@ -90,13 +90,23 @@ def embed_source(config: CleanConfig) -> str:
     return path
 
 
-def decide(settings: CleanSettings, faces: FaceVectors, source: Source) -> Decisions:
+def decide(settings: CleanSettings, faces: FaceVectors, source: Source, device: str = "cpu") -> Decisions:
     """Clean the vectors; masked pictures shape no centre, and follow their bare picture where it is there."""
     given = {"near_miss": NEAR_MISS} | {
         f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.name != "near_miss"
     }
+    engine = None
+    if device != "cpu":
+        from facekit.embeddings.torch_blocks import TorchBlocks
+
+        engine = TorchBlocks(device)
     return clean_embeddings(
-        faces.vectors, source.labels, copies_of=faces.copies_of, shapes_centres=~faces.masked, **given
+        faces.vectors,
+        source.labels,
+        copies_of=faces.copies_of,
+        shapes_centres=~faces.masked,
+        engine=engine,
+        **given,
     )
 
 

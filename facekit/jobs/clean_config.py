@@ -41,6 +41,8 @@ class CleanConfig:
     round : int
         Of self-learning; a number in the decisions.
     report : bool
+    device : str
+        Where pairs of identities are compared: ``cpu`` or ``cuda``.
     overwrite : bool
     """
 
@@ -58,6 +60,7 @@ class CleanConfig:
     decisions_only: bool = False
     round: int = 0
     report: bool = True
+    device: str = "cpu"
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -72,7 +75,7 @@ class CleanConfig:
     def record(self) -> dict[str, Any]:
         """Everything that decides the bytes of the output."""
         given = asdict(self)
-        for name in ("source", "destination", "features", "overwrite"):
+        for name in ("source", "destination", "features", "device", "overwrite"):
             given.pop(name)
         given["settings"].pop("threads")
         return given
