@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facekit.clean import clean_embeddings
     from facekit.errors import FacekitError, NoFace, RecordError
     from facekit.masks import MaskAugment, MaskParams, Worn, render_worn, wear_mask
     from facekit.records import (
@@ -38,6 +39,7 @@ _HOMES = {
     "RecordReader": "facekit.records",
     "RecordWriter": "facekit.records",
     "Worn": "facekit.masks",
+    "clean_embeddings": "facekit.clean",
     "open_pack": "facekit.records",
     "pack_record": "facekit.records",
     "render_worn": "facekit.masks",
@@ -58,6 +60,7 @@ __all__ = [
     "RecordReader",
     "RecordWriter",
     "Worn",
+    "clean_embeddings",
     "open_pack",
     "pack_record",
     "render_worn",
