@@ -186,6 +186,29 @@ def test_copies_never_enter_a_centre_and_follow_their_source() -> None:
         assert set(d.reason[len(labels) :]) == {"copy"}
 
 
+def test_masked_faces_without_a_bare_picture_are_judged_but_shape_nothing() -> None:
+    vectors, labels, _ = noisy(8)
+    rng = np.random.default_rng(0)
+    masked = rng.random(len(labels)) < 0.3
+    whole = labels == labels[0]
+    masked[whole] = True
+    free = ~masked
+    d = clean_embeddings(vectors, labels, shapes_centres=free)
+    used = free | ~np.isin(labels, labels[free])
+    alone = clean_embeddings(vectors[used], labels[used])
+    for name in ("action_code", "similarity", "cluster"):
+        np.testing.assert_array_equal(getattr(d, name)[used], getattr(alone, name))
+    np.testing.assert_array_equal(d.cluster[~used], -1)
+    assert set(d.reason[~used]) >= {"inlier", "intra"}
+    centre = unit(sum(vectors[used & (labels == 9) & (d.cluster == 0)])[None])[0]
+    here = ~used & (labels == 9) & (d.nearest == 9)
+    assert here.any()
+    np.testing.assert_allclose(d.similarity[here], vectors[here] @ centre, atol=1e-5)
+    for bad in (np.ones(3, bool), np.ones(len(labels))):
+        with pytest.raises(FacekitError, match="shapes_centres"):
+            clean_embeddings(vectors, labels, shapes_centres=bad)
+
+
 def test_a_vector_of_zeros_is_a_face_without_embedding() -> None:
     vectors, labels, _ = noisy(4)
     gone = np.flatnonzero(labels == np.bincount(labels).argmax())
