@@ -75,7 +75,8 @@ def painter(config: object) -> Callable[..., Any]:
 
 def png(image: np.ndarray) -> bytes:
     """The picture as a PNG."""
-    return encode_like(image, b"\x89PNG\r\n\x1a\n" + b"\0" * 32)
+    head = b"\x89PNG\r\n\x1a\n" + b"\0" * 17
+    return encode_like(image, head + b"\2" + b"\0" * 8)  # 2: colour
 
 
 def magic_inside(payload: bytes, before: int) -> bytes:

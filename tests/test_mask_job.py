@@ -321,6 +321,29 @@ def test_every_masked_picture_can_be_made_again_from_its_row(pack: Path, tmp_pat
             assert json.loads(row["params"])["type"] == row["type"]
 
 
+def test_masks_of_ones_own_are_worn(pack: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    rgba = np.full((96, 128, 4), (200, 30, 30, 255), np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "red.png")
+    (tmp_path / "own.toml").write_text('[type.red-cloth]\nlike = "cloth-pattern"\ntextures = ["red.png"]\n')
+    given = {"ratio": 0.5, "types": (("red-cloth", 1.0),), "textures": str(tmp_path / "own.toml"), "workers": 2}
+    config = MaskConfig(str(pack), str(tmp_path / "out"), **given)
+    summary = mask(config)
+    assert summary.by_type == {"red-cloth": summary.masked}
+    assert summary.masked > 10
+    after = open_pack(tmp_path / "out")
+    for row in ledger_of(tmp_path / "out"):
+        if row["action"] == "mask":
+            red, green, _ = after.image(row["key"])[75:90, 45:67].mean((0, 1))
+            assert red > 1.5 * green
+    before = config.settings()
+    Image.fromarray(rgba[::-1] // 2).save(tmp_path / "red.png")
+    assert config.settings() != before
+    with pytest.raises(ConfigError, match="red-cloth"):
+        MaskConfig(str(pack), "out", types=(("red-cloth", 1.0),))
+
+
 def test_a_mesh_cache_changes_nothing_and_spares_the_model(pack: Path, tmp_path: Path) -> None:
     cache = str(tmp_path / "meshes")
     run(pack, tmp_path / "without", ratio=0.5)

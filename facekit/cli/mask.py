@@ -36,6 +36,7 @@ __all__ = ["command"]
     metavar="LIST",
     help="Mask types, with commas between them; NAME:WEIGHT draws one more or less often.",
 )
+@click.option("--textures", metavar="PATH", help="Table (TOML) of masks of your own, to be named in --types.")
 @click.option(
     "--preset",
     type=click.Choice(["bcl", "maskdul"]),
@@ -82,7 +83,7 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
 
 def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     """The frozen config that the options ask for."""
-    from facekit.jobs.mask_config import PRESETS, MaskConfig, parse_range, parse_types
+    from facekit.jobs.mask_config import PRESETS, MaskConfig, known_types, parse_range, parse_types
     from facekit.masks import MaskOptions
 
     preset = PRESETS.get(given.pop("preset") or "", {})
@@ -90,7 +91,7 @@ def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     given.update({name: value for name, value in preset.items() if context.get_parameter_source(name) == default})
     names = ("tilt", "shadow", "light")
     ranges = {f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None}
-    given["types"] = parse_types(given["types"])
+    given["types"] = parse_types(given["types"], known_types(given["textures"]))
     given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
     return MaskConfig(**given, options=MaskOptions(**ranges))
 

@@ -32,7 +32,10 @@ __all__ = ["mask", "textured_shells"]
 
 def textured_shells(config: MaskConfig) -> Wear:
     """The masks of facekit: a textured shell over the mesh, drawn and lit as ``config.options`` allows."""
-    from facekit.masks import render_worn, sample_params
+    from facekit.masks import add_masks, render_worn, sample_params
+
+    if config.textures is not None:
+        add_masks(config.textures)
 
     def wear(image: Any, vertices: Any, type: str, rng: np.random.Generator) -> tuple[Any, Any]:
         worn = render_worn(image, vertices, sample_params(rng, type, config.options))

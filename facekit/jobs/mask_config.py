@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from facekit.errors import ConfigError
 from facekit.masks.catalogue import TYPES
+from facekit.masks.own import read_masks
 from facekit.masks.recipe import MaskOptions
 
 __all__ = ["PRESETS", "MaskConfig", "parse_range", "parse_types"]
@@ -46,6 +48,8 @@ class MaskConfig:
         Look at this many pictures only, the first in physical order: a preview.
     layout : str
         ``same`` as the source, ``insightface`` (record 0 and identity records) or ``flat`` (pictures only).
+    textures : str, optional
+        Table of masks of one's own (see `facekit.masks.own`); their names may stand in ``types``.
     options : MaskOptions
         Ranges that the angle of the mask, its shadow and the light on it are drawn from.
     mesh_cache : str, optional
@@ -71,6 +75,7 @@ class MaskConfig:
     seed: int = 0
     limit: int | None = None
     layout: str = "same"
+    textures: str | None = None
     options: MaskOptions = field(default_factory=MaskOptions)
     mesh_cache: str | None = None
     workers: int = 1
@@ -89,7 +94,7 @@ class MaskConfig:
             raise ConfigError(f"limit is {self.limit}; it must be at least 1")
         if self.workers < 1:
             raise ConfigError(f"workers is {self.workers}; it must be at least 1")
-        _check_types(self.types)
+        _check_types(self.types, known_types(self.textures))
 
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
@@ -97,17 +102,35 @@ class MaskConfig:
         for name in ("source", "destination", "mesh_cache", "workers", "ray", "overwrite"):
             del given[name]
         given["types"] = dict(self.types)
+        given["textures"] = _content(self.textures)
         return given
 
 
-def parse_types(text: str) -> tuple[tuple[str, float], ...]:
-    """``all``, or names separated by commas, each with an optional ``:weight``.
+def known_types(textures: str | None) -> tuple[str, ...]:
+    """Names of the shipped mask types, and of those in a table of one's own."""
+    return TYPES if textures is None else TYPES + tuple(kind.name for kind, _ in read_masks(textures))
+
+
+def _content(textures: str | None) -> str | None:
+    """A hash of a table of masks and their pictures."""
+    if textures is None:
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    for kind, pictures in read_masks(textures):
+        digest.update(repr(kind).encode())
+        for name, role, rgba in pictures:
+            digest.update(repr((name, role, rgba.shape)).encode() + rgba.tobytes())
+    return digest.hexdigest()
+
+
+def parse_types(text: str, known: tuple[str, ...] = TYPES) -> tuple[tuple[str, float], ...]:
+    """``all`` that are known, or names separated by commas, each with an optional ``:weight``.
 
     >>> parse_types("kn95,n95-cup:2.5")
     (('kn95', 1.0), ('n95-cup', 2.5))
     """
     if text == "all":
-        return tuple((name, 1.0) for name in TYPES)
+        return tuple((name, 1.0) for name in known)
     pairs = [item.strip().partition(":") for item in text.split(",")]
     return tuple((name, _number(f"weight of type {name}", weight or "1")) for name, _, weight in pairs)
 
@@ -141,9 +164,9 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
 
 
-def _check_types(types: tuple[tuple[str, float], ...]) -> None:
+def _check_types(types: tuple[tuple[str, float], ...], known: tuple[str, ...]) -> None:
     for name, weight in types:
-        _one_of("type", name, TYPES)
+        _one_of("type", name, known)
         if not (math.isfinite(weight) and weight >= 0):
             raise ConfigError(f"weight of type {name} is {weight}; it must be a number that is not negative")
     names = [name for name, _ in types]
