@@ -200,8 +200,10 @@ def test_masked_faces_without_a_bare_picture_are_judged_but_shape_nothing() -> N
         np.testing.assert_array_equal(getattr(d, name)[used], getattr(alone, name))
     np.testing.assert_array_equal(d.cluster[~used], -1)
     assert set(d.reason[~used]) >= {"inlier", "intra"}
-    centre = unit(sum(vectors[used & (labels == 9) & (d.cluster == 0)])[None])[0]
-    here = ~used & (labels == 9) & (d.nearest == 9)
+    groups, count = np.unique(d.identities.merged_into, return_counts=True)
+    own = int(np.setdiff1d(labels[~used], groups[count > 1])[0])
+    centre = unit(sum(vectors[used & (labels == own) & (d.cluster == 0)])[None])[0]
+    here = ~used & (labels == own) & (d.nearest == own)
     assert here.any()
     np.testing.assert_allclose(d.similarity[here], vectors[here] @ centre, atol=1e-5)
     for bad in (np.ones(3, bool), np.ones(len(labels))):

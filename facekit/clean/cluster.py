@@ -233,7 +233,9 @@ def _hashes(block: np.ndarray) -> np.ndarray:
     from facekit.clean.kernels import hash_rows
 
     hashes = np.empty(len(block), np.uint64)
-    hash_rows(block.view(np.uint32), _multipliers(block.shape[1]), hashes)
+    # Hashing wraps around on purpose; without the compiler numpy would warn of it.
+    with np.errstate(over="ignore"):
+        hash_rows(block.view(np.uint32), _multipliers(block.shape[1]), hashes)
     return hashes
 
 
