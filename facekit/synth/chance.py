@@ -234,7 +234,7 @@ def _expression(rng: np.random.Generator) -> tuple[float, ...]:
     smile = {1: u(0.35, 1), 2: u(-0.2, 0.6)}.get(int(kind), rng.normal(0, 0.12))
     pucker = u(0.3, 1) if kind == 3 else max(0.0, rng.normal(-0.1, 0.1))
     blink = u(0.55, 1) if u() < 0.05 else max(0.0, rng.normal(0.02, 0.12))
-    brow = rng.normal(0, 0.75) if kind == 4 else rng.normal(0, 0.4)
+    brow = rng.normal(0, 0.85) if kind == 4 else rng.normal(0, 0.48)
     squint = max(0.0, rng.normal(0.1, 0.25)) + (0.3 * smile if kind == 1 else 0)
     return tuple(
         float(v)

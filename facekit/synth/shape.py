@@ -207,7 +207,7 @@ def _expression_basis() -> dict[str, Array]:
             [side * 0.1, 0.28, 0.26], np.float32
         )
         basis["pucker"] += corner * np.array([-side * 0.72, 0, 0.1], np.float32)
-        basis["brow"] += _window(rest, (side * 3.2, 4.9, 4.5), 1.5)[:, None] * np.array([0, 0.62, 0.03], np.float32)
+        basis["brow"] += _window(rest, (side * 3.2, 4.9, 4.5), 1.5)[:, None] * np.array([0, 0.74, 0.03], np.float32)
         basis["frown"] += _window(rest, (side * 1.3, 4.6, 5.0), 1.2)[:, None] * np.array(
             [-side * 0.16, -0.34, 0.06], np.float32
         )

@@ -57,7 +57,7 @@ def style_of(identity: Identity) -> Style:
             6.5 + 3 * length, 2.2 + 2 * length, 0.35, 0.5 + 0.8 * volume, (1.0, 0.1, 0.1), 0.12, curl * 0.7, 0.5
         ),
         "fringe": Style(
-            4.6 + 1.9 * length, 3.5 + 6 * length, 0.35, 0.5 + 0.5 * volume, (0.25, 0.0, 1.0), 0.16, curl * 0.5, 0.4
+            4.2 + 1.8 * length, 3.5 + 6 * length, 0.35, 0.5 + 0.5 * volume, (0.25, 0.0, 1.0), 0.16, curl * 0.5, 0.4
         ),
         "curly": Style(
             6 + 5 * length, 5 + 7 * length, 0.5, 0.8 + 1.2 * volume, (0.4, 0.2, 0.2), 0.12, 0.32 + 0.15 * wave, 0.15
