@@ -1,0 +1,82 @@
+"""Networks by name: pictures to embeddings."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from facekit.errors import ConfigError
+from facekit.train.iresnet import DEPTHS, WIDTHS, IResNet
+from facekit.train.irse import IRSE, IRSE_DEPTHS
+from facekit.train.mobilefacenet import MobileFaceNet
+
+__all__ = ["BACKBONES", "Halved", "Shape", "backbone", "residual_shape"]
+
+
+class Shape(NamedTuple):
+    """Blocks and channels of the four stages of an IResNet."""
+
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+    halved: bool = False
+    """The picture is halved before the network sees it."""
+
+
+_SHAPES = {"tiny": Shape((1, 1, 1, 1), (16, 32, 64, 128), True)} | {
+    f"iresnet{depth}": Shape(blocks, WIDTHS) for depth, blocks in DEPTHS.items()
+}
+BACKBONES = (*_SHAPES, *(f"irse{depth}" for depth in IRSE_DEPTHS), "mobilefacenet")
+"""The names that `backbone` takes."""
+
+
+class Halved(nn.Module):
+    """A network that sees pictures of half the height and width (2 x 2 averages)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor, *rest: torch.Tensor) -> Any:
+        return self.network(functional.avg_pool2d(image, 2), *rest)
+
+
+def residual_shape(name: str) -> Shape:
+    """Blocks and channels of an IResNet by name.
+
+    Raises
+    ------
+    ConfigError
+        The name is not one of an IResNet.
+    """
+    if name not in _SHAPES:
+        raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(_SHAPES)}")
+    return _SHAPES[name]
+
+
+def backbone(
+    name: str,
+    dimensions: int,
+    dropout: float = 0.0,
+    image_size: tuple[int, int] = (112, 112),
+    freeze_scale: bool = True,
+) -> nn.Module:
+    """A network by name, one of `BACKBONES`; the other parameters as `facekit.train.iresnet.IResNet`'s.
+
+    Raises
+    ------
+    ConfigError
+        There is no such network.
+    """
+    if name not in BACKBONES:
+        raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(BACKBONES)}")
+    if name == "mobilefacenet":
+        return MobileFaceNet(dimensions, dropout, image_size, freeze_scale)
+    if name.startswith("irse"):
+        return IRSE(int(name[4:]), dimensions, dropout, image_size, freeze_scale)
+    shape = _SHAPES[name]
+    size = (image_size[0] // 2, image_size[1] // 2) if shape.halved else image_size
+    network = IResNet(shape.blocks, dimensions, dropout, size, shape.widths, freeze_scale)
+    return Halved(network) if shape.halved else network

@@ -1,0 +1,146 @@
+"""Settings of the training loop, the same for every plugin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facekit.errors import ConfigError
+
+__all__ = ["TrainConfig"]
+
+CHOICES = {
+    "schedule": ("step", "poly", "cosine"),
+    "precision": ("float32", "bf16", "fp16"),
+    "classifier": ("full", "sharded"),
+    "sampler": ("uniform", "balanced"),
+    "device": ("auto", "cpu", "cuda"),
+}
+SHARES = ("flip", "cutout", "online_masks", "label_smoothing")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of the loop.
+
+    Attributes
+    ----------
+    epochs : int
+    max_steps : int
+        Stop after so many steps; 0: at the end of the last epoch.
+    batch : int
+        Images a step of each process.
+    accumulate : int
+        Batches whose gradients are added up before a step of the optimizer.
+    recipe_batch : int
+        Images a step, over processes and accumulation, that ``lr`` is meant for; 0: not stated.
+    lr, momentum, weight_decay : float
+        Of SGD; norms and biases do not decay.
+    schedule : {"step", "poly", "cosine"}
+    milestones : tuple of float
+        Epochs at which ``step`` multiplies the rate by ``gamma``.
+    gamma, power, warmup : float
+        Factor of ``step``; exponent of ``poly``; epochs over which the rate rises from 0.
+    clip : float
+        Largest norm of the network's gradient; 0: any.
+    ema : float
+        Decay of the moving average of the weights, which is then what is exported; 0: none.
+    label_smoothing : float
+    precision : {"float32", "bf16", "fp16"}
+        Of the network; heads compute in float32 always.
+    channels_last, compile : bool
+    classifier : {"full", "sharded"}
+        With several processes: all classes in each, or spread over them.
+    sample_rate : float
+        Share of the classes that each step compares with (PartialFC); those of the batch are always among them.
+    sampler : {"uniform", "balanced"}
+        Every image once an epoch, or every class equally often.
+    flip, cutout, online_masks : float
+        Chances of a mirrored picture, of a hole, of a mask that is put on in memory.
+    cutout_size : float
+        Side of the hole over that of the picture, at most.
+    brightness, contrast, saturation : float
+        Half the width of the range of each factor around 1.
+    crop : int
+        RandomCrop: pixels by which the picture is shifted at most, borders repeated.
+    mask_types : str
+        Of online masks: ``all`` or names with commas between them.
+    masked_share : float
+        Share of masked images that the recipe is meant for; a pack with another gets a warning. Below 0: any.
+    seed : int
+    workers : int
+        Processes that read and augment, besides each that trains.
+    threads : int
+        Of torch on the CPU; 0: as torch likes.
+    log_every, save_every, eval_every : int
+        Steps; 0: once an epoch.
+    keep : int
+        Checkpoints that are kept.
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    epochs: int = 24
+    max_steps: int = 0
+    batch: int = 128
+    accumulate: int = 1
+    recipe_batch: int = 0
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "step"
+    milestones: tuple[float, ...] = (10.0, 18.0, 22.0)
+    gamma: float = 0.1
+    power: float = 2.0
+    warmup: float = 0.0
+    clip: float = 0.0
+    ema: float = 0.0
+    label_smoothing: float = 0.0
+    precision: str = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    classifier: str = "full"
+    sample_rate: float = 1.0
+    sampler: str = "uniform"
+    flip: float = 0.5
+    cutout: float = 0.0
+    cutout_size: float = 0.4
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    crop: int = 0
+    online_masks: float = 0.0
+    mask_types: str = "all"
+    masked_share: float = -1.0
+    seed: int = 0
+    workers: int = 0
+    threads: int = 0
+    log_every: int = 20
+    save_every: int = 0
+    eval_every: int = 0
+    keep: int = 2
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+        _check("at least 1", (self.epochs, self.batch, self.accumulate, self.log_every, self.keep), least=1,
+               names=("epochs", "batch", "accumulate", "log_every", "keep"))  # fmt: skip
+        names = ("max_steps", "recipe_batch", "momentum", "weight_decay", "warmup", "clip", "brightness", "contrast",
+                 "saturation", "crop", "seed", "workers", "threads", "save_every", "eval_every")  # fmt: skip
+        _check("not negative", tuple(getattr(self, name) for name in names), least=0, names=names)
+        if not self.lr > 0 or not 0 < self.sample_rate <= 1 or not 0 <= self.ema < 1 or self.label_smoothing == 1:
+            raise ConfigError(
+                f"lr {self.lr} must be above 0, sample_rate {self.sample_rate} in (0, 1], ema {self.ema} and "
+                f"label_smoothing {self.label_smoothing} in [0, 1)"
+            )
+        if list(self.milestones) != sorted(self.milestones):
+            raise ConfigError(f"milestones are {self.milestones}; write them in order")
+
+
+def _check(wanted: str, values: tuple[float, ...], least: float, names: tuple[str, ...]) -> None:
+    for name, value in zip(names, values, strict=True):
+        if not value >= least:
+            raise ConfigError(f"{name} is {value}; it must be {wanted}")

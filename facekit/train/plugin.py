@@ -1,0 +1,184 @@
+"""The plugin contract: what a method of training is, and how facekit finds the installed ones.
+
+A distribution offers a method by an entry point of the group ``facekit.plugins`` whose value is an object with the
+attributes of `Plugin`. It builds networks and losses and does one step; it has no loop and touches no file. Importing
+its module must not import torch, so that the methods can be listed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from facekit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from facekit.train.classifier import Classifier
+
+__all__ = ["API_VERSION", "Batch", "Embedding", "Found", "PackFacts", "Plugin", "Step", "find_plugins", "load_plugin"]
+
+API_VERSION = 1
+GROUP = "facekit.plugins"
+NEEDED = (
+    "summary", "config", "recipes", "build_network", "build_head", "training_step", "embed", "export_inputs",
+    "contradictions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PackFacts:
+    """What a plugin may know about the pack.
+
+    Attributes
+    ----------
+    class_counts : (C,) int64
+        Training images of each class in the whole pack.
+    image_size : (int, int)
+        Height and width, pixels.
+    masked_share : float or None
+        Share of the images that wear a mask by the ledger; None without a ledger.
+    """
+
+    class_counts: NDArray[np.int64]
+    image_size: tuple[int, int]
+    masked_share: float | None = None
+
+
+class Batch(NamedTuple):
+    """What a step is given, on the device that trains."""
+
+    image: torch.Tensor
+    """(B, 3, H, W) float32, RGB in [-1, 1]."""
+    label: torch.Tensor
+    """(B,) int64."""
+    masked: torch.Tensor
+    """(B,) bool."""
+
+
+class Step(NamedTuple):
+    """What a step gives back."""
+
+    loss: torch.Tensor
+    """() with gradient."""
+    measures: Mapping[str, torch.Tensor]
+    """() each, detached: for the log."""
+
+
+class Embedding(NamedTuple):
+    """What a network says about pictures."""
+
+    vector: torch.Tensor
+    """(B, D), not normalised."""
+    uncertainty: torch.Tensor | None = None
+    """(B,) norm of sigma."""
+
+
+class Plugin(Protocol):
+    """A method of training.
+
+    Attributes
+    ----------
+    api_version : int
+        `API_VERSION` of the facekit that it was written for.
+    summary : str
+        One line.
+    config : type
+        A frozen dataclass whose fields all have defaults; ``dimensions``, the length of an embedding, is one of them.
+    recipes : mapping
+        Names to settings of ``config`` and of `facekit.train.config.TrainConfig`, side by side; the first is the default.
+    """
+
+    api_version: int
+    summary: str
+    config: type
+    recipes: Mapping[str, Mapping[str, Any]]
+
+    def build_network(self, config: Any, facts: PackFacts) -> torch.nn.Module:
+        """The network, on the CPU."""
+
+    def build_head(self, config: Any, facts: PackFacts) -> torch.nn.Module:
+        """The loss without the classifier's weights; what it keeps in buffers and parameters is saved and resumed."""
+
+    def training_step(
+        self, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
+    ) -> Step:
+        """One forward pass. ``network`` may be wrapped: call it, and touch no attribute of it."""
+
+    def embed(self, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Embedding:
+        """Embeddings of (B, 3, H, W) pictures of which some, (B,) bool, are masked."""
+
+    def export_inputs(self, config: Any) -> tuple[str, ...]:
+        """Inputs of an exported file: ``("image",)`` or ``("image", "mask_flag")``."""
+
+    def contradictions(self, config: Any, train: Any, facts: PackFacts) -> list[str]:
+        """Sentences about settings that contradict each other or the pack."""
+
+
+class Found(NamedTuple):
+    """An entry point: a plugin, or why it is none."""
+
+    name: str
+    distribution: str
+    plugin: Plugin | None
+    problem: str | None
+
+
+def find_plugins() -> list[Found]:
+    """All entry points of the group, by name; those that cannot be used say why."""
+    found = entry_points(group=GROUP)
+    return sorted(map(_load, found), key=lambda one: one.name)
+
+
+def load_plugin(name: str) -> Plugin:
+    """The plugin of a name.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or it cannot be used.
+    """
+    named = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not named:
+        names = ", ".join(sorted(entry_points(group=GROUP).names)) or "none"
+        raise ConfigError(f"there is no plugin {name!r}; installed are: {names}")
+    if len({point.value for point in named}) > 1:
+        raise ConfigError(f"plugin {name!r} comes from {' and '.join(map(_origin, named))}: uninstall one of them")
+    loaded = _load(named[0])
+    if loaded.plugin is None:
+        raise ConfigError(f"plugin {name!r} of {loaded.distribution} cannot be used: {loaded.problem}")
+    return loaded.plugin
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else "?"
+
+
+def _load(point: EntryPoint) -> Found:
+    origin = _origin(point)
+    try:
+        plugin = point.load()
+    except Exception as error:  # whatever somebody else's module raises
+        return Found(point.name, origin, None, f"{type(error).__name__}: {error}")
+    problem = _problem(plugin)
+    return Found(point.name, origin, None if problem else plugin, problem)
+
+
+def _problem(plugin: Any) -> str | None:
+    version = getattr(plugin, "api_version", None)
+    if version != API_VERSION:
+        return f"it was written for version {version} of the contract; this facekit has version {API_VERSION}"
+    missing = [name for name in NEEDED if not hasattr(plugin, name)]
+    if missing:
+        return f"it lacks {', '.join(missing)}"
+    if not isinstance(plugin.config, type) or not is_dataclass(plugin.config):
+        return "its config is not a dataclass"
+    if "dimensions" not in {field.name for field in fields(plugin.config)}:
+        return "its config has no field dimensions"
+    return None if plugin.recipes else "it has no recipe"

@@ -1,0 +1,102 @@
+"""Recipes: names, files and ``key=value`` to the two frozen configs of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from facekit.errors import ConfigError
+from facekit.train.config import TrainConfig
+from facekit.train.plugin import Plugin
+
+__all__ = ["Settings", "read_settings", "settings_of"]
+
+
+class Settings(NamedTuple):
+    """What a run is to do."""
+
+    train: TrainConfig
+    plugin: Any
+    """Of the plugin's own class."""
+
+
+def read_settings(plugin: Plugin, recipe: str | None = None, given: Sequence[str] = ()) -> Settings:
+    """Settings from a recipe and what was changed in it.
+
+    Parameters
+    ----------
+    plugin : Plugin
+    recipe : str, optional
+        A name of the plugin's, or a TOML file; by default the plugin's first.
+    given : sequence of str
+        ``key=value``, the fields of the plugin's config or the loop's.
+
+    Raises
+    ------
+    ConfigError
+        There is no such recipe or field, or a value is not allowed.
+    """
+    found = dict(_recipe(plugin, recipe))
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: write key=value")
+        found[name.strip()] = value.strip()
+    return settings_of(plugin, found)
+
+
+def settings_of(plugin: Plugin, given: Mapping[str, Any]) -> Settings:
+    """Settings from fields of both configs, side by side; texts are read as what the field holds."""
+    homes = {field.name: kind for kind in (TrainConfig, plugin.config) for field in fields(kind)}
+    unknown = sorted(set(given) - set(homes))
+    if unknown:
+        raise ConfigError(f"there is no setting {unknown[0]!r}; there are {', '.join(sorted(homes))}")
+    hints = {kind: get_type_hints(kind) for kind in (TrainConfig, plugin.config)}
+    parts: dict[type, dict[str, Any]] = {TrainConfig: {}, plugin.config: {}}
+    for name, value in given.items():
+        parts[homes[name]][name] = _as(name, value, hints[homes[name]][name])
+    return Settings(TrainConfig(**parts[TrainConfig]), plugin.config(**parts[plugin.config]))
+
+
+def _recipe(plugin: Plugin, recipe: str | None) -> Mapping[str, Any]:
+    if recipe is None:
+        return next(iter(plugin.recipes.values()))
+    if recipe in plugin.recipes:
+        return plugin.recipes[recipe]
+    if Path(recipe).suffix != ".toml":
+        raise ConfigError(f"there is no recipe {recipe!r}; there are {', '.join(plugin.recipes)}, or give a .toml file")
+    return _read_toml(Path(recipe))
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[no-redef,import-not-found,unused-ignore]
+    try:
+        found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"recipe {path} cannot be read: {error}") from error
+    return found
+
+
+def _as(name: str, value: Any, kind: Any) -> Any:
+    """A value as what a field holds: numbers, words, booleans, and tuples of them."""
+    if get_origin(kind) is UnionType:  # optional
+        if value in (None, "none"):
+            return None
+        kind = next(one for one in get_args(kind) if one is not type(None))
+    if get_origin(kind) is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(_as(name, part, get_args(kind)[0]) for part in parts)
+    if kind is bool and isinstance(value, str):
+        if value.lower() not in ("true", "false"):
+            raise ConfigError(f"{name} is {value!r}; it must be true or false")
+        return value.lower() == "true"
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name} is {value!r}; it must be of type {kind.__name__}") from None
