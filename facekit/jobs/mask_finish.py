@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +19,7 @@ from facekit.jobs.source import Source
 from facekit.records import PackWriter, RecordWriter
 from facekit.run.journal import Journal
 from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.progress import progress
 from facekit.run.shard_file import read_records, read_rows
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     folder, aside = journal.output(), journal.folder / LEDGER
     output: Output = SamePack(plan, folder) if plan.verbatim else NewPack(plan, folder)
     sample, tally = SheetSample(), Counter[str]()
-    with LedgerWriter(aside) as ledger:
-        for rows, block in finished_shards(plan, journal):
+    with LedgerWriter(aside) as ledger, progress("writing", len(plan.source)) as advance:
+        for shard in plan.shards:
+            rows, block = read_rows(journal.path(shard)), read_records(journal.path(shard))
             entries = append_shard(rows, block, output)
             sample.take(entries, rows["offset"].to_numpy(), block)
             tally.update(entries["action"].to_pylist())
             ledger.append(entries)
+            advance(shard.stop - shard.first)
         output.close()
         ledger.append(layout_rows(plan, tally))
     check_ledger(plan, ledger, tally, folder)
@@ -65,13 +67,6 @@ def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
         write_list(plan.source, folder / "source.lst")
     draw_sheet(plan.source, sample, folder / "contact.png")
     keep_meshes(plan, worker, journal)
-
-
-def finished_shards(plan: MaskPlan, journal: Journal) -> Iterator[tuple[pa.Table, bytes]]:
-    """Rows and records of each shard, in order."""
-    for shard in plan.shards:
-        path = journal.path(shard)
-        yield read_rows(path), read_records(path)
 
 
 def append_shard(rows: pa.Table, block: bytes, output: Output) -> pa.Table:
