@@ -204,9 +204,11 @@ def test_replace_keeps_any_physical_order(pack: Path, tmp_path: Path) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "train.rec").write_bytes(rec)
     (tmp_path / "odd" / "train.idx").write_text(idx)
+    (tmp_path / "odd" / "train.meta").write_bytes(b"of the wheel's own builder")
     run(tmp_path / "odd", tmp_path / "out", ratio=0.0, mode="replace")
     assert (tmp_path / "out" / "train.rec").read_bytes() == rec
     assert (tmp_path / "out" / "train.idx").read_text() == idx
+    assert (tmp_path / "out" / "train.meta").exists()
     run(tmp_path / "odd", tmp_path / "sorted", ratio=0.15)
     assert_layout_is_right(open_pack(tmp_path / "sorted"))
 

@@ -138,9 +138,10 @@ class SamePack:
 
     def close(self) -> None:
         self._writer.close()
-        source = Path(self._plan.source.path).with_name("property")
-        if source.exists():
-            shutil.copyfile(source, self._folder / "property")
+        rec = Path(self._plan.source.path)
+        for beside, name in ((rec.with_name("property"), "property"), (rec.with_suffix(".meta"), "train.meta")):
+            if beside.exists():
+                shutil.copyfile(beside, self._folder / name)
 
 
 class NewPack:
