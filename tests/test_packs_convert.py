@@ -187,7 +187,7 @@ def test_small_blocks_give_the_same_bytes(tmp_path: Path) -> None:
         with open_pack(source) as pack, PackWriter(tmp_path / f"out{size}", "flat") as writer:
             rows = np.random.default_rng(0).permutation(50)
             where = extents(pack, pack.keys)
-            done = [*copy_records(pack, where, rows, pack.labels[rows] + 10, writer, size)]
+            done = [*copy_records(pack.paths.rec, where, rows, pack.labels[rows] + 10, writer, size)]
             assert sum(len(block.keys) for block in done) == 50
         made.append((tmp_path / f"out{size}" / "train.rec").read_bytes())
     assert made[0] == made[1] == made[2]

@@ -20,9 +20,11 @@ __all__ = ["COMMANDS", "main", "program"]
 COMMANDS = {
     "mask": "Put worn masks on the faces of a pack.",
     "synth": "Draw a pack of people with everything known about them.",
+    "pack": "Make a pack of a folder of people or a list of pictures.",
     "embed": "Turn the faces of a pack into vectors.",
     "eval": "Score a model, or the vectors it made.",
     "convert": "Rewrite a pack in another layout, with contiguous labels.",
+    "check": "Find every fault of a pack, and save what can be saved.",
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 

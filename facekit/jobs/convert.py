@@ -127,8 +127,8 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     with staged(config.destination, config.overwrite, ("*.rec", "*.tar"), (config.source,)) as folder:
         shards = shard_paths(config.source)
         source: PackSource | TarSamples = scan_shards(shards) if shards else open_packs([config.source])[0]
-        dropped = left_out(source, config)
-        rows = order(source, dropped, config)
+        stay, dropped = left_out(source, config)
+        rows = order(source, stay, config)
         old = source.labels[rows]
         new, table = (
             (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
@@ -136,7 +136,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         written = write(source, rows, new, dropped, folder, config)
         write_labels(folder / LABELS, table)
         snippet = write_snippet(folder / SNIPPET, written.num_classes, written.images)
-    counts = {gone.reason: len(gone.rows) for gone in dropped}
+    counts = {gone.reason: len(gone.keys) for gone in dropped}
     place = Path(config.destination)
     return ConvertSummary(
         str(place),
@@ -153,15 +153,17 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     )
 
 
-def left_out(source: PackSource | TarSamples, config: ConvertConfig) -> list[Dropped]:
-    """Records to leave out: those listed, then those of identities that are too small without them."""
+def left_out(source: PackSource | TarSamples, config: ConvertConfig) -> tuple[npt.NDArray[np.bool_], list[Dropped]]:
+    """Which records stay, and those that do not: those listed, and those of identities too small without them."""
     listed = np.zeros(len(source.keys), np.bool_)
     if config.drop is not None:
         listed = np.isin(source.keys, read_keys(config.drop))
     _, place, sizes = np.unique(source.labels[~listed], return_inverse=True, return_counts=True)
     small = np.flatnonzero(~listed)[sizes[place.reshape(-1)] < config.min_images]
     found = (np.flatnonzero(listed), "listed"), (small, "identity_too_small")
-    return [Dropped(0, rows, reason) for rows, reason in found if len(rows)]
+    stay = ~listed
+    stay[small] = False
+    return stay, [Dropped(0, source.keys[rows], reason) for rows, reason in found if len(rows)]
 
 
 def read_keys(path: str) -> npt.NDArray[np.int64]:
@@ -174,11 +176,8 @@ def read_keys(path: str) -> npt.NDArray[np.int64]:
         raise RecordError(f"a line is no key: {error}", path) from None
 
 
-def order(source: PackSource | TarSamples, dropped: list[Dropped], config: ConvertConfig) -> npt.NDArray[np.int64]:
+def order(source: PackSource | TarSamples, stay: npt.NDArray[np.bool_], config: ConvertConfig) -> npt.NDArray[np.int64]:
     """The rows that stay, in the order in which they will be written."""
-    stay = np.ones(len(source.keys), np.bool_)
-    for gone in dropped:
-        stay[gone.rows] = False
     rows = np.flatnonzero(stay)
     if config.shuffle:
         return np.random.default_rng([config.seed]).permutation(rows)

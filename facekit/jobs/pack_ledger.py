@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from facekit.errors import FacekitError
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, unpack_record
 from facekit.run.ledger import payload_hash, schema
@@ -42,10 +43,25 @@ class WornMasks(NamedTuple):
 
 
 def worn_masks(rec: Path) -> WornMasks | None:
-    """Read the ledger beside a pack, if there is one that speaks of masks."""
+    """Read the ledger beside a pack, if there is one that speaks of masks.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read.
+    """
     path = rec.with_suffix(".ledger.parquet")
     if not path.exists():
         return None
+    import pyarrow as pa
+
+    try:
+        return _worn_masks(path)
+    except (pa.ArrowException, OSError) as error:
+        raise FacekitError(f"{path} cannot be read, move it away to go on without it: {error}") from error
+
+
+def _worn_masks(path: Path) -> WornMasks | None:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -102,7 +118,7 @@ def copied_rows(
         worn = masks.keys[place] == source_keys
         source_keys = np.where(worn, masks.bare[place], source_keys)
     columns = _columns(count)
-    columns["key"], columns["source_key"] = pa.array(keys), pa.array(source_keys)
+    columns["key"], columns["source_key"] = pa.array(keys), pa.array(source_keys, mask=source_keys < 0)
     columns["payload_hash"] = _hash_array(hashes, count)
     columns["action"] = pa.DictionaryArray.from_arrays(pa.array(worn.astype(np.int8)), ["copy", "mask"]).cast("string")
     if params is not None:
@@ -120,7 +136,8 @@ def dropped_rows(source_keys: npt.NDArray[np.int64], reason: str, params: str | 
     import pyarrow as pa
 
     columns = _columns(len(source_keys))
-    columns["source_key"] = pa.array(np.asarray(source_keys, np.int64))
+    keys = np.asarray(source_keys, np.int64)
+    columns["source_key"] = pa.array(keys, mask=keys < 0)
     for name, value in (("action", "drop"), ("reason", reason), ("params", params)):
         columns[name] = pa.array([value], pa.string()).take(pa.array(np.zeros(len(source_keys), np.int64)))
     return pa.table(columns, schema())

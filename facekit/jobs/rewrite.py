@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,41 @@ from facekit.records.rewrite import Extents, copy_records, extents
 from facekit.run.ledger import LedgerWriter
 from facekit.run.progress import progress
 
-__all__ = ["Dropped", "PackSource", "Selection", "Written", "contiguous", "grouped", "open_packs", "write_selection"]
+__all__ = [
+    "Dropped",
+    "PackSource",
+    "RecordSource",
+    "Selection",
+    "Written",
+    "contiguous",
+    "grouped",
+    "open_packs",
+    "write_selection",
+]
+
+
+class RecordSource(Protocol):
+    """What there is to copy from."""
+
+    @property
+    def name(self) -> str:
+        """As it was given."""
+
+    @property
+    def rec(self) -> Path:
+        """The ``.rec`` file."""
+
+    @property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """(N,) int64, -1 where unknown."""
+
+    @property
+    def where(self) -> Extents:
+        """Where the N records lie."""
+
+    @property
+    def masks(self) -> WornMasks | None:
+        """What its ledger says of masked pictures."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +71,11 @@ class PackSource:
 
     pack: Pack
     name: str
+
+    @property
+    def rec(self) -> Path:
+        """The ``.rec`` file."""
+        return self.pack.paths.rec
 
     @property
     def keys(self) -> npt.NDArray[np.int64]:
@@ -82,10 +121,10 @@ class Selection(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Records that are left out, and why."""
+    """Keys (-1: unknown) of records of one source that are left out, and why."""
 
     pack: int
-    rows: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.int64]
     reason: str
 
 
@@ -124,7 +163,7 @@ def grouped(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
 
 
 def write_selection(
-    sources: Sequence[PackSource],
+    sources: Sequence[RecordSource],
     chosen: Selection,
     folder: Path,
     layout: str,
@@ -156,16 +195,16 @@ def write_selection(
             source = sources[number]
             params = _said(source) if several else None
             rows = chosen.rows[part]
-            for done in copy_records(source.pack, source.where, rows, chosen.labels[part], writer):
+            for done in copy_records(source.rec, source.where, rows, chosen.labels[part], writer):
                 digest = hash_block(done.block, done.starts, pool) if hashes else None
                 old = source.keys[rows[done.rows]]
                 ledger.append(copied_rows(done.keys, old, digest, source.masks, params))
                 advance(len(old))
         left = 0
         for gone in dropped:
-            left += len(gone.rows)
+            left += len(gone.keys)
             params = _said(sources[gone.pack]) if several else None
-            ledger.append(dropped_rows(sources[gone.pack].keys[gone.rows], gone.reason, params))
+            ledger.append(dropped_rows(gone.keys, gone.reason, params))
         groups = np.unique(chosen.labels)
         after = writer.next_key
         extra = (
@@ -187,7 +226,7 @@ def _runs(numbers: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:
         yield int(numbers[start]), slice(start, stop)
 
 
-def _said(source: PackSource) -> str:
+def _said(source: RecordSource) -> str:
     import json
 
     return json.dumps({"pack": source.name})

@@ -49,7 +49,7 @@ def write_shards(
                     writer.write(key, header, record.payload)
                 _note(source, ledger, keys, some, hashes)
                 advance(len(some))
-        _note_dropped(source, ledger, dropped)
+        _note_dropped(ledger, dropped)
     found = np.unique(labels)
     return Written(len(rows), len(found), int(found[-1]) + 1, writer.bytes)
 
@@ -81,7 +81,7 @@ def write_pack_of_shards(
                     keys[place] = writer.write(_renumbered(header, record.key, writer.next_key), record.payload)
                 _note(samples, ledger, keys, some, hashes)
                 advance(len(some))
-        _note_dropped(samples, ledger, dropped)
+        _note_dropped(ledger, dropped)
         found = np.unique(labels)
         if layout == "insightface":
             ledger.append(layout_rows(np.append(0, np.arange(writer.next_key, writer.next_key + len(found)))))
@@ -133,6 +133,6 @@ def _note(
     ledger.append(copied_rows(keys, old, digest, source.masks if isinstance(source, PackSource) else None))
 
 
-def _note_dropped(source: PackSource | TarSamples, ledger: LedgerWriter, dropped: Sequence[Dropped]) -> None:
+def _note_dropped(ledger: LedgerWriter, dropped: Sequence[Dropped]) -> None:
     for gone in dropped:
-        ledger.append(dropped_rows(source.keys[gone.rows], gone.reason))
+        ledger.append(dropped_rows(gone.keys, gone.reason))

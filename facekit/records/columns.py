@@ -55,6 +55,7 @@ def header_columns(
     offsets: NDArray[np.int64],
     keys: NDArray[np.int64] | None = None,
     rows: int = _ROWS,
+    faults: list[RecordError] | None = None,
 ) -> Iterator[tuple[slice, HeaderColumns]]:
     """Read the headers of records, some at a time, in bounded memory.
 
@@ -66,6 +67,9 @@ def header_columns(
         Where the records start; fastest in ascending order.
     keys : (n,) int64, optional
         For the message of an error.
+    faults : list of RecordError, optional
+        Takes what is wrong with records, which then have the label NaN and ``payload_bytes`` -1; by default the first
+        raises.
 
     Yields
     ------
@@ -88,7 +92,13 @@ def header_columns(
             columns, doubtful = _columns(words, offsets[chosen], size)
             for row in np.flatnonzero(doubtful):
                 key = None if keys is None else int(keys[chosen][row])
-                _fill_row(columns, int(row), descriptor, int(offsets[chosen][row]), size, path, key)
+                try:
+                    _fill_row(columns, int(row), descriptor, int(offsets[chosen][row]), size, path, key)
+                except RecordError as error:
+                    if faults is None:
+                        raise
+                    faults.append(error)
+                    _blank_row(columns, int(row))
             yield chosen, columns
     finally:
         os.close(descriptor)
@@ -156,6 +166,12 @@ def _columns(
 
 def _wide(low: NDArray[np.uint32], high: NDArray[np.uint32]) -> NDArray[np.uint64]:
     return low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
+
+
+def _blank_row(columns: HeaderColumns, row: int) -> None:
+    arrays: tuple[NDArray[np.generic], ...] = tuple(columns)
+    for array, value in zip(arrays, (0, np.nan, np.nan, 0, 0, -1, 0), strict=True):
+        array[row] = value
 
 
 def _fill_row(

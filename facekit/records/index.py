@@ -125,7 +125,7 @@ def read_index(path: str | os.PathLike[str]) -> RecordIndex:
     RecordError
         The file is missing, or a line is not two whole numbers; names the line.
     """
-    stored = _load_sidecar(path)
+    stored = load_sidecar(path)
     if stored is not None:
         return stored
     try:
@@ -157,7 +157,7 @@ def sidecar_path(path: str | os.PathLike[str]) -> Path:
 
 def has_sidecar(path: str | os.PathLike[str]) -> bool:
     """Whether an ``.idx`` has a sidecar that belongs to it as it is now."""
-    return _load_sidecar(path) is not None
+    return load_sidecar(path) is not None
 
 
 def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:
@@ -180,7 +180,7 @@ def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:
     return target
 
 
-def _load_sidecar(path: str | os.PathLike[str]) -> RecordIndex | None:
+def load_sidecar(path: str | os.PathLike[str]) -> RecordIndex | None:
     target = sidecar_path(path)
     try:
         with open(target, "rb") as file:

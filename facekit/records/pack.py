@@ -20,7 +20,7 @@ from facekit.records.reader import RecordReader
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Pack", "PackPaths", "open_pack"]
+__all__ = ["Pack", "PackPaths", "open_pack", "pack_paths"]
 
 
 class PackPaths(NamedTuple):
@@ -288,6 +288,18 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
         There is no such pack, or its index or record 0 cannot be read.
     """
     return Pack(RecordReader(_find_rec(Path(path))))
+
+
+def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
+    """Where ``.rec``, ``.idx`` and ``property`` of a pack lie, without opening any; takes what `open_pack` takes.
+
+    Raises
+    ------
+    RecordError
+        There is no such pack.
+    """
+    rec = _find_rec(Path(path))
+    return rec, rec.with_suffix(".idx"), rec.with_name("property")
 
 
 def _find_rec(path: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ def extents(pack: Pack, keys: NDArray[np.int64]) -> Extents:
 
 
 def copy_records(
-    pack: Pack,
+    rec: Path,
     where: Extents,
     rows: NDArray[np.int64],
     labels: NDArray[np.int64],
@@ -92,7 +93,7 @@ def copy_records(
 
     Parameters
     ----------
-    pack : Pack
+    rec : Path
         The source.
     where : Extents
         Of its records.
@@ -115,14 +116,14 @@ def copy_records(
         The file cannot be read or written.
     """
     whole = memoryview(bytearray(block_bytes))
-    with open(pack.paths.rec, "rb", buffering=0) as file:
+    with open(rec, "rb", buffering=0) as file:
         for part in _blocks(where.sizes, rows, block_bytes):
             chosen = rows[part]
             sizes = where.sizes[chosen].astype(np.int64)
             stops = np.cumsum(sizes)
             size = int(stops[-1])
             buffer = whole[:size] if size <= block_bytes else memoryview(bytearray(size))
-            _gather(file.fileno(), where.offsets[chosen], sizes, stops, buffer, pack.paths.rec)
+            _gather(file.fileno(), where.offsets[chosen], sizes, stops, buffer, rec)
             new = np.arange(writer.next_key, writer.next_key + len(chosen))
             ids = new if where.own_id[chosen].all() else _ids(buffer, stops - sizes, where.own_id[chosen], new)
             keys = writer.append_block(buffer, stops - sizes, labels[part], new_ids=ids, relabel=True, in_place=True)

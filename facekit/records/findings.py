@@ -1,0 +1,93 @@
+"""What is wrong with a pack: one typed finding a fault."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["KINDS", "Finding", "Findings"]
+
+KINDS = {
+    "truncated": "The file ends inside a record.",
+    "damaged": "Bytes that are no record stand where one should start.",
+    "record_lost": "The index has a record where the file is damaged.",
+    "header": "A record is too short for its header or label.",
+    "empty_payload": "A record of an image has no payload.",
+    "index_missing": "There is no index.",
+    "index_line": "A line of the index is not two whole numbers.",
+    "index_foreign": "Index and file do not belong together.",
+    "index_offset": "No record starts where the index says.",
+    "index_incomplete": "The index does not have a record of the file.",
+    "index_stale": "The binary form of the index says something else than its text.",
+    "duplicate_key": "The index has a key twice: only the last can be read.",
+    "duplicate_offset": "The index has two keys for one record.",
+    "header_record": "Record 0 says other numbers of images and identities than the file has.",
+    "header_missing": "There are identity records, but no record 0 that says so.",
+    "key_range": "The key of a record lies outside those that record 0 gives its kind.",
+    "identity_range": "An identity record does not name the images of one label.",
+    "identity_missing": "An image lies in no identity's range, or in two.",
+    "label_not_whole": "A label is not a whole number from 0 on.",
+    "label_rounded": "A label is above 2**24, where float32 rounds.",
+    "label_gap": "Labels are missing between 0 and the largest: a classifier trains classes without images.",
+    "label_range": "A label is not below the number of classes in property.",
+    "property": "property is not NUM_CLASSES,H,W, or says another number of classes.",
+    "undecodable": "A payload is no picture that decodes.",
+    "picture_cut": "A JPEG ends before its end marker: the lower part is missing.",
+    "odd_size": "A picture has another size than the pack's.",
+    "payload_changed": "A payload is not the one whose hash the ledger has.",
+}
+"""What each kind of finding means."""
+
+
+class Finding(NamedTuple):
+    """One fault.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    problem : str
+        What is wrong, without the place.
+    key : int or None
+    offset : int or None
+        Byte offset in the ``.rec``; of an ``index_line`` the number of the line.
+    """
+
+    kind: str
+    problem: str
+    key: int | None = None
+    offset: int | None = None
+
+
+class Findings:
+    """Counts findings and keeps the first of each kind, so that a hopeless pack takes no more memory than another."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self.counts: Counter[str] = Counter()
+        self.kept: list[Finding] = []
+        self._most = most
+
+    def add(self, kind: str, problem: str, key: int | None = None, offset: int | None = None) -> None:
+        """Note a fault; negative keys and offsets are unknown ones."""
+        assert kind in KINDS, kind
+        self.counts[kind] += 1
+        if self.counts[kind] <= self._most:
+            place = [None if value is None or value < 0 else int(value) for value in (key, offset)]
+            self.kept.append(Finding(kind, problem, *place))
+
+    def add_rows(
+        self, kind: str, problem: str, wrong: NDArray[np.bool_], keys: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> None:
+        """Note the same fault of several records."""
+        rows = np.flatnonzero(wrong)
+        room = max(self._most - self.counts[kind], 0)
+        for row in rows[:room].tolist():
+            self.add(kind, problem, keys[row], offsets[row])
+        self.counts[kind] += len(rows[room:])
+        if not self.counts[kind]:
+            del self.counts[kind]

@@ -1,0 +1,215 @@
+"""A ``.rec`` and its ``.idx``, in whatever state -> every record that is whole, and what is wrong with the others.
+
+Nothing here trusts the index: the file is walked from its first byte to its last, and every byte of it belongs to a
+record or to a gap that is a finding.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from facekit.errors import RecordError
+from facekit.records.columns import header_columns
+from facekit.records.findings import Findings
+from facekit.records.index import RecordIndex, load_sidecar
+from facekit.records.index_text import parse_text
+from facekit.records.layout import rebuilt_keys
+from facekit.records.scan import Gap, scan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Structure", "read_structure"]
+
+
+class Structure(NamedTuple):
+    """The records of a file in physical order, 45 bytes each.
+
+    Attributes
+    ----------
+    offsets, stops : (N,) int64
+        Where each record starts and ends.
+    keys : (N,) int64
+        Key in the index; -1 where the index does not have it. Rebuilt where there is no index of this file.
+    flag : (N,) uint32
+    label, second : (N,) float32
+        See `HeaderColumns`.
+    payload_bytes : (N,) int64
+        -1 where the header cannot be read.
+    own_id : (N,) bool
+        ``header.id`` is the key.
+    gaps : tuple of Gap
+        The rest of the file.
+    lost : (L,) int64
+        Keys that the index has and the file does not, ascending.
+    """
+
+    offsets: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    flag: NDArray[np.uint32]
+    label: NDArray[np.float32]
+    second: NDArray[np.float32]
+    payload_bytes: NDArray[np.int64]
+    own_id: NDArray[np.bool_]
+    gaps: tuple[Gap, ...]
+    lost: NDArray[np.int64]
+
+
+class _Entries(NamedTuple):
+    """The lines of an index."""
+
+    keys: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
+    """Walk a file and its index.
+
+    Parameters
+    ----------
+    rec, idx : Path
+        The index may be missing.
+    found : Findings
+        Takes what is wrong.
+
+    Raises
+    ------
+    RecordError
+        A file cannot be read at all.
+    """
+    scanned = scan(rec, resynchronise=True)
+    offsets = scanned.offsets
+    entries = _read_entries(idx, found)
+    if entries is not None:
+        _check_sidecar(idx, entries, found)
+        entries = _belongs(entries, offsets, idx, found)
+    if entries is None:
+        keys, lost = rebuilt_keys(rec, offsets), np.empty(0, np.int64)
+        _report_gaps(scanned.gaps, _Entries(lost, lost), rec, found)
+    else:
+        _report_gaps(scanned.gaps, entries, rec, found)
+        keys, lost = _assign(entries, offsets, scanned.gaps, found)
+    columns = _read_columns(rec, offsets, keys, found)
+    return Structure(offsets, scanned.stops, keys, *columns, scanned.gaps, lost)
+
+
+def _read_entries(idx: Path, found: Findings) -> _Entries | None:
+    try:
+        with open(idx, "rb") as file:
+            try:
+                return _Entries(*parse_text(file.fileno(), idx))
+            except RecordError:
+                return _read_lines(idx, found)
+    except FileNotFoundError:
+        found.add("index_missing", f"{idx.name} is missing: facekit reindex makes it anew")
+        return None
+    except OSError as error:
+        raise RecordError(f"the index cannot be read: {error.strerror}", idx) from error
+
+
+def _read_lines(idx: Path, found: Findings) -> _Entries:
+    """The lines that are two whole numbers, one by one; the others are findings."""
+    numbers: list[tuple[int, int]] = []
+    with open(idx, "rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(4096), b""), 1):
+            words = line.split(b"\t")
+            if not line.strip():
+                continue
+            if len(words) < 2 or not all(_is_number(word.strip()) for word in words[:2]):
+                shown = line.strip()[:40].decode("ascii", "backslashreplace")
+                found.add("index_line", f"line {number} of {idx.name} is not key and offset: {shown}", None, number)
+            else:
+                numbers.append((int(words[0]), int(words[1])))
+    keys, offsets = np.array(numbers, np.int64).reshape(-1, 2).T
+    return _Entries(keys, offsets)
+
+
+def _is_number(word: bytes) -> bool:
+    return word.isdigit() and len(word) < 19
+
+
+def _check_sidecar(idx: Path, entries: _Entries, found: Findings) -> None:
+    stored, text = load_sidecar(idx), RecordIndex.from_lines(*entries)
+    if stored is not None and not (
+        np.array_equal(stored.keys, text.keys) and np.array_equal(stored.offsets, text.offsets)
+    ):
+        found.add("index_stale", f"{idx.name}.bin does not say what {idx.name} says: delete it")
+
+
+def _belongs(entries: _Entries, offsets: NDArray[np.int64], idx: Path, found: Findings) -> _Entries | None:
+    """The entries, or None where they are those of another file: less than half of them hit a record."""
+    hits = int(np.isin(entries.offsets, offsets).sum())
+    if hits * 2 >= min(len(entries.keys), len(offsets)) and (hits or not len(offsets)):
+        return entries
+    found.add(
+        "index_foreign",
+        f"{hits} of the {len(entries.keys)} entries of {idx.name} point at the start of a record, of which the file "
+        f"has {len(offsets)}: it is the index of another file",
+    )
+    return None
+
+
+def _report_gaps(gaps: tuple[Gap, ...], entries: _Entries, rec: Path, found: Findings) -> None:
+    size = os.path.getsize(rec)
+    order = np.argsort(entries.offsets, kind="stable")
+    ranked = entries.offsets[order]
+    for gap in gaps:
+        first, last = np.searchsorted(ranked, [gap.start, gap.stop])
+        key = int(entries.keys[order[first]]) if first < last else None
+        kind = "truncated" if gap.stop == size and "truncated" in gap.problem else "damaged"
+        found.add(kind, f"{gap.stop - gap.start} bytes are no record: {gap.problem}", key, gap.start)
+
+
+def _assign(
+    entries: _Entries, offsets: NDArray[np.int64], gaps: tuple[Gap, ...], found: Findings
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Key of each record, and the keys whose records are not there."""
+    place = np.searchsorted(offsets, entries.offsets)
+    inside = place < len(offsets)
+    hit = inside.copy()
+    hit[inside] = offsets[place[inside]] == entries.offsets[inside]
+    _report_misses(entries, ~hit, gaps, found)
+    last = np.zeros(len(entries.keys), np.bool_)
+    last[len(entries.keys) - 1 - np.unique(entries.keys[::-1], return_index=True)[1]] = True
+    found.add_rows("duplicate_key", "a later line of the index has the same key", ~last, *entries)
+    keys = np.full(len(offsets), -1, np.int64)
+    good = hit & last
+    keys[place[good]] = entries.keys[good]
+    shared = good.copy()
+    shared[good] = keys[place[good]] != entries.keys[good]
+    found.add_rows("duplicate_offset", "a later line of the index gives the same record another key", shared, *entries)
+    unlisted = keys < 0
+    unlisted[place[hit & ~last]] = False
+    found.add_rows("index_incomplete", "the index does not have this record", unlisted, keys, offsets)
+    return keys, np.unique(entries.keys[~hit & last])
+
+
+def _report_misses(entries: _Entries, missed: NDArray[np.bool_], gaps: tuple[Gap, ...], found: Findings) -> None:
+    starts, stops = np.array([(gap.start, gap.stop) for gap in gaps], np.int64).reshape(-1, 2).T
+    place = np.searchsorted(starts, entries.offsets, side="right") - 1
+    lost = missed & (place >= 0)
+    lost[lost] = entries.offsets[lost] < stops[place[lost]]
+    found.add_rows("record_lost", "the record lies in a damaged part of the file", lost, *entries)
+    found.add_rows("index_offset", "no record starts here", missed & ~lost, *entries)
+
+
+def _read_columns(
+    rec: Path, offsets: NDArray[np.int64], keys: NDArray[np.int64], found: Findings
+) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+    count = len(offsets)
+    flag, label, second = np.empty(count, np.uint32), np.empty(count, np.float32), np.empty(count, np.float32)
+    payload, own_id = np.empty(count, np.int64), np.empty(count, np.bool_)
+    faults: list[RecordError] = []
+    for chosen, columns in header_columns(rec, offsets, keys, faults=faults):
+        flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
+        payload[chosen] = columns.payload_bytes
+        own_id[chosen] = columns.id == keys[chosen].astype(np.uint64)
+        for error in faults:
+            found.add("header", error.problem, error.key, error.offset)
+        faults.clear()
+    return flag, label, second, payload, own_id

@@ -1,0 +1,353 @@
+"""Ways to break a pack, and what ``facekit check`` says about each; what can be saved is saved, the rest is listed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from facekit.cli import main
+from facekit.errors import FacekitError, RecordError
+from facekit.images import encode_jpeg
+from facekit.jobs.check import CheckConfig, CheckSummary, check
+from facekit.records import Header, PackWriter, RecordWriter, frame, open_pack, pack_record
+from facekit.records.findings import KINDS, Findings
+
+MAGIC = b"\n#\xd7\xce"
+LABELS = (0, 0, 1, 1, 1, 2, 3, 3)
+PAYLOADS = [encode_jpeg(np.full((12, 10, 3), 20 * n, np.uint8)) + bytes([n]) for n in range(len(LABELS))]
+PAYLOADS[4] = PAYLOADS[4] + MAGIC * 3  # a record of several parts
+
+
+class Pack(NamedTuple):
+    """The pack to break."""
+
+    folder: Path
+    offsets: dict[int, int]
+
+    @property
+    def rec(self) -> Path:
+        return self.folder / "train.rec"
+
+    @property
+    def idx(self) -> Path:
+        return self.folder / "train.idx"
+
+    def patch(self, offset: int, content: bytes) -> None:
+        whole = bytearray(self.rec.read_bytes())
+        whole[offset : offset + len(content)] = content
+        self.rec.write_bytes(whole)
+
+    def lines(self) -> list[str]:
+        return self.idx.read_text().splitlines()
+
+    def write_lines(self, lines: list[str]) -> None:
+        self.idx.write_text("".join(line + "\n" for line in lines))
+
+
+def make(folder: Path, layout: str = "insightface") -> Pack:
+    with PackWriter(folder, layout) as writer:
+        for label, payload in zip(LABELS, PAYLOADS, strict=True):
+            writer.write(Header(0, float(label), writer.next_key, 0), payload)
+    with open_pack(folder) as pack:
+        return Pack(folder, {key: pack.reader.offset(key) for key in pack.reader.keys.tolist()})
+
+
+def label(value: float) -> bytes:
+    return struct.pack("<f", value)
+
+
+def cut(count: int) -> Callable[[Pack], None]:
+    return lambda p: os.truncate(p.rec, p.rec.stat().st_size - count)
+
+
+def patch(key: int, at: int, content: bytes) -> Callable[[Pack], None]:
+    return lambda p: p.patch(p.offsets[key] + at, content)
+
+
+def lines(change: Callable[[list[str]], list[str]]) -> Callable[[Pack], None]:
+    return lambda p: p.write_lines(change(p.lines()))
+
+
+def insert(key: int, content: bytes) -> Callable[[Pack], None]:
+    def change(p: Pack) -> None:
+        whole, at = p.rec.read_bytes(), p.offsets[key]
+        p.rec.write_bytes(whole[:at] + content + whole[at:])
+
+    return change
+
+
+def foreign(p: Pack) -> None:
+    rng = np.random.default_rng(0)
+    starts = 4 * np.sort(rng.choice(2000, len(p.lines()), replace=False)) + 4
+    p.write_lines([f"{n}\t{start}" for n, start in enumerate(starts.tolist())])
+
+
+def stale(p: Pack) -> None:
+    with open_pack(p.folder) as pack:
+        pack.save_sidecar()
+    stat, text = p.idx.stat(), p.lines()
+    p.write_lines([text[1].split("\t")[0] + "\t" + text[0].split("\t")[1], *text[1:]])
+    if p.idx.stat().st_size != stat.st_size:
+        pytest.fail("the two lines must be of one length")
+    os.utime(p.idx, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def ledger(p: Pack) -> None:
+    from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
+
+    with LedgerWriter(p.folder / "train.ledger.parquet") as writer:
+        rows = [LedgerRow(n, n, payload_hash(PAYLOADS[n - 1]), "copy") for n in range(1, 9)]
+        writer.append(table(rows))
+    patch(2, 32 + len(PAYLOADS[1]) - 1, b"!")(p)  # behind the end marker: it decodes as before
+
+
+NO_PICTURE = b"\0" * 6
+NOBODY = set[int]()
+BREAKS: dict[str, tuple[Callable[[Pack], None], dict[str, int], set[int]]] = {
+    # name: how, {kind: how many}, images (by number) that are lost
+    "cut inside the last record": (cut(8), {"truncated": 1, "record_lost": 1, "identity_missing": 2}, NOBODY),
+    "cut inside a part header": (cut(36), {"truncated": 1, "record_lost": 1, "identity_missing": 2}, NOBODY),
+    "bytes behind the end": (lambda p: p.rec.write_bytes(p.rec.read_bytes() + b"junk"), {"truncated": 1}, NOBODY),
+    "a magic word changed": (patch(2, 0, b"?"), {"damaged": 1, "record_lost": 1, "identity_range": 1}, {2}),
+    "a length too long": (
+        patch(3, 4, struct.pack("<I", 2000)),
+        {"damaged": 1, "record_lost": 1, "identity_range": 1},
+        {3},
+    ),
+    "a length beyond the file": (
+        patch(3, 4, struct.pack("<I", (1 << 29) - 1)),
+        {"damaged": 1, "record_lost": 1, "identity_range": 1},
+        {3},
+    ),
+    "a length too short": (
+        patch(3, 4, struct.pack("<I", 60)),
+        {"damaged": 1, "undecodable": 1},
+        {3},
+    ),
+    "a flag of parts": (
+        patch(3, 4, struct.pack("<I", 2 << 29 | 400)),
+        {"damaged": 1, "record_lost": 1, "identity_range": 1},
+        {3},
+    ),
+    "the last of several parts changed": (
+        lambda p: p.patch(p.rec.read_bytes().rindex(MAGIC, 0, p.offsets[6]), b"?"),
+        {"damaged": 1, "record_lost": 1, "identity_range": 1},
+        {5},
+    ),
+    "four bytes came in": (insert(5, b"\0" * 4), {"damaged": 1, "index_foreign": 1}, NOBODY),
+    "one byte came in": (insert(7, b"\0"), {"damaged": 1, "index_foreign": 1}, NOBODY),
+    "a label vector longer than the record": (
+        patch(2, 8, struct.pack("<I", 1 << 31)),
+        {"header": 1, "identity_range": 1, "header_record": 1},
+        {2},
+    ),
+    "no index": (lambda p: p.idx.unlink(), {"index_missing": 1}, NOBODY),
+    "a line of words": (lines(lambda t: [t[0], "key offset", *t[1:]]), {"index_line": 1}, NOBODY),
+    "a negative offset": (lines(lambda t: ["5\t-12", *t]), {"index_offset": 1, "duplicate_key": 1}, NOBODY),
+    "an offset inside a record": (lines(lambda t: [*t, "99\t40"]), {"index_offset": 1}, NOBODY),
+    "an offset beyond the file": (lines(lambda t: [*t, f"99\t{1 << 50}"]), {"index_offset": 1}, NOBODY),
+    "a line lost": (
+        lines(lambda t: t[:2] + t[3:]),
+        {"index_incomplete": 1, "header_record": 1, "identity_range": 1},
+        NOBODY,
+    ),
+    "a key twice": (
+        lines(lambda t: [*t[:2], "2\t" + t[2].split("\t")[1], *t[3:]]),
+        {"duplicate_key": 1, "header_record": 1, "identity_range": 2},
+        NOBODY,
+    ),
+    "a record under two keys": (lines(lambda t: ["99\t0", *t]), {"duplicate_offset": 1}, NOBODY),
+    "the index of another file": (foreign, {"index_foreign": 1}, NOBODY),
+    "a binary index that is wrong": (
+        stale,
+        {"index_stale": 1, "duplicate_key": 1, "header_record": 1, "identity_range": 1},
+        NOBODY,
+    ),
+    "record 0 counts wrongly": (patch(0, 32, label(8)), {"header_record": 1, "key_range": 1}, NOBODY),
+    "record 0 without its sign": (patch(0, 32, label(0)), {"header_missing": 1, "identity_range": 1}, NOBODY),
+    "a range too long": (patch(9, 36, label(4)), {"identity_range": 1, "identity_missing": 1}, NOBODY),
+    "a range too short": (patch(9, 36, label(2)), {"identity_missing": 1}, NOBODY),
+    "a range of nan": (patch(9, 36, label(np.nan)), {"identity_range": 1, "identity_missing": 2}, NOBODY),
+    "an empty range": (patch(9, 32, label(3)), {"identity_range": 1, "identity_missing": 2}, NOBODY),
+    "a label of another": (patch(1, 12, label(3)), {"identity_range": 1}, NOBODY),
+    "a label that is nan": (patch(1, 12, label(np.nan)), {"label_not_whole": 1, "identity_range": 1}, {1}),
+    "half a label": (patch(1, 12, label(0.5)), {"label_not_whole": 1, "identity_range": 1}, {1}),
+    "a label below 0": (patch(6, 12, label(-1)), {"label_not_whole": 1, "label_gap": 1}, {6}),
+    "a label beyond the classes": (patch(6, 12, label(9)), {"label_range": 1, "label_gap": 1}, NOBODY),
+    "a label that float32 rounds": (
+        patch(6, 12, label(20_000_000)),
+        {"label_rounded": 1, "label_range": 1, "label_gap": 1},
+        NOBODY,
+    ),
+    "property of words": (lambda p: (p.folder / "property").write_text("many\n"), {"property": 1}, NOBODY),
+    "property with more classes": (lambda p: (p.folder / "property").write_text("9,12,10\n"), {"property": 1}, NOBODY),
+    "property with fewer classes": (
+        lambda p: (p.folder / "property").write_text("3,12,10\n"),
+        {"label_range": 2},
+        NOBODY,
+    ),
+    "no picture": (patch(6, 32, NO_PICTURE), {"undecodable": 1}, {6}),
+    "a picture of another size": (
+        lambda p: (p.folder / "property").write_text("4,12,12\n"),
+        {"odd_size": 8},
+        NOBODY,
+    ),
+    "a payload that the ledger does not know": (ledger, {"payload_changed": 1}, NOBODY),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_each_way_to_break_a_pack_is_found_and_repaired(tmp_path: Path, name: str) -> None:
+    breaking, expected, lost = BREAKS[name]
+    pack = make(tmp_path / "pack")
+    assert check(CheckConfig(str(pack.folder), deep=True)).counts == {}
+    breaking(pack)
+    before = {path.name: path.read_bytes() for path in pack.folder.iterdir()}
+    summary = check(CheckConfig(str(pack.folder), deep=True, repair=str(tmp_path / "mended")))
+    assert summary.counts == expected
+    assert sum(expected.values()) == len(summary.findings)
+    assert {path.name: path.read_bytes() for path in pack.folder.iterdir()} == before
+    saved = [payload for number, payload in enumerate(PAYLOADS, 1) if number not in lost]
+    with open_pack(tmp_path / "mended") as mended:
+        payloads = [record.payload for record in mended]
+        assert mended.layout == "insightface"
+    assert len(payloads) == summary.saved == len(saved)
+    if name != "a payload that the ledger does not know":
+        assert sorted(payloads) == sorted(saved)
+    assert check(CheckConfig(str(tmp_path / "mended"), deep=True)).counts == {}
+    rows = pq.read_table(tmp_path / "mended" / "train.ledger.parquet").to_pylist()
+    assert sum(row["key"] is not None and row["action"] == "copy" for row in rows) == len(saved)
+    assert sum(row["action"] == "drop" for row in rows) == summary.lost
+    assert len(lost) <= summary.lost
+
+
+def test_a_sound_pack_of_either_layout_has_no_finding(tmp_path: Path) -> None:
+    for layout in ("insightface", "flat"):
+        pack = make(tmp_path / layout, layout)
+        summary = check(CheckConfig(str(pack.folder), deep=True))
+        assert (summary.layout, summary.images, summary.identities) == (layout, 8, 4)
+        assert (summary.counts, summary.findings) == ({}, [])
+
+
+def test_findings_carry_key_and_offset(tmp_path: Path) -> None:
+    pack = make(tmp_path / "pack")
+    patch(6, 12, label(0.25))(pack)
+    found = check(CheckConfig(str(pack.folder))).findings
+    assert {"kind": "label_not_whole", "problem": "the label 0.25 is not a whole number from 0 on"} | {
+        "key": 6,
+        "offset": pack.offsets[6],
+    } in found
+
+
+def test_two_ranges_with_one_image_and_a_gap_in_the_labels(tmp_path: Path) -> None:
+    pack = make(tmp_path / "pack")
+    patch(10, 32, label(2))(pack)
+    counts = check(CheckConfig(str(pack.folder))).counts
+    assert counts == {"identity_range": 1, "identity_missing": 1}
+    with PackWriter(tmp_path / "gaps", "flat") as writer:
+        for number in (3, 5, 6, 900):
+            writer.write(Header(0, float(number), 0, 0), PAYLOADS[0])
+    summary = check(CheckConfig(str(tmp_path / "gaps")))
+    assert summary.counts == {"label_gap": 1}
+    assert summary.findings[0]["problem"] == "897 of 901 labels have no image: 0 to 2, 4, 7 to 899"
+
+
+def test_cut_and_odd_pictures(tmp_path: Path) -> None:
+    shown = encode_jpeg(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8))
+    with PackWriter(tmp_path / "pack", "flat", image_size=(12, 10)) as writer:
+        for payload in (PAYLOADS[0], shown[: len(shown) - 2], shown[: len(shown) // 2], PAYLOADS[1], b""):
+            writer.write(Header(0, 0.0, 0, 0), payload)
+    summary = check(CheckConfig(str(tmp_path / "pack"), deep=True))
+    places = {(found["kind"], found["key"]) for found in summary.findings}
+    assert ("empty_payload", 4) in places
+    assert ("picture_cut", 1) in places or ("undecodable", 1) in places
+    assert ("picture_cut", 2) in places or ("undecodable", 2) in places
+    assert not places & {(kind, key) for kind in KINDS for key in (0, 3)}
+
+
+def test_nothing_is_taken_on_trust(tmp_path: Path) -> None:
+    """A label vector at key 0, ids that are not keys, a pack of one record: all sound."""
+    with PackWriter(tmp_path / "vector", "flat") as writer:
+        writer.write(Header(3, np.array([0, 1, 2], np.float32), 77, 5), PAYLOADS[0])
+    assert check(CheckConfig(str(tmp_path / "vector"), deep=True)).counts == {}
+    (tmp_path / "empty.rec").touch()
+    (tmp_path / "empty.idx").touch()
+    assert check(CheckConfig(str(tmp_path / "empty.rec"))).counts == {}
+    with pytest.raises(FacekitError, match="no record that can be saved"):
+        check(CheckConfig(str(tmp_path / "empty.rec"), repair=str(tmp_path / "out")))
+    with pytest.raises(RecordError, match="no such pack"):
+        check(CheckConfig(str(tmp_path / "nowhere")))
+
+
+def test_a_hopeless_file_is_counted_and_not_listed_in_full(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(3000):
+            writer.write_bytes(key, b"short")
+    summary = check(CheckConfig(str(tmp_path / "x.rec"), most=10))
+    assert summary.counts == {"header": 3000}
+    assert len(summary.findings) == 10
+    (tmp_path / "y.rec").write_bytes(np.random.default_rng(0).bytes(1 << 20))
+    summary = check(CheckConfig(str(tmp_path / "y.rec")))
+    assert set(summary.counts) == {"damaged", "index_missing"}
+
+
+def test_a_ledger_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    pack = make(tmp_path / "pack")
+    (pack.folder / "train.ledger.parquet").write_bytes(b"PAR1")
+    for options in ({"deep": True}, {"repair": str(tmp_path / "out")}):
+        with pytest.raises(FacekitError, match=r"train\.ledger\.parquet cannot be read"):
+            check(CheckConfig(str(pack.folder), **options))
+
+
+def test_a_record_of_wrong_kind_is_no_kind() -> None:
+    with pytest.raises(AssertionError):
+        Findings().add("nonsense", "")
+
+
+def call(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in arguments])
+    return int(caught.value.code or 0)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pack = make(tmp_path / "pack")
+    assert call("check", pack.folder) == 0
+    assert "nothing is wrong; --deep looks at the pictures too" in capsys.readouterr().out
+    patch(2, 0, b"?")(pack)
+    assert call("check", pack.folder, "--repair", tmp_path / "mended") == 1
+    out, err = capsys.readouterr()
+    assert f"key 2, offset {pack.offsets[2]}: " in out
+    assert "saved 7 images" in out
+    assert err == ""
+    assert call("check", pack.folder, "--repair", tmp_path / "mended") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert call("check", pack.folder, "--json", "--repair", tmp_path / "mended", "--overwrite") == 1
+    summary = CheckSummary(**json.loads(capsys.readouterr().out))
+    assert summary.counts["damaged"] == 1
+    assert summary.findings[0]["offset"] == pack.offsets[2]
+    assert call("check", tmp_path / "mended", "--deep") == 0
+    assert call("check", tmp_path / "nowhere") == 1
+
+
+def test_measuring_material_is_sound(shared: Path) -> None:
+    for name in ("faces", "noisy"):
+        assert check(CheckConfig(str(shared / "data" / name))).counts == {}
+
+
+def test_what_is_framed_by_hand_is_read(tmp_path: Path) -> None:
+    """Two parts, the first empty: the smallest record of several parts."""
+    buffer = MAGIC + pack_record(Header(0, 0.0, 0, 0), PAYLOADS[0])[4:]
+    (tmp_path / "x.rec").write_bytes(frame(buffer))
+    (tmp_path / "x.idx").write_text("0\t0\n")
+    assert set(check(CheckConfig(str(tmp_path / "x.rec"))).counts) == {"header"}  # the flag is 3 billion
+    shutil.rmtree(tmp_path)
