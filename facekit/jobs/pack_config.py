@@ -1,0 +1,95 @@
+"""What a packing job is asked to do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from facekit.errors import ConfigError
+from facekit.records.layout import LAYOUTS
+
+__all__ = ["PackConfig", "parse_size"]
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """Settings of ``facekit pack``.
+
+    Attributes
+    ----------
+    source : str
+        A folder with one folder a person, or a ``.lst``.
+    destination : str
+        Folder that will appear when everything is done.
+    align : bool
+        Find the face in each picture that is not an aligned crop already, and warp it to the ArcFace template.
+    detector : str
+        ``"retinaface"``, or ``"module:name"`` of a callable that makes a `facekit.faces.detector.Detector`.
+    min_images : int
+        Leave out people of whom fewer pictures could be packed.
+    layout : str
+        ``"insightface"`` or ``"flat"``.
+    size : (int, int), optional
+        Height and width that a picture must have to be stored as it is; None for any.
+    quality : int
+        JPEG quality of aligned crops.
+    root : str, optional
+        What the paths in a list are relative to.
+    workers : int
+        Worker processes; the output does not depend on it.
+    ray, overwrite : bool
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed.
+    """
+
+    source: str
+    destination: str
+    align: bool = False
+    detector: str = "retinaface"
+    min_images: int = 1
+    layout: str = "insightface"
+    size: tuple[int, int] | None = (112, 112)
+    quality: int = 95
+    root: str | None = None
+    workers: int = 1
+    ray: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ConfigError(f"layout is {self.layout!r}; it must be one of {', '.join(LAYOUTS)}")
+        if self.min_images < 1:
+            raise ConfigError(f"min-images is {self.min_images}; it must be at least 1")
+        if not 1 <= self.quality <= 100:
+            raise ConfigError(f"quality is {self.quality}; it must be from 1 to 100")
+        if self.workers < 1:
+            raise ConfigError(f"workers is {self.workers}; it must be at least 1")
+        if self.detector != "retinaface" and not re.fullmatch(r"[\w.]+:\w+", self.detector):
+            raise ConfigError(f"detector is {self.detector!r}; it must be retinaface or MODULE:NAME")
+        if self.align and self.size != (112, 112):
+            raise ConfigError("aligned crops are 112 x 112: leave out size, or align")
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
+        given = asdict(self)
+        for name in ("source", "destination", "root", "workers", "ray", "overwrite"):
+            del given[name]
+        return given
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """``any``, or height and width with an x between them.
+
+    >>> parse_size("112x96")
+    (112, 96)
+    """
+    if text == "any":
+        return None
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise ConfigError(f"size is {text!r}; it must be HEIGHTxWIDTH, such as 112x112, or any")
+    return int(height), int(width)

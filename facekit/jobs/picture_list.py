@@ -1,0 +1,203 @@
+"""A folder of people, or either kind of ``.lst`` -> the list of pictures that are to be packed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.source import open_source
+
+__all__ = ["PictureList", "read_pictures"]
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """Pictures with the class of each.
+
+    Attributes
+    ----------
+    root : str
+        What ``files`` are relative to.
+    keys : (N,) int64
+        What the ledger calls them: the index in an im2rec list, else 1, 2, ...
+    labels : (N,) int64
+        Class, a position in ``names``.
+    files : tuple of str
+    names : tuple of str
+        Of each class: its folder, or the number in the list.
+    aligned : (N,) bool
+        The list says that the picture is an aligned crop already.
+    points : (N, 5, 2) float32
+        Five points that the list brings, (x, y); NaN where it brings none. (0, 5, 2) where it brings none at all.
+    content : str
+        A hash of names, classes, sizes and times.
+    """
+
+    root: str
+    keys: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    files: tuple[str, ...]
+    names: tuple[str, ...]
+    aligned: npt.NDArray[np.bool_]
+    points: npt.NDArray[np.float32]
+    content: str = ""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def chosen(self, order: npt.NDArray[np.int64]) -> PictureList:
+        """Those at some positions, in that order."""
+        files = tuple(self.files[position] for position in order.tolist())
+        points = self.points[order] if len(self.points) else self.points
+        keys, labels, aligned = self.keys[order], self.labels[order], self.aligned[order]
+        return replace(self, keys=keys, labels=labels, files=files, aligned=aligned, points=points)
+
+
+class Entry(NamedTuple):
+    """A line of a list."""
+
+    key: int | None
+    file: str
+    label: int
+    aligned: bool = False
+    points: tuple[float, ...] | None = None
+
+
+def read_pictures(path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> PictureList:
+    """Find the pictures that are to be packed.
+
+    Parameters
+    ----------
+    path : path
+        A folder with one folder a person, or a ``.lst``, columns separated by tabs: ``index label ... path`` as im2rec
+        writes it, or ``aligned path label [box x 4 [points x 10]]`` as InsightFace does (points: the five x, then the
+        five y). Which of the two it is follows from where the path stands.
+    root : path, optional
+        What the paths in a list are relative to; by default the folder it lies in.
+
+    Raises
+    ------
+    ConfigError
+        A line fits neither kind, or not the kind of the lines before it; names the line.
+    FacekitError
+        There is no such folder or list, or there are no pictures in it.
+    """
+    place = Path(path)
+    if place.is_dir():
+        if root is not None:
+            raise ConfigError(f"root is for lists; {place} is a folder")
+        return _folder(place)
+    if not place.is_file():
+        raise FacekitError(f"{place} is neither a folder of pictures nor a list of them")
+    return _listed(place, Path(root) if root is not None else place.parent)
+
+
+def _folder(folder: Path) -> PictureList:
+    if any(folder.glob("*.rec")):
+        raise ConfigError(f"{folder} is a pack already; facekit convert writes it in another layout")
+    source, _ = open_source(str(folder))
+    count = len(source)
+    names: dict[int, str] = {}
+    for label, file in zip(source.labels.tolist(), source.files, strict=True):
+        names.setdefault(label, file.partition("/")[0] if "/" in file else ".")
+    nowhere, none = np.empty((0, 5, 2), np.float32), np.zeros(count, np.bool_)
+    content = source.content + source.changed
+    return PictureList(str(folder), source.keys, source.labels, source.files, tuple(names.values()), none, nowhere, content)
+
+
+def _listed(path: Path, root: Path) -> PictureList:
+    entries = list(_entries(path))
+    if not entries:
+        raise FacekitError(f"{path} lists no pictures")
+    values, labels = np.unique([entry.label for entry in entries], return_inverse=True)
+    keys = [number if entry.key is None else entry.key for number, entry in enumerate(entries, 1)]
+    points = np.empty((0, 5, 2), np.float32)
+    if any(entry.points for entry in entries):
+        flat = [entry.points or (math.nan,) * 10 for entry in entries]
+        points = np.array(flat, np.float32).reshape(-1, 2, 5).transpose(0, 2, 1).copy()
+    return PictureList(
+        str(root),
+        np.array(keys, np.int64),
+        labels.reshape(-1).astype(np.int64),
+        tuple(entry.file for entry in entries),
+        tuple(str(value) for value in values.tolist()),
+        np.array([entry.aligned for entry in entries]),
+        points,
+        _content(path, root, [entry.file for entry in entries]),
+    )
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    kind = None
+    with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, 1):
+            columns = line.rstrip("\r\n").split("\t")
+            if columns == [""]:
+                continue
+            found = next((read for read in (_im2rec, _insightface) if read(columns) is not None), None)
+            entry = None if found is None else found(columns)
+            if entry is None or found is not (kind or found):
+                raise ConfigError(f"{path}, line {number}: {_complaint(columns, kind is not None and found is not None)}")
+            kind = found
+            yield entry
+
+
+def _complaint(columns: list[str], mixed: bool) -> str:
+    if mixed:
+        return "this line has its path in another column than the lines before it"
+    return (
+        f"{len(columns)} columns beginning {columns[:3]!r} are neither 'index label ... path' (im2rec) nor "
+        "'aligned path label [box x 4 [points x 10]]' (InsightFace), separated by tabs"
+    )
+
+
+def _im2rec(columns: list[str]) -> Entry | None:
+    """``index label [label ...] path``; of several labels the first is the class."""
+    index, label = _whole(columns[0]), _whole(columns[1]) if len(columns) >= 3 else None
+    if index is None or index < 0 or label is None or label < 0 or _number(columns[-1]) is not None or not columns[-1]:
+        return None
+    return Entry(index, columns[-1], label)
+
+
+def _insightface(columns: list[str]) -> Entry | None:
+    """``aligned path label [box x 4 [points x 10]]``."""
+    if len(columns) not in (3, 7, 17) or columns[0] not in ("0", "1") or _number(columns[1]) is not None:
+        return None
+    label, numbers = _whole(columns[2]), [_number(column) for column in columns[3:]]
+    if label is None or label < 0 or None in numbers or not columns[1]:
+        return None
+    points = tuple(number for number in numbers[4:] if number is not None) or None
+    return Entry(None, columns[1], label, columns[0] == "1", points)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _whole(text: str) -> int | None:
+    value = _number(text)
+    return int(value) if value is not None and value.is_integer() else None
+
+
+def _content(path: Path, root: Path, files: list[str]) -> str:
+    told = hashlib.blake2b(path.read_bytes(), digest_size=16)
+    for file in files:
+        try:
+            stat = os.stat(root / file)
+            told.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except OSError:
+            told.update(b"missing\n")
+    return told.hexdigest()
