@@ -1,11 +1,14 @@
-"""How well cleaning finds what was planted: published and robust mode, as given and with thresholds calibrated from the data.
+"""How well cleaning finds what was planted: published and robust mode, as given and with thresholds calibrated from the
+data.
 
     python benchmarks/clean_quality.py [--shared ../shared] [--seeds 5] [--noise 0.1 0.2 0.3] [--sweep]
+        [--synth PACK --features F]
 
-Planted: synthetic embeddings with known noise (planted_embeddings.py). Real: a pack of real faces with planted noise and the embeddings
-of a real network. `drop F1`: faces removed from their folder against faces that are not of its person. `pairwise F1`: pairs of faces that
-are together, in truth against in the result, strangers with nobody. `hard lost`: rightly labelled faces far from their identity that were
-removed. No threshold sees the truth. Means over seeds, with standard deviations.
+Planted: synthetic embeddings with known noise (planted_embeddings.py). Real: a pack of real faces with planted noise
+and the embeddings of a real network. `drop F1`: faces removed from their folder against faces that are not of its
+person. `pairwise F1`: pairs of faces that are together, in truth against in the result, strangers with nobody. `hard
+lost`: rightly labelled faces far from their identity that were removed. No threshold sees the truth. Means over seeds,
+with standard deviations.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ import numpy as np
 
 from facekit.clean import clean_embeddings
 from facekit.clean.sweep import sweep_thresholds
+from facekit.jobs.clean_features import open_vectors
+from facekit.jobs.source import open_source
 
 REMOVED = ["intra", "relabel", "hub", "second_person"]
 WAYS: dict[str, dict[str, Any]] = {
@@ -88,6 +93,25 @@ def noisy(shared: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
         yield way, (f1(removed[scored], wrong[scored]), pairwise_f1(person, d.new_label), float(d.threshold[0]))
 
 
+def drawn(pack: Path, features: str) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """A pack of `facekit synth` with the vectors of a real network: its own truth table says what is wrong."""
+    import pyarrow.parquet as pq
+
+    source, _ = open_source(str(pack), layout="flat")
+    truth = pq.read_table(pack / "train.truth.parquet", columns=["key", "identity", "kind"]).to_pydict()
+    where = {key: at for at, key in enumerate(truth["key"])}
+    rows = [where[key] for key in source.keys.tolist()]
+    kind, person = np.array(truth["kind"])[rows], np.array(truth["identity"])[rows]
+    wrong = np.isin(kind, ["label_noise", "outlier"])
+    scored = kind != "low_quality"
+    vectors = open_vectors(features, source).vectors
+    yield "as given", (float("nan"), pairwise_f1(person, source.labels), float("nan"))
+    for way, options in WAYS.items():
+        d = clean_embeddings(vectors, source.labels, **options)
+        removed = np.isin(d.reason, REMOVED)
+        yield way, (f1(removed[scored], wrong[scored]), pairwise_f1(person, d.new_label), float(d.threshold[0]))
+
+
 def show_sweep(shared: Path, noise: float, weak: bool) -> None:
     p = generator(shared).make(noise=noise, seed=0, weak=weak)
     d = clean_embeddings(p.vectors, p.folder)
@@ -102,8 +126,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--noise", type=float, nargs="+", default=[0.2])
+    parser.add_argument("--noise", type=float, nargs="*", default=[0.2])
     parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--synth", type=Path, help="a pack of facekit synth with planted noise")
+    parser.add_argument("--features", help="its vectors, from facekit embed")
     options = parser.parse_args()
     for noise in options.noise:
         for weak in (False, True):
@@ -115,6 +141,10 @@ def main() -> None:
                 print(f"| {way} | {cells} | {mean[3]:.3f} |", flush=True)
             if options.sweep:
                 show_sweep(options.shared, noise, weak)
+    if options.synth:
+        print("\ndrawn faces\n\n| | drop F1 | pairwise F1 | intra |\n|---|---|---|---|")
+        for way, (drop, pairwise, intra) in drawn(options.synth, options.features):
+            print(f"| {way} | {drop:.4f} | {pairwise:.4f} | {intra:.3f} |")
     print("\nreal faces\n\n| | drop F1 | pairwise F1 | intra |\n|---|---|---|---|")
     for way, (drop, pairwise, intra) in noisy(options.shared):
         print(f"| {way} | {drop:.4f} | {pairwise:.4f} | {intra:.3f} |")

@@ -157,8 +157,9 @@ def stream() -> None:
         seconds = cpu(lambda: clean_embeddings(np.load(path, mmap_mode="r"), labels, threads=2))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         # Pages of the map that the system keeps count as resident; what the process allocated is what grew beyond them.
-        print(f"stream: {count * each:,} faces, {count:,} identities: {seconds:.0f} CPU s, "
-              f"{time.perf_counter() - start:.0f} s, peak resident {peak / 1e6:.1f} GB (before {before / 1e6:.1f})")  # fmt: skip
+        wall = time.perf_counter() - start
+        print(f"stream: {count * each:,} faces, {count:,} identities: {seconds:.0f} CPU s, {wall:.0f} s, ", end="")
+        print(f"peak resident {peak / 1e6:.1f} GB (before {before / 1e6:.1f})")
 
 
 def approximate(count: int) -> None:
