@@ -311,3 +311,23 @@ def test_every_reason_is_documented_once() -> None:
         facekit.clean.clean_everything  # noqa: B018
     for name in facekit.clean.__all__:
         assert getattr(facekit.clean, name) is not None
+
+
+@pytest.mark.parametrize("mode", ["published", "robust"])
+def test_many_identities_are_searched_approximately_and_it_is_said(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from facekit.clean import approximate
+
+    vectors, labels, _ = noisy(9, folders=400)
+    exact = clean_embeddings(vectors, labels, mode=mode)
+    monkeypatch.setattr(approximate.find_pairs, "__kwdefaults__", {**_defaults(), "approximate_above": 100})
+    found = clean_embeddings(vectors, labels, mode=mode)
+    assert "pairs_recall" not in exact.settings
+    assert 0 < float(str(found.settings.get("pairs_recall", 1.0))) <= 1
+    assert found.pairs.recall == 1 or "pairs_recall" in found.settings
+    assert set(zip(found.pairs.left, found.pairs.right)) <= set(zip(exact.pairs.left, exact.pairs.right))
+
+
+def _defaults() -> dict[str, Any]:
+    from facekit.clean.approximate import find_pairs
+
+    return dict(find_pairs.__kwdefaults__ or {})

@@ -21,8 +21,8 @@ FALSE_ACCEPT_RATE = 0.01
 """Share of other people's faces that may pass Intra-ID. Half or twice of it changes F1 by .008 on planted data."""
 
 EPS_DEVIATIONS = 3.5
-"""Standard deviations above the typical similarity of two strangers: 2e-4 of normal pairs, one false link in every fourth
-folder of 50. Three lose as much on weak embeddings as four do on drawn faces."""
+"""Standard deviations above the typical similarity of two strangers: 2e-4 of normal pairs, one false link in every
+fourth folder of 50. Three lose as much on weak embeddings as four do on drawn faces."""
 
 FEWEST = 200
 """With fewer similarities than this a tail cannot be seen, and the default is taken."""

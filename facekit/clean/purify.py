@@ -155,7 +155,7 @@ def _published(given: _Given, nodes: Nodes, settings: CleanSettings) -> _Assigne
     if settings.union_action == "drop":
         action[united[folder]], reason[united[folder]] = _DROP, REASONS.index("duplicate_label")
     out = np.where(action == _DROP, -1, group)
-    found = _record(settings, threshold, settings.inter, calibrated)
+    found = _record(settings, threshold, settings.inter, calibrated, merged.pairs.recall)
     return _Assigned(out, action, reason, scores, group, merged.leader, merged.group, merged.pairs, found)
 
 
@@ -188,7 +188,7 @@ def _robust(given: _Given, nodes: Nodes, settings: CleanSettings) -> _Assigned:
         out[loose] = fate.group
     leaders = nodes.folder[grouped.pairs.left], nodes.folder[grouped.pairs.right]
     pairs = Pairs(*leaders, grouped.pairs.similarity)
-    found = _record(settings, threshold, grouped.threshold, calibrated)
+    found = _record(settings, threshold, grouped.threshold, calibrated, grouped.pairs.recall)
     return _Assigned(out, action, reason, scores, group, grouped.leader, home, pairs, found)
 
 
@@ -216,9 +216,13 @@ def _with_eps(settings: CleanSettings, given: _Given) -> CleanSettings:
     return dataclasses.replace(settings, eps=eps)
 
 
-def _record(settings: CleanSettings, intra: float, merge: float, null: Calibrated | None) -> dict[str, object]:
+def _record(
+    settings: CleanSettings, intra: float, merge: float, null: Calibrated | None, recall: float
+) -> dict[str, object]:
     found: dict[str, object] = {k: v for k, v in dataclasses.asdict(settings).items() if k != "threads"}
     found.update(intra=intra, merge=merge, intra_given=settings.intra)
+    if recall < 1:
+        found.update(pairs_recall=round(recall, 4))
     if null is not None:
         found.update(null_median=round(null.null_median, 4), null_deviation=round(null.null_deviation, 4))
     return found

@@ -96,7 +96,7 @@ def group_nodes(nodes: Nodes, folders: int, *, guard: str, engine: BlockEngine |
     names, group[used[stay]] = np.unique(named[stay], return_inverse=True)
     all_hubs = np.zeros(len(nodes.size), bool)
     all_hubs[used] = hub
-    found = Pairs(used[pairs.left], used[pairs.right], pairs.similarity)
+    found = Pairs(used[pairs.left], used[pairs.right], pairs.similarity, pairs.recall)
     return _assemble(nodes, group, len(names), all_hubs, main, is_main, found, threshold)
 
 

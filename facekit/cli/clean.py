@@ -126,4 +126,6 @@ def text_of(summary: CleanSummary) -> str:
         f"{given} in {summary.destination} ({summary.seconds:,.1f} s)",
         summary.config,
     ]
+    if "pairs_recall" in summary.settings:
+        lines.append(f"similar identities were searched approximately: {summary.settings['pairs_recall']:.2%} found")
     return "\n".join(lines)
