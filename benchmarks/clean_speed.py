@@ -17,8 +17,10 @@ from __future__ import annotations
 import argparse
 import resource
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -152,14 +154,30 @@ def stream() -> None:
         _, labels = faces(count, each, seed=4, out=mapped)
         mapped.flush()
         del mapped
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
-        seconds = cpu(lambda: clean_embeddings(np.load(path, mmap_mode="r"), labels, threads=2))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        # Pages of the map that the system keeps count as resident; what the process allocated is what grew beyond them.
+        with allocated() as peak:
+            seconds = cpu(lambda: clean_embeddings(np.load(path, mmap_mode="r"), labels, threads=2))
         wall = time.perf_counter() - start
         print(f"stream: {count * each:,} faces, {count:,} identities: {seconds:.0f} CPU s, {wall:.0f} s, ", end="")
-        print(f"peak resident {peak / 1e6:.1f} GB (before {before / 1e6:.1f})")
+        print(f"at most {peak[0]:.1f} GB allocated (20.5 GB mapped)")
+
+
+@contextmanager
+def allocated() -> Iterator[list[float]]:
+    """Watch the memory that the process allocates, in GB; pages of mapped files, which the system may drop, do not
+    count."""
+    peak, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            status = Path("/proc/self/status").read_text()
+            peak[0] = max(peak[0], int(status.partition("RssAnon:")[2].split()[0]) / 1e6)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield peak
+    done.set()
+    thread.join()
 
 
 def approximate(count: int) -> None:

@@ -245,6 +245,27 @@ def test_a_masked_pack_follows_its_bare_pictures(tmp_path: Path) -> None:
     assert {row["source_key"] for row in masks} <= bare_keys
 
 
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    """One folder a person comes in, a pack comes out, and the original names are known."""
+    pack = make_pack(tmp_path, identities=12)
+    with open_pack(pack.folder) as source:
+        for at, record in enumerate(source):
+            place = tmp_path / "people" / f"{int(record.header.label):03d}"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{at:04d}.jpg").write_bytes(record.payload)
+    people = pack._replace(folder=tmp_path / "people")
+    run(people, tmp_path / "out", "robust")
+    run(pack, tmp_path / "same", "robust")
+    assert payloads(tmp_path / "out") == payloads(tmp_path / "same")
+    names = dict(line.split("\t")[::2] for line in (tmp_path / "out" / "source.lst").read_text().splitlines())
+    table = read_decisions(tmp_path / "out")
+    for key, label in zip(table.keys.tolist(), table.old_label.tolist()):
+        assert names[str(key)].startswith(f"{label:03d}/")
+    undone = apply(ApplyConfig(str(people.folder), str(tmp_path / "out"), str(tmp_path / "undone"), revert=("all",)))
+    assert undone.images_out == len(pack.labels)
+    assert payloads(tmp_path / "undone") == payloads(pack.folder)
+
+
 def test_overrides_win(tmp_path: Path) -> None:
     pack = make_pack(tmp_path)
     run(pack, tmp_path / "out")

@@ -37,6 +37,7 @@ from facekit.jobs.clean_tables import (
     write_snippet,
 )
 from facekit.jobs.clean_write import copy_pack, hash_payloads, write_pack
+from facekit.jobs.mask_finish import write_list
 from facekit.jobs.source import Source, open_source
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
@@ -170,6 +171,8 @@ def publish(
     write_identities(folder / IDENTITIES, table, decisions)
     write_labels(folder / LABELS, label_table(table))
     write_snippet(folder / SNIPPET, *_out(table))
+    if source.files:
+        write_list(source, folder / "source.lst")
     if decisions is not None:
         write_pairs(folder / PAIRS, decisions)
         if report:
