@@ -21,15 +21,28 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad d
 
 def page() -> str:
     """The whole page."""
-    sections = [f"## facekit {name}\n\n```text\n{help_of(name)}\n```\n" for name in COMMANDS]
+    sections = [f"## facekit {name}\n\n```text\n{help_of(name)}\n```\n" for name in every_command()]
     return "\n".join([HEAD, *sections])
+
+
+def every_command() -> list[str]:
+    """The commands, each followed by those it groups: ``textures``, ``textures list``."""
+    names = []
+    for name in COMMANDS:
+        command = import_module(f"facekit.cli.{name}").command
+        grouped = command.commands if isinstance(command, click.Group) else {}
+        names += [name, *(f"{name} {inner}" for inner in grouped)]
+    return names
 
 
 def help_of(name: str) -> str:
     """What ``facekit NAME --help`` prints at a width of 100 characters."""
-    command: click.Command = import_module(f"facekit.cli.{name}").command
-    parent = click.Context(program, info_name="facekit", **program.context_settings)
-    context = click.Context(command, parent, info_name=name, terminal_width=100, max_content_width=100)
+    outer, _, inner = name.partition(" ")
+    command: click.Command = import_module(f"facekit.cli.{outer}").command
+    context = click.Context(program, info_name="facekit", **program.context_settings)
+    for part in (outer, inner) if inner else (outer,):
+        command = command.commands[part] if part == inner and isinstance(command, click.Group) else command
+        context = click.Context(command, context, info_name=part, terminal_width=100, max_content_width=100)
     return command.get_help(context).rstrip()
 
 

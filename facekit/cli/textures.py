@@ -1,0 +1,94 @@
+"""``facekit textures``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.group("textures", short_help="List, show and check mask types, your own among them.")
+def command() -> None:
+    """List, show and check mask types, your own among them.
+
+    docs/your-own-mask.md tells how to make one from a photograph.
+    """
+
+
+@command.command("list", short_help="List the mask types.")
+@click.option("--textures", metavar="FILE", help="A table of your own masks.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_command(textures: str | None, as_json: bool) -> None:
+    """List the mask types.
+
+    \b
+    Example:
+      facekit textures list --textures my-masks.toml
+    """
+    from facekit.jobs.textures import list_types
+
+    types = list_types(textures)
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in types], indent=2))
+        return
+    for line in types:
+        own = "  (yours)" if line.own else ""
+        click.echo(f"{line.name:16}straps: {line.straps:6}{', '.join(line.textures)}{own}")
+
+
+@command.command("preview", short_help="Show mask types on a face.")
+@click.argument("sheet", metavar="SHEET")
+@click.argument("names", metavar="[TYPE]...", nargs=-1)
+@click.option("--textures", metavar="FILE", help="A table of your own masks.")
+@click.option("--face", metavar="PICTURE", help="An aligned picture of a bare face.  [default: a drawn one]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
+@click.option("--overwrite", is_flag=True, help="Replace SHEET.")
+def preview_command(
+    sheet: str, names: tuple[str, ...], textures: str | None, face: str | None, seed: int, overwrite: bool
+) -> None:
+    """Show mask types on a face: SHEET is a PNG with four of each TYPE, or of all types.
+
+    \b
+    Example:
+      facekit textures preview sheet.png my-mask --textures my-masks.toml
+    """
+    from facekit.errors import ConfigError
+    from facekit.jobs.staging import new_file
+    from facekit.jobs.textures import drawn_wearer, photographed, preview
+
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; it must not be negative")
+    with new_file(sheet, overwrite) as aside:
+        wearer = drawn_wearer() if face is None else photographed(face)
+        Path(aside).write_bytes(preview(names, wearer, textures, seed))
+    click.echo(sheet)
+
+
+@command.command("check", short_help="Check a table of your own masks.")
+@click.argument("table", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def check_command(table: str, as_json: bool) -> None:
+    """Check a table of your own masks.
+
+    Says what is wrong with it and what is likely not meant, having worn each mask on a drawn face. Exit code 1 where
+    there is anything to say.
+
+    \b
+    Example:
+      facekit textures check my-masks.toml
+    """
+    from facekit.jobs.textures import check_table
+
+    findings = check_table(table)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    for finding in [] if as_json else findings:
+        click.echo(f"{'error' if finding.fatal else 'warning'}: {finding.type + ': ' if finding.type else ''}{finding.problem}")
+    if not findings and not as_json:
+        click.echo(f"{table} is right")
+    sys.exit(1 if findings else 0)

@@ -1,0 +1,178 @@
+"""``facekit textures``: what mask types there are, how they look on a face, and whether one's own table is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import FacekitError, NoFace
+from facekit.faces.gate import gate
+from facekit.faces.mesh import LiteRTMesh
+from facekit.images import decode
+from facekit.masks import render_worn, sample_params
+from facekit.masks.catalogue import TYPES, mask_type, type_names
+from facekit.masks.own import add_masks, read_masks
+from facekit.masks.textures import MaskTexture
+
+__all__ = ["Finding", "TypeLine", "Wearer", "check_table", "drawn_wearer", "list_types", "photographed", "preview"]
+
+SHOWN = 4
+NOSE, MOUTH, CHIN = 4, 13, 199
+"""Vertices of the mesh: tip of the nose, middle of the lips, chin."""
+
+
+@dataclass(frozen=True)
+class TypeLine:
+    """A mask type as ``facekit textures list`` prints it."""
+
+    name: str
+    own: bool
+    straps: str
+    textures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a table of one's own that is wrong, or that is likely not meant.
+
+    Attributes
+    ----------
+    type : str
+        Mask type; empty where it concerns the whole table.
+    problem : str
+        What is wrong and the cure.
+    fatal : bool
+        The table cannot be used as it is.
+    """
+
+    type: str
+    problem: str
+    fatal: bool
+
+
+@dataclass(frozen=True)
+class Wearer:
+    """A bare face to try masks on: (H, W, 3) uint8 RGB, and its (468, 3) mesh in pixels."""
+
+    image: NDArray[np.uint8]
+    vertices: NDArray[np.float32]
+
+
+def list_types(textures: str | None = None) -> list[TypeLine]:
+    """Every type there is, those of a table of one's own last."""
+    if textures is not None:
+        add_masks(textures)
+    kinds = [mask_type(name) for name in type_names()]
+    return [TypeLine(kind.name, kind.name not in TYPES, kind.shape.straps, kind.textures) for kind in kinds]
+
+
+def drawn_wearer() -> Wearer:
+    """A drawn face that looks ahead; nobody's photograph."""
+    from facekit.synth.chance import draw_identity, draw_shot
+    from facekit.synth.person import build_person, take
+
+    person, shots = build_person(draw_identity(3, 0)), (draw_shot(3, 0, image) for image in range(64))
+    # Of the shots that were drawn for this person the one that looks ahead.
+    shot = min(shots, key=lambda shot: abs(shot.yaw) + abs(shot.pitch) + abs(shot.roll))
+    drawn = take(person, shot)
+    return Wearer(drawn.image, drawn.vertices)
+
+
+def photographed(path: str | Path) -> Wearer:
+    """An aligned picture and the mesh that the model finds in it.
+
+    Raises
+    ------
+    PictureError
+        The file is no picture.
+    NoFace
+        No mask can be worn in it.
+    """
+    try:
+        image = decode(Path(path).read_bytes(), upright=True)
+    except OSError as error:
+        raise FacekitError(f"{path} cannot be read: {error.strerror}") from error
+    mesh = LiteRTMesh()(image)
+    reason = gate(mesh, image.shape)
+    if reason is not None:
+        raise NoFace(reason, f"{path}: take an aligned picture of a bare face")
+    return Wearer(image, mesh.vertices)
+
+
+def preview(names: tuple[str, ...], wearer: Wearer, textures: str | None = None, seed: int = 0) -> bytes:
+    """A sheet with some masks of each type on one face.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Types; all of them where it is empty.
+    wearer : Wearer
+    textures : str, optional
+        Table of one's own.
+    seed : int
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    from facekit.report.contact import Pair, contact_sheet
+
+    if textures is not None:
+        add_masks(textures)
+    groups = {}
+    for name in names or type_names():
+        worn = [
+            render_worn(wearer.image, wearer.vertices, sample_params(np.random.default_rng([seed, number]), name))
+            for number in range(SHOWN)
+        ]
+        groups[name] = [Pair(wearer.image, each.image, each.params.texture) for each in worn]
+    return contact_sheet(groups)
+
+
+def check_table(path: str | Path) -> list[Finding]:
+    """Look for what is wrong in a table of one's own, and for what is likely not meant.
+
+    Every type is worn by a drawn face, so that what is found here is found before a run of hours.
+    """
+    try:
+        masks = read_masks(path)
+        add_masks(path)
+    except FacekitError as error:
+        return [Finding("", str(error), True)]
+    wearer, findings = drawn_wearer(), list[Finding]()
+    for kind, textures in masks:
+        findings += [Finding(kind.name, problem, False) for texture in textures for problem in _doubts(texture)]
+        findings += [Finding(kind.name, problem, False) for problem in _bare_places(kind.name, wearer)]
+    return findings
+
+
+def _doubts(texture: MaskTexture) -> list[str]:
+    """What is odd about a picture."""
+    alpha = texture.rgba[..., 3]
+    problems = []
+    if (alpha == 255).all():
+        problems.append(f"{texture.name} is opaque everywhere: the mask will have the outline of its shell; draw its own with alpha")
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    if len(rows) < 0.7 * alpha.shape[0] or len(columns) < 0.7 * alpha.shape[1]:
+        problems.append(
+            f"{texture.name} has cloth in {len(columns) / alpha.shape[1]:.0%} of its width and "
+            f"{len(rows) / alpha.shape[0]:.0%} of its height: crop it so that the mask fills the picture"
+        )
+    if (alpha < 255).mean() > 0.02 and alpha[alpha > 0].mean() < 160:
+        problems.append(f"{texture.name} is see-through where there is cloth: alpha should be 255 there")
+    return problems
+
+
+def _bare_places(name: str, wearer: Wearer) -> list[str]:
+    """What of the face the mask leaves bare."""
+    worn = render_worn(wearer.image, wearer.vertices, sample_params(np.random.default_rng(0), name))
+    bare = []
+    for word, vertex in (("nose", NOSE), ("mouth", MOUTH), ("chin", CHIN)):
+        x, y = np.rint(wearer.vertices[vertex, :2]).astype(int)
+        if worn.coverage[y, x] < 0.5:
+            bare.append(word)
+    return [f"the mask leaves {' and '.join(bare)} bare on a face that looks ahead"] if bare else []
