@@ -2,9 +2,10 @@
 
     python tools/draw_textures.py [--out assets/masks] [--only NAME]
 
-A texture is an RGBA picture in shell coordinates: s runs to the right across the mask, t down from the nose to the chin. Alpha is coverage.
-These are `ink` textures: red is the tone of the cloth (linear, 1 = as bright as the base colour), green and blue are how much of the first
-and the second ink lies on it. The colours themselves are drawn anew for every mask that is worn. Deterministic: same bytes every time.
+A texture is an RGBA picture in shell coordinates: s runs to the right across the mask, t down from the nose to the
+chin. Alpha is coverage. These are `ink` textures: red is the tone of the cloth (linear, 1 = as bright as the base
+colour), green and blue are how much of the first and the second ink lies on it. The colours themselves are drawn anew
+for every mask that is worn. Deterministic: same bytes every time.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Cloth(NamedTuple):
     alpha: Plane
 
 
-S, T = np.meshgrid((np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH, (np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT)
+S, T = np.meshgrid(
+    (np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH, (np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT
+)
 X = 2 * S - 1  # -1 left edge, 1 right edge
 
 
@@ -75,7 +78,9 @@ def fibres(seed: int, amount: float = 0.02) -> Plane:
 def pleat(line: Plane, depth: float) -> Plane:
     """A fold that overhangs downward: a lit crest, then a narrow dark step, then a slow return."""
     below = np.maximum(line, 0)
-    return depth * (0.25 * ridge(line + 0.012, 0.012) - 0.8 * ridge(line - 0.008, 0.011) - 0.3 * np.exp(-below / 0.05) * (line > 0))
+    return depth * (
+        0.25 * ridge(line + 0.012, 0.012) - 0.8 * ridge(line - 0.008, 0.011) - 0.3 * np.exp(-below / 0.05) * (line > 0)
+    )
 
 
 def surgical(seed: int, lines: tuple[float, ...], binding: bool, depth: float) -> Cloth:
@@ -105,7 +110,9 @@ def dome(seed: int, clip: bool, ribs: bool) -> Cloth:
     if ribs:
         for at in (0.36, 0.68):
             line = T - at - 0.05 * (X**2)
-            tone = tone + (0.05 * ridge(line + 0.012, 0.014) - 0.07 * ridge(line - 0.012, 0.014)) * step(0.82 - reach, 0.03)
+            tone = tone + (0.05 * ridge(line + 0.012, 0.014) - 0.07 * ridge(line - 0.012, 0.014)) * step(
+                0.82 - reach, 0.03
+            )
     first = np.zeros_like(S)
     if clip:
         bar = ridge((T - 0.075 - 0.10 * X**2) / 0.026, 1.0) ** 0.7 * step(0.20 - np.abs(S - 0.5), 0.008)
@@ -120,7 +127,11 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
     x, y = (S - centre[0]) / 0.105, (T - centre[1]) / 0.125
     reach = (np.abs(x) ** 4 + np.abs(y) ** 4) ** 0.25 if square else np.hypot(x, y)
     cover = step(1 - reach, 0.03)
-    shade = 0.10 * np.clip(-y, -1, 1) * cover - 0.22 * ridge(reach - 0.97, 0.07) * (y > 0) + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
+    shade = (
+        0.10 * np.clip(-y, -1, 1) * cover
+        - 0.22 * ridge(reach - 0.97, 0.07) * (y > 0)
+        + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
+    )
     slots = sum(ridge(y - at, 0.05) for at in (-0.45, -0.15, 0.15, 0.45)) * step(0.62 - np.abs(x), 0.05) * cover
     drop = blurred(np.roll(cover, 8, 0), 6) * (1 - cover)
     return base._replace(tone=base.tone + shade - 0.32 * slots - 0.16 * drop, second=cover)
@@ -164,7 +175,9 @@ def sewn(seed: int, seam: bool, pleats: bool) -> tuple[Plane, Plane]:
 def stripes(seed: int) -> tuple[Plane, Plane]:
     turn = np.random.default_rng(seed).uniform(-0.5, 0.5)
     along = S * np.cos(turn) + T * 0.75 * np.sin(turn)
-    return 0.6 * step(np.sin(2 * np.pi * 17 * along), 0.10), 0.7 * step(np.sin(2 * np.pi * 4.25 * along + 2.2) - 0.93, 0.03)
+    return 0.6 * step(np.sin(2 * np.pi * 17 * along), 0.10), 0.7 * step(
+        np.sin(2 * np.pi * 4.25 * along + 2.2) - 0.93, 0.03
+    )
 
 
 def gingham(seed: int) -> tuple[Plane, Plane]:
@@ -188,7 +201,11 @@ def blossoms(seed: int) -> tuple[Plane, Plane]:
         dx, dy = S - cx, (T - cy) * 0.75
         angle, reach = np.arctan2(dy, dx) + turn, np.hypot(dx, dy)
         petal = step(r * (0.72 + 0.28 * np.cos(5 * angle)) - reach, 0.0025)
-        leaf = step(0.008 - np.abs(dx * np.sin(turn) - dy * np.cos(turn)), 0.002) * step(2.2 * r - reach, 0.004) * (reach > r)
+        leaf = (
+            step(0.008 - np.abs(dx * np.sin(turn) - dy * np.cos(turn)), 0.002)
+            * step(2.2 * r - reach, 0.004)
+            * (reach > r)
+        )
         first = np.maximum(first * (1 - leaf), petal)
         second = np.maximum(second * (1 - petal), np.maximum(0.8 * leaf, step(0.3 * r - reach, 0.002)))
     return first, second
@@ -237,7 +254,8 @@ def sponge(seed: int, seam: bool) -> Cloth:
 def creases(seed: int, side: int = 256) -> NDArray[np.uint8]:
     """Slopes (side, side, 2) of crumpled cloth along s and t, periodic, 128 = flat, 40 levels a deviation.
 
-    Crumpled cloth is made of facets with sharp ridges between them: sums of the absolute values of smooth periodic noise.
+    Crumpled cloth is made of facets with sharp ridges between them: sums of the absolute values of smooth periodic
+    noise.
     """
     rng = np.random.default_rng(seed)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side) * side, np.fft.fftfreq(side) * side))
@@ -248,7 +266,9 @@ def creases(seed: int, side: int = 256) -> NDArray[np.uint8]:
         height += weight * np.abs(field / field.std()) / band * 3
     slopes = np.stack([np.roll(height, -1, axis) - np.roll(height, 1, axis) for axis in (1, 0)], -1)
     slopes /= slopes.std()
-    slopes = np.stack([np.fft.ifft2(np.fft.fft2(slopes[..., k]) * np.exp(-((frequency / 40) ** 2))).real for k in (0, 1)], -1)
+    slopes = np.stack(
+        [np.fft.ifft2(np.fft.fft2(slopes[..., k]) * np.exp(-((frequency / 40) ** 2))).real for k in (0, 1)], -1
+    )
     return np.round(np.clip(128 + 40 * slopes, 0, 255)).astype(np.uint8)
 
 
@@ -292,7 +312,9 @@ def png(texture: Cloth) -> bytes:
 def creases_png() -> bytes:
     """The crease map as PNG: red the slope along s, green along t."""
     slopes = creases(61)
-    done, encoded = cv2.imencode(".png", np.stack([np.full_like(slopes[..., 0], 128), slopes[..., 1], slopes[..., 0]], -1))
+    done, encoded = cv2.imencode(
+        ".png", np.stack([np.full_like(slopes[..., 0], 128), slopes[..., 1], slopes[..., 0]], -1)
+    )
     assert done
     return encoded.tobytes()
 

@@ -18,14 +18,26 @@ else:
 
 __all__ = ["TYPES", "MaskType", "add_type", "mask_type", "type_names"]
 
-TYPES = ("surgical-blue", "surgical-white", "surgical-black", "n95-cup", "n95-valve", "kn95", "cloth-pattern", "sponge-black")
+TYPES = (
+    "surgical-blue",
+    "surgical-white",
+    "surgical-black",
+    "n95-cup",
+    "n95-valve",
+    "kn95",
+    "cloth-pattern",
+    "sponge-black",
+)
 
 Colours = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class MaskType:
-    """One kind of mask: its surface and the ranges its looks are drawn from (colours as ``#rrggbb`` or a word, lengths in centimetres)."""
+    """One kind of mask: its surface and the ranges its looks are drawn from.
+
+    Colours are ``#rrggbb`` or a word, lengths centimetres.
+    """
 
     name: str
     textures: tuple[str, ...]

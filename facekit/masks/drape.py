@@ -1,6 +1,7 @@
 """Kernels, first part: carry the shell onto a face, wear it there, fold it and light it.
 
-Points are (x, y, z) with x right, y down, z toward the viewer, in pixels; everything is float32. Nothing here draws random numbers.
+Points are (x, y, z) with x right, y down, z toward the viewer, in pixels; everything is float32. Nothing here draws
+random numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean
 
 
 class Drape(NamedTuple):
-    """How one mask lies on the face; lengths in centimetres, angles in radians (see `facekit.masks.recipe.MaskParams`)."""
+    """How one mask lies on the face.
+
+    Lengths in centimetres, angles in radians (see `facekit.masks.recipe.MaskParams`).
+    """
 
     stretch_x: float
     stretch_y: float
@@ -34,7 +38,10 @@ class Drape(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The axes of a face in the picture: unit vectors right, up and out of the face as rows of (3, 3), and pixels per centimetre."""
+    """The axes of a face in the picture.
+
+    Unit vectors right, up and out of the face as rows of (3, 3), and pixels per centimetre.
+    """
 
     axes: NDArray[np.float32]
     scale: np.float32
@@ -119,7 +126,10 @@ def _place(points, middle, frame, wear):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _grid_normals(points, columns, rows, crease, normals):
-    """Normals (G, 3) of the grid by central differences; `crease` 1 keeps the two middle columns apart, 0 joins them."""
+    """Normals (G, 3) of the grid by central differences.
+
+    `crease` 1 keeps the two middle columns apart, 0 joins them.
+    """
     half = columns // 2
     for r in range(rows):
         above, below = max(r - 1, 0) * columns, min(r + 1, rows - 1) * columns
@@ -159,11 +169,17 @@ def _relief(st, folds, wear, heights):
             if reach < np.float32(6):
                 heights[g] += folds[f, 5] * np.float32(np.exp(-reach))
     if wear.gather_height > 0:
-        height, waves, phase = np.float32(wear.gather_height), np.float32(wear.gather_waves), np.float32(wear.gather_phase)
+        height, waves, phase = (
+            np.float32(wear.gather_height),
+            np.float32(wear.gather_waves),
+            np.float32(wear.gather_phase),
+        )
         for g in range(heights.shape[0]):
             side = (abs(F2 * st[g, 0] - F1) - np.float32(0.55)) / np.float32(0.45)
             if side > F0:
-                heights[g] += height * side * side * np.float32(np.sin(np.float32(6.2831853) * (waves * st[g, 1] + phase)))
+                heights[g] += (
+                    height * side * side * np.float32(np.sin(np.float32(6.2831853) * (waves * st[g, 1] + phase)))
+                )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -177,11 +193,34 @@ def _lift(points, normals, heights, st, gape, scale):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def drape(vertices, weights, controls, st, columns, rows, folds, wear, points, normals, heights):
+def _wave(st, edge, out):
+    """Move the texture's upper and lower edge up and down along s: constant, slope and bow of each, in units of t."""
+    for g in range(st.shape[0]):
+        x, t = F2 * st[g, 0] - F1, st[g, 1]
+        bow = x * x - np.float32(0.3)
+        top, bottom = edge[0] + edge[1] * x + edge[2] * bow, edge[3] + edge[4] * x + edge[5] * bow
+        out[g, 0], out[g, 1] = st[g, 0], t + (F1 - t) * top + t * bottom
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bounds(points):
+    """Least and largest x and y."""
+    left, right, top, bottom = points[0, 0], points[0, 0], points[1, 0], points[1, 0]
+    for g in range(points.shape[1]):
+        left, right = min(left, points[0, g]), max(right, points[0, g])
+        top, bottom = min(top, points[1, g]), max(bottom, points[1, g])
+    return float(left), float(right), float(top), float(bottom)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def drape(vertices, weights, controls, st, columns, rows, folds, edge, wear, points, normals, heights, wavy):
     """Wear the shell on the face.
 
-    Fills points (3, G'), grid first and straps behind, in pixels; normals (G, 3) and heights (G,) in centimetres; returns the Frame.
+    Fills points (3, G'), grid first and straps behind, in pixels, normals (G, 3), heights (G,) in centimetres and the
+    texture coordinates with wavy edges (G, 2); returns the Frame and the bounds of the points: left, right, top,
+    bottom.
     """
+    _wave(st, edge, wavy)
     frame = _frame(vertices)
     _carry(weights, controls, vertices, points)
     _place(points, (rows // 2) * columns + columns // 2, frame, wear)
@@ -189,4 +228,4 @@ def drape(vertices, weights, controls, st, columns, rows, folds, wear, points, n
     _relief(st, folds, wear, heights)
     _lift(points, normals, heights, st, np.float32(wear.gape), frame.scale)
     _grid_normals(points, columns, rows, np.float32(wear.crease), normals)
-    return frame
+    return frame, _bounds(points)

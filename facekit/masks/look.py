@@ -1,4 +1,4 @@
-"""Kernels, second part: how a picture was lit and taken, read from the bare picture, and the cloth lit in the same way."""
+"""Kernels, second part: read from the bare picture how it was lit and taken, and light the cloth in the same way."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Look(NamedTuple):
     skin : (3,) float32
         Mean linear colour of the skin.
     uneven : (A,) float32
-        Logarithm of the light found at the anchors over the fitted light: cast shadows and reflections; nan where hidden.
+        Logarithm of the light found at the anchors over the fitted light: cast shadows and reflections; nan where
+        hidden.
     white : float
         Linear luminance of the picture's white point.
     chroma : float
@@ -107,7 +108,9 @@ def face_tables() -> FaceTables:
         anchors.append(lower[int(np.argmax(distance))])
     sides = (positions[skin, 0] / 7.0).astype(np.float32)
     i32 = np.int32
-    return FaceTables(load_topology().triangles, np.array(skin, i32), sides, np.array(anchors, i32), np.array(FOREHEAD, i32))
+    return FaceTables(
+        load_topology().triangles, np.array(skin, i32), sides, np.array(anchors, i32), np.array(FOREHEAD, i32)
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -156,7 +159,10 @@ def _sample(image, to_linear, vertices, normals, tables, basis, colours):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fit(basis, luminance, seen, terms):
-    """Robust least squares of luminance over the basis; reweighting leaves hair, rims and highlights out. Returns the weights."""
+    """Robust least squares of luminance over the basis; reweighting leaves hair, rims and highlights out.
+
+    Returns the weights.
+    """
     count = basis.shape[0]
     weight, total, mean = seen.astype(np.float64), 1e-6, 0.0
     for i in range(count):
@@ -204,7 +210,7 @@ def _uneven(basis, luminance, seen, terms, anchors, uneven):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _survey(image, histogram):
-    """Luma histogram (256,) and mean chroma over every third pixel, and second over first differences at edges of the middle."""
+    """Luma histogram (256,) and mean chroma of every third pixel; second over first differences at edges."""
     chroma, cells = 0, 0
     for y in range(0, image.shape[0], 3):
         for x in range(0, image.shape[1], 3):
@@ -226,7 +232,10 @@ def _survey(image, histogram):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sharpness(image, vertices, forehead):
-    """Mean |Laplacian| of green over 3 x 3 pixels at the forehead's vertices, levels; a common value where none is in the picture."""
+    """Mean |Laplacian| of green over 3 x 3 pixels at the forehead's vertices, levels.
+
+    A common value where none is in the picture.
+    """
     total, count = 0, 0
     for i in range(forehead.shape[0]):
         cx, cy = int(np.rint(vertices[forehead[i], 0])), int(np.rint(vertices[forehead[i], 1]))
@@ -243,14 +252,20 @@ def _sharpness(image, vertices, forehead):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def read_look(image, to_linear, vertices, normals, tables):
-    """Read light, white point, colourfulness and sharpness of a bare (H, W, 3) uint8 RGB picture with its mesh and normals (468, 3)."""
+    """Read the `Look` of a bare (H, W, 3) uint8 RGB picture with its mesh and vertex normals (468, 3)."""
     count = tables.skin.shape[0]
     basis, colours = np.empty((count, 5), np.float32), np.empty((count, 3), np.float32)
     seen = _sample(image, to_linear, vertices, normals, tables, basis, colours)
     luminance = np.empty(count, np.float32)
     for i in range(count):
-        luminance[i] = np.float32(RED) * colours[i, 0] + np.float32(GREEN) * colours[i, 1] + np.float32(BLUE) * colours[i, 2]
-    terms, skin, uneven = np.zeros(5, np.float32), np.zeros(3, np.float32), np.empty(tables.anchors.shape[0], np.float32)
+        luminance[i] = (
+            np.float32(RED) * colours[i, 0] + np.float32(GREEN) * colours[i, 1] + np.float32(BLUE) * colours[i, 2]
+        )
+    terms, skin, uneven = (
+        np.zeros(5, np.float32),
+        np.zeros(3, np.float32),
+        np.empty(tables.anchors.shape[0], np.float32),
+    )
     weight = _fit(basis, luminance, seen, terms)
     total = 1e-6
     for i in range(count):
@@ -266,7 +281,9 @@ def read_look(image, to_linear, vertices, normals, tables):
     while level < 255 and below + histogram[level] < 0.97 * cells:
         below += histogram[level]
         level += 1
-    return Look(terms, skin, uneven, float(to_linear[level]), chroma, edge_ratio, _sharpness(image, vertices, tables.forehead))
+    return Look(
+        terms, skin, uneven, float(to_linear[level]), chroma, edge_ratio, _sharpness(image, vertices, tables.forehead)
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -288,8 +305,8 @@ def _spread_uneven(uneven, weights, out):
 def shade(normals, st, heights, columns, rows, look, anchor_weights, glow, out):
     """Light (G,) on the cloth relative to the light on the skin's average.
 
-    The fitted light gives the form, the uneven light what a first-order fit cannot (cast shadows); folds then shade themselves and each
-    other, far stronger in pictures than the fit explains.
+    The fitted light gives the form, the uneven light what a first-order fit cannot (cast shadows); folds then shade
+    themselves and each other, far stronger in pictures than the fit explains.
     """
     mean = max(look.terms[0] + look.terms[3] * np.float32(0.75), np.float32(1e-4))
     strength, floor, ambient = np.float32(glow.strength), np.float32(glow.floor), np.float32(glow.ambient)
@@ -314,4 +331,6 @@ def shade(normals, st, heights, columns, rows, look, anchor_weights, glow, out):
             left, right = r * columns + max(c - 1, 0), r * columns + min(c + 1, columns - 1)
             fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
             fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
-            out[g] = e * np.float32(np.exp(min(max(fold, np.float32(-1.2)), np.float32(0.7)) + np.float32(glow.trust) * out[g] - form))
+            out[g] = e * np.float32(
+                np.exp(min(max(fold, np.float32(-1.2)), np.float32(0.7)) + np.float32(glow.trust) * out[g] - form)
+            )

@@ -1,8 +1,8 @@
 """Masks of one's own: pictures in shell coordinates, and a table that says what they are like.
 
-    [type.my-mask]
-    like = "cloth-pattern"           # everything that is not said here is as there
-    textures = ["my-mask.png"]       # RGBA pictures beside this file, or names of shipped textures; one is drawn
+[type.my-mask]
+like = "cloth-pattern"           # everything that is not said here is as there
+textures = ["my-mask.png"]       # RGBA pictures beside this file, or names of shipped textures; one is drawn
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def read_masks(path: str | Path) -> list[OwnMask]:
         raise ConfigError(f"{path} is no TOML: {error}") from error
     rows = content.get("type")
     if set(content) != {"type"} or not isinstance(rows, dict) or not rows:
-        raise ConfigError(f"{path} holds {', '.join(content) or 'nothing'}; it must hold tables [type.NAME] and nothing else")
+        raise ConfigError(
+            f"{path} holds {', '.join(content) or 'nothing'}; it must hold tables [type.NAME] and nothing else"
+        )
     return [_own_mask(path, name, row) for name, row in rows.items()]
 
 
@@ -87,7 +89,9 @@ def _own_mask(path: Path, name: str, row: Any) -> OwnMask:
     kind = given.pop("kind", "colour")
     _require(where, "kind", kind, kind in KINDS, f"one of {', '.join(KINDS)}")
     names = given.pop("textures", None)
-    _require(where, "textures", names, _is_list(names, lambda item: isinstance(item, str)), 'a list like ["my-mask.png"]')
+    _require(
+        where, "textures", names, _is_list(names, lambda item: isinstance(item, str)), 'a list like ["my-mask.png"]'
+    )
     values = {key: _checked(where, key, value) for key, value in given.items()}
     textures = tuple(read_texture(path.parent / item, kind) for item in names if item not in table()["texture"])
     if kind == "colour" and textures:
@@ -122,7 +126,9 @@ def _is_colour(value: Any) -> bool:
 
 def _colours(*words: str) -> tuple[str, Callable[[Any], bool]]:
     text = "".join(f' or "{word}"' for word in words)
-    return f'a list of colours like "#a9cfe2"{text}', lambda value: _is_list(value, lambda c: _is_colour(c) or c in words)
+    return f'a list of colours like "#a9cfe2"{text}', lambda value: _is_list(
+        value, lambda c: _is_colour(c) or c in words
+    )
 
 
 def _number(low: float, high: float) -> tuple[str, Callable[[Any], bool]]:

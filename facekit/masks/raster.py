@@ -1,7 +1,8 @@
 """Kernels, third part: draw the lit shell and its straps into the picture.
 
 Pictures are indexed [y, x]. Samples lie SAMPLES to a pixel and axis; sample i of the window has its centre at pixel
-``window.x + (i + .5) / SAMPLES - .5``. Colours are premultiplied linear float32 until `_settle` encodes them. No random numbers here.
+``window.x + (i + .5) / SAMPLES - .5``. Colours are premultiplied linear float32 until `_settle` encodes them. No random
+numbers here.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Window(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What does not change from picture to picture: the grid's triangles, the face's that may hide it, the side of each strap, curves."""
+    """What does not change from picture to picture.
+
+    The grid's triangles, the face's that may hide it, the side of each strap, curves.
+    """
 
     triangles: NDArray[np.int32]
     occluders: NDArray[np.int32]
@@ -54,7 +58,10 @@ class Strap(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """How the layer is brought into the picture: exposure of white per channel, greyness, and what `MaskParams` says of the rest."""
+    """How the layer is brought into the picture.
+
+    Exposure of white per channel, greyness, and what `MaskParams` says of the rest.
+    """
 
     red: float
     green: float
@@ -70,35 +77,41 @@ class Finish(NamedTuple):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def dye(level, inks, two_tone, slopes, crease, out):
-    """Colour and crumple a texture level (T, S, 4): out (T + 2, S + 2, 4) premultiplied linear with a transparent border.
+    """Colour and crumple a texture level (T, S, 4) into (T + 2, S + 2, 4) premultiplied linear, its border transparent.
 
-    inks : (3, 3): base and two inks, linear; crease : (6,): weights of the slopes along s and t, cosine and sine of the map's turn
-    times its size, and its offset. The slopes (n, n, 2) of crumpled cloth repeat; n is a power of two.
+    level : straight (not premultiplied); inks : (3, 3): base and two inks, linear; crease : (6,): weights of the slopes
+    along s and t, cosine and sine of the map's turn times its size, and its offset. The slopes (n, n, 2) of crumpled
+    cloth repeat; n is a power of two.
     """
     rows, columns, n = level.shape[0], level.shape[1], slopes.shape[0]
-    out[:] = F0
+    bright = np.empty((n, n), np.float32)
+    for y in range(n):
+        for x in range(n):
+            fold = crease[0] * slopes[y, x, 0] + crease[1] * slopes[y, x, 1]
+            bright[y, x] = F1 + fold + HALF * fold * fold
+    out[0], out[rows + 1] = F0, F0
     wrap, size = np.uintp(n - 1), np.float32(n)
+    du, dv = crease[2] * size / np.float32(columns), crease[3] * size / np.float32(columns)
+    r0, g0, b0 = inks[0, 0], inks[0, 1], inks[0, 2]
+    r1, g1, b1 = inks[1, 0] - r0, inks[1, 1] - g0, inks[1, 2] - b0
+    r2, g2, b2 = inks[2, 0], inks[2, 1], inks[2, 2]
     for y in range(rows):
         t = (np.float32(y) + HALF) / np.float32(rows)
         u0, v0 = (crease[4] - t * crease[3] + np.float32(8)) * size, (crease[5] + t * crease[2] + np.float32(8)) * size
-        du, dv = crease[2] * size / np.float32(columns), crease[3] * size / np.float32(columns)
+        row, target = level[y], out[y + 1]
+        target[0], target[columns + 1] = F0, F0
         for x in range(columns):
-            cover = level[y, x, 3]
-            if cover <= F0:
-                continue
             u, v = np.uintp(u0 + du * np.float32(x)) & wrap, np.uintp(v0 + dv * np.float32(x)) & wrap
-            fold = crease[0] * slopes[v, u, 0] + crease[1] * slopes[v, u, 1]
-            fold = F1 + fold + HALF * fold * fold
+            cover = row[x, 3]
+            fold = cover * bright[v, u]
             if two_tone:
-                inverse, tone = F1 / cover, level[y, x, 0] * fold
-                first, second = level[y, x, 1] * inverse, level[y, x, 2] * inverse
-                for k in range(3):
-                    colour = inks[0, k] + first * (inks[1, k] - inks[0, k])
-                    out[y + 1, x + 1, k] = tone * (colour + second * (inks[2, k] - colour))
+                fold *= row[x, 0]
+                first, second = row[x, 1], row[x, 2]
+                r, g, b = r0 + first * r1, g0 + first * g1, b0 + first * b1
+                r, g, b = r + second * (r2 - r), g + second * (g2 - g), b + second * (b2 - b)
             else:
-                for k in range(3):
-                    out[y + 1, x + 1, k] = level[y, x, k] * inks[0, k] * fold
-            out[y + 1, x + 1, 3] = cover
+                r, g, b = row[x, 0] * r0, row[x, 1] * g0, row[x, 2] * b0
+            target[x + 1, 0], target[x + 1, 1], target[x + 1, 2], target[x + 1, 3] = fold * r, fold * g, fold * b, cover
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -112,7 +125,10 @@ def _edge_functions(ax, ay, bx, by, cx, cy, area):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _clip(low, high, value, inverse):
-    """Where value + x / inverse >= 0 within [low, high]; an edge along the row has inverse 0 and a sign test decides."""
+    """Where value + x / inverse >= 0 within [low, high].
+
+    An edge along the row has inverse 0 and a sign test decides.
+    """
     if inverse > F0:
         return max(low, -value * inverse), high
     if inverse < F0:
@@ -122,7 +138,10 @@ def _clip(low, high, value, inverse):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _span(wb, wc, steps, y, low, high):
-    """First and last sample of row y inside the triangle; a hair is added so that neighbours leave no gap between them."""
+    """First and last sample of row y inside the triangle.
+
+    A hair is added so that neighbours leave no gap between them.
+    """
     p, q = wb[0] + wb[2] * y, wc[0] + wc[2] * y
     low, high = _clip(low, high, p, steps[0])
     low, high = _clip(low, high, q, steps[1])
@@ -148,10 +167,18 @@ def _occlude(vertices, triangles, window, first_row, depth):
     ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
-        ay, by, cy = (vertices[a, 1] + oy) * factor - HALF, (vertices[b, 1] + oy) * factor - HALF, (vertices[c, 1] + oy) * factor - HALF
+        ay, by, cy = (
+            (vertices[a, 1] + oy) * factor - HALF,
+            (vertices[b, 1] + oy) * factor - HALF,
+            (vertices[c, 1] + oy) * factor - HALF,
+        )
         if max(ay, by, cy) < first_row or min(ay, by, cy) > height:
             continue
-        ax, bx, cx = (vertices[a, 0] + ox) * factor - HALF, (vertices[b, 0] + ox) * factor - HALF, (vertices[c, 0] + ox) * factor - HALF
+        ax, bx, cx = (
+            (vertices[a, 0] + ox) * factor - HALF,
+            (vertices[b, 0] + ox) * factor - HALF,
+            (vertices[c, 0] + ox) * factor - HALF,
+        )
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > np.float32(-1e-4):  # turned away: behind something else
             continue
@@ -168,7 +195,7 @@ def _occlude(vertices, triangles, window, first_row, depth):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_shell(points, st, shading, triangles, texture, window, bias, face, depth, layer):
+def _draw_shell(points, st, shading, triangles, texture, nearest, window, bias, face, depth, layer):
     """Draw the grid into `layer`; hidden where the face's depth is nearer by more than `bias`."""
     height, width = depth.shape
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
@@ -204,32 +231,61 @@ def _draw_shell(points, st, shading, triangles, texture, window, bias, face, dep
                     continue
                 u = min(max(u0 + du * fx, F0), most_x)
                 v = min(max(v0 + dv * fx, F0), most_y)
-                j, k = np.uintp(v), np.uintp(u)  # unsigned: numba then leaves out the test for negative indices
-                j1, k1 = j + ONE, k + ONE
-                fv, fu = v - np.float32(j), u - np.float32(k)
-                w11 = fv * fu
-                w10, w01 = fv - w11, fu - w11
-                w00 = F1 - fv - w01
-                cover = w00 * texture[j, k, 3] + w01 * texture[j, k1, 3] + w10 * texture[j1, k, 3] + w11 * texture[j1, k1, 3]
-                if cover < np.float32(0.02):
-                    continue
                 e = max(e0 + de * fx, F0)
+                if nearest:  # texels are finer than samples, and four samples make a pixel: no need to interpolate
+                    j, k = (
+                        np.uintp(v + HALF),
+                        np.uintp(u + HALF),
+                    )  # unsigned: numba then leaves out the test for negative indices
+                    cover = texture[j, k, 3]
+                    if cover < np.float32(0.02):
+                        continue
+                    layer[y, x, 0] = e * texture[j, k, 0]
+                    layer[y, x, 1] = e * texture[j, k, 1]
+                    layer[y, x, 2] = e * texture[j, k, 2]
+                else:
+                    j, k = np.uintp(v), np.uintp(u)
+                    j1, k1 = j + ONE, k + ONE
+                    fv, fu = v - np.float32(j), u - np.float32(k)
+                    w11 = fv * fu
+                    w10, w01 = fv - w11, fu - w11
+                    w00 = F1 - fv - w01
+                    cover = (
+                        w00 * texture[j, k, 3]
+                        + w01 * texture[j, k1, 3]
+                        + w10 * texture[j1, k, 3]
+                        + w11 * texture[j1, k1, 3]
+                    )
+                    if cover < np.float32(0.02):
+                        continue
+                    w00, w01, w10, w11 = e * w00, e * w01, e * w10, e * w11
+                    for n in range(3):
+                        value = (
+                            w00 * texture[j, k, n]
+                            + w01 * texture[j, k1, n]
+                            + w10 * texture[j1, k, n]
+                            + w11 * texture[j1, k1, n]
+                        )
+                        layer[y, x, n] = value
                 depth[y, x] = z
-                w00, w01, w10, w11 = e * w00, e * w01, e * w10, e * w11
-                for n in range(3):
-                    value = w00 * texture[j, k, n] + w01 * texture[j, k1, n] + w10 * texture[j1, k, n] + w11 * texture[j1, k1, n]
-                    layer[y, x, n] = value
                 layer[y, x, 3] = cover
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _draw_strap(points, first, count, strap, brightness, window, bias, face, depth, layer):
-    """Draw one strap (points first .. first + count) as a soft ribbon facing the viewer that fades out at its far end."""
+    """Draw one strap (points first ..
+
+    First + count) as a soft ribbon facing the viewer that fades out at its far end.
+    """
     height, width = depth.shape
     factor = np.float32(SAMPLES)
     ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
     r = np.float32(strap.radius) * factor
-    red, green, blue = np.float32(strap.red) * brightness, np.float32(strap.green) * brightness, np.float32(strap.blue) * brightness
+    red, green, blue = (
+        np.float32(strap.red) * brightness,
+        np.float32(strap.green) * brightness,
+        np.float32(strap.blue) * brightness,
+    )
     for j in range(first, first + count - 1):
         ax, ay = (points[0, j] + ox) * factor - HALF, (points[1, j] + oy) * factor - HALF
         bx, by = (points[0, j + 1] + ox) * factor - HALF, (points[1, j + 1] + oy) * factor - HALF
@@ -251,13 +307,23 @@ def _draw_strap(points, first, count, strap, brightness, window, bias, face, dep
                 z = points[2, j] + along * (points[2, j + 1] - points[2, j])
                 if z + bias < face[y, x] or z < depth[y, x] - bias or cover <= layer[y, x, 3]:
                     continue
-                bright = cover * (F1 - np.float32(0.35) * (distance / max(r, F1)) ** 2)  # round: darker toward its edges
-                layer[y, x, 0], layer[y, x, 1], layer[y, x, 2], layer[y, x, 3] = red * bright, green * bright, blue * bright, cover
+                bright = cover * (
+                    F1 - np.float32(0.35) * (distance / max(r, F1)) ** 2
+                )  # round: darker toward its edges
+                layer[y, x, 0], layer[y, x, 1], layer[y, x, 2], layer[y, x, 3] = (
+                    red * bright,
+                    green * bright,
+                    blue * bright,
+                    cover,
+                )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _settle(samples, finish, to_levels, pad, out):
-    """Average each pixel's samples in linear light, expose and encode: levels 0..255 premultiplied into out[pad:-pad, pad:-pad]."""
+    """Average each pixel's samples in linear light, expose and encode.
+
+    Levels 0..255 premultiplied into out[pad:-pad, pad:-pad].
+    """
     most = np.float32(to_levels.shape[0] - 2)
     span = np.float32(to_levels.shape[0] - 2) / np.float32(4)
     red, green, blue = np.float32(finish.red), np.float32(finish.green), np.float32(finish.blue)
@@ -270,9 +336,21 @@ def _settle(samples, finish, to_levels, pad, out):
             if a <= F0:
                 continue
             scale = span / a
-            r = red * scale * (samples[j, i, 0] + samples[j, i + 1, 0] + samples[j + 1, i, 0] + samples[j + 1, i + 1, 0])
-            g = green * scale * (samples[j, i, 1] + samples[j, i + 1, 1] + samples[j + 1, i, 1] + samples[j + 1, i + 1, 1])
-            b = blue * scale * (samples[j, i, 2] + samples[j, i + 1, 2] + samples[j + 1, i, 2] + samples[j + 1, i + 1, 2])
+            r = (
+                red
+                * scale
+                * (samples[j, i, 0] + samples[j, i + 1, 0] + samples[j + 1, i, 0] + samples[j + 1, i + 1, 0])
+            )
+            g = (
+                green
+                * scale
+                * (samples[j, i, 1] + samples[j, i + 1, 1] + samples[j + 1, i, 1] + samples[j + 1, i + 1, 1])
+            )
+            b = (
+                blue
+                * scale
+                * (samples[j, i, 2] + samples[j, i + 1, 2] + samples[j + 1, i, 2] + samples[j + 1, i + 1, 2])
+            )
             grey = np.float32(0.2126) * r + np.float32(0.7152) * g + np.float32(0.0722) * b
             a *= np.float32(0.25)
             r, g, b = r + grey_share * (grey - r), g + grey_share * (grey - g), b + grey_share * (grey - b)
@@ -314,7 +392,12 @@ def _blur(source, taps, channels, scratch, out):
     for y in range(radius, height - radius):
         _weigh(taps[0], scratch[y, margin : width - margin], out[y, margin : width - margin])
         for i in range(1, radius + 1):
-            _add(taps[i], scratch[y - i, margin : width - margin], scratch[y + i, margin : width - margin], out[y, margin : width - margin])
+            _add(
+                taps[i],
+                scratch[y - i, margin : width - margin],
+                scratch[y + i, margin : width - margin],
+                out[y, margin : width - margin],
+            )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -323,7 +406,10 @@ def _layer_sharpness(layer, pad):
     total, count, solid = F0, 0, np.float32(0.995)
     for y in range(pad, layer.shape[0] - pad):
         for x in range(pad, layer.shape[1] - pad):
-            if min(layer[y, x, 3], layer[y, x - 1, 3], layer[y, x + 1, 3], layer[y - 1, x, 3], layer[y + 1, x, 3]) < solid:
+            if (
+                min(layer[y, x, 3], layer[y, x - 1, 3], layer[y, x + 1, 3], layer[y - 1, x, 3], layer[y + 1, x, 3])
+                < solid
+            ):
                 continue
             around = layer[y, x - 1, 1] + layer[y, x + 1, 1] + layer[y - 1, x, 1] + layer[y + 1, x, 1]
             total += abs(around - np.float32(4) * layer[y, x, 1])
@@ -333,11 +419,13 @@ def _layer_sharpness(layer, pad):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _temper(layer, smooth, pad, finish, found, grain):
-    """Scale the layer's detail over `smooth` (its blurred self) to the sharpness asked for, and make up what is missing with grain."""
+    """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
     target = np.float32(finish.sharpness)
     gain = min(F2, max(np.float32(0.9) * target / found, np.float32(0.05))) if found > F0 else F1
     missing = max(target * target - (gain * found) ** 2, F0)
-    strength = min(np.float32(np.sqrt(missing)) / np.float32(3.57), np.float32(3))  # white noise of deviation 1 has mean |Laplacian| 3.57
+    strength = min(
+        np.float32(np.sqrt(missing)) / np.float32(3.57), np.float32(3)
+    )  # white noise of deviation 1 has mean |Laplacian| 3.57
     n, tint = grain.shape[0], np.float32(0.15) * (F1 - np.float32(finish.desaturate))
     for y in range(pad, layer.shape[0] - pad):
         for x in range(pad, layer.shape[1] - pad):
@@ -355,7 +443,7 @@ def _temper(layer, smooth, pad, finish, found, grain):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _shadow_reach(vertices, oval, window, scale, out):
-    """Where a shadow may fall (h, w), 0 or 1 on the face (even-odd fill of its oval), and fading on the neck below the chin."""
+    """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
     crossings = np.empty(oval.shape[0], np.float32)
     chin_x, chin_y = vertices[CHIN, 0], vertices[CHIN, 1]
     half_jaw = np.float32(0.32) * abs(vertices[RIGHT_EDGE, 0] - vertices[LEFT_EDGE, 0]) + F1
@@ -367,11 +455,16 @@ def _shadow_reach(vertices, oval, window, scale, out):
                 share = (level - vertices[a, 1]) / (vertices[b, 1] - vertices[a, 1])
                 crossings[count] = vertices[a, 0] + share * (vertices[b, 0] - vertices[a, 0])
                 count += 1
-        row = np.sort(crossings[:count])
+        for i in range(1, count):  # insertion sort: there are two crossings, rarely four
+            j = i
+            while j > 0 and crossings[j - 1] > crossings[j]:
+                crossings[j - 1], crossings[j] = crossings[j], crossings[j - 1]
+                j -= 1
         for x in range(out.shape[1]):
             out[y, x] = F0
         for i in range(0, count - 1, 2):
-            for x in range(max(0, int(np.ceil(row[i])) - window.x), min(out.shape[1] - 1, int(np.floor(row[i + 1])) - window.x) + 1):
+            first, last = int(np.ceil(crossings[i])) - window.x, int(np.floor(crossings[i + 1])) - window.x
+            for x in range(max(0, first), min(out.shape[1] - 1, last) + 1):
                 out[y, x] = F1
         if (level - chin_y) / scale > np.float32(-1.5):
             for x in range(out.shape[1]):
@@ -401,25 +494,47 @@ def _compose(image, layer, spread, reach, pad, finish, window, coverage, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _draw(vertices, points, st, shading, middles, texture, tables, strap, strap_points, window, scale):
-    """Mask and straps as samples (h * SAMPLES, w * SAMPLES, 4), premultiplied linear, 1 = white lit like the skin's average."""
+    """Mask and straps as samples (h * SAMPLES, w * SAMPLES, 4); 1 is white cloth lit like the skin's average."""
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
+    nearest = np.float32(texture.shape[1]) > np.float32(1.2 * SAMPLES * 15 * 0.5) * scale
     _occlude(vertices, tables.occluders, window, 0, face)
-    _draw_shell(points, st, shading, tables.triangles, texture, window, np.float32(0.35) * scale, face, depth, samples)
+    _draw_shell(
+        points, st, shading, tables.triangles, texture, nearest, window, np.float32(0.35) * scale, face, depth, samples
+    )
     for i in range(tables.strap_sides.shape[0]):
         brightness = np.float32(0.9) * shading[middles[1] if tables.strap_sides[i] > 0 else middles[0]]
-        _draw_strap(points, grid + i * strap_points, strap_points, strap, brightness, window, HALF * scale, face, depth, samples)
+        _draw_strap(
+            points, grid + i * strap_points, strap_points, strap, brightness, window, HALF * scale, face, depth, samples
+        )
     return samples
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def paint(
-    image, vertices, points, st, shading, middles, texture, tables, oval, strap, strap_points, finish, taps, window, scale, coverage, out
+    image,
+    vertices,
+    points,
+    st,
+    shading,
+    middles,
+    texture,
+    tables,
+    oval,
+    strap,
+    strap_points,
+    finish,
+    taps,
+    window,
+    scale,
+    coverage,
+    out,
 ):
     """Draw the worn mask into `out` (H, W, 3) and `coverage` (H, W), which hold the bare picture and zeros.
 
-    middles : the grid points half way down the left and the right edge; taps : three filters (picture's blur, detail, shadow).
+    middles : the grid points half way down the left and the right edge; taps : three filters (picture's blur, detail,
+    shadow).
     """
     samples = _draw(vertices, points, st, shading, middles, texture, tables, strap, strap_points, window, scale)
     pad = max(taps[0].shape[0], taps[1].shape[0], taps[2].shape[0])

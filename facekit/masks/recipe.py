@@ -1,4 +1,4 @@
-"""Chance first: everything random about one worn mask, drawn into a frozen record from which the picture can be made again."""
+"""Chance first: everything random about one worn mask, drawn into a frozen record that makes the picture again."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ class MaskParams:
     creases : (strength, size, turn, offset s, offset t)
         Where in the map of crumpled cloth this mask lies, and how deep its creases are.
     ambient, light, trust, gloss : float
-        Share of even light, strength of the fitted light, share of the skin's uneven light that the cloth takes on, and exposure factor.
+        Share of even light, strength of the fitted light, share of the skin's uneven light that the cloth takes on, and
+        exposure factor.
     shadow : float
         Darkness of the contact shadow.
     crispness : float
@@ -129,7 +130,9 @@ class MaskParams:
             if not isinstance(row, dict) or set(row) != known or row["version"] != VERSION:
                 raise ValueError(f"not a version {VERSION} record with the fields of MaskParams")
         except ValueError as error:
-            raise ConfigError(f"these are not mask parameters: {error}; take them from the ledger's params column") from None
+            raise ConfigError(
+                f"these are not mask parameters: {error}; take them from the ledger's params column"
+            ) from None
         return cls(**{key: _tuples(value) for key, value in row.items()})
 
 
@@ -138,7 +141,10 @@ def _tuples(value: Any) -> Any:
 
 
 class _Draws:
-    """Uniform numbers handed out one by one; one call of the generator for all of them is twenty times cheaper than one call each."""
+    """Uniform numbers handed out one by one.
+
+    One call of the generator for all of them is twenty times cheaper than one call each.
+    """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._numbers = iter(rng.random(256).tolist())
@@ -162,9 +168,16 @@ def _linear(text: str) -> Colour:
 
 
 def _jitter(draw: _Draws, colour: Colour, spread: float) -> Colour:
-    """Shift lightness, and hue a little; more often toward blue, as masks in photographs are (their median b* is -2.6)."""
+    """Shift lightness, and hue a little.
+
+    More often toward blue, as masks in photographs are (their median b* is -2.6).
+    """
     light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.4, 1.6) * spread * 0.9, spread * 0.75
-    shifts = (light - cool + draw.bell(0.3 * spread, tint), light + draw.bell(0, tint), light + cool + draw.bell(0, tint))
+    shifts = (
+        light - cool + draw.bell(0.3 * spread, tint),
+        light + draw.bell(0, tint),
+        light + cool + draw.bell(0, tint),
+    )
     r, g, b = (round(min(max(c * 2.718281828**shift, 0.004), 0.92), 5) for c, shift in zip(colour, shifts, strict=True))
     return r, g, b
 
@@ -203,7 +216,11 @@ def _folds(draw: _Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
 def _relief(draw: _Draws, kind: MaskType) -> tuple[float, float, float]:
     """Folds are lit from above more often than not, and from either side."""
     angle = draw.bell(0.0, 1.0)
-    return round(kind.relief * 2.718281828 ** draw.bell(0.0, 0.4), 4), round(math.sin(angle), 4), round(-math.cos(angle), 4)
+    return (
+        round(kind.relief * 2.718281828 ** draw.bell(0.0, 0.4), 4),
+        round(math.sin(angle), 4),
+        round(-math.cos(angle), 4),
+    )
 
 
 def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | None = None) -> MaskParams:

@@ -85,26 +85,15 @@ def _type(kind: MaskType) -> _Type:
     return _Type(np.ascontiguousarray(shell.weights.T), shell.st, near, kernel_tables)
 
 
-def _wavy(st: NDArray[np.float32], edge: tuple[float, ...]) -> NDArray[np.float32]:
-    """Move the texture's edges up and down along s, so that no two masks have one outline."""
-    x, e = 2 * st[:, 0] - 1, np.array(edge, np.float32)
-    bow = x * x - np.float32(0.3)
-    top, bottom = e[0] + e[1] * x + e[2] * bow, e[3] + e[4] * x + e[5] * bow
-    out = st.copy()
-    out[:, 1] += (1 - st[:, 1]) * top + st[:, 1] * bottom
-    return out
-
-
 def _drape(kind: MaskType, params: MaskParams) -> Drape:
     return Drape(*params.stretch, *params.slide, math.radians(params.tilt), params.gape, kind.crease, *params.gather)
 
 
-def _window(points: NDArray[np.float32], shape: tuple[int, ...], strap: float) -> Window | None:
+def _window(bounds: tuple[float, float, float, float], shape: tuple[int, ...], strap: float) -> Window | None:
     """The part of the picture that mask, straps and shadow can reach; None where they miss it."""
     margin = MARGIN + int(strap)
-    low, high = points[:2].min(1), points[:2].max(1)
-    left, right = max(int(low[0]) - margin, 0), min(int(high[0]) + margin + 1, shape[1])
-    top, bottom = max(int(low[1]) - margin, 0), min(int(high[1]) + margin + 1, shape[0])
+    left, right = max(int(bounds[0]) - margin, 0), min(int(bounds[1]) + margin + 1, shape[1])
+    top, bottom = max(int(bounds[2]) - margin, 0), min(int(bounds[3]) + margin + 1, shape[0])
     return Window(left, top, right - left, bottom - top) if right - left > 2 and bottom - top > 2 else None
 
 
@@ -134,7 +123,10 @@ def _dyed(params: MaskParams, scale: float) -> NDArray[np.float32]:
 
 
 def _exposure(look: Look, desaturate: float) -> tuple[float, float, float]:
-    """White under this light: skin divided by its reflectance, which is guessed half from a prior and half from the white point."""
+    """White under this light.
+
+    Skin divided by its reflectance, which is guessed half from a prior and half from the white point.
+    """
     skin = [float(c) for c in look.skin]
     luminance = 0.2126 * skin[0] + 0.7152 * skin[1] + 0.0722 * skin[2]
     seen = min(max(CLOTH_WHITE * luminance / max(look.white, 1e-4), 0.12), 0.62)
@@ -166,7 +158,10 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 
 def _filters(look: Look, params: MaskParams, scale: float) -> tuple[NDArray[np.float32], ...]:
-    """The picture's own blur (from its edges; calibrated by blurring sharp pictures), what counts as detail, and the shadow's spread."""
+    """The picture's own blur (from its edges.
+
+    Calibrated by blurring sharp pictures), what counts as detail, and the shadow's spread.
+    """
     own = min(max(0.42 / max(look.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
     edge = round(min(math.hypot(own, params.softness), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
@@ -174,9 +169,12 @@ def _filters(look: Look, params: MaskParams, scale: float) -> tuple[NDArray[np.f
 
 def _check(image: NDArray[np.uint8], vertices: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ConfigError(f"a picture is (H, W, 3) uint8 RGB, this is {image.shape} {image.dtype}; convert it with facekit.images.decode")
+        raise ConfigError(
+            f"a picture is (H, W, 3) uint8 RGB, this is {image.shape} {image.dtype}; "
+            "decode it with facekit.images.decode"
+        )
     vertices = np.ascontiguousarray(vertices, np.float32)
-    if vertices.shape != (NUM_VERTICES, 3) or not np.isfinite(vertices).all():
+    if vertices.shape != (NUM_VERTICES, 3) or not math.isfinite(float(vertices.sum())):
         raise ConfigError(f"vertices are ({NUM_VERTICES}, 3) finite numbers in pixels, these are {vertices.shape}")
     return np.ascontiguousarray(image), vertices
 
@@ -212,11 +210,16 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     shell, face = _type(kind), face_tables()
     points, normals = np.empty((3, shell.weights.shape[1]), np.float32), np.empty((GRID, 3), np.float32)
     heights, shading, skin_normals = np.empty(GRID, np.float32), np.empty(GRID, np.float32), np.empty_like(vertices)
-    folds = np.array(params.folds, np.float32).reshape(-1, 6)
-    frame = drape(vertices, shell.weights, control_vertices(), shell.st, COLUMNS, ROWS, folds, _drape(kind, params), points, normals, heights)
+    st, folds, edge = (
+        np.empty_like(shell.st),
+        np.array(params.folds, np.float32).reshape(-1, 6),
+        np.array(params.edge, np.float32),
+    )
+    surface = (folds, edge, _drape(kind, params), points, normals, heights, st)
+    frame, bounds = drape(vertices, shell.weights, control_vertices(), shell.st, COLUMNS, ROWS, *surface)
     scale = float(frame.scale)
     out, coverage = image.copy(), np.zeros(image.shape[:2], np.float32)
-    window = _window(points, image.shape, params.strap_radius * scale)
+    window = _window(bounds, image.shape, params.strap_radius * scale)
     if window is None:
         return Worn(out, coverage, vertices, params)
     face_normals(vertices, face.triangles, skin_normals)
@@ -225,7 +228,20 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     shade(normals, shell.st, heights, COLUMNS, ROWS, look, shell.anchor_weights, glow, shading)
     width = params.strap_radius * scale
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *params.strap)
-    cloth = (_wavy(shell.st, params.edge), shading, MIDDLES, _dyed(params, scale), shell.tables, _oval())
+    cloth = (st, shading, MIDDLES, _dyed(params, scale), shell.tables, _oval())
     taps = _filters(look, params, scale)
-    paint(image, vertices, points, *cloth, strap, STRAP_POINTS, _finish(look, params), taps, window, frame.scale, coverage, out)
+    paint(
+        image,
+        vertices,
+        points,
+        *cloth,
+        strap,
+        STRAP_POINTS,
+        _finish(look, params),
+        taps,
+        window,
+        frame.scale,
+        coverage,
+        out,
+    )
     return Worn(out, coverage, vertices, params)

@@ -1,9 +1,10 @@
-"""The shell: the surface of a mask, built once a type in centimetres on the mean face and carried onto any face by one matrix.
+"""The shell: a mask's surface, built once a type in centimetres on the mean face, carried onto any face by one matrix.
 
-The mean face's lower part is wrapped in its convex hull (cloth under tension bridges hollows, so lips and the sides of the nose do not print
-through), an outline given in azimuth and elevation cuts a grid out of that wrap, and a cup, ridge or bulge lifts it. Each grid point then
-becomes a fixed linear combination of mesh vertices: a radial basis interpolation with an affine part, so that a turned, scaled or moved
-face carries the shell along exactly and an opened mouth or a narrow jaw bends it smoothly.
+The mean face's lower part is wrapped in its convex hull (cloth under tension bridges hollows, so lips and the sides of
+the nose do not print through), an outline given in azimuth and elevation cuts a grid out of that wrap, and a cup, ridge
+or bulge lifts it. Each grid point then becomes a fixed linear combination of mesh vertices: a radial basis
+interpolation with an affine part, so that a turned, scaled or moved face carries the shell along exactly and an opened
+mouth or a narrow jaw bends it smoothly.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from facekit.faces.topology import load_topology
 
 __all__ = ["COLUMNS", "ROWS", "Shell", "ShellShape", "build_shell", "control_vertices"]
 
-COLUMNS = 30  # two of them coincide on the middle line, so that a ridge can have a sharp crest
-ROWS = 27
+COLUMNS = 26  # two of them coincide on the middle line, so that a ridge can have a sharp crest
+ROWS = 23
 CENTRE = np.array([0.0, -2.5, 0.0])  # centimetres; every ray of the wrap starts here, inside the head
 EAR_TOP = np.array([8.05, 1.9, -3.4])
 EAR_LOBE = np.array([7.55, -2.6, -3.1])
@@ -30,10 +31,13 @@ STRAP_POINTS = 9
 # Under the chin the face mesh ends; these points close the wrap toward the neck.
 NECK = np.array([[0.0, -9.0, 0.2], [-3.0, -8.4, -0.6], [3.0, -8.4, -0.6], [-5.4, -6.6, -1.6], [5.4, -6.6, -1.6]])
 LIPS = frozenset(
-    [0, 11, 12, 13, 14, 15, 16, 17, 37, 38, 39, 40, 41, 42, 61, 62, 72, 73, 74, 76, 77, 78, 80, 81, 82, 84, 85, 86, 87, 88, 89, 90, 91, 95, 96]
-    + [146, 178, 179, 180, 181, 183, 184, 185, 191, 267, 268, 269, 270, 271, 272, 291, 292, 302, 303, 304, 306, 307, 308, 310, 311, 312]
-    + [314, 315, 316, 317, 318, 319, 320, 321, 324, 325, 375, 402, 403, 404, 405, 407, 408, 409, 415]
-)
+    (
+        0, 11, 12, 13, 14, 15, 16, 17, 37, 38, 39, 40, 41, 42, 61, 62, 72, 73, 74, 76, 77, 78, 80, 81, 82, 84, 85,
+        86, 87, 88, 89, 90, 91, 95, 96, 146, 178, 179, 180, 181, 183, 184, 185, 191, 267, 268, 269, 270, 271, 272,
+        291, 292, 302, 303, 304, 306, 307, 308, 310, 311, 312, 314, 315, 316, 317, 318, 319, 320, 321, 324, 325,
+        375, 402, 403, 404, 405, 407, 408, 409, 415,
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,17 @@ class Shell(NamedTuple):
 
 @cache
 def control_vertices() -> NDArray[np.int32]:
-    """(C,) int32: the vertices that steer a shell, spread evenly; lips and eyes are left out since they move under the cloth."""
+    """(C,) int32: the vertices that steer a shell, spread evenly.
+
+    Lips and eyes are left out since they move under the cloth.
+    """
     positions = load_topology().positions.astype(np.float64)
-    eyes = (positions[:, 1] > 1.7) & (np.abs(positions[:, 0]) > 1.2) & (np.abs(positions[:, 0]) < 4.6) & (positions[:, 1] < 3.6)
+    eyes = (
+        (positions[:, 1] > 1.7)
+        & (np.abs(positions[:, 0]) > 1.2)
+        & (np.abs(positions[:, 0]) < 4.6)
+        & (positions[:, 1] < 3.6)
+    )
     allowed = np.array([v for v in range(len(positions)) if v not in LIPS and not eyes[v]])
     chosen = [int(v) for v in (1, 6, 152, 234, 454)]
     distance = np.min([np.linalg.norm(positions[allowed] - positions[v], axis=1) for v in chosen], axis=0)
@@ -167,7 +179,9 @@ def _grid(shape: ShellShape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     directions = _directions(np.broadcast_to(azimuth, elevation.shape), elevation).reshape(-1, 3)
     wrap, skin = _wrap_radius(directions), _skin_radius(directions)
     s_grid, t_grid = np.broadcast_to(s, elevation.shape).ravel(), np.repeat(t, COLUMNS)
-    tautness = shape.tautness * (0.4 + 0.6 * np.clip(t_grid / 0.3, 0, 1) ** 1.5)  # the upper edge is pressed onto nose and cheeks
+    tautness = shape.tautness * (
+        0.4 + 0.6 * np.clip(t_grid / 0.3, 0, 1) ** 1.5
+    )  # the upper edge is pressed onto nose and cheeks
     radius = wrap + (1 - tautness) * np.where(np.isnan(skin), 0.0, np.minimum(skin, wrap) - wrap)
     dome = np.clip(1 - s_grid**2, 0, 1) * np.clip(4 * t_grid * (1 - t_grid), 0, 1)
     crest = np.clip(1 - np.abs(s_grid) / 0.75, 0, 1) * np.clip(4 * (t_grid + 0.04) * (1 - t_grid), 0, 1) ** 0.8

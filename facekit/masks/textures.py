@@ -37,7 +37,8 @@ class MaskTexture(NamedTuple):
     name : str
         Its name in the table.
     kind : str
-        ``"ink"``: red is tone, green and blue are amounts of two inks, all linear; ``"colour"``: an ordinary sRGB picture.
+        ``"ink"``: red is tone, green and blue are amounts of two inks, all linear; ``"colour"``: an ordinary sRGB
+        picture.
     rgba : (S, T, 4) uint8
         Row 0 is the edge at the nose, column 0 the left edge in the picture; alpha is coverage, never a colour key.
     """
@@ -53,7 +54,7 @@ class Pyramid(NamedTuple):
     Attributes
     ----------
     levels : tuple of (S, T, 4) float32
-        Premultiplied by coverage, linear, in [0, 1]; the largest first.
+        Linear and straight (averaged premultiplied, then divided by coverage), in [0, 1]; the largest first.
     two_tone : bool
         Whether the texels are ink amounts rather than a picture.
     """
@@ -98,7 +99,9 @@ def read_texture(path: Path, kind: str = "colour") -> MaskTexture:
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
         raise PictureError(f"{path} is no RGBA picture of 8 bits; save it as a PNG with an alpha channel")
     if min(picture.shape[:2]) < 64:
-        raise PictureError(f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; a texture needs 64 a side, better 512 x 384")
+        raise PictureError(
+            f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; a texture needs 64 a side, better 512 x 384"
+        )
     if not picture[..., 3].any():
         raise PictureError(f"{path} is transparent everywhere: alpha is coverage, 255 where there is cloth")
     return MaskTexture(path.name, kind, _resized(np.ascontiguousarray(picture[..., [2, 1, 0, 3]])))
@@ -110,7 +113,9 @@ def _resized(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     if rgba.shape[:2] == TEXTURE_SIZE:
         return rgba
-    method = cv2.INTER_AREA if rgba.shape[0] >= TEXTURE_SIZE[0] and rgba.shape[1] >= TEXTURE_SIZE[1] else cv2.INTER_LINEAR
+    method = (
+        cv2.INTER_AREA if rgba.shape[0] >= TEXTURE_SIZE[0] and rgba.shape[1] >= TEXTURE_SIZE[1] else cv2.INTER_LINEAR
+    )
     alpha = rgba[..., 3:].astype(np.float32)
     both = np.concatenate([rgba[..., :3] * alpha, alpha], -1)
     small = cv2.resize(both, TEXTURE_SIZE[::-1], interpolation=method)
@@ -133,7 +138,9 @@ def _shipped(name: str) -> MaskTexture:
     blob = files("facekit.assets.masks").joinpath(f"{name}.png").read_bytes()
     picture = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
-        raise PictureError(f"the texture {name}.png is not an RGBA picture; reinstall facekit or run tools/draw_textures.py")
+        raise PictureError(
+            f"the texture {name}.png is not an RGBA picture; reinstall facekit or run tools/draw_textures.py"
+        )
     return MaskTexture(name, rows[name]["kind"], np.ascontiguousarray(picture[..., [2, 1, 0, 3]]))
 
 
@@ -148,15 +155,22 @@ def crease_slopes() -> NDArray[np.float32]:
     return np.ascontiguousarray((halved - np.float32(128)) / np.float32(40))
 
 
+def _straight(level: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide premultiplied texels by their coverage."""
+    return np.concatenate([level[..., :3] / np.maximum(level[..., 3:], np.float32(1e-6)), level[..., 3:]], -1)
+
+
 def pyramid(texture: MaskTexture) -> Pyramid:
     """Halve a texture until it is small, averaging premultiplied linear values so that edges keep their coverage."""
     coverage = texture.rgba[..., 3:].astype(np.float32) / 255
-    colour = texture.rgba[..., :3].astype(np.float32) / 255 if texture.kind == "ink" else to_linear()[texture.rgba[..., :3]]
+    colour = (
+        texture.rgba[..., :3].astype(np.float32) / 255 if texture.kind == "ink" else to_linear()[texture.rgba[..., :3]]
+    )
     level = np.concatenate([colour * coverage, coverage], -1)
-    levels = [np.ascontiguousarray(level)]
+    levels = [_straight(level)]
     while min(level.shape[:2]) >= 48 and level.shape[0] % 2 == 0 and level.shape[1] % 2 == 0:
         level = (level[::2, ::2] + level[1::2, ::2] + level[::2, 1::2] + level[1::2, 1::2]) / np.float32(4)
-        levels.append(np.ascontiguousarray(level))
+        levels.append(_straight(level))
     return Pyramid(tuple(levels), texture.kind == "ink")
 
 

@@ -30,7 +30,9 @@ def _options(options: dict[str, Any]) -> MaskOptions:
         if field not in MaskOptions.__dataclass_fields__:
             known = ", ".join(f.removesuffix("_range") for f in MaskOptions.__dataclass_fields__)
             raise ConfigError(f"wear_mask has no option {name!r}; there are {known}")
-        ranges[field] = (float(value), float(value)) if np.isscalar(value) else (float(value[0]), float(value[1]))
+        ranges[field] = (
+            (float(value), float(value)) if isinstance(value, (int, float)) else (float(value[0]), float(value[1]))
+        )
     return MaskOptions(**ranges)
 
 
