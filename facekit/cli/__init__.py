@@ -26,6 +26,14 @@ COMMANDS = {
     "eval": "Score a model, or the vectors it made.",
     "convert": "Rewrite a pack in another layout, with contiguous labels.",
     "check": "Find every fault of a pack, and save what can be saved.",
+    "inspect": "Show what is in a pack.",
+    "unpack": "Write the pictures of a pack as files.",
+    "merge": "Merge packs into one, with a table of identities.",
+    "split": "Split a pack in two, with no identity in both.",
+    "reindex": "Make the index of a pack anew from its records.",
+    "bins": "Make verification .bin files, or look into one.",
+    "train": "Train a recognizer on a pack.",
+    "plugins": "List the training plugins and their recipes.",
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 

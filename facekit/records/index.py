@@ -18,7 +18,7 @@ from facekit.records.index_text import parse_text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["RecordIndex", "format_index", "has_sidecar", "read_index", "save_sidecar", "sidecar_path"]
+__all__ = ["RecordIndex", "format_index", "has_sidecar", "read_index", "save_sidecar", "sidecar_path", "write_index"]
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +140,28 @@ def format_index(keys: NDArray[np.int64] | list[int], offsets: NDArray[np.int64]
     """The lines of an ``.idx``."""
     keys, offsets = np.asarray(keys).tolist(), np.asarray(offsets).tolist()
     return "".join([f"{key}\t{offset}\n" for key, offset in zip(keys, offsets, strict=True)])
+
+
+def write_index(path: str | os.PathLike[str], index: RecordIndex) -> None:
+    """Write an index as ``.idx`` text, in physical order; replaces what is there.
+
+    Raises
+    ------
+    RecordError
+        The disk refuses.
+    """
+    offsets = index.offsets if index.physical is None else index.offsets[index.physical]
+    aside = Path(f"{os.fspath(path)}.{os.getpid()}.partial")
+    try:
+        with open(aside, "w", encoding="ascii", newline="\n") as file:
+            for start in range(0, len(offsets), 1 << 20):
+                part = slice(start, start + (1 << 20))
+                file.write(format_index(index.physical_keys[part], offsets[part]))
+        os.replace(aside, path)
+    except OSError as error:
+        raise RecordError(f"the index cannot be written: {error.strerror}", path) from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 # --- sidecar ----------------------------------------------------------------------------------------------------------

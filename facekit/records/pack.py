@@ -13,7 +13,7 @@ import numpy as np
 from facekit.errors import PictureError, RecordError
 from facekit.records.columns import HeaderColumns, header_columns
 from facekit.records.header import Header, Record, unpack_record
-from facekit.records.index import format_index, save_sidecar
+from facekit.records.index import save_sidecar, write_index
 from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
 from facekit.records.reader import RecordReader
 
@@ -240,14 +240,7 @@ class Pack:
 
     def save_index(self) -> Path:
         """Write the index as ``.idx`` text beside the ``.rec``, in physical order; replaces what is there."""
-        index = self.reader.index
-        offsets = index.offsets if index.physical is None else index.offsets[index.physical]
-        aside = self.paths.idx.with_name(f"{self.paths.idx.name}.{os.getpid()}.partial")
-        with open(aside, "w", encoding="ascii", newline="\n") as file:
-            for start in range(0, len(offsets), 1 << 20):
-                part = slice(start, start + (1 << 20))
-                file.write(format_index(index.physical_keys[part], offsets[part]))
-        os.replace(aside, self.paths.idx)
+        write_index(self.paths.idx, self.reader.index)
         return self.paths.idx
 
     def save_sidecar(self) -> Path:

@@ -1,0 +1,84 @@
+"""``facekit bins``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facekit.jobs.bins import BinsSummary
+
+__all__ = ["command"]
+
+
+@click.group("bins", short_help="Make verification .bin files, or look into one.")
+def command() -> None:
+    """Make verification .bin files, or look into one.
+
+    A .bin is a pickle, and a pickle can run programs when it is read. facekit reads pictures and flags from it, and
+    refuses a file that asks for anything else.
+
+    \b
+    Examples:
+      facekit bins make pairs.csv ms1m-test test.bin
+      facekit bins show lfw.bin --sheet lfw.png
+    """
+
+
+@command.command("make", short_help="Make a .bin of pairs of a pack.")
+@click.argument("pairs", metavar="PAIRS")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def make(as_json: bool, **given: Any) -> None:
+    """Make a .bin of pairs of a pack.
+
+    PAIRS is a .csv with the columns key_a, key_b and same (0 or 1), SRC the pack that the keys belong to, DST the .bin.
+    Pictures are copied byte for byte.
+
+    \b
+    Example:
+      facekit bins make pairs.csv ms1m-test test.bin
+    """
+    from facekit.jobs.bins import MakeConfig, make_bins
+
+    _print(make_bins(MakeConfig(**given)), as_json)
+
+
+@command.command("show", short_help="Look into a .bin.")
+@click.argument("source", metavar="FILE")
+@click.option("--unpack", metavar="DIR", help="Write its pictures into a folder, with pairs.csv.")
+@click.option("--sheet", metavar="PNG", help="Write a picture of some of the pairs.")
+@click.option("--overwrite", is_flag=True, help="Replace DIR and PNG.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def show(as_json: bool, **given: Any) -> None:
+    """Look into a .bin.
+
+    \b
+    Example:
+      facekit bins show lfw.bin --unpack lfw-pictures
+    """
+    from facekit.jobs.bins import ShowConfig, show_bins
+
+    _print(show_bins(ShowConfig(**given)), as_json)
+
+
+def _print(summary: BinsSummary, as_json: bool) -> None:
+    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+
+
+def text_of(summary: BinsSummary) -> str:
+    """The summary for a person."""
+    lines = [
+        f"{summary.pairs:,} pairs, {summary.same:,} of one person and {summary.pairs - summary.same:,} of two",
+        f"{summary.pictures:,} different pictures, {summary.bytes / 1e6:,.1f} MB",
+        *(f"  {count:,} of {size}" for size, count in summary.sizes.items()),
+        f"file    {summary.path}",
+        *[f"folder  {summary.unpacked}"] * (summary.unpacked is not None),
+        *[f"sheet   {summary.sheet}"] * (summary.sheet is not None),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""``facekit merge``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facekit.jobs.merge import MergeSummary
+
+__all__ = ["command"]
+
+
+@click.command("merge", short_help="Merge packs into one, with a table of identities.")
+@click.argument("sources", metavar="SRC SRC...", nargs=-1, required=True)
+@click.argument("destination", metavar="DST")
+@click.option(
+    "--identities", metavar="FILE", help="A .csv with source, old_label, new_label: what becomes one identity."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["insightface", "flat"]),
+    default="insightface",
+    show_default=True,
+    help="Layout of the output; flat has images only, as DALI needs it.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(as_json: bool, **given: Any) -> None:
+    """Merge packs into one, with a table of identities.
+
+    Every label of every SRC is a person of its own, unless --identities says otherwise; labels that are not in that
+    table, or have no new label there, are left out. DST is a folder that appears when everything is done; its
+    identities.csv says which label became which, and can be edited and given as --identities.
+
+    \b
+    Examples:
+      facekit merge ms1m asian-celeb both
+      facekit merge ms1m asian-celeb both-again --identities both/identities.csv
+    """
+    from facekit.jobs.merge import MergeConfig, merge
+
+    summary = merge(MergeConfig(**given))
+    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+
+
+def text_of(summary: MergeSummary) -> str:
+    """The summary for a person."""
+    lines = [
+        f"{summary.images:,} pictures, {summary.identities:,} identities, {summary.seconds:,.1f} s",
+        *[f"  {summary.dropped:,} dropped: the table has no new label for them"] * bool(summary.dropped),
+        *[f"  {summary.shared:,} identities have pictures of several packs"] * bool(summary.shared),
+        f"pack        {summary.destination} ({summary.layout})",
+        f"identities  {summary.table}",
+        summary.snippet.rstrip(),
+    ]
+    return "\n".join(lines)

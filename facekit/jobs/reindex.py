@@ -1,0 +1,69 @@
+"""``facekit reindex``: the index of a ``.rec``, made anew from the records themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from facekit.errors import DestinationExists
+from facekit.records import open_pack
+from facekit.records.index import save_sidecar, sidecar_path, write_index
+from facekit.records.pack import pack_paths
+from facekit.records.scan import rebuild_index
+
+__all__ = ["ReindexConfig", "ReindexSummary", "reindex"]
+
+
+@dataclass(frozen=True)
+class ReindexConfig:
+    """Settings of ``facekit reindex``.
+
+    Attributes
+    ----------
+    source : str
+    sidecar : bool
+        Write the binary form too, which opens in milliseconds.
+    overwrite : bool
+        Replace an index that is there.
+    """
+
+    source: str
+    sidecar: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ReindexSummary:
+    """What ``facekit reindex`` did."""
+
+    index: str
+    sidecar: str | None
+    layout: str
+    records: int
+    images: int
+    seconds: float
+
+
+def reindex(config: ReindexConfig) -> ReindexSummary:
+    """Write the index of a pack anew.
+
+    Raises
+    ------
+    DestinationExists
+        There is an index already.
+    RecordError
+        There is no such pack, or it is truncated or corrupt: names the offset.
+    """
+    started = perf_counter()
+    rec, idx, _ = pack_paths(config.source)
+    if idx.exists() and not config.overwrite:
+        raise DestinationExists(f"{idx} exists already; move it away or pass --overwrite")
+    index = rebuild_index(rec)
+    sidecar_path(idx).unlink(missing_ok=True)
+    write_index(idx, index)
+    sidecar = save_sidecar(idx, index) if config.sidecar else None
+    with open_pack(rec) as pack:
+        layout, images = pack.layout, pack.num_images
+    return ReindexSummary(
+        str(idx), None if sidecar is None else str(sidecar), layout, len(index), images, perf_counter() - started
+    )

@@ -1,0 +1,346 @@
+"""inspect, unpack, merge, split, reindex and bins: what they write, what they say, what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facekit.cli import main
+from facekit.errors import ConfigError, DestinationExists, FacekitError, RecordError
+from facekit.images import encode_jpeg
+from facekit.jobs.bins import MakeConfig, make_bins
+from facekit.jobs.check import CheckConfig, check
+from facekit.jobs.inspect import InspectConfig, inspect
+from facekit.jobs.merge import MergeConfig, merge
+from facekit.jobs.reindex import ReindexConfig, reindex
+from facekit.jobs.split import SplitConfig, split
+from facekit.jobs.unpack import UnpackConfig, unpack
+from facekit.records import Header, PackWriter, RecordWriter, open_pack, pack_record, read_bins, write_bins
+from facekit.run.ledger import LedgerRow, LedgerWriter, table
+
+
+def picture(number: int, quality: int = 95) -> bytes:
+    rng = np.random.default_rng(number)
+    return encode_jpeg(rng.integers(0, 255, (12, 10, 3)).astype(np.uint8), quality)
+
+
+def write(path: Path, labels: list[int], first: int = 0, layout: str = "insightface") -> Path:
+    with PackWriter(path, layout) as writer:
+        for number, label in enumerate(labels, first):
+            writer.write(Header(0, float(label), writer.next_key, 0), picture(number))
+    return path
+
+
+def held(path: Path) -> list[tuple[int, bytes]]:
+    with open_pack(path) as pack:
+        return list(zip(pack.labels.tolist(), [record.payload for record in pack]))
+
+
+def call(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in arguments])
+    return int(caught.value.code or 0)
+
+
+# --- split ------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.integers(0, 6), min_size=8, max_size=40), st.floats(0.2, 0.8), st.sampled_from(["insightface", "flat"])
+)
+def test_no_identity_is_in_both_parts_and_none_is_lost(
+    tmp_path_factory: Any, labels: list[int], share: float, layout: str
+) -> None:
+    folder = tmp_path_factory.mktemp("split")
+    source = write(folder / "source", labels, layout="flat")
+    config = SplitConfig(str(source), str(folder / "out"), share, layout=layout)
+    wanted = round(share * len(set(labels)))
+    if not 0 < wanted < len(set(labels)):
+        with pytest.raises(FacekitError, match="one of the parts would be empty"):
+            split(config)
+        assert not (folder / "out").exists()
+        return
+    summary = split(config)
+    parts = {}
+    for name in ("train", "test"):
+        with open(folder / "out" / name / "labels.csv", newline="") as file:
+            old = {int(row["new_label"]): int(row["old_label"]) for row in csv.DictReader(file)}
+        parts[name] = [(old[label], payload) for label, payload in held(folder / "out" / name)]
+        assert sorted(old) == list(range(len(old)))
+        assert summary.images[name] == len(parts[name])
+        assert check(CheckConfig(str(folder / "out" / name), deep=True)).counts == {}
+    people = [{label for label, _ in part} for part in parts.values()]
+    assert not people[0] & people[1]
+    assert len(people[1]) == wanted
+    assert sorted(parts["train"] + parts["test"]) == sorted(held(source))
+    again = split(SplitConfig(str(source), str(folder / "again"), share, layout=layout))
+    assert again.images == summary.images
+    assert (folder / "again/test/train.rec").read_bytes() == (folder / "out/test/train.rec").read_bytes()
+
+
+def test_the_command_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "source", [0, 0, 1, 2, 3])
+    assert call("split", source, tmp_path / "out", "--test", "0.25") == 0
+    assert "train " in capsys.readouterr().out
+    assert call("split", source, tmp_path / "out", "--test", "0.25") == 2
+    assert call("split", source, tmp_path / "out", "--test", "0.25", "--overwrite", "--json") == 0
+    assert sum(json.loads(capsys.readouterr().out)["images"].values()) == 5
+    for share in ("0", "1", "-3"):
+        assert call("split", source, tmp_path / "other", "--test", share) == 2
+    with pytest.raises(ConfigError, match="layout is 'lmdb'"):
+        SplitConfig("a", "b", 0.5, layout="lmdb")
+    with pytest.raises(ConfigError, match="seed is -1"):
+        SplitConfig("a", "b", 0.5, seed=-1)
+
+
+# --- merge ------------------------------------------------------------------------------------------------------------
+
+
+def test_merging_keeps_people_apart_unless_a_table_says_otherwise(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a", [0, 0, 4]), write(tmp_path / "b", [0, 1, 1], first=10)
+    summary = merge(MergeConfig((str(a), str(b)), str(tmp_path / "out")))
+    assert (summary.images, summary.identities, summary.shared, summary.dropped) == (6, 4, 0, 0)
+    expected = list(zip([0, 0, 1, 2, 3, 3], [picture(n) for n in (0, 1, 2, 10, 11, 12)], strict=True))
+    assert held(tmp_path / "out") == expected
+    assert check(CheckConfig(str(tmp_path / "out"), deep=True)).counts == {}
+    with open(tmp_path / "out" / "identities.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["old_label"], row["new_label"], row["images"]) for row in rows] == [
+        ("0", "0", "2"),
+        ("4", "1", "1"),
+        ("0", "2", "1"),
+        ("1", "3", "2"),
+    ]
+    assert {row["source"] for row in rows} == {str(a), str(b)}
+    ledger = pq.read_table(tmp_path / "out" / "train.ledger.parquet").to_pylist()
+    said = [(row["source_key"], json.loads(row["params"])["pack"]) for row in ledger if row["action"] == "copy"]
+    assert said == [(1, str(a)), (2, str(a)), (3, str(a)), (1, str(b)), (2, str(b)), (3, str(b))]
+    lines = (tmp_path / "out" / "identities.csv").read_text().splitlines()
+    lines[3] = lines[3].replace(",0,2,", ",0,0,")  # b's 0 is a's 0
+    lines[4] = lines[4].replace(",1,3,", ",1,,")  # b's 1 is not wanted
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    table = str(tmp_path / "table.csv")
+    summary = merge(MergeConfig((str(a), str(b)), str(tmp_path / "joined"), table))
+    assert (summary.images, summary.identities, summary.shared, summary.dropped) == (4, 2, 1, 2)
+    assert held(tmp_path / "joined") == [(0, picture(0)), (0, picture(1)), (0, picture(10)), (1, picture(2))]
+    dropped = pq.read_table(tmp_path / "joined" / "train.ledger.parquet").to_pylist()
+    assert [(row["source_key"], row["reason"]) for row in dropped if row["action"] == "drop"] == [
+        (2, "not_wanted"),
+        (3, "not_wanted"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("source,old_label\n", "lacks one of the columns"),
+        ("source,old_label,new_label\nnobody,0,0\n", "is none of the packs"),
+        ("source,old_label,new_label\nA,zero,0\n", "must be whole numbers"),
+        ("source,old_label,new_label\nA,0,0\nA,0,1\n", "has two new labels, 0 and 1"),
+        ("source,old_label,new_label\nA,77,0\n", "no picture is left"),
+        ("source,old_label,new_label\nA\n", "no picture is left"),
+        ("\xff\xfe", "cannot be read as a table"),
+    ],
+)
+def test_tables_that_are_none(tmp_path: Path, text: str, problem: str) -> None:
+    a, b = write(tmp_path / "a", [0]), write(tmp_path / "b", [0], first=5)
+    (tmp_path / "t.csv").write_bytes(text.replace("A", str(a)).encode("latin-1"))
+    with pytest.raises(FacekitError, match=problem):
+        merge(MergeConfig((str(a), str(b)), str(tmp_path / "out"), str(tmp_path / "t.csv")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b, c = (write(tmp_path / name, [0, 1], first) for name, first in (("a", 0), ("b", 5), ("c", 9)))
+    assert call("merge", a, b, c, tmp_path / "out", "--layout", "flat", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["identities"] == 6
+    assert call("merge", a, b, c, tmp_path / "out") == 2
+    assert call("merge", a, tmp_path / "new") == 2
+    assert "two packs or more" in capsys.readouterr().err
+    assert call("merge", a, a, tmp_path / "new") == 2
+    assert call("merge", a, b, a, "--overwrite") == 2
+    assert call("merge", a, tmp_path / "nowhere", tmp_path / "new") == 1
+    assert call("merge", a, b, tmp_path / "out", "--overwrite") == 0
+    assert "4 pictures, 4 identities" in capsys.readouterr().out
+
+
+# --- unpack -----------------------------------------------------------------------------------------------------------
+
+
+def test_unpacking_writes_payloads_byte_for_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with PackWriter(tmp_path / "pack", "flat") as writer:
+        for key, (label, payload) in enumerate([(7, picture(0)), (7, b"\x89PNG?"), (2, b"no picture"), (7, b"BM?")]):
+            writer.write(Header(0, float(label), key, 0), payload)
+    summary = unpack(UnpackConfig(str(tmp_path / "pack"), str(tmp_path / "out")))
+    assert (summary.pictures, summary.identities, summary.strange) == (4, 2, 1)
+    lines = [line.split("\t") for line in (tmp_path / "out" / "unpacked.lst").read_text().splitlines()]
+    assert [(int(key), int(label)) for key, label, _ in lines] == [(0, 7), (1, 7), (2, 2), (3, 7)]
+    assert [Path(name).suffix for *_, name in lines] == [".jpg", ".png", ".bin", ".bmp"]
+    assert [(tmp_path / "out" / name).read_bytes() for *_, name in lines] == [p for _, p in held(tmp_path / "pack")]
+    assert call("unpack", tmp_path / "pack", tmp_path / "out") == 2
+    assert call("unpack", tmp_path / "pack", tmp_path / "out", "--limit", "0") == 2
+    capsys.readouterr()
+    assert call("unpack", tmp_path / "pack", tmp_path / "out", "--limit", "1", "--overwrite", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["pictures"] == 1
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["00000000.jpg", "unpacked.lst"]
+    assert call("unpack", tmp_path / "pack", tmp_path / "new") == 0
+    assert "1 are no picture" in capsys.readouterr().out
+
+
+# --- reindex ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["insightface", "flat"])
+def test_an_index_made_anew_is_the_one_that_was_lost(tmp_path: Path, layout: str) -> None:
+    source = write(tmp_path / "pack", [0, 0, 1, 2, 2], layout=layout)
+    index = (source / "train.idx").read_bytes()
+    with pytest.raises(DestinationExists):
+        reindex(ReindexConfig(str(source)))
+    (source / "train.idx").write_text("0\t0\n")
+    summary = reindex(ReindexConfig(str(source), overwrite=True))
+    assert (source / "train.idx").read_bytes() == index
+    assert (summary.layout, summary.images, summary.sidecar) == (layout, 5, None)
+    (source / "train.idx").unlink()
+    summary = reindex(ReindexConfig(str(source), sidecar=True))
+    assert (source / "train.idx").read_bytes() == index
+    assert summary.sidecar is not None
+    assert check(CheckConfig(str(source))).counts == {}
+
+
+def test_the_command_reindex(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "pack", [0, 0, 1])
+    assert call("reindex", source) == 2
+    assert call("reindex", source, "--overwrite", "--sidecar") == 0
+    assert "sidecar" in capsys.readouterr().out
+    (source / "train.idx").unlink()
+    content = bytearray((source / "train.rec").read_bytes())
+    content[0] ^= 1
+    (source / "train.rec").write_bytes(content)
+    assert call("reindex", source) == 1
+    assert "train.rec, offset 0: " in capsys.readouterr().err
+    assert not (source / "train.idx").exists()
+
+
+# --- inspect ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_in_a_pack(tmp_path: Path) -> None:
+    sizes = [1, 2, 3, 4, 9, 17]
+    with PackWriter(tmp_path / "pack") as writer:
+        for label, count in enumerate(sizes):
+            for number in range(count):
+                value: Any = np.array([2 * label, 1], np.float32) if label == 2 else float(2 * label)
+                writer.write(Header(0, value, 0, 0), picture(number, 80 if label == 3 else 95))
+    rows = [LedgerRow(key, key, b"0" * 16, "mask", "kn95" if key % 2 else "cloth") for key in range(1, 10)]
+    with LedgerWriter(tmp_path / "pack" / "train.ledger.parquet") as ledger:
+        ledger.append(table([*rows, LedgerRow(None, 50, b"0" * 16, "mask", "kn95")]))
+    found = inspect(InspectConfig(str(tmp_path / "pack"), sheet=str(tmp_path / "sheet.png")))
+    assert (found.images, found.identities, found.num_classes, found.unused_labels) == (36, 6, 11, 5)
+    assert found.histogram == {"1": 1, "2-3": 2, "4-7": 1, "8-15": 1, "16-31": 1}
+    assert found.images_each == {"smallest": 1, "median": 3.5, "mean": 6, "largest": 17}
+    assert found.label_width == {0: 33, 2: 3}
+    assert (found.formats, found.sizes) == ({"jpg": 36}, {"10 x 12": 36})
+    assert found.qualities == {"95": 32, "80": 4}
+    assert (found.masked, found.masked_share) == ({"kn95": 5, "cloth": 4}, 0.25)
+    assert found.property == "11,12,10"
+    assert found.records == 36 + 1 + 6
+    from facekit.images import decode
+
+    assert decode((tmp_path / "sheet.png").read_bytes()).shape[0] > 6 * 112
+
+
+def test_the_command_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "pack", [0, 0, 1, 5])
+    assert call("inspect", source, "--sheet", tmp_path / "a" / "s.png") == 0
+    out = capsys.readouterr().out
+    assert "4 images of 3 identities, num_classes 6" in out
+    assert "3 labels have no image" in out
+    assert "\u2588" * 40 + " 2" in out
+    assert call("inspect", source, "--sheet", tmp_path / "a" / "s.png") == 2
+    assert call("inspect", source, "--sample", "0") == 2
+    capsys.readouterr()
+    assert call("inspect", source, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sizes"] == {"10 x 12": 4}
+    assert call("inspect", tmp_path / "nowhere") == 1
+    (source / "train.ledger.parquet").write_bytes(b"?")
+    assert call("inspect", source) == 1
+    assert "train.ledger.parquet cannot be read" in capsys.readouterr().err
+
+
+def test_records_that_are_no_pictures_are_inspected_too(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(3):
+            writer.write_bytes(key, pack_record(Header(0, 0.0, key, 0), b"\xff\xd8 no" if key else b"?"))
+    found = inspect(InspectConfig(str(tmp_path / "x.rec"), sheet=str(tmp_path / "s.png")))
+    assert (found.formats, found.sizes, found.property) == ({"jpg": 2, "none": 1}, {"unreadable": 3}, None)
+    (tmp_path / "y.rec").touch()
+    (tmp_path / "x.rec").unlink()
+    assert inspect(InspectConfig(str(tmp_path / "y.rec"), sheet=str(tmp_path / "t.png"))).images == 0
+    assert call("inspect", tmp_path / "y.rec") == 0
+
+
+# --- bins -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_bin_of_pairs_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "pack", [0, 0, 1, 1])
+    (tmp_path / "pairs.csv").write_text("key_a,key_b,same\n1,2,1\n4,1,0\n")
+    assert call("bins", "make", tmp_path / "pairs.csv", source, tmp_path / "x.bin") == 0
+    assert "2 pairs, 1 of one person and 1 of two\n3 different pictures" in capsys.readouterr().out
+    found = read_bins(tmp_path / "x.bin")
+    assert found.payloads == [picture(0), picture(1), picture(3), picture(0)]
+    assert found.same.tolist() == [True, False]
+    assert call("bins", "make", tmp_path / "pairs.csv", source, tmp_path / "x.bin") == 2
+    shown = ("bins", "show", tmp_path / "x.bin", "--unpack", tmp_path / "out", "--sheet", tmp_path / "s.png")
+    assert call(*shown) == 0
+    assert call(*shown) == 2
+    capsys.readouterr()
+    assert call(*shown, "--overwrite", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sizes"] == {"10 x 12": 4}
+    with open(tmp_path / "out" / "pairs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(tmp_path / "out" / row[f"picture_{side}"]).read_bytes() for row in rows for side in "ab"] == found.payloads
+    assert [row["same"] for row in rows] == ["1", "0"]
+
+
+def test_bins_refuse_what_they_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "pack", [0, 0])
+    for text, problem in (
+        ("key_a,key_b,same\n1,3,1\n", "no image with key 3"),
+        ("key_a,key_b,same\n", "does not hold whole numbers"),
+    ):
+        (tmp_path / "pairs.csv").write_text(text)
+        with pytest.raises(FacekitError, match=problem):
+            make_bins(MakeConfig(str(tmp_path / "pairs.csv"), str(source), str(tmp_path / "x.bin")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pack", "pairs.csv"]
+    (tmp_path / "evil.bin").write_bytes(b"cposix\nsystem\n(S'touch CANARY'\ntR.")
+    assert call("bins", "show", tmp_path / "evil.bin") == 1
+    assert "names posix.system" in capsys.readouterr().err
+    assert call("bins", "make", tmp_path / "none.csv", source, tmp_path / "x.bin") == 2
+    write_bins(tmp_path / "odd.bin", [b"?", b"!"], [True])
+    assert call("bins", "show", tmp_path / "odd.bin", "--sheet", tmp_path / "s.png") == 0
+    assert "2 of unreadable" in capsys.readouterr().out
+
+
+def test_everything_on_a_pack_that_mxnet_wrote(tmp_path: Path, shared: Path) -> None:
+    source = shared / "data" / "faces"
+    summary = split(SplitConfig(str(source), str(tmp_path / "parts"), 0.1))
+    assert summary.identities == {"train": 920, "test": 102}
+    parts = tuple(str(tmp_path / "parts" / name) for name in ("train", "test"))
+    assert merge(MergeConfig(parts, str(tmp_path / "whole"))).identities == 1022
+    assert sorted(p for _, p in held(tmp_path / "whole")) == sorted(p for _, p in held(source))
+    shutil.copy(source / "train.rec", tmp_path / "lost.rec")
+    reindex(ReindexConfig(str(tmp_path / "lost.rec")))
+    assert (tmp_path / "lost.idx").read_bytes() == (source / "train.idx").read_bytes()
+    with pytest.raises(RecordError, match="no such pack"):
+        reindex(ReindexConfig(str(tmp_path / "nowhere")))
