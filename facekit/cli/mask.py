@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 
 if TYPE_CHECKING:
+    from facekit.jobs.mask_bins import MaskBinsSummary
     from facekit.jobs.mask_config import MaskConfig
     from facekit.jobs.mask_summary import MaskSummary
 
@@ -55,6 +56,9 @@ __all__ = ["command"]
 @click.option("--tilt", metavar="DEGREES", help="Angle of the masks: a number, or LOW:HIGH to draw from.")
 @click.option("--shadow", metavar="0..1", help="Darkness of the shadow beside the masks, likewise.")
 @click.option("--light", metavar="0..3", help="Strength of the light on the masks (1: as on the skin), likewise.")
+@click.option(
+    "--side", type=click.Choice(["both", "second"]), help="SRC is a .bin: pictures of a pair.  [default: both]"
+)
 @click.option("--mesh-cache", metavar="PATH", help="Keep the face meshes: masking this source again skips the model.")
 @click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
 @click.option("--overwrite", is_flag=True, help="Replace DST, and discard an unfinished run with other settings.")
@@ -67,6 +71,9 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     pictures with one folder a person. DST is a folder that appears when everything is done. A run that was
     interrupted, in whatever way, goes on where it was when the same command is given again.
 
+    SRC may also be a verification .bin; then every picture of the pairs, or the second of each, is masked, DST is a
+    .bin too, and its ledger lies beside it.
+
     Types: surgical-blue, surgical-white, surgical-black, n95-cup, n95-valve, kn95, cloth-pattern, sponge-black.
 
     \b
@@ -75,10 +82,52 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     """
     from facekit.jobs.mask import mask
 
+    if given["source"].endswith(".bin"):
+        return mask_pairs(context, given, as_json)
+    if given.pop("side") is not None:
+        raise ConfigError("--side is for a verification .bin; SRC is none")
     summary = mask(config_of(context, given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
     if summary.errors and not summary.masked:
         raise FacekitError(f"not one picture could be masked; {summary.ledger} says why for each")
+
+
+NOT_FOR_PAIRS = ("ratio", "mode", "preset", "limit", "layout", "mesh_cache")
+
+
+def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> None:
+    """The same for a verification .bin."""
+    from facekit.jobs.mask_bins import mask_bins
+
+    default = click.core.ParameterSource.DEFAULT
+    for name in NOT_FOR_PAIRS:
+        if context.get_parameter_source(name) != default:
+            raise ConfigError(f"--{name.replace('_', '-')} is for packs; of a .bin every picture of --side is masked")
+    if not given["destination"].endswith(".bin"):
+        raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too")
+    side = given.pop("side") or "both"
+    summary = mask_bins(config_of(context, given), side)
+    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_pairs(summary))
+    if not summary.masked:
+        raise FacekitError(f"not one picture could be masked; {summary.ledger} says why for each")
+
+
+def text_of_pairs(summary: MaskBinsSummary) -> str:
+    """The summary for a person."""
+    lines = [
+        f"{summary.masked:,} of {summary.pictures:,} pictures of {summary.pairs:,} pairs are masked",
+        *(f"  {name:16}{count:>10,}" for name, count in summary.by_type.items()),
+    ]
+    for counts, words in ((summary.refused, "were refused"), (summary.errors, "could not be masked")):
+        if counts:
+            lines.append(f"{sum(counts.values()):,} of {summary.wanted:,} {words} and stay bare")
+            lines += [f"  {count:,} x {name}" for name, count in counts.items()]
+    lines += [
+        f"{summary.images_per_second:,.0f} pictures/s, {summary.seconds:,.1f} s",
+        f"pairs   {summary.destination}",
+        f"ledger  {summary.ledger}",
+    ]
+    return "\n".join(lines)
 
 
 def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
