@@ -107,11 +107,11 @@ class Plugin(Protocol):
         """The loss without the classifier's weights; what it keeps in buffers and parameters is saved and resumed."""
 
     def training_step(
-        self, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
+        self, config: Any, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
     ) -> Step:
         """One forward pass. ``network`` may be wrapped: call it, and touch no attribute of it."""
 
-    def embed(self, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Embedding:
+    def embed(self, config: Any, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Embedding:
         """Embeddings of (B, 3, H, W) pictures of which some, (B,) bool, are masked."""
 
     def export_inputs(self, config: Any) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+"""``facekit plugins``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facekit.train.plugin import Found
+
+__all__ = ["command"]
+
+
+@click.command("plugins", short_help="List the training plugins and their recipes.")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(name: str | None, as_json: bool) -> None:
+    """List the training plugins and their recipes; with NAME, the settings of one.
+
+    Other distributions offer plugins by an entry point of the group facekit.plugins. One that cannot be used is listed
+    with the reason.
+
+    \b
+    Examples:
+      facekit plugins
+      facekit plugins bcl
+    """
+    from facekit.errors import ConfigError
+    from facekit.train.plugin import find_plugins
+
+    found = [one for one in find_plugins() if name in (None, one.name)]
+    if name is not None and not found:
+        raise ConfigError(f"there is no plugin {name!r}; facekit plugins lists them")
+    if as_json:
+        click.echo(json.dumps([facts_of(one) for one in found], indent=2))
+    else:
+        click.echo("\n".join(line for one in found for line in lines_of(one, name is not None)) or "no plugin")
+
+
+def facts_of(found: Found) -> dict[str, Any]:
+    """What is known about a plugin."""
+    facts: dict[str, Any] = {"name": found.name, "distribution": found.distribution, "problem": found.problem}
+    if found.plugin is not None:
+        facts |= {"summary": found.plugin.summary, "recipes": {n: dict(r) for n, r in found.plugin.recipes.items()}}
+        facts["settings"] = settings_of(found)
+    return facts
+
+
+def settings_of(found: Found) -> dict[str, Any]:
+    """The plugin's settings with their defaults."""
+    from dataclasses import asdict
+
+    return asdict(found.plugin.config()) if found.plugin is not None else {}
+
+
+def lines_of(found: Found, whole: bool) -> list[str]:
+    """A plugin for a person."""
+    if found.plugin is None:
+        return [f"{found.name}  ({found.distribution})  cannot be used: {found.problem}"]
+    lines = [f"{found.name}  ({found.distribution})  {found.plugin.summary}", f"  {', '.join(found.plugin.recipes)}"]
+    return lines + [f"  {name} = {value}" for name, value in settings_of(found).items()] if whole else lines

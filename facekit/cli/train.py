@@ -1,0 +1,95 @@
+"""``facekit train``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facekit.train.loop import Report, Run
+
+__all__ = ["command", "reporting"]
+
+
+@click.command("train", short_help="Train a recognizer on a pack.")
+@click.argument("plugin", metavar="PLUGIN")
+@click.argument("pack", metavar="PACK")
+@click.argument("destination", metavar="OUT")
+@click.option("--recipe", metavar="NAME|FILE", help="A recipe of the plugin's, or a .toml.  [default: its first]")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeatable.")
+@click.option("--init", metavar="WEIGHTS", help="Begin from a run's folder, a checkpoint, or arcface_torch's backbone.pt.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
+@click.option("--eval", "pairs", multiple=True, metavar="PAIRS", help="Score these pairs (.bin or .csv) meanwhile.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(as_json: bool, **given: Any) -> None:
+    """Train a recognizer on a pack.
+
+    facekit plugins lists the plugins, their recipes and settings. OUT is a folder with checkpoints, log.csv, the files
+    of TensorBoard and, at the end, model.pt, which facekit export turns into ONNX. Several processes are started by
+    torchrun --nproc-per-node N -m facekit train ... A run that was killed goes on with --resume, to the same bits.
+
+    \b
+    Examples:
+      facekit train bcl ms1m-clean runs/bcl --eval lfw.bin
+      facekit train bcl people runs/small --recipe curricular-small --set epochs=20
+    """
+    from facekit.jobs.train import TrainConfig, train
+
+    with reporting() as (report, warn):
+        run = train(TrainConfig(**given), report, warn)
+    if int(os.environ.get("RANK", "0")) == 0:
+        click.echo(json.dumps(run._asdict(), indent=2) if as_json else text_of(run))
+
+
+def text_of(run: Run) -> str:
+    """The summary for a person."""
+    begun = f" (from step {run.resumed_from:,})" if run.resumed_from else ""
+    lines = [f"{run.steps:,} steps{begun}, {run.seconds:,.1f} s, {run.images_per_second:,.0f} images/s"]
+    lines += [f"  {name:24}{value:.5g}" for name, value in run.values.items() if name != "images_per_second"]
+    return "\n".join([*lines, f"model  {run.model}"])
+
+
+Listeners = tuple["Callable[[Report], None]", "Callable[[str], None]"]
+
+
+@contextmanager
+def reporting() -> Iterator[Listeners]:
+    """Show reports on stderr, a bar on a terminal and lines elsewhere; from the first process only."""
+    if int(os.environ.get("RANK", "0")) != 0:
+        yield (lambda report: None), (lambda sentence: None)
+        return
+
+    def warn(sentence: str) -> None:
+        click.echo(f"warning: {sentence}", err=True)
+
+    if not sys.stderr.isatty():
+        yield (lambda report: click.echo(line_of(report), err=True)), warn
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[values]}"), TimeRemainingColumn(compact=True))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None, epoch="0.00", values="")
+
+        def report(said: Report) -> None:
+            bar.update(task, total=said.steps, completed=said.step, epoch=f"{said.epoch:.2f}", values=values_of(said))
+
+        yield report, warn
+
+
+def line_of(said: Report) -> str:
+    """A report as a line."""
+    return f"step {said.step}/{said.steps}  epoch {said.epoch:.2f}  {values_of(said)}"
+
+
+def values_of(said: Report) -> str:
+    """Names and values."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in said.values.items())

@@ -1,0 +1,209 @@
+"""``facekit train``: a pack in, a network out.
+
+Read the pack and the recipe, look whether they fit each other, and let the loop run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import facekit
+from facekit.errors import ConfigError, DestinationExists, RecordError
+from facekit.jobs.train_checks import contradictions, refuse_faults
+from facekit.jobs.train_scores import scorer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from facekit.train.loop import Report, Run, Task
+    from facekit.train.plugin import PackFacts
+    from facekit.train.recipe import Settings
+    from facekit.train.samples import TrainingSet
+
+__all__ = ["TrainConfig", "train"]
+
+CONFIG = "config.json"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What is to be trained, on what, into which folder.
+
+    Attributes
+    ----------
+    plugin : str
+    pack : str
+    destination : str
+        Folder of the checkpoints, the logs and ``model.pt``.
+    recipe : str, optional
+        A name of the plugin's, or a TOML file.
+    changes : tuple of str
+        ``key=value``.
+    init : str, optional
+        Weights to begin from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
+    resume : bool
+        Go on from the last checkpoint of ``destination``; without one, begin.
+    pairs : tuple of str
+        Verification pairs to be scored during training: ``.bin``, or ``.csv`` over the keys of the pack.
+    """
+
+    plugin: str
+    pack: str
+    destination: str
+    recipe: str | None = None
+    changes: tuple[str, ...] = ()
+    init: str | None = None
+    resume: bool = False
+    pairs: tuple[str, ...] = ()
+
+
+def train(
+    config: TrainConfig,
+    report: Callable[[Report], None] = lambda report: None,
+    warn: Callable[[str], None] = log.warning,
+    centres: npt.NDArray[np.float32] | None = None,
+) -> Run:
+    """Train a network.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    report : callable
+        Is told how far the run is.
+    warn : callable
+        Is told where the recipe contradicts itself or the pack.
+    centres : (C, D) float32, optional
+        What the classifier's rows begin from.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        No such plugin or setting, torch is not installed, or the destination is in use and ``resume`` is not set.
+    RecordError, FacekitError
+        The pack is missing, or has faults that would spoil the training.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("training needs torch: pip install facekit-mfr[train]") from error
+    from facekit.train.loop import train_network
+    from facekit.train.plugin import load_plugin
+    from facekit.train.recipe import read_settings
+
+    plugin = load_plugin(config.plugin)
+    settings = read_settings(plugin, config.recipe, config.changes)
+    task = open_task(config, settings, centres)
+    _agree(Path(config.destination), _record(config, settings, task), config.resume)
+    for sentence in contradictions(plugin, settings, task.facts):
+        warn(sentence)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        plugin.build_head(settings.plugin, task.facts)  # says what is wrong with its settings
+    for warning in caught:
+        warn(str(warning.message))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said above, once
+        return train_network(task, scorer(config.pairs, config.pack) if config.pairs else None, report)
+
+
+def open_task(config: TrainConfig, settings: Settings, centres: npt.NDArray[np.float32] | None = None) -> Task:
+    """The pack, looked through, with everything the loop needs."""
+    from facekit.train.loop import Task
+    from facekit.train.samples import TrainingSet
+
+    if os.environ.get("RANK", "0") == "0":
+        refuse_faults(config.pack)
+    samples = TrainingSet(config.pack, settings.train, _online_masks(settings))
+    labels = samples.labels
+    facts = facts_of(samples, labels)
+    out = Path(config.destination)
+    return Task(config.plugin, settings, samples, labels, facts, out, config.init, centres)
+
+
+def facts_of(samples: TrainingSet, labels: npt.NDArray[np.int64]) -> PackFacts:
+    """Class counts, size of the pictures and share of masked ones.
+
+    Raises
+    ------
+    RecordError
+        A label is negative, or not below the number of classes that ``property`` says; or there is no image.
+    """
+    from facekit.train.plugin import PackFacts
+
+    rec = samples.pack.paths.rec
+    if not len(labels):
+        raise RecordError("the pack has no image", rec)
+    if labels.min() < 0:
+        key = int(samples.imgidx[labels.argmin()])
+        raise RecordError(f"label {labels.min()} is negative; facekit convert numbers labels through", rec, key)
+    classes = _classes_of_property(samples.pack.paths.property)
+    if classes is not None and labels.max() >= classes:
+        key = int(samples.imgidx[labels.argmax()])
+        raise RecordError(f"label {labels.max()} is not below the {classes} classes of property", rec, key)
+    height, width = samples.pack.image(int(samples.imgidx[0])).shape[:2]
+    counts = np.bincount(labels, minlength=classes or 0)
+    return PackFacts(counts, (height, width), samples.masked_share())
+
+
+def _classes_of_property(path: Path) -> int | None:
+    text = path.read_text("ascii", "replace").partition(",")[0] if path.is_file() else ""
+    return int(text) if text.strip().isdigit() else None
+
+
+def _online_masks(settings: Settings) -> Any:
+    if not settings.train.online_masks:
+        return None
+    from facekit.masks.augment import MaskAugment
+
+    return MaskAugment(settings.train.online_masks, settings.train.mask_types, settings.train.seed)
+
+
+def _record(config: TrainConfig, settings: Settings, task: Task) -> dict[str, Any]:
+    """What decides the result."""
+    names = ("threads", "workers", "log_every", "save_every", "eval_every", "keep", "device")
+    given = {name: value for name, value in asdict(settings.train).items() if name not in names}
+    record = {
+        "facekit": facekit.__version__,
+        "plugin": config.plugin,
+        "settings": given | asdict(settings.plugin),
+        "images": len(task.labels),
+        "classes": len(task.facts.class_counts),
+        "init": config.init,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
+
+
+def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
+    """Refuse a folder that is in use without ``resume``, and one that was begun with other settings."""
+    path = out / CONFIG
+    known = path.is_file()
+    if out.exists() and any(out.iterdir()) and not (known and resume) and not _begun_beside(out):
+        cure = "--resume goes on with it" if known else "it is not of facekit train"
+        raise DestinationExists(f"{out} exists already ({cure}); choose another destination")
+    if known:
+        before = json.loads(path.read_text("utf-8"))
+        changed = [name for name in record if before.get(name) != record[name] and name not in ("settings", "facekit")]
+        old, new = before.get("settings", {}), record["settings"]
+        changed += [f"{name} ({old.get(name)} before, now {new.get(name)})" for name in new if old.get(name) != new[name]]
+        changed = [name for name in changed if not name.startswith(("epochs ", "max_steps "))]
+        if changed:
+            raise ConfigError(f"{out} was begun with other settings: {', '.join(changed)}; choose another destination")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+
+
+def _begun_beside(out: Path) -> bool:
+    """Whether another process of the same torchrun made the folder a moment ago."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and (out / CONFIG).is_file() and not (out / "checkpoints").exists()

@@ -1,0 +1,63 @@
+"""What is looked at before the first step: faults of the pack, and recipes that contradict themselves."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from facekit.errors import FacekitError
+from facekit.jobs.check import CheckConfig, check
+
+if TYPE_CHECKING:
+    from facekit.train.plugin import PackFacts, Plugin
+    from facekit.train.recipe import Settings
+
+__all__ = ["contradictions", "refuse_faults"]
+
+HARMLESS = {"label_gap", "index_stale", "property"}
+"""Findings that training is warned of elsewhere, or does not meet."""
+
+
+def refuse_faults(pack: str) -> None:
+    """Stop where ``facekit check`` finds faults in the pack's structure.
+
+    Raises
+    ------
+    FacekitError
+        The first fault, and how many there are.
+    """
+    summary = check(CheckConfig(pack))
+    bad = [finding for finding in summary.findings if finding["kind"] not in HARMLESS]
+    if bad:
+        count = sum(number for kind, number in summary.counts.items() if kind not in HARMLESS)
+        where = ", ".join(f"{name} {bad[0][name]}" for name in ("key", "offset") if bad[0].get(name) is not None)
+        raise FacekitError(
+            f"{pack}{', ' * bool(where)}{where}: {bad[0]['problem']} ({bad[0]['kind']}; {count} faults in all). "
+            f"Nothing was trained; facekit check {pack} lists them and can repair a copy"
+        )
+
+
+def contradictions(plugin: Plugin, settings: Settings, facts: PackFacts) -> list[str]:
+    """Sentences about what does not go together."""
+    config, counts = settings.train, facts.class_counts
+    found = list(plugin.contradictions(settings.plugin, config, facts))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    step = config.batch * config.accumulate * world
+    if config.recipe_batch and step != config.recipe_batch:
+        found.append(
+            f"lr {config.lr:g} is meant for {config.recipe_batch} images a step, and this run takes {step}: "
+            f"scale lr by {step / config.recipe_batch:.3g}, or accumulate"
+        )
+    empty = int((counts == 0).sum())
+    if empty:
+        found.append(f"{empty} of {len(counts)} classes have no image: facekit convert numbers the labels through")
+    share = facts.masked_share or 0.0
+    shown = share + (1 - share) * config.online_masks
+    if config.masked_share >= 0 and abs(shown - config.masked_share) > 0.05:
+        found.append(
+            f"the recipe is meant for {config.masked_share:.0%} masked images, and {shown:.0%} will be shown: "
+            "facekit mask the pack, or set online_masks"
+        )
+    if config.schedule == "step" and config.milestones and config.milestones[0] >= config.epochs:
+        found.append(f"the rate never falls: the first milestone is {config.milestones[0]:g} of {config.epochs} epochs")
+    return found

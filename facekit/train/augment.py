@@ -1,0 +1,91 @@
+"""The papers' augmentation: drawn first from the seed, the epoch and the key, then applied."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.train.config import TrainConfig
+
+__all__ = ["Change", "apply_change", "draw_change"]
+
+Picture = NDArray[np.uint8]
+
+
+class Change(NamedTuple):
+    """Everything that is random about one training picture."""
+
+    flip: bool = False
+    shift: tuple[int, int] = (0, 0)
+    """Pixels down and to the right."""
+    hole: tuple[float, float, float, float] | None = None
+    """Top, left, height and width over those of the picture."""
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+
+
+def draw_change(rng: np.random.Generator, config: TrainConfig) -> Change:
+    """Draw what will be done to a picture; always the same count of numbers is taken from ``rng``."""
+    chance_flip, chance_hole, top, left, high, wide, *jitter = rng.random(9)
+    down, right = rng.integers(-config.crop, config.crop, 2, endpoint=True).tolist()
+    hole = None
+    if chance_hole < config.cutout:
+        size = config.cutout_size
+        height, width = size * (0.5 + 0.5 * high), size * (0.5 + 0.5 * wide)
+        hole = (top * (1 - height), left * (1 - width), height, width)
+    ranges = (config.brightness, config.contrast, config.saturation)
+    factors = [1 + half * (2 * draw - 1) for half, draw in zip(ranges, jitter, strict=True)]
+    return Change(bool(chance_flip < config.flip), (down, right), hole, *factors)
+
+
+def apply_change(image: Picture, change: Change) -> NDArray[np.float32]:
+    """Apply a change to a picture.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB; not changed.
+    change : Change
+
+    Returns
+    -------
+    (3, H, W) float32
+        RGB in [-1, 1], contiguous; a hole is 0, the middle grey.
+    """
+    pixels = image[:, ::-1] if change.flip else image
+    if any(change.shift):
+        pixels = _shifted(pixels, change.shift)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)
+    if (change.brightness, change.contrast, change.saturation) != (1.0, 1.0, 1.0):
+        planes = _jittered(planes, change)
+    planes /= np.float32(127.5)
+    planes -= np.float32(1)
+    if change.hole is not None:
+        height, width = planes.shape[1:]
+        top, left, high, wide = change.hole
+        rows = slice(round(top * height), round((top + high) * height))
+        planes[:, rows, round(left * width) : round((left + wide) * width)] = 0
+    return planes
+
+
+def _shifted(pixels: Picture, shift: tuple[int, int]) -> Picture:
+    """Moved down and to the right, the border repeated."""
+    height, width = pixels.shape[:2]
+    rows = np.clip(np.arange(height) - shift[0], 0, height - 1)
+    columns = np.clip(np.arange(width) - shift[1], 0, width - 1)
+    return pixels[rows[:, None], columns]
+
+
+def _jittered(planes: NDArray[np.float32], change: Change) -> NDArray[np.float32]:
+    """Brightness, then contrast around the mean grey, then saturation around each pixel's grey; clipped to 0 to 255."""
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    planes = planes * np.float32(change.brightness)
+    grey = np.tensordot(weights, planes, 1)
+    mean = np.float32(grey.mean())
+    planes = mean + np.float32(change.contrast) * (planes - mean)
+    grey = mean + np.float32(change.contrast) * (grey - mean)
+    planes = grey + np.float32(change.saturation) * (planes - grey)
+    return np.clip(planes, 0, 255, out=planes)

@@ -1,0 +1,150 @@
+"""Checkpoints: written aside and renamed, and loaded with any number of processes.
+
+    checkpoints/00000120/
+        common.pt             network, head, their momentum, average, scaler, step, settings
+        rows-00000-of-00002.pt    a process's rows of the classifier, their momentum, its random numbers
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from facekit.errors import FacekitError
+from facekit.train.model import CHECKPOINTS, COMMON, load_file, save_file
+from facekit.train.processes import rank_of, wait_for_all
+from facekit.train.sharded import world_size
+
+if TYPE_CHECKING:
+    from facekit.train.state import State
+
+__all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+
+
+def latest_checkpoint(out: Path) -> Path | None:
+    """The last whole checkpoint of a run; None where there is none."""
+    found = sorted((out / CHECKPOINTS).glob("[0-9]*"))
+    return found[-1] if found else None
+
+
+def save_checkpoint(state: State, out: Path, keep: int) -> Path:
+    """Write a checkpoint with all processes, and remove the oldest beyond ``keep``."""
+    final = out / CHECKPOINTS / f"{state.step:08d}"
+    aside = final.with_name(f".{final.name}")
+    if rank_of() == 0:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+    wait_for_all()
+    if rank_of() == 0:
+        save_file(_common(state), aside / COMMON)
+    if state.classifier.sharded or rank_of() == 0:
+        save_file(_rows(state), aside / _rows_name(rank_of(), world_size()))
+    else:
+        save_file({"random": _random(), "count": 0, "start": 0}, aside / _rows_name(rank_of(), world_size()))
+    wait_for_all()
+    if rank_of() == 0:
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(aside, final)
+        for former in sorted(final.parent.glob("[0-9]*"))[:-keep]:
+            shutil.rmtree(former)
+    wait_for_all()
+    return final
+
+
+def load_checkpoint(state: State, folder: Path) -> None:
+    """Bring a state to what a checkpoint says, with as many processes as there are now.
+
+    With another number of processes than it was written with, random numbers (of dropout, of sampled classes) begin
+    anew from seed and step; all else goes on.
+    """
+    common = load_file(folder / COMMON)
+    state.network.load_state_dict(common["network"])
+    state.head.load_state_dict(common["head"])
+    state.scaler.load_state_dict(common["scaler"])
+    state.step = int(common["step"])
+    if state.average is not None:
+        state.average.count = int(common["average_count"])
+        for name, value in common["average"].items():
+            state.average.weights[name].copy_(value)
+    for kind, module in (("network", state.network), ("head", state.head)):
+        for name, parameter in module.named_parameters():
+            _set_momentum(state, parameter, common["momentum"].get(f"{kind}.{name}"))
+    _load_rows(state, folder)
+    own = folder / _rows_name(rank_of(), world_size())
+    if own.exists():
+        _set_random(load_file(own)["random"])
+    else:
+        torch.manual_seed(state.seed + 7919 * rank_of() + state.step)
+
+
+def _common(state: State) -> dict[str, Any]:
+    modules = (("network", state.network), ("head", state.head))
+    momentum = {
+        f"{kind}.{name}": state.optimizer.state[parameter]["momentum_buffer"]
+        for kind, module in modules
+        for name, parameter in module.named_parameters()
+        if state.optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
+    }
+    return state.description | {
+        "network": state.network.state_dict(),
+        "head": state.head.state_dict(),
+        "momentum": momentum,
+        "scaler": state.scaler.state_dict(),
+        "step": state.step,
+        "average": state.average.weights if state.average else {},
+        "average_count": state.average.count if state.average else 0,
+    }
+
+
+def _rows_name(rank: int, world: int) -> str:
+    return f"rows-{rank:05d}-of-{world:05d}.pt"
+
+
+def _rows(state: State) -> dict[str, Any]:
+    weight = state.classifier.weight
+    rows = {"random": _random(), "start": state.classifier.class_start, "count": len(weight), "weight": weight.detach()}
+    momentum = state.optimizer.state.get(weight, {}).get("momentum_buffer")
+    return rows if momentum is None else rows | {"momentum": momentum}
+
+
+@torch.no_grad()
+def _load_rows(state: State, folder: Path) -> None:
+    """Take the rows of this process's classes from whichever files have them."""
+    weight, first = state.classifier.weight, state.classifier.class_start
+    momentum = torch.zeros_like(weight)
+    found, moving = 0, False
+    for path in sorted(folder.glob("rows-*.pt")):
+        part = load_file(path)
+        low, high = max(first, part["start"]), min(first + len(weight), part["start"] + part["count"])
+        if low >= high:
+            continue
+        here, there = slice(low - first, high - first), slice(low - part["start"], high - part["start"])
+        weight[here] = part["weight"][there].to(weight)
+        if "momentum" in part:
+            momentum[here], moving = part["momentum"][there].to(weight), True
+        found += high - low
+    if found != len(weight):
+        raise FacekitError(f"{folder} has rows for {found} of {len(weight)} classes: it is of another pack, or not whole")
+    _set_momentum(state, weight, momentum if moving else None)
+
+
+def _set_momentum(state: State, parameter: nn.Parameter, momentum: torch.Tensor | None) -> None:
+    if momentum is not None:
+        buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum)
+        state.optimizer.state[parameter]["momentum_buffer"] = buffer
+
+
+def _random() -> dict[str, torch.Tensor]:
+    own = {"cpu": torch.get_rng_state()}
+    return own | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else own
+
+
+def _set_random(random: dict[str, torch.Tensor]) -> None:
+    torch.set_rng_state(random["cpu"].clone())
+    if "cuda" in random and torch.cuda.is_available():
+        torch.cuda.set_rng_state(random["cuda"].clone())

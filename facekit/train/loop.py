@@ -1,0 +1,225 @@
+"""The loop: steps, logs, scores and checkpoints, from wherever the last run stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facekit.errors import ConfigError, FacekitError
+from facekit.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from facekit.train.live import LiveEngine
+from facekit.train.logs import Log
+from facekit.train.model import MODEL, save_file, start_network
+from facekit.train.optimizer import learning_rate
+from facekit.train.plugin import Batch, PackFacts, load_plugin
+from facekit.train.processes import joined, rank_of, wait_for_all
+from facekit.train.recipe import Settings
+from facekit.train.samples import TrainingSet, epoch_order, open_loader
+from facekit.train.sharded import all_sum, world_size
+from facekit.train.state import State, device_of
+
+__all__ = ["Report", "Run", "Task", "train_network"]
+
+Evaluate = Callable[[LiveEngine], Mapping[str, float]]
+
+
+class Report(NamedTuple):
+    """What is said every ``log_every`` steps, and after an evaluation."""
+
+    step: int
+    steps: int
+    epoch: float
+    values: Mapping[str, float]
+
+
+class Task(NamedTuple):
+    """What is to be trained.
+
+    Attributes
+    ----------
+    name : str
+        Of the plugin.
+    settings : Settings
+    samples : TrainingSet
+    labels : (N,) int64
+        In the order of the samples.
+    facts : PackFacts
+    out : Path
+        Folder of checkpoints, logs and the model.
+    init : str or None
+        Weights to begin from.
+    centres : (C, D) float32 or None
+        To begin the classifier from; rows of zeros are left as they are.
+    """
+
+    name: str
+    settings: Settings
+    samples: TrainingSet
+    labels: NDArray[np.int64]
+    facts: PackFacts
+    out: Path
+    init: str | None = None
+    centres: NDArray[np.float32] | None = None
+
+
+class Run(NamedTuple):
+    """What a run came to."""
+
+    model: str
+    steps: int
+    resumed_from: int
+    values: dict[str, float]
+    """The last of each."""
+    seconds: float
+    images_per_second: float
+
+
+def train_network(
+    task: Task, evaluate: Evaluate | None = None, report: Callable[[Report], None] = lambda report: None
+) -> Run:
+    """Train a network, going on from the last checkpoint in ``task.out`` if there is one.
+
+    Raises
+    ------
+    ConfigError
+        The pack has fewer images than a step takes, or the weights to begin from do not fit.
+    FacekitError
+        The loss is no longer a number.
+    """
+    config, started = task.settings.train, perf_counter()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = device_of(config.device)
+    with joined(device):
+        length = steps_an_epoch(task)
+        state = _open_state(task, device)
+        first = state.step
+        steps = min(config.max_steps or length * config.epochs, length * config.epochs)
+        values = _loop(task, state, steps, length, evaluate, report)
+        if rank_of() == 0:
+            save_file(state.model(), task.out / MODEL)
+        wait_for_all()
+        seconds = perf_counter() - started
+        images = (state.step - first) * config.batch * config.accumulate * world_size()
+    return Run(str(task.out / MODEL), state.step, first, values, seconds, images / seconds)
+
+
+def steps_an_epoch(task: Task) -> int:
+    """Steps of the optimizer in an epoch; images that do not fill one are left out (others each epoch)."""
+    config = task.settings.train
+    each = config.batch * config.accumulate * world_size()
+    if len(task.labels) < each:
+        raise ConfigError(f"a step takes {each} images and the pack has {len(task.labels)}: choose a smaller batch")
+    return len(task.labels) // each
+
+
+def _open_state(task: Task, device: torch.device) -> State:
+    state = State(task.name, load_plugin(task.name), task.settings, task.facts, device)
+    found = latest_checkpoint(task.out)
+    if found is not None:
+        load_checkpoint(state, found)
+    else:
+        if task.init is not None:
+            start_network(state.network, task.init)
+            if state.average is not None:
+                state.average.weights = {n: v.detach().clone() for n, v in state.network.state_dict().items()}
+        if task.centres is not None:
+            state.classifier.start_from(torch.from_numpy(task.centres))
+    state.wrap()
+    return state
+
+
+def _loop(
+    task: Task,
+    state: State,
+    steps: int,
+    length: int,
+    evaluate: Evaluate | None,
+    report: Callable[[Report], None],
+) -> dict[str, float]:
+    config, latest = task.settings.train, dict[str, float]()
+    log = Log(task.out, state.step) if rank_of() == 0 else None
+
+    def say(values: Mapping[str, float]) -> None:
+        latest.update(values)
+        if log is not None:
+            log.write(state.step, state.step / length, values)
+            report(Report(state.step, steps, state.step / length, values))
+
+    try:
+        window = _Window(config.batch * config.accumulate * world_size())
+        while state.step < steps:
+            batches = _epoch(task, state.step, length)
+            for _ in range(length - state.step % length):
+                rate = learning_rate(config, state.step, length, steps)
+                window.add(state.do_step(batches, rate))
+                last = state.step == steps
+                if _due(state.step, config.log_every, length) or last:
+                    say({"rate": rate} | window.close())
+                if evaluate is not None and (_due(state.step, config.eval_every, length) or last):
+                    say(_evaluated(state, task, evaluate))
+                if _due(state.step, config.save_every, length) or last:
+                    save_checkpoint(state, task.out, config.keep)
+                if last:
+                    break
+        return latest
+    finally:
+        if log is not None:
+            log.__exit__(None, None, None)
+
+
+def _due(step: int, every: int, length: int) -> bool:
+    return step % (every or length) == 0
+
+
+def _epoch(task: Task, step: int, length: int) -> Iterator[Batch]:
+    """The batches that are left of the epoch that a step lies in."""
+    config, epoch = task.settings.train, step // length
+    task.samples.set_epoch(epoch)
+    order = epoch_order(task.labels, config, epoch)[: length * config.batch * config.accumulate * world_size()]
+    return open_loader(task.samples, order, (step % length) * config.accumulate, rank_of(), world_size())
+
+
+def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, float]:
+    """Scores, by the first process; the others wait."""
+    scores: Mapping[str, float] = {}
+    if rank_of() == 0:
+        config = state.settings.plugin
+        inputs = state.plugin.export_inputs(config)
+        with state.deployed() as network:
+            engine = LiveEngine(
+                state.plugin, config, network, state.device, task.facts.image_size, "mask_flag" in inputs
+            )
+            scores = evaluate(engine)
+    wait_for_all()
+    return scores
+
+
+class _Window:
+    """Means of the measures since the last report; the device is asked for them only then."""
+
+    def __init__(self, images: int) -> None:
+        self.images, self.started = images, perf_counter()
+        self.sums: dict[str, torch.Tensor] = {}
+        self.steps = 0
+
+    def add(self, measures: Mapping[str, torch.Tensor]) -> None:
+        for name, value in measures.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.steps += 1
+
+    def close(self) -> dict[str, float]:
+        names, count = list(self.sums), self.steps * world_size()
+        sums = all_sum(torch.stack([self.sums[name].double() for name in names])).tolist()
+        means = {name: total / count for name, total in zip(names, sums, strict=True)}
+        if not np.isfinite(means["loss"]):
+            raise FacekitError(f"the loss is {means['loss']}: lower lr, warm up longer, or clip; nothing was saved of it")
+        speed = self.steps * self.images / max(perf_counter() - self.started, 1e-9)
+        self.sums, self.steps, self.started = {}, 0, perf_counter()
+        return means | {"images_per_second": speed}

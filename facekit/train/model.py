@@ -1,0 +1,148 @@
+"""A trained network on disk: weights, the plugin that made it and its settings, read back without running anything."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from facekit.errors import ConfigError, FacekitError
+from facekit.train.plugin import PackFacts, Plugin, load_plugin
+from facekit.train.recipe import Settings, settings_of
+
+__all__ = ["MODEL", "Model", "describe", "load_file", "open_model", "save_file", "start_network"]
+
+FORMAT = 1
+MODEL, CHECKPOINTS, COMMON = "model.pt", "checkpoints", "common.pt"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was trained.
+
+    Attributes
+    ----------
+    name : str
+        Of the plugin.
+    plugin : Plugin
+    settings : Settings
+    network : nn.Module
+        With its weights (the averaged ones, if there was an average), in evaluation mode, on the CPU.
+    image_size : (int, int)
+        Height and width, pixels.
+    """
+
+    name: str
+    plugin: Plugin
+    settings: Settings
+    network: nn.Module
+    image_size: tuple[int, int]
+
+
+def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
+    """What a file of weights says besides the weights."""
+    given = json.dumps(asdict(settings.train) | asdict(settings.plugin))
+    return {
+        "format": FORMAT,
+        "plugin": name,
+        "settings": given,
+        "classes": len(facts.class_counts),
+        "image_size": list(facts.image_size),
+    }
+
+
+def save_file(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors aside, and rename when they are on the disk."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(aside, "wb") as file:
+        torch.save(dict(content), file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """Read tensors, numbers and texts; nothing in the file is executed.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file.
+    FacekitError
+        It cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # the unpickler raises whatever the bytes lead it to
+        raise FacekitError(f"{path} cannot be read as weights: {error}") from error
+    return content
+
+
+def open_model(path: str | os.PathLike[str]) -> Model:
+    """Open what ``facekit train`` wrote: its folder, a checkpoint in it, or a ``.pt`` file.
+
+    Raises
+    ------
+    ConfigError
+        It is none of these, or its plugin is not installed.
+    FacekitError
+        The file cannot be read.
+    """
+    file = weights_file(Path(path))
+    content = load_file(file)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ConfigError(f"{file} is no model of facekit's, or of another version")
+    plugin = load_plugin(content["plugin"])
+    settings = settings_of(plugin, json.loads(content["settings"]))
+    height, width = content["image_size"]
+    facts = PackFacts(np.ones(int(content["classes"]), np.int64), (height, width))
+    network = plugin.build_network(settings.plugin, facts)
+    try:
+        network.load_state_dict(content.get("average") or content["network"])
+    except RuntimeError as error:
+        raise FacekitError(f"{file} does not fit the network of plugin {content['plugin']}: {error}") from error
+    return Model(content["plugin"], plugin, settings, network.eval(), (height, width))
+
+
+def weights_file(path: Path) -> Path:
+    """The file with the weights of a run's folder or of a checkpoint; a file is itself."""
+    if path.is_file():
+        return path
+    finished = sorted((path / CHECKPOINTS).glob("[0-9]*"))
+    for candidate in (path / MODEL, path / COMMON, *(folder / COMMON for folder in finished[-1:])):
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"{path} holds no {MODEL} and no checkpoint: give what facekit train wrote")
+
+
+def start_network(network: nn.Module, path: str) -> None:
+    """Begin from other weights: facekit's own, or the backbone.pt of arcface_torch.
+
+    Raises
+    ------
+    ConfigError
+        They are of another architecture.
+    """
+    content = load_file(weights_file(Path(path)))
+    state = content.get("average") or content["network"] if "network" in content else content
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    wrapped = all(name.startswith("network.") for name in state)
+    inner = network.network if wrapped and hasattr(network, "network") else network
+    try:
+        if set(state) != set(network.state_dict()) and hasattr(inner, "load_backbone"):
+            with torch.no_grad():
+                inner.load_backbone({n.removeprefix("network.") if wrapped else n: v for n, v in state.items()})
+        else:
+            network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ConfigError(f"--init {path} does not fit this network: {reason}") from error

@@ -1,0 +1,79 @@
+"""The processes of a run: joined as torchrun starts them, gradients averaged, embeddings gathered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import distributed
+
+from facekit.train.sharded import Group, world_size
+
+__all__ = ["average_gradients", "gather_rows", "joined", "rank_of", "wait_for_all"]
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started; nothing where there is one, or where they are joined already."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        yield
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def rank_of(group: Group | None = None) -> int:
+    """Number of this process; 0 where it is alone."""
+    return distributed.get_rank(group) if world_size(group) > 1 else 0
+
+
+def wait_for_all() -> None:
+    """Wait until every process is here."""
+    if world_size() > 1:
+        distributed.barrier()
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Average gradients over processes; for parameters outside DistributedDataParallel."""
+    count = world_size()
+    if count == 1:
+        return
+    for parameter in parameters:
+        if parameter.requires_grad:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            distributed.all_reduce(parameter.grad)
+            parameter.grad /= count
+
+
+def gather_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Rows of all processes, in order of rank: (W B, ...) from (B, ...), the same B everywhere.
+
+    The gradient is summed over processes, and multiplied by their number, because DistributedDataParallel will divide
+    the network's by it: the network then gets the gradient of the one global loss.
+    """
+    if world_size() == 1:
+        return rows
+    gathered: torch.Tensor = _Gather.apply(rows)
+    return gathered
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
+        parts = [torch.empty_like(rows) for _ in range(world_size())]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total.chunk(world_size())[rank_of()] * world_size()

@@ -1,0 +1,121 @@
+"""A pack -> batches in an order that follows from the seed, so that any step of any epoch can be found again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from facekit.train.augment import apply_change, draw_change
+from facekit.train.config import TrainConfig
+from facekit.train.dataset import Augment, RecordDataset
+from facekit.train.plugin import Batch
+
+__all__ = ["TrainingSet", "epoch_order", "open_loader", "steps_in_epoch"]
+
+_ORDER, _CHANGE = 101, 102  # tags that keep the streams of random numbers apart
+
+
+class TrainingSet(RecordDataset):
+    """Augmented pictures of a pack with labels and mask flags.
+
+    What happens to a picture follows from the seed, the epoch and its key alone.
+
+    Parameters
+    ----------
+    path : str
+        The pack.
+    config : TrainConfig
+    wear : Augment or None
+        Puts masks on pictures that have none yet by the ledger.
+    """
+
+    def __init__(self, path: str, config: TrainConfig, wear: Augment | None = None) -> None:
+        super().__init__(path, augment=_no_mask if wear is None else wear)
+        self.config = config
+
+    def __getitem__(self, index: int) -> Any:
+        """Picture (3, H, W) float32 in [-1, 1], label, whether it is masked."""
+        key = int(self._keys[index])
+        label, image = self._read(key)
+        epoch, masked = int(self._epoch), self.is_masked(key)
+        if not masked and self.augment is not None:
+            image, masked = self.augment(image, key, epoch=epoch)
+        rng = np.random.default_rng([self.config.seed, _CHANGE, epoch, key])
+        return torch.from_numpy(apply_change(image, draw_change(rng, self.config))), label, masked
+
+    def masked_share(self) -> float | None:
+        """Share of the images that the ledger calls masked; None without a ledger."""
+        bits = self._masked
+        return None if bits is None else float(np.mean([self.is_masked(int(key)) for key in self._keys]))
+
+
+def _no_mask(image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]:
+    return image, False
+
+
+def steps_in_epoch(images: int, config: TrainConfig, world: int) -> int:
+    """Batches of an epoch; a last one that is not full is left out."""
+    return images // (config.batch * world)
+
+
+def epoch_order(labels: NDArray[np.int64], config: TrainConfig, epoch: int) -> NDArray[np.int64]:
+    """Positions of the images in the order of an epoch, over all processes: (N,) int64.
+
+    ``uniform``: a permutation. ``balanced``: a class drawn evenly, then one of its images.
+    """
+    rng = np.random.default_rng([config.seed, _ORDER, epoch])
+    if config.sampler == "uniform":
+        return rng.permutation(len(labels))
+    by_label = np.argsort(labels, kind="stable")
+    _, first, count = np.unique(labels[by_label], return_index=True, return_counts=True)
+    classes = rng.integers(0, len(first), len(labels))
+    return np.asarray(by_label[first[classes] + rng.integers(0, count[classes])])
+
+
+class _Batches:
+    """Lists of positions for one process: its part of each global batch, from a step of the epoch on."""
+
+    def __init__(self, order: NDArray[np.int64], batch: int, rank: int, world: int, first: int) -> None:
+        self.order, self.batch, self.rank, self.world, self.first = order, batch, rank, world, first
+
+    def __len__(self) -> int:
+        return len(self.order) // (self.batch * self.world) - self.first
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first, self.first + len(self)):
+            start = (step * self.world + self.rank) * self.batch
+            yield self.order[start : start + self.batch].tolist()
+
+
+def open_loader(
+    samples: TrainingSet, order: NDArray[np.int64], first: int, rank: int = 0, world: int = 1
+) -> Iterator[Batch]:
+    """Batches of an epoch from a step on.
+
+    Nothing of the loader needs saving: order and changes follow from seed, epoch and step, for any number of workers.
+    """
+    config = samples.config
+    batches = _Batches(order, config.batch, rank, world, first)
+    generator = torch.Generator().manual_seed(0)  # otherwise each loader takes a number from torch's own
+    loader: Any = DataLoader(
+        samples,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        num_workers=config.workers,
+        generator=generator,
+        pin_memory=torch.cuda.is_available() and config.device != "cpu",
+        worker_init_fn=_quiet_worker,
+    )
+    return (Batch(*parts) for parts in loader)
+
+
+def _quiet_worker(number: int) -> None:
+    """A worker that shares the cores with the others."""
+    torch.set_num_threads(1)
+    import cv2
+
+    cv2.setNumThreads(0)

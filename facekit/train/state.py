@@ -1,0 +1,156 @@
+"""Everything that changes while a network is trained, and how one step changes it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from facekit.errors import ConfigError
+from facekit.train.classifier import Classifier
+from facekit.train.model import describe
+from facekit.train.optimizer import Average, open_optimizer, set_rate
+from facekit.train.plugin import Batch, PackFacts, Plugin
+from facekit.train.processes import average_gradients, rank_of
+from facekit.train.recipe import Settings
+from facekit.train.sharded import all_maximum, world_size
+
+__all__ = ["State", "device_of"]
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def device_of(name: str) -> torch.device:
+    """The device that a setting names; ``auto`` is a graphics card where there is one."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: torch sees no graphics card here")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+class State:
+    """A network in training.
+
+    Parameters
+    ----------
+    name : str
+        Of the plugin.
+    plugin : Plugin
+    settings : Settings
+    facts : PackFacts
+    device : torch.device
+
+    Attributes
+    ----------
+    network, head, classifier : nn.Module
+    optimizer : torch.optim.SGD
+    average : Average or None
+    step : int
+        Steps of the optimizer so far.
+    """
+
+    def __init__(self, name: str, plugin: Plugin, settings: Settings, facts: PackFacts, device: torch.device) -> None:
+        config = settings.train
+        self.plugin, self.settings, self.device, self.step, self.seed = plugin, settings, device, 0, config.seed
+        self.description = describe(name, settings, facts)
+        torch.manual_seed(config.seed)
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network = plugin.build_network(settings.plugin, facts).to(device, memory_format=layout)
+        self.head = plugin.build_head(settings.plugin, facts).to(device)
+        self.classifier = Classifier(
+            len(facts.class_counts),
+            settings.plugin.dimensions,
+            config.classifier == "sharded",
+            config.sample_rate,
+            config.label_smoothing,
+        ).to(device)
+        self.optimizer = open_optimizer((self.network, self.head, self.classifier), config)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self.average = Average(self.network, config.ema) if config.ema else None
+        self._layout = layout
+        torch.manual_seed(config.seed + 7919 * rank_of() + 1)
+
+    def wrap(self) -> None:
+        """Make ready to train, after all weights are loaded."""
+        wrapped: Any = self.network
+        if world_size() > 1:
+            devices = [self.device.index] if self.device.type == "cuda" else None
+            wrapped = DistributedDataParallel(wrapped, device_ids=devices, gradient_as_bucket_view=True)
+        self._distributed = wrapped
+        self._wrapped = torch.compile(wrapped) if self.settings.train.compile else wrapped
+        for module in (self.network, self.head, self.classifier):
+            module.train()
+
+    def do_step(self, batches: Iterator[Batch], rate: float) -> Mapping[str, torch.Tensor]:
+        """One step of the optimizer over ``accumulate`` batches: the measures, loss among them, () each."""
+        config, total = self.settings.train, dict[str, torch.Tensor]()
+        set_rate(self.optimizer, rate)
+        self.optimizer.zero_grad()
+        for number in range(config.accumulate):
+            alone = world_size() > 1 and number + 1 < config.accumulate
+            with self._distributed.no_sync() if alone else contextlib.nullcontext():
+                for name, value in self._forward_and_backward(next(batches)).items():
+                    total[name] = total.get(name, 0) + value.detach() / config.accumulate
+        self._apply()
+        self.step += 1
+        if self.average is not None:
+            self.average.update(self.network)
+        return total
+
+    def _forward_and_backward(self, batch: Batch) -> dict[str, torch.Tensor]:
+        config, device = self.settings.train, self.device
+        image = batch.image.to(device, non_blocking=True, memory_format=self._layout)
+        here = Batch(image, batch.label.to(device, non_blocking=True), batch.masked.to(device, non_blocking=True))
+        half = config.precision != "float32"
+        with torch.autocast(device.type, PRECISIONS[config.precision] if half else None, enabled=half):
+            done = self.plugin.training_step(self.settings.plugin, self._wrapped, self.head, self.classifier, here)
+        self.scaler.scale(done.loss / config.accumulate).backward()
+        return {"loss": done.loss.detach(), **done.measures}
+
+    def _apply(self) -> None:
+        config = self.settings.train
+        average_gradients(self.head.parameters())
+        if not self.classifier.sharded:
+            average_gradients(self.classifier.parameters())
+        elif self.scaler.is_enabled():
+            self._share_overflow()
+        if config.clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _share_overflow(self) -> None:
+        """Where the shard of one process overflowed, all must skip the step."""
+        gradient = self.classifier.weight.grad
+        if gradient is not None:
+            bad = all_maximum(gradient.sum().isfinite().logical_not().float())
+            gradient += torch.where(bad > 0, torch.nan, 0.0)
+
+    @contextlib.contextmanager
+    def deployed(self) -> Iterator[nn.Module]:
+        """The network as it would be exported, in evaluation mode: with the averaged weights, if there are any."""
+        if self.average is None:
+            network = self.network
+        else:
+            network = copy.deepcopy(self.network)
+            network.load_state_dict(self.average.weights)
+        network.eval()
+        try:
+            yield network
+        finally:
+            self.network.train()
+
+    def model(self) -> dict[str, Any]:
+        """What ``model.pt`` holds."""
+        weights = self.average.weights if self.average else self.network.state_dict()
+        return self.description | {"network": {name: value.detach().cpu() for name, value in weights.items()}}

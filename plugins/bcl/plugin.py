@@ -1,0 +1,124 @@
+"""The plugin ``bcl``: Balanced Curricular Loss, and CurricularFace, ArcFace and balanced softmax beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from facekit.errors import ConfigError
+from facekit.train.plugin import Batch, Embedding, PackFacts, Step
+
+if TYPE_CHECKING:
+    import torch
+
+    from facekit.train.classifier import Classifier
+    from facekit.train.config import TrainConfig
+
+__all__ = ["PLUGIN", "BclConfig"]
+
+LOSSES = ("bcl", "curricular", "arcface", "balanced_softmax")
+
+
+@dataclass(frozen=True)
+class BclConfig:
+    """What the plugin builds.
+
+    Attributes
+    ----------
+    loss : {"bcl", "curricular", "arcface", "balanced_softmax"}
+    backbone : str
+        One of `facekit.train.backbones.BACKBONES`.
+    dimensions : int
+    dropout : float
+    scale, margin : float
+        s, and m in radians.
+    t_momentum : float
+        alpha of the moving average t.
+    """
+
+    loss: str = "bcl"
+    backbone: str = "irse101"
+    dimensions: int = 512
+    dropout: float = 0.4
+    scale: float = 128.0
+    margin: float = 0.5
+    t_momentum: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+
+
+PAPER: Mapping[str, Any] = {
+    "backbone": "irse101", "scale": 128.0, "margin": 0.5, "epochs": 24, "batch": 160, "recipe_batch": 5120, "lr": 0.1,
+    "milestones": (10.0, 18.0, 22.0), "precision": "bf16", "channels_last": True, "classifier": "sharded",
+    "flip": 0.5, "cutout": 0.5, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "label_smoothing": 0.1,
+    "workers": 4,
+}  # fmt: skip
+"""The steps of the paper; what it does not state (chances and widths of the augmentation, smoothing) is our choice."""
+
+SMALL: Mapping[str, Any] = {
+    "backbone": "tiny", "dimensions": 128, "dropout": 0.0, "scale": 48.0, "margin": 0.35, "epochs": 16, "batch": 64,
+    "lr": 0.1, "schedule": "cosine", "warmup": 1.0, "crop": 4, "brightness": 0.2, "contrast": 0.2,
+}  # fmt: skip
+"""For thousands of images on a laptop."""
+
+
+class _Bcl:
+    """See `facekit.train.plugin.Plugin`."""
+
+    api_version = 1
+    summary = "Balanced Curricular Loss, CurricularFace, ArcFace, balanced softmax."
+    config = BclConfig
+    recipes: Mapping[str, Mapping[str, Any]] = {loss: {"loss": loss, **PAPER} for loss in LOSSES[:3]} | {
+        f"{loss}-small": {"loss": loss, **SMALL} for loss in LOSSES
+    }
+
+    def build_network(self, config: BclConfig, facts: PackFacts) -> torch.nn.Module:
+        from facekit.train.backbones import backbone
+
+        return backbone(config.backbone, config.dimensions, config.dropout, facts.image_size)
+
+    def build_head(self, config: BclConfig, facts: PackFacts) -> torch.nn.Module:
+        from facekit_bcl import margin
+
+        if config.loss == "arcface":
+            return margin.ArcMargin(config.scale, config.margin)
+        if config.loss == "curricular":
+            return margin.CurricularMargin(config.scale, config.margin, config.t_momentum)
+        if config.loss == "balanced_softmax":
+            return margin.BalancedSoftmax(facts.class_counts, config.scale)
+        return margin.BalancedCurricularMargin(facts.class_counts, config.scale, config.margin, config.t_momentum)
+
+    def training_step(
+        self, config: BclConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
+    ) -> Step:
+        from facekit.train.angular import cosine_matrix
+
+        seen = classifier(network(batch.image), batch.label)
+        logits = head(cosine_matrix(seen.embeddings, seen.weight), seen.labels, seen.class_index)
+        t = getattr(head, "t", None)
+        return Step(classifier.loss(logits, seen.labels), {} if t is None else {"t": t.clone()})
+
+    def embed(
+        self, config: BclConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor
+    ) -> Embedding:
+        return Embedding(network(image))
+
+    def export_inputs(self, config: BclConfig) -> tuple[str, ...]:
+        return ("image",)
+
+    def contradictions(self, config: BclConfig, train: TrainConfig, facts: PackFacts) -> list[str]:
+        found = []
+        balanced = config.loss in ("bcl", "balanced_softmax")
+        if balanced and train.sampler == "balanced":
+            found.append("log n corrects the class sizes, and so does the balanced sampler: use sampler=uniform")
+        if balanced and len(set(facts.class_counts.tolist())) == 1:
+            found.append("all classes have the same count, so that log n changes nothing: bcl is curricular here")
+        if config.scale > 64 and len(facts.class_counts) < 1000:
+            found.append(f"scale {config.scale:g} with {len(facts.class_counts)} classes: start from 32 to 64")
+        return found
+
+
+PLUGIN = _Bcl()

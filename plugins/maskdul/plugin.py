@@ -1,0 +1,170 @@
+"""The plugin ``maskdul``: MaskDUL, and DUL-cls, DUL + magnitude and MagFace, which the paper compares it with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from facekit.errors import ConfigError
+from facekit.train.plugin import Batch, Embedding, PackFacts, Step
+
+if TYPE_CHECKING:
+    import torch
+
+    from facekit.train.classifier import Classifier
+    from facekit.train.config import TrainConfig
+
+__all__ = ["PLUGIN", "MaskdulConfig"]
+
+LOSSES = ("maskdul", "dul_cls", "dul_mag", "magface")
+Bounds = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class MaskdulConfig:
+    """What the plugin builds.
+
+    Attributes
+    ----------
+    loss : {"maskdul", "dul_cls", "dul_mag", "magface"}
+        MaskDUL; a fixed margin with a unit prior; a magnitude margin with a unit prior; MagFace, which draws nothing.
+    two_stream : bool
+        A start of its own for masked faces.
+    backbone : str
+        An IResNet: one of `facekit.train.backbones.BACKBONES`.
+    branch_depth : {"stem", "start_block", "stage1"}
+    dimensions : int
+    dropout : float
+    scale, lambda_g, kl_weight : float
+    magnitude_bounds, margin_bounds, sigma_bounds, xi_bounds : (float, float)
+        ``sigma_bounds`` and ``magnitude_bounds`` presume 512 dimensions: a recipe with others scales them by
+        sqrt(dimensions / 512).
+    easy_margin : bool
+    reduction : {"mean", "sum"}
+        Of the divergence over dimensions.
+    """
+
+    loss: str = "maskdul"
+    two_stream: bool = True
+    backbone: str = "iresnet50"
+    branch_depth: str = "start_block"
+    dimensions: int = 512
+    dropout: float = 0.4
+    scale: float = 64.0
+    lambda_g: float = 35.0
+    kl_weight: float = 0.01
+    magnitude_bounds: Bounds = (10.0, 110.0)
+    margin_bounds: Bounds = (0.45, 0.8)
+    sigma_bounds: Bounds = (10.0, 25.0)
+    xi_bounds: Bounds = (0.5, 1.0)
+    easy_margin: bool = True
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        for name in ("magnitude_bounds", "margin_bounds", "sigma_bounds", "xi_bounds"):
+            if len(getattr(self, name)) != 2:
+                raise ConfigError(f"{name} are {getattr(self, name)}; write the lower and the upper: {name}=1,2")
+
+
+KINDS: Mapping[str, Mapping[str, Any]] = {
+    "maskdul": {"loss": "maskdul"},
+    "dul_cls": {"loss": "dul_cls", "two_stream": False, "margin_bounds": (0.5, 0.5), "lambda_g": 0.0},
+    "dul_mag": {"loss": "dul_mag", "two_stream": False},
+    "magface": {"loss": "magface", "two_stream": False},
+}
+PAPER: Mapping[str, Any] = {
+    "epochs": 30, "batch": 128, "recipe_batch": 128, "lr": 0.05, "milestones": (10.0, 18.0, 25.0), "crop": 8,
+    "masked_share": 0.5, "precision": "bf16", "channels_last": True, "workers": 4,
+}  # fmt: skip
+SMALL: Mapping[str, Any] = {
+    "backbone": "tiny", "dimensions": 128, "dropout": 0.0, "scale": 32.0, "magnitude_bounds": (5.0, 55.0),
+    "sigma_bounds": (5.0, 12.5), "epochs": 16, "batch": 64, "lr": 0.1, "schedule": "cosine", "warmup": 1.0, "crop": 4,
+    "masked_share": 0.5,
+}  # fmt: skip
+"""For thousands of images on a laptop; both kinds of bounds are halved, as sqrt(128 / 512) asks."""
+MARGINS: Mapping[str, Any] = {"margin_bounds": (0.2, 0.5)}
+
+
+class _Maskdul:
+    """See `facekit.train.plugin.Plugin`."""
+
+    api_version = 1
+    summary = "Data uncertainty learning for masked faces, with DUL-cls, DUL + magnitude and MagFace."
+    config = MaskdulConfig
+    recipes: Mapping[str, Mapping[str, Any]] = {name: PAPER | kind for name, kind in KINDS.items()} | {
+        f"{name}-small": SMALL | MARGINS | kind | ({"margin_bounds": (0.35, 0.35)} if name == "dul_cls" else {})
+        for name, kind in KINDS.items()
+    }
+
+    def build_network(self, config: MaskdulConfig, facts: PackFacts) -> torch.nn.Module:
+        from facekit_maskdul.network import TwoStreamIResNet
+
+        from facekit.train.backbones import Halved, backbone, residual_shape
+
+        height, width = facts.image_size
+        shape = residual_shape(config.backbone)
+        if config.loss == "magface":
+            return backbone(config.backbone, config.dimensions, config.dropout, facts.image_size, freeze_scale=False)
+        size = (height // 2, width // 2) if shape.halved else (height, width)
+        options = (shape.blocks, config.dimensions, config.dropout, size, shape.widths, config.branch_depth)
+        network = TwoStreamIResNet(*options)
+        return Halved(network) if shape.halved else network
+
+    def build_head(self, config: MaskdulConfig, facts: PackFacts) -> torch.nn.Module:
+        from facekit_maskdul import MagnitudeMargin, UncertaintyLoss
+
+        bounds = {name: (low, high) for name in ("magnitude", "margin", "sigma", "xi")
+                  for low, high in [getattr(config, f"{name}_bounds")]}  # fmt: skip
+        margin = MagnitudeMargin(
+            config.scale, bounds["magnitude"], bounds["margin"], config.lambda_g, config.easy_margin
+        )
+        hard = config.loss == "maskdul"
+        return UncertaintyLoss(margin, config.kl_weight, hard, bounds["sigma"], bounds["xi"], config.reduction)
+
+    def training_step(
+        self, config: MaskdulConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
+    ) -> Step:
+        from facekit_maskdul.uncertainty import draw
+
+        done = _through(config, network, batch.image, batch.masked)
+        mu, log_variance = done if isinstance(done, tuple) else (done, None)
+        embeddings = mu if log_variance is None else draw(mu, log_variance)
+        seen = classifier(embeddings, batch.label)
+        logits, _ = head.margin(seen.embeddings, seen.weight, seen.labels)  # type: ignore[operator,union-attr]
+        measures = {"magnitude": mu.detach().float().norm(dim=1).mean()}
+        loss = classifier.loss(logits, seen.labels) + head.margin.regularizer(embeddings)  # type: ignore[operator,union-attr]
+        if log_variance is not None:
+            loss = loss + head.divergence(mu, log_variance, batch.masked)  # type: ignore[operator]
+            measures["sigma"] = (0.5 * log_variance.detach().float()).exp().norm(dim=1).mean()
+        return Step(loss, measures)
+
+    def embed(
+        self, config: MaskdulConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor
+    ) -> Embedding:
+        from facekit_maskdul.uncertainty import sigma
+
+        done = _through(config, network, image, masked)
+        return Embedding(done[0], sigma(done[1]).norm(dim=1)) if isinstance(done, tuple) else Embedding(done)
+
+    def export_inputs(self, config: MaskdulConfig) -> tuple[str, ...]:
+        return ("image", "mask_flag") if config.two_stream and config.loss != "magface" else ("image",)
+
+    def contradictions(self, config: MaskdulConfig, train: TrainConfig, facts: PackFacts) -> list[str]:
+        found = []
+        shown = facts.masked_share is not None or train.online_masks > 0
+        if config.two_stream and config.loss != "magface" and not shown:
+            found.append("two_stream without a ledger or online masks: the branch for masked faces will see nothing")
+        return found
+
+
+def _through(config: MaskdulConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Any:
+    """mu and log-variance; of MagFace the embedding alone."""
+    if config.loss == "magface":
+        return network(image)
+    return network(image, masked if config.two_stream else masked.new_zeros(masked.shape))
+
+
+PLUGIN = _Maskdul()
