@@ -151,7 +151,7 @@ def _style(rng: np.random.Generator, male: bool, age: float, melanin: float) -> 
 
 
 def _bump(rng: np.random.Generator, side: float) -> tuple[float, ...]:
-    size = 0.13 if side == 0 else 0.055
+    size = 0.11 if side == 0 else 0.055
     return (
         float(rng.uniform(0, 7.5)),
         float(rng.uniform(-9, 8)),
@@ -178,7 +178,7 @@ def draw_identity(seed: int, identity: int) -> Identity:
     wave = float({"curly": u(0.7, 1.0), "afro": 1.0}.get(style, u(0, 0.6) ** 1.5))
     beard = str(rng.choice(BEARD_STYLES, p=_BEARD_ODDS)) if male else "none"
     dark = u(0.02, 0.06)
-    frame = (dark, dark, dark) if u() < 0.6 else tuple(float(v) for v in u(0.02, 0.4) * u(0.3, 1.0, 3))
+    frame = (dark, dark, dark) if u() < 0.8 else tuple(float(v) for v in u(0.02, 0.4) * u(0.3, 1.0, 3))
     return Identity(
         male=male,
         age=age,
@@ -229,9 +229,9 @@ def _colour(rng: np.random.Generator, spread: float) -> np.ndarray:
 
 def _expression(rng: np.random.Generator) -> tuple[float, ...]:
     u = rng.uniform
-    kind = rng.choice(5, p=[0.34, 0.3, 0.14, 0.12, 0.10])
+    kind = rng.choice(5, p=[0.28, 0.32, 0.14, 0.16, 0.10])
     opened = {2: u(0.2, 1), 1: max(0.0, u(-0.3, 0.45))}.get(int(kind), max(0.0, u(-0.25, 0.2)))
-    smile = {1: u(0.35, 1), 2: u(-0.2, 0.6)}.get(int(kind), rng.normal(0, 0.12))
+    smile = {1: u(0.35, 1.1), 2: u(-0.2, 0.6)}.get(int(kind), rng.normal(0, 0.12))
     pucker = u(0.3, 1) if kind == 3 else max(0.0, rng.normal(-0.1, 0.1))
     blink = u(0.55, 1) if u() < 0.05 else max(0.0, rng.normal(0.02, 0.12))
     brow = rng.normal(0, 0.85) if kind == 4 else rng.normal(0, 0.48)

@@ -47,7 +47,7 @@ MODES = (
     Mode("nose hump", (0, 1.2, 6.7), 1.0, (0, 0, 0.18), manly=0.3),
     Mode("nose bridge width", (0.9, 1.8, 5.6), 1.0, (0.14, 0, 0)),
     Mode("nose upturn", (0, -0.9, 7.5), 0.9, (0, 0.22, 0.05)),
-    Mode("mouth width", (2.4, -4.3, 4.3), 1.0, (0.26, 0, 0), manly=0.3),
+    Mode("mouth width", (2.4, -4.3, 4.3), 1.1, (0.15, 0, 0), manly=0.3),
     Mode("mouth height", (0, -4.3, 5.2), 2.0, (0, 0.24, 0)),
     Mode("mouth forward", (0, -4.3, 5.3), 1.7, (0, 0, 0.26)),
     Mode("upper lip", (0, -3.45, 5.9), 0.85, (0, 0.13, 0.07), manly=-0.5),

@@ -109,10 +109,11 @@ def rest_face(identity: Identity) -> Array:
     amplitudes = np.array(identity.modes, np.float32) + manly
     face = _open_eyes(_close_mouth(rest)) + _basis(PROPORTIONS).sum(axis=0)
     face = face + np.einsum("m,mvc->vc", 1.12 * amplitudes, _basis(MODES))
+    still = 1 - 0.7 * _window(rest, (0, _MOUTH, 5.0), 2.2)[:, None]
     for x, y, sigma, dx, dy, dz, side in identity.bumps:
         for sign in (-1, 1) if side == 0 else (side,):
             flat = np.exp(-0.5 * ((rest[:, 0] - sign * x) ** 2 + (rest[:, 1] - y) ** 2) / sigma**2)[:, None]
-            face = face + flat * np.array([sign * dx, dy, dz])
+            face = face + still * flat * np.array([sign * dx, dy, dz])
     old = float(np.clip((identity.age - 45) / 35, 0, 1))
     for side in (-1, 1):
         face[:, 1] -= old * 0.28 * _window(rest, (side * 4.6, -6.6, 2.0), 1.7)
@@ -202,11 +203,11 @@ def _expression_basis() -> dict[str, Array]:
     upper = np.clip((rest[:, 1] - _MOUTH) / 0.5, 0, 1) * lips
     for side in (-1, 1):
         corner = _window(rest, (side * 2.4, -4.3, 4.3), 1.15)[:, None]
-        basis["smile"] += corner * np.array([side * 0.52, 0.42, -0.25], np.float32)
+        basis["smile"] += corner * np.array([side * 0.66, 0.42, -0.28], np.float32)
         basis["smile"] += _window(rest, (side * 4.2, -0.8, 3.8), 1.5)[:, None] * np.array(
             [side * 0.1, 0.28, 0.26], np.float32
         )
-        basis["pucker"] += corner * np.array([-side * 0.72, 0, 0.1], np.float32)
+        basis["pucker"] += corner * np.array([-side * 0.55, 0, 0.1], np.float32)
         basis["brow"] += _window(rest, (side * 3.2, 4.9, 4.5), 1.5)[:, None] * np.array([0, 0.74, 0.03], np.float32)
         basis["frown"] += _window(rest, (side * 1.3, 4.6, 5.0), 1.2)[:, None] * np.array(
             [-side * 0.16, -0.34, 0.06], np.float32

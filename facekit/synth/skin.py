@@ -135,6 +135,7 @@ def _paint_face(identity: Identity, tone: Array, hair: Array) -> Array:
     _paint_beard(atlas, identity, maps, hair, rng)
     wet = _paint_lips(atlas, identity, tone, maps, rng)
     _toward(atlas, tone * (0.10, 0.05, 0.04), 0.95 * maps.nostril.clip(0, 1))
+    _toward(atlas, tone * (0.30, 0.17, 0.15), 0.6 * maps.corners)
     _toward(atlas, tone * (0.42, 0.30, 0.27), 0.55 * maps.crease)
     _toward(atlas, tone * (0.85, 0.5, 0.48) + 0.02, 0.55 * maps.waterline)
     _toward(atlas, np.minimum(hair * 0.4, 0.03) + 0.004, (0.65 + 0.35 * identity.liner) * maps.lash)

@@ -36,6 +36,7 @@ class FaceMap(NamedTuple):
     waterline: Array
     cavity: Array
     nostril: Array
+    corners: Array
     folds: dict[str, Array]
     beard: dict[str, Array]
     red: Array
@@ -182,6 +183,7 @@ def face_map() -> FaceMap:
         _line(rows("lower"), 1.2),
         np.asarray(cavity, np.float32),
         nostril,
+        _near(position, (2.34, -4.3, 4.2), (0.26, 0.18, 0.5)),
         _fold_maps(position),
         _beard_maps(position, lips),
         red,
