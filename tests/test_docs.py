@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import io
 import re
 import shlex
@@ -76,12 +77,14 @@ def test_every_example_on_the_page_runs(
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_each_command_has_an_example_that_parses(name: str) -> None:
     command: click.Command = import_module(f"facekit.cli.{name}").command
-    examples = re.findall(r"^\s+(facekit .*)$", command.help or "", re.M)
-    assert examples
-    for example in examples:
-        words = shlex.split(example)
-        assert words[:2] == ["facekit", name]
-        command.make_context(name, words[2:])
+    for part in [command, *getattr(command, "commands", {}).values()]:
+        if part is command and hasattr(command, "commands"):
+            continue  # its commands have examples of their own
+        _, _, examples = inspect.cleandoc(part.help or "").partition("\b\nExample")
+        lines = [shlex.split(line) for line in re.findall(r"^  facekit (.*)$", examples, re.M)]
+        assert lines, part.name
+        for words in lines:
+            import_module(f"facekit.cli.{words[0]}").command.make_context(words[0], words[1:])
 
 
 def test_the_page_of_commands_is_what_the_help_says(tmp_path: Path) -> None:

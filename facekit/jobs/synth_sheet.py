@@ -8,6 +8,7 @@ import numpy as np
 
 from facekit.images import decode
 from facekit.records import open_pack
+from facekit.report.contact import as_png
 
 __all__ = ["draw_sheet"]
 
@@ -16,8 +17,6 @@ ROWS, COLUMNS, GAP = 12, 10, 6
 
 def draw_sheet(folder: Path, path: Path) -> None:
     """Draw the sheet of the pack in `folder` as a PNG."""
-    from PIL import Image
-
     with open_pack(folder) as pack:
         count = min(len(pack.keys), 64 * ROWS * COLUMNS)
         keys, labels = pack.keys[:count], pack.labels[:count]
@@ -30,4 +29,4 @@ def draw_sheet(folder: Path, path: Path) -> None:
         for c, picture in enumerate(row):
             top, left = GAP + r * (side + GAP), GAP + c * (side + GAP)
             sheet[top : top + side, left : left + side] = picture
-    Image.fromarray(sheet).save(path, "PNG")
+    path.write_bytes(as_png(sheet))
