@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -191,6 +194,21 @@ def test_the_server_answers_nobody_else(cleaned: Path, tmp_path: Path) -> None:
         assert b"no overrides file" in body
         assert ask(address + "/overrides", "POST", good, X_Facekit="review")[0] == 200
         assert json.loads(saved.read_text())["keep"] == [1]
+
+
+def test_the_command_serves_until_it_is_interrupted(cleaned: Path, tmp_path: Path) -> None:
+    code = "from facekit.cli.review import command; command()"
+    saved = str(tmp_path / "overrides.json")
+    arguments = [str(cleaned / "out"), "--no-browse", "--overrides", saved]
+    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[0]
+        status, page = ask(address)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert status == 200
+    assert b"Cleaning report" in page
+    assert not Path(saved).exists()
 
 
 def test_review_of_what_is_not_there(cleaned: Path, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ ONE = np.uintp(1)
 TOUCH = np.float32(1e-3)  # samples by which neighbouring triangles overlap, so that rounding leaves no gap
 SAMPLES = 2
 CHIN, RIGHT_EDGE, LEFT_EDGE = 152, 454, 234
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
-OVAL += (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+LEFT_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
+RIGHT_OVAL = (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+OVAL = (*LEFT_OVAL, *RIGHT_OVAL)  # the outline of the mesh, once around
 
 
 class Window(NamedTuple):

@@ -150,7 +150,10 @@ def crease_slopes() -> NDArray[np.float32]:
     import cv2
 
     blob = files("facekit.assets.masks").joinpath("creases.png").read_bytes()
-    picture = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_COLOR)[..., [2, 1]].astype(np.float32)
+    decoded = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise PictureError("creases.png is not a picture; reinstall facekit or run tools/draw_textures.py")
+    picture = decoded[..., [2, 1]].astype(np.float32)
     halved = (picture[::2, ::2] + picture[1::2, ::2] + picture[::2, 1::2] + picture[1::2, 1::2]) / np.float32(4)
     return np.ascontiguousarray((halved - np.float32(128)) / np.float32(40))
 

@@ -1,0 +1,215 @@
+"""The compiled kernels of worn masks against slow, obvious references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facekit.masks import drape, look, raster
+from facekit.masks.raster import FAR, SAMPLES, Window
+
+pytestmark = pytest.mark.kernels
+F32 = np.float32
+
+
+def scattered(seed: int, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """A jittered grid of points in a 9 x 7 pixel picture and its triangles, front toward the viewer."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.linspace(0.6, 8.2, 4), np.linspace(0.4, 6.3, 3))
+    points = np.stack([x.ravel(), y.ravel(), rng.uniform(-3, 3, 12)], -1)
+    points[:, :2] += rng.uniform(-0.4, 0.4, (12, 2))
+    cells = [(r * 4 + c, r * 4 + c + 1, r * 4 + c + 4, r * 4 + c + 5) for r in range(2) for c in range(3)]
+    triangles = [t for a, b, c, d in cells for t in ((a, c, b), (b, c, d))]
+    return points.astype(F32), np.array(triangles, np.int32)
+
+
+def reference_depth(
+    points: np.ndarray, triangles: np.ndarray, height: int, width: int, slack: float = 0.0
+) -> np.ndarray:
+    depth = np.full((height, width), -np.inf)
+    for a, b, c in points[triangles].astype(np.float64):
+        for j in range(height):
+            for i in range(width):
+                x, y = (i + 0.5) / SAMPLES - 0.5, (j + 0.5) / SAMPLES - 0.5
+                try:
+                    w = np.linalg.solve(np.array([[a[0], b[0], c[0]], [a[1], b[1], c[1]], [1, 1, 1]]), (x, y, 1))
+                except np.linalg.LinAlgError:
+                    continue
+                if w.min() >= -slack:
+                    depth[j, i] = max(depth[j, i], w @ (a[2], b[2], c[2]))
+    return depth
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_depth_buffer_is_that_of_a_slow_rasteriser(seed: int) -> None:
+    points, triangles = scattered(seed)
+    window = Window(0, 0, 9, 7)
+    depth = np.full((14, 18), FAR, F32)
+    raster._occlude(points, triangles, window, 0, depth)
+    expected = reference_depth(points, triangles, 14, 18)
+    inside = np.isfinite(expected)
+    assert np.abs(depth[inside] - expected[inside]).max() < 1e-2
+    assert (depth[~np.isfinite(reference_depth(points, triangles, 14, 18, 0.01))] == FAR).all()
+
+
+def test_triangles_turned_away_hide_nothing() -> None:
+    points, triangles = scattered(0)
+    depth = np.full((14, 18), FAR, F32)
+    raster._occlude(points, triangles[:, ::-1].copy(), Window(0, 0, 9, 7), 0, depth)
+    assert (depth == FAR).all()
+
+
+def draw(
+    points: np.ndarray, triangles: np.ndarray, texture: np.ndarray, nearest: bool, face: float = -1e9
+) -> np.ndarray:
+    st = np.stack([(points[:, 0] + 0.5) / 9, (points[:, 1] + 0.5) / 7], -1).astype(F32)
+    layer, depth = np.zeros((14, 18, 4), F32), np.full((14, 18), FAR, F32)
+    hidden = np.full((14, 18), face, F32)
+    args = (np.ones(len(points), F32), triangles, texture, nearest, Window(0, 0, 9, 7), F32(0.5), hidden, depth, layer)
+    raster._draw_shell(np.ascontiguousarray(points.T), st, *args)
+    return layer
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neighbouring_triangles_leave_no_gap(seed: int) -> None:
+    points, triangles = scattered(seed)
+    layer = draw(points, triangles, np.ones((6, 6, 4), F32), False)
+    inside, nearly = (np.isfinite(reference_depth(points, triangles, 14, 18, slack)) for slack in (0.0, 0.01))
+    assert layer[..., 3][inside].min() > 0.9999
+    assert not layer[..., 3][~nearly].any()
+
+
+def test_a_texture_is_sampled_bilinearly_and_nearby() -> None:
+    """A texture that is linear in s and t comes out as the same linear function of the picture."""
+    points, triangles = scattered(1)
+    columns, rows = 18, 14
+    s, t = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+    texture = np.zeros((rows + 2, columns + 2, 4), F32)
+    texture[1:-1, 1:-1] = np.stack([s, t, s * 0 + 0.25, s * 0 + 1], -1)
+    y, x = np.mgrid[:14, :18]
+    for nearest, tolerance in ((False, 1e-3), (True, 0.05)):
+        layer = draw(points, triangles, texture, nearest)
+        inside = layer[..., 3] > 0.999
+        assert inside.sum() > 60
+        assert np.abs(layer[..., 0] - (x + 0.5) / 18)[inside].max() < tolerance
+        assert np.abs(layer[..., 1] - (y + 0.5) / 14)[inside].max() < tolerance
+
+
+def test_a_nearer_face_hides_the_shell() -> None:
+    points, triangles = scattered(2)
+    assert not draw(points, triangles, np.ones((6, 6, 4), F32), True, face=10.0).any()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_blur_is_a_convolution(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    taps, height, width = np.array([0.5, 0.2, 0.05], F32), 12, 15
+    plane = np.zeros((height, width, channels), F32)
+    plane[2:-2, 2:-2] = rng.random((height - 4, width - 4, channels))
+    out, scratch = np.zeros((height, width * channels), F32), np.zeros((height, width * channels), F32)
+    raster._blur(plane.reshape(height, -1), taps, channels, scratch, out)
+    line = np.array([0.05, 0.2, 0.5, 0.2, 0.05])
+    kernel = line[:, None] * line
+    expected = np.zeros((height - 4, width - 4, channels))
+    for j in range(5):
+        for i in range(5):
+            expected += kernel[j, i] * plane[j : j + height - 4, i : i + width - 4]
+    assert np.abs(out.reshape(plane.shape)[2:-2, 2:-2] - expected).max() < 1e-5
+
+
+def test_dyeing_without_creases_mixes_the_inks() -> None:
+    rng = np.random.default_rng(1)
+    level, inks = rng.random((5, 7, 4)).astype(F32), rng.random((3, 3)).astype(F32)
+    out = np.full((7, 9, 4), 9, F32)
+    flat = np.array([0, 0, 0.7, 0.3, 0.1, 0.2], F32)
+    raster.dye(level, inks, True, rng.standard_normal((8, 8, 2)).astype(F32), flat, out)
+    tone, first, second, cover = (level[..., k : k + 1].astype(np.float64) for k in range(4))
+    colour = inks[0] + first * (inks[1] - inks[0].astype(np.float64))
+    expected = cover * tone * (colour + second * (inks[2] - colour))
+    assert np.abs(out[1:-1, 1:-1, :3] - expected).max() < 1e-5
+    assert np.array_equal(out[1:-1, 1:-1, 3:], cover.astype(F32))
+    assert not out[0].any()
+    assert not out[-1].any()
+    assert not out[:, 0].any()
+    assert not out[:, -1].any()
+
+
+def test_settling_averages_in_linear_light_and_encodes() -> None:
+    to_levels = np.linspace(0, 100, 4098).astype(F32)  # 25 levels a unit of light
+    samples = np.zeros((4, 6, 4), F32)
+    samples[:2, :2] = (0.5, 1.0, 2.0, 1.0)
+    samples[0, 2] = (0.4, 0.4, 0.4, 0.4)
+    finish = raster.Finish(2.0, 1.0, 0.5, 0.0, 1.0, 0.0, 0, 0, 0, 0)
+    out = np.zeros((4, 5, 4), F32)
+    raster._settle(samples, finish, to_levels, 1, out)
+    unit = 25 * 4097 / 4096
+    assert np.allclose(out[1, 1], (unit, unit, unit, 1), rtol=2e-3)
+    assert np.allclose(out[1, 2], (0.1 * 2 * unit, 0.1 * unit, 0.05 * unit, 0.1), rtol=2e-3)
+    assert not out[2, 1:4].any()
+
+
+def test_the_shadow_may_fall_where_an_even_odd_fill_says() -> None:
+    rng = np.random.default_rng(4)
+    angle = np.sort(rng.uniform(0, 2 * np.pi, 36))
+    vertices = np.zeros((468, 3), F32)
+    oval = np.array(raster.OVAL, np.int32)
+    reach = rng.uniform(4, 9, 36)
+    vertices[oval, 0], vertices[oval, 1] = 11 + reach * np.cos(angle), 8 + reach * np.sin(angle)
+    vertices[raster.CHIN] = (11, 400, 0)  # far below: no neck in the picture
+    out = np.full((17, 23), 5, F32)
+    raster._shadow_reach(vertices, oval, Window(0, 0, 23, 17), F32(1), out)
+    polygon = vertices[oval, :2].astype(np.float64)
+    for y in range(17):
+        for x in range(23):
+            a, b = polygon, np.roll(polygon, -1, 0)
+            crossing = (a[:, 1] <= y) != (b[:, 1] <= y)
+            at = a[:, 0] + (y - a[:, 1]) / np.where(crossing, b[:, 1] - a[:, 1], 1) * (b[:, 0] - a[:, 0])
+            inside = (crossing & (at > x)).sum() % 2 == 1
+            if np.abs(at[crossing] - x).min(initial=1) > 1e-3:
+                assert out[y, x] == inside
+
+
+def test_a_planted_light_is_found_among_outliers() -> None:
+    rng = np.random.default_rng(2)
+    normals = rng.standard_normal((200, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    normals[:, 2] = np.abs(normals[:, 2])
+    basis = np.concatenate([np.ones((200, 1)), normals, rng.uniform(-1, 1, (200, 1))], 1).astype(F32)
+    truth = np.array([0.3, 0.05, -0.08, 0.1, 0.04])
+    luminance = (basis @ truth).astype(F32)
+    luminance[::17] = 0.02  # hair
+    seen = np.ones(200, F32)
+    seen[5] = 0
+    luminance[5] = 99  # out of sight: must not count at all
+    terms = np.zeros(5, F32)
+    weight = look._fit(basis, luminance, seen, terms)
+    assert np.abs(terms - truth).max() < 0.03
+    assert weight[5] == 0
+    assert weight[::17].max() < 0.3 < np.median(weight)
+
+
+def test_normals_of_a_sphere_point_outward() -> None:
+    columns, rows = 8, 7
+    u, v = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows))
+    points = np.stack([np.sin(u) * np.cos(v), np.sin(v), np.cos(u) * np.cos(v)]).reshape(3, -1).astype(F32)
+    normals = np.empty((columns * rows, 3), F32)
+    drape._grid_normals(points, columns, rows, F32(0), normals)
+    assert (normals * points.T).sum(1).min() > 0.9
+    assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+
+
+def test_folds_are_highest_on_their_line_and_gone_far_away() -> None:
+    s, t = np.meshgrid(np.linspace(0, 1, 21), np.linspace(0, 1, 21))
+    st = np.stack([s.ravel(), t.ravel()], -1).astype(F32)
+    heights = np.empty(len(st), F32)
+    wear = drape.Drape(1, 1, 0, 0, 0, 0, 0, 0.0, 3.0, 0.0)
+    drape._relief(st, np.array([[0.5, 0.5, 0.0, 0.2, 0.05, 0.3]], F32), wear, heights)
+    grid = heights.reshape(21, 21)
+    assert abs(grid[10, 10] - 0.3) < 1e-6
+    assert grid.argmax() == 10 * 21 + 10
+    assert grid[0].max() == 0
+    assert grid[10, 0] == 0
+    assert grid[9, 10] < grid[11, 10]  # steep above, slow below
+    flat = np.ones(len(st), F32)
+    drape._relief(st, np.zeros((0, 6), F32), wear, flat)
+    assert not flat.any()

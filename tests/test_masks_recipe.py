@@ -1,0 +1,91 @@
+"""Recipes: drawn once, written down, read back, and bounded by what the caller allows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from facekit.errors import ConfigError
+from facekit.masks import TYPES, MaskOptions, MaskParams, sample_params
+from facekit.masks.catalogue import mask_type
+
+
+def drawn(type: str, seed: int = 0, options: MaskOptions | None = None) -> MaskParams:
+    return sample_params(np.random.default_rng([seed, 7]), type, options)
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_a_recipe_survives_its_line_of_json(type: str) -> None:
+    for seed in range(40):
+        params = drawn(type, seed)
+        assert MaskParams.from_json(params.to_json()) == params
+        assert "\n" not in params.to_json()
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_the_same_seed_draws_the_same_mask_and_another_seed_another(type: str) -> None:
+    assert drawn(type, 1) == drawn(type, 1)
+    assert len({drawn(type, seed) for seed in range(50)}) == 50
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_draws_stay_within_the_type_and_physics(type: str) -> None:
+    kind = mask_type(type)
+    for seed in range(200):
+        params = drawn(type, seed)
+        assert params.type == type
+        assert params.texture in kind.textures
+        assert all(0 < channel <= 0.92 for ink in params.inks[:1] for channel in ink)
+        assert all(0 <= channel <= 1 for ink in (*params.inks, params.strap) for channel in ink)
+        assert kind.folds[0] <= len(params.folds) <= kind.folds[1]
+        assert 0.9 < params.stretch[0] < 1.1
+        assert 0.9 < params.stretch[1] < 1.1
+        assert abs(params.slide[1]) < 0.7
+
+
+def test_every_texture_of_a_type_is_worn_about_equally_often() -> None:
+    for type in TYPES:
+        names = mask_type(type).textures
+        worn = [drawn(type, seed).texture for seed in range(400)]
+        for name in names:
+            assert abs(worn.count(name) / 400 - 1 / len(names)) < 0.12
+
+
+def test_options_bound_what_is_drawn() -> None:
+    options = MaskOptions(tilt_range=(3, 4), shadow_range=(0.0, 0.0), light_range=(2.0, 2.5))
+    for seed in range(30):
+        params = drawn("kn95", seed, options)
+        assert 3 <= params.tilt <= 4
+        assert params.shadow == 0
+        assert 2 <= params.light <= 2.5
+
+
+def test_options_change_nothing_that_they_do_not_name() -> None:
+    usual, tilted = drawn("kn95", 5), drawn("kn95", 5, MaskOptions(tilt_range=(9, 9)))
+    assert dataclasses.replace(usual, tilt=9.0) == tilted
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [{"tilt_range": (5, -5)}, {"tilt_range": (-90, 0)}, {"shadow_range": (0, 1.5)}, {"light_range": (-1, 1)}],
+)
+def test_options_out_of_range_are_refused_with_the_range(ranges: dict[str, tuple[float, float]]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(ranges))}.*between"):
+        MaskOptions(**ranges)
+
+
+def test_an_unknown_type_is_refused_with_the_list() -> None:
+    with pytest.raises(ConfigError, match=r"bandana.*surgical-blue.*sponge-black"):
+        drawn("bandana")
+
+
+@pytest.mark.parametrize("spoil", ["", "[1, 2]", "{}", "{not json", "version"])
+def test_what_is_no_recipe_is_refused(spoil: str) -> None:
+    if spoil == "version":
+        row = json.loads(drawn("kn95").to_json())
+        spoil = json.dumps({**row, "version": row["version"] + 1})
+    with pytest.raises(ConfigError, match=r"not mask parameters.*ledger"):
+        MaskParams.from_json(spoil)
