@@ -201,7 +201,9 @@ def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
             raise ConfigError(f"{out} was begun with other settings: {', '.join(changed)}; choose another destination")
         return
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    aside = path.with_name(f".{CONFIG}.{os.getpid()}")
+    aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    os.replace(aside, path)
 
 
 def _begun_beside(out: Path) -> bool:

@@ -26,7 +26,7 @@ class TrainConfig:
     ----------
     epochs : int
     max_steps : int
-        Stop after so many steps; 0: at the end of the last epoch.
+        Stop after so many steps, wherever the schedule is; 0: at the end of the last epoch.
     batch : int
         Images a step of each process.
     accumulate : int

@@ -157,7 +157,7 @@ def _loop(
         while state.step < steps:
             batches = _epoch(task, state.step, length)
             for _ in range(length - state.step % length):
-                rate = learning_rate(config, state.step, length, steps)
+                rate = learning_rate(config, state.step, length, length * config.epochs)
                 window.add(state.do_step(batches, rate))
                 last = state.step == steps
                 if _due(state.step, config.log_every, length) or last:

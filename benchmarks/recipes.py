@@ -1,0 +1,192 @@
+"""The recipes against each other on a pack, with a small network, the same split, schedule and augmentation for all.
+
+    python benchmarks/recipes.py tail  ../shared/data/faces --seeds 0 1 2
+    python benchmarks/recipes.py masks ../shared/data/faces --seeds 0 1 2
+
+tail   BCL, CurricularFace and ArcFace: rank-1 of a held-out image of each identity against the centres of the images
+       that were trained on, of all identities; tail identities have at most three images, the held-out one included.
+masks  MaskDUL, DUL + magnitude, DUL-cls, MagFace and ArcFace on a pack of which half is masked: TAR of masked-to-bare
+       and masked-to-masked pairs of people who were not trained on.
+
+Each run is a line of JSON in --results, and what is there already is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.embeddings import embed_pictures
+from facekit.evaluate import FaceSet, verify_all
+from facekit.images import decode
+from facekit.jobs.train import TrainConfig, train
+from facekit.records import Header, Pack, PackWriter, open_pack
+
+TAIL = 3
+LOSSES = {"bcl": "bcl-small", "curricular": "curricular-small", "arcface": "arcface-small"}
+MASKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "arcface": ("bcl", "arcface-small", ("scale=32", "margin=0.35")),
+    "magface": ("maskdul", "magface-small", ()),
+    "dul_cls": ("maskdul", "dul_cls-small", ()),
+    "dul_mag": ("maskdul", "dul_mag-small", ()),
+    "maskdul": ("maskdul", "maskdul-small", ()),
+}
+
+
+def write_pack(pack: Pack, keys: NDArray[np.int64], labels: NDArray[np.int64], folder: Path) -> Path:
+    """A pack of some images, labels numbered through."""
+    order = np.argsort(labels, kind="stable")
+    new = np.unique(labels, return_inverse=True)[1]
+    with PackWriter(folder) as writer:
+        for row in order.tolist():
+            _, _, payload = pack.read(int(keys[row]))
+            writer.write(Header(0, float(new[row]), writer.next_key, 0), bytes(payload))
+    return folder
+
+
+def held_out(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """One image of each identity that has two or more: (N,) bool."""
+    chance = np.random.default_rng([seed, 11]).random(len(labels))
+    order = np.lexsort((chance, labels))
+    first = np.r_[True, labels[order][1:] != labels[order][:-1]]
+    out = np.zeros(len(labels), np.bool_)
+    out[order[first]] = True
+    return out & (np.bincount(labels)[labels] > 1)
+
+
+def vectors_of(run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Unit vectors with the flip test: (N, D)."""
+    import torch
+
+    from facekit.train.live import LiveEngine
+    from facekit.train.model import open_model
+
+    model = open_model(run)
+    config = model.settings.plugin
+    takes_flag = "mask_flag" in model.plugin.export_inputs(config)
+    engine = LiveEngine(model.plugin, config, model.network, torch.device("cpu"), model.image_size, takes_flag)
+    parts = []
+    for start in range(0, len(keys), 128):
+        pictures = np.stack([decode(pack.read(int(key)).payload) for key in keys[start : start + 128]])
+        parts.append(embed_pictures(engine, pictures, masked[start : start + 128], flip=True).vectors)
+    return np.concatenate(parts)
+
+
+def rank_one(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], probe: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Whether each probe's nearest centre is its own: (probes,) bool."""
+    classes, at = np.unique(labels[~probe], return_inverse=True)
+    centres = np.zeros((len(classes), vectors.shape[1]))
+    np.add.at(centres, at, vectors[~probe])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    return np.asarray(classes[(vectors[probe] @ centres.T).argmax(1)] == labels[probe])
+
+
+def tail_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: Path) -> dict[str, Any]:
+    """Train on all but the probes, and identify them."""
+    labels, keys = pack.labels, pack.keys
+    probe = held_out(labels, 0)
+    folder = scratch / "train"
+    if not folder.exists():
+        write_pack(pack, keys[~probe], labels[~probe], folder)
+    run = train_one("bcl", LOSSES[name], folder, seed, changes, scratch / f"{name}-{seed}")
+    vectors = vectors_of(run, pack, keys, np.zeros(len(keys), np.bool_))
+    right, size = rank_one(vectors, labels, probe), np.bincount(labels)[labels[probe]]
+    found = {"tail": right[size <= TAIL], "head": right[size > TAIL], "all": right}
+    return {"rank-1 " + part: float(value.mean()) for part, value in found.items()} | {"probes": len(right)}
+
+
+def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: Path) -> dict[str, Any]:
+    """Train on four fifths of the people, half their images masked, and verify the others."""
+    from facekit.jobs.mask import mask
+    from facekit.jobs.mask_config import MaskConfig, parse_types
+
+    labels, keys = pack.labels, pack.keys
+    people = np.random.default_rng(5).permutation(int(labels.max()) + 1)
+    known = np.isin(labels, people[: len(people) * 4 // 5])
+    for part, keep in (("train", known), ("test", ~known)):
+        if not (scratch / f"{part}-masked").exists():
+            bare = write_pack(pack, keys[keep], labels[keep], scratch / part)
+            types = parse_types("surgical-blue,surgical-white,n95-cup,kn95,cloth-pattern")
+            mode, ratio = ("replace", 0.5) if part == "train" else ("add", 0.499)
+            mask(MaskConfig(str(bare), str(scratch / f"{part}-masked"), ratio, mode, types, seed=3))
+    plugin, recipe, own = MASKS[name]
+    run = train_one(plugin, recipe, scratch / "train-masked", seed, [*own, *changes], scratch / f"{name}-{seed}")
+    from facekit.jobs.embed import read_flags
+    from facekit.jobs.source import open_source
+
+    test = open_pack(scratch / "test-masked")
+    source, _ = open_source(str(scratch / "test-masked"), layout="flat")
+    flags = read_flags(source)
+    vectors = vectors_of(run, test, source.keys, flags.masked)
+    faces = FaceSet(vectors, source.labels, flags.sources)
+    worn, bare = faces.take(flags.masked), faces.take(~flags.masked)
+    found = {"masked to bare": (worn, bare), "masked to masked": (worn, None), "bare to bare": (bare, None)}
+    return {
+        f"{pair} TAR@{point.far:g}": point.tar
+        for pair, sides in found.items()
+        for point in verify_all(*sides, (1e-2, 1e-3)).points
+    }
+
+
+def train_one(plugin: str, recipe: str, pack: Path, seed: int, changes: Sequence[str], out: Path) -> Path:
+    """Train, and return the folder."""
+    shutil.rmtree(out, ignore_errors=True)
+    given = (f"seed={seed}", "log_every=100000", "keep=1", *changes)
+    train(TrainConfig(plugin, str(pack), str(out), recipe, given))
+    return out
+
+
+def show(results: list[dict[str, Any]]) -> str:
+    """Mean and deviation over seeds of every score, a row a method."""
+    names = [name for name in results[0]["scores"] if name != "probes"]
+    lines = ["| method | seeds | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    for method in dict.fromkeys(row["method"] for row in results):
+        rows = [row["scores"] for row in results if row["method"] == method]
+        cells = [[100 * row[name] for row in rows] for name in names]
+        shown = [f"{np.mean(cell):.1f} ± {np.std(cell):.1f}" for cell in cells]
+        lines.append(f"| {method} | {len(rows)} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["tail", "masks"])
+    parser.add_argument("pack")
+    parser.add_argument("--methods", nargs="+")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--scratch", type=Path)
+    options = parser.parse_args()
+    scratch = options.scratch or Path(tempfile.mkdtemp())
+    path = options.results or scratch / "results.jsonl"
+    pack, known = open_pack(options.pack), LOSSES if options.what == "tail" else MASKS
+    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    for seed in options.seeds:
+        for method in options.methods or known:
+            if any((row["method"], row["seed"], row["set"]) == (method, seed, options.set) for row in done):
+                continue
+            begun = time.process_time()
+            scores = (tail_run if options.what == "tail" else masks_run)(pack, method, seed, options.set, scratch)
+            row = {"method": method, "seed": seed, "set": options.set, "scores": scores}
+            row["cpu_seconds"] = round(time.process_time() - begun)
+            done.append(row)
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+    print(show([row for row in done if row["set"] == options.set]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Plugins: listed at once and without torch; third-party ones work; broken ones are reported and harm nobody."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from train_packs import QUICK, changes, facekit, pattern_pack
+
+from facekit.errors import ConfigError
+from facekit.train.plugin import find_plugins, load_plugin
+
+THIRD = '''
+from dataclasses import dataclass
+from facekit.train.plugin import Embedding, Step
+
+@dataclass(frozen=True)
+class Config:
+    dimensions: int = 8
+    scale: float = 16.0
+
+class Plain:
+    """Softmax over cosines."""
+    api_version = 1
+    summary = "Softmax over cosines."
+    config = Config
+    recipes = {"plain": {"batch": 8, "epochs": 1}}
+    def build_network(self, config, facts):
+        from torch import nn
+        height, width = facts.image_size
+        return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * (height // 4) * (width // 4), config.dimensions))
+    def build_head(self, config, facts):
+        from torch import nn
+        return nn.Identity()
+    def training_step(self, config, network, head, classifier, batch):
+        from facekit.train.angular import cosine_matrix
+        seen = classifier(network(batch.image), batch.label)
+        return Step(classifier.loss(config.scale * cosine_matrix(seen.embeddings, seen.weight), seen.labels), {})
+    def embed(self, config, network, image, masked):
+        return Embedding(network(image))
+    def export_inputs(self, config):
+        return ("image",)
+    def contradictions(self, config, train, facts):
+        return ["this plugin is for a test"]
+
+PLUGIN = Plain()
+OLD = Plain()
+OLD.api_version = 0
+class Half:
+    api_version = 1
+HALF = Half()
+'''
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> str:
+    """A distribution with one plugin that works and four that do not; what PYTHONPATH must hold."""
+    site = tmp_path / "site"
+    meta = site / "third_party-0.3.dist-info"
+    meta.mkdir(parents=True)
+    (site / "third_plugin.py").write_text(THIRD)
+    (site / "raises.py").write_text("raise RuntimeError('no licence')")
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 0.3\n")
+    (meta / "entry_points.txt").write_text(
+        textwrap.dedent(
+            """\
+            [facekit.plugins]
+            plain = third_plugin:PLUGIN
+            old = third_plugin:OLD
+            half = third_plugin:HALF
+            absent = not_there:PLUGIN
+            raises = raises:PLUGIN
+            """
+        )
+    )
+    return str(site)
+
+
+def test_the_list_is_quick_and_loads_no_torch() -> None:
+    script = (
+        "import sys, time; begun = time.process_time()\n"
+        "from facekit.cli import program; program.main(['plugins'], standalone_mode=False)\n"
+        "print('torch' in sys.modules, time.process_time() - begun, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    torch, seconds = done.stderr.split()
+    assert torch == "False"
+    assert float(seconds) < 0.5
+    assert "bcl-small" in done.stdout
+    assert "maskdul-small" in done.stdout
+
+
+def test_a_third_party_plugin_trains_and_broken_ones_are_reported(installed: str, tmp_path: Path) -> None:
+    done = facekit("plugins", "--json", PYTHONPATH=installed)
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    assert found["plain"]["problem"] is None
+    assert found["plain"]["distribution"] == "third-party 0.3"
+    assert "no licence" in found["raises"]["problem"]
+    assert "ModuleNotFoundError" in found["absent"]["problem"]
+    assert "version 0 of the contract" in found["old"]["problem"]
+    assert "it lacks summary" in found["half"]["problem"]
+    assert found["bcl"]["problem"] is None
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    quick = changes("batch=8", "threads=1", "scale=8")
+    done = facekit("train", "plain", str(pack), str(out), *quick, "--json", PYTHONPATH=installed)
+    assert done.returncode == 0, done.stderr
+    assert "warning: this plugin is for a test" in done.stderr
+    assert json.loads(done.stdout)["steps"] == 54 // 8
+    done = facekit("train", "raises", str(pack), str(tmp_path / "other"), PYTHONPATH=installed)
+    assert done.returncode == 2
+    assert "cannot be used: RuntimeError: no licence" in done.stderr
+
+
+def test_a_plugin_that_is_not_there_is_named_with_those_that_are() -> None:
+    assert {one.name for one in find_plugins()} >= {"bcl", "maskdul"}
+    with pytest.raises(ConfigError, match="'nonsense'; installed are: .*bcl"):
+        load_plugin("nonsense")
+
+
+def test_the_settings_of_one_plugin_are_shown() -> None:
+    done = facekit("plugins", "bcl")
+    assert "scale = 128.0" in done.stdout
+    assert facekit("plugins", "nonsense").returncode == 2
+    assert len(QUICK) == 6

@@ -1,0 +1,152 @@
+"""N steps, kill -9, N more are 2N steps, to the bit; with one process and with two, and from two to one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from train_packs import QUICK, changes, pattern_pack, with_masks
+
+from facekit.errors import ConfigError, DestinationExists
+from facekit.jobs.train import TrainConfig, train
+from facekit.train.checkpoint import latest_checkpoint
+
+HARD = (
+    *QUICK, "epochs=40", "save_every=2", "keep=3", "ema=0.9", "clip=5", "accumulate=2", "batch=6", "label_smoothing=.1",
+    "cutout=.5", "brightness=.2", "contrast=.2", "saturation=.2", "crop=3", "dropout=.4", "sample_rate=.5",
+    "schedule=poly", "workers=0",
+)  # fmt: skip
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Everything in the last checkpoint, flattened."""
+    found: dict[str, torch.Tensor] = {}
+    step = latest_checkpoint(folder)
+    assert step is not None
+    for path in sorted(step.glob("*.pt")):
+        flatten(found, path.name, torch.load(path, weights_only=True))
+    return found
+
+
+def flatten(found: dict[str, torch.Tensor], prefix: str, value: object) -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            flatten(found, f"{prefix}/{name}", inner)
+    elif isinstance(value, (int, float, torch.Tensor)) and not isinstance(value, bool):
+        found[prefix] = torch.as_tensor(value)
+
+
+def differing(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> list[str]:
+    assert one.keys() == other.keys()
+    return [name for name in one if not torch.equal(one[name], other[name])]
+
+
+@pytest.mark.parametrize(("plugin", "recipe"), [("bcl", "bcl-small"), ("maskdul", "maskdul-small")])
+def test_a_killed_run_goes_on_to_the_same_bits(plugin: str, recipe: str, tmp_path: Path) -> None:
+    pack = with_masks(pattern_pack(tmp_path / "pack"))
+    settings = (*HARD, "max_steps=14")
+    train(TrainConfig(plugin, str(pack), str(tmp_path / "whole"), recipe, settings), warn=str)
+    arguments = ["train", plugin, str(pack), str(tmp_path / "killed"), "--recipe", recipe, *changes(*settings)]
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "facekit", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while latest_checkpoint(tmp_path / "killed") is None and time.monotonic() < deadline and victim.poll() is None:
+        time.sleep(0.005)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    at = latest_checkpoint(tmp_path / "killed")
+    assert at is not None
+    assert int(at.name) < 14, "the victim was not killed in time"
+    done = train(
+        TrainConfig(plugin, str(pack), str(tmp_path / "killed"), recipe, settings, resume=True), warn=str
+    )
+    assert 0 < done.resumed_from < 14
+    assert not differing(tensors(tmp_path / "whole"), tensors(tmp_path / "killed"))
+    losses = [
+        [line for line in (tmp_path / name / "log.csv").read_text().splitlines() if "images_per_second" not in line]
+        for name in ("whole", "killed")
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_workers_do_not_change_a_bit(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    for workers in (0, 2):
+        given = (*QUICK, "max_steps=4", "crop=2", "cutout=.5", f"workers={workers}")
+        train(TrainConfig("bcl", str(pack), str(tmp_path / str(workers)), "bcl-small", given))
+    assert not differing(tensors(tmp_path / "0"), tensors(tmp_path / "2"))
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    for seed in (0, 1):
+        given = (*QUICK, "max_steps=2", f"seed={seed}")
+        train(TrainConfig("bcl", str(pack), str(tmp_path / str(seed)), "bcl-small", given))
+    assert differing(tensors(tmp_path / "0"), tensors(tmp_path / "1"))
+
+
+def test_a_folder_in_use_is_refused_and_other_settings_too(tmp_path: Path) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    config = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"))
+    train(config)
+    with pytest.raises(DestinationExists, match="--resume"):
+        train(config)
+    with pytest.raises(ConfigError, match=r"lr \(0.1 before, now 0.2\)"):
+        train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "lr=.2"), resume=True))
+    longer = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=3"), resume=True)
+    assert train(longer).steps == 3
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "diary.txt").write_text("mine")
+    with pytest.raises(DestinationExists, match="not of facekit train"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "other"), resume=True))
+
+
+RANK_SCRIPT = """
+import json, sys
+import torch
+from facekit.jobs.train import TrainConfig, train
+rank, sync, pack, out, *given = sys.argv[1:]
+torch.distributed.init_process_group("gloo", init_method=f"file://{sync}", rank=int(rank), world_size=2)
+for name, steps in (("whole", 6), ("parts", 3), ("parts", 6)):
+    settings = (*given, f"max_steps={steps}")
+    train(TrainConfig("bcl", pack, f"{out}/{name}", "bcl-small", settings, resume=True), warn=str)
+"""
+
+
+def run_two(*arguments: str) -> None:
+    """The script in two processes, as torchrun would start them."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", RANK_SCRIPT, str(rank), *arguments],
+            env=env | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    for process in ranks:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors[-4000:]
+
+
+@pytest.mark.parametrize("classifier", ["sharded", "full"])
+def test_two_processes_train_resume_and_hand_over_to_one(classifier: str, tmp_path: Path) -> None:
+    """Sampled, and sharded four and three classes each; the checkpoint of two is whole for one."""
+    pack = pattern_pack(tmp_path / "pack", (9, 3, 7, 5, 12, 4, 8))
+    given = (*QUICK, f"classifier={classifier}", "sample_rate=.8", "dropout=.2", "batch=4", "clip=5")
+    run_two(str(tmp_path / "sync"), str(pack), str(tmp_path), *given)
+    whole = tensors(tmp_path / "whole")
+    assert not differing(whole, tensors(tmp_path / "parts"))
+    rows = [len(whole.get(f"rows-0000{rank}-of-00002.pt/weight", ())) for rank in (0, 1)]
+    assert rows == ([4, 3] if classifier == "sharded" else [7, 0])
+    assert whole["common.pt/head/t"] != 0
+    alone = TrainConfig("bcl", str(pack), str(tmp_path / "parts"), "bcl-small", (*given, "max_steps=7"), resume=True)
+    done = train(alone, warn=str)
+    assert (done.resumed_from, done.steps) == (6, 7)
+    assert tensors(tmp_path / "parts")["rows-00000-of-00001.pt/weight"].shape == (7, 16)
