@@ -31,11 +31,11 @@ def is_dataset_header(header: Header, payload: bytes) -> bool:
     """Whether a record with key 0 is the dataset header of the layout ``insightface``.
 
     The usual test, ``flag > 0``, takes an image with a vector label at key 0 for it; this one also wants the payload
-    empty and two ascending numbers.
+    empty and two ascending, finite numbers.
     """
     if header.flag != 2 or len(payload):
         return False
-    return bool(header.label[0] > 1 and header.label[1] >= header.label[0])
+    return bool(np.isfinite(header.label).all() and header.label[0] > 1 and header.label[1] >= header.label[0])
 
 
 def rebuilt_keys(path: str | os.PathLike[str], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

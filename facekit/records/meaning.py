@@ -43,6 +43,7 @@ def read_meaning(records: Structure, property_path: Path, found: Findings) -> Me
     readable = records.payload_bytes >= 0
     empty_pair = readable & (records.flag == 2) & (records.payload_bytes == 0)
     head = empty_pair & (records.keys == 0) & (records.label > 1) & (records.second >= records.label)
+    head &= np.isfinite(records.second)
     identities = empty_pair & ~head
     layout = "insightface" if head.any() or identities.any() else "flat"
     images = readable & ~head & ~identities

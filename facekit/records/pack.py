@@ -12,7 +12,7 @@ import numpy as np
 
 from facekit.errors import PictureError, RecordError
 from facekit.records.columns import HeaderColumns, header_columns
-from facekit.records.header import Header, Record, unpack_record
+from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
 from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
 from facekit.records.reader import RecordReader
@@ -155,8 +155,8 @@ class Pack:
         claimed = int(self.dataset_header.label[0])
         if claimed <= EXACT_FLOAT32:
             return claimed
-        near = np.arange(claimed - claimed // EXACT_FLOAT32 - 1, claimed + claimed // EXACT_FLOAT32 + 2)
-        near = near[self.reader.index.positions(near) >= 0]
+        rounding, keys = claimed // EXACT_FLOAT32 + 1, self.physical_keys
+        near = np.sort(keys[(keys >= claimed - rounding) & (keys <= claimed + rounding)])
         if not len(near):
             return claimed
         for chosen, columns in self.header_columns(near):
@@ -189,11 +189,7 @@ class Pack:
         RecordError
             There is no such key, or its record is truncated or corrupt.
         """
-        buffer = self.reader.read_bytes(key)
-        try:
-            return Record(int(key), *unpack_record(buffer))
-        except RecordError as error:
-            raise RecordError(error.problem, self.paths.rec, int(key), self.reader.offset(key)) from None
+        return self.reader.read(key)
 
     def read_framed(self, key: int) -> bytes:
         """The framed bytes of a key's record: what to append to another file to copy it byte for byte.
@@ -266,7 +262,7 @@ class Pack:
         return f"Pack({str(self.paths.rec)!r}, layout={self.layout!r}, {len(self.reader)} records)"
 
 
-def open_pack(path: str | os.PathLike[str]) -> Pack:
+def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
     """Open a pack.
 
     Parameters
@@ -274,13 +270,15 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
     path : path
         A folder (with ``train.rec``, or with a single ``.rec`` of another name), a ``.rec`` or ``.idx`` file, or the
         two's common prefix. Without an ``.idx`` the index is rebuilt from the ``.rec``; ``Pack.save_index`` keeps it.
+    mapped : bool
+        See `RecordReader`.
 
     Raises
     ------
     RecordError
         There is no such pack, or its index or record 0 cannot be read.
     """
-    return Pack(RecordReader(_find_rec(Path(path))))
+    return Pack(RecordReader(_find_rec(Path(path)), mapped=mapped))
 
 
 def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
