@@ -129,7 +129,7 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
     cover = step(1 - reach, 0.03)
     shade = (
         0.10 * np.clip(-y, -1, 1) * cover
-        - 0.22 * ridge(reach - 0.97, 0.07) * (y > 0)
+        - 0.34 * ridge(reach - 0.97, 0.07) * (y > 0)
         + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
     )
     slots = sum(ridge(y - at, 0.05) for at in (-0.45, -0.15, 0.15, 0.45)) * step(0.62 - np.abs(x), 0.05) * cover
