@@ -10,12 +10,22 @@ import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facekit.errors import ConfigError, RecordError
-from facekit.records import RecordReader, RecordWriter, frame, unframe
+from facekit.records import (
+    Header,
+    Record,
+    RecordReader,
+    RecordWriter,
+    frame,
+    pack_record,
+    unframe,
+    unpack_record,
+)
 
 MAGIC = bytes.fromhex("0a23d7ce")
 
@@ -309,3 +319,44 @@ def test_what_a_writer_refuses(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="multiple of four"):
             writer.append_framed(block + b"x", [1, 2], [0, 12])  # type: ignore[arg-type]
     assert (tmp_path / "x.rec").read_bytes() == b""
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_read_is_read_bytes_split(tmp_path: Path, mapped: bool) -> None:
+    """Whatever the label, the length, the alignment or the place in the file; magic words inside included."""
+    rng = np.random.default_rng(0)
+    buffers = [pack_record((0, 1.5, 7, 9), rng.bytes(length)) for length in (0, 1, 2, 3, 4, 5000, 9000, 70_000)]
+    buffers += [pack_record((0, [1, 2], 3, 4), b"abc"), pack_record((0, [], 3, 4), b""), pack_record((0, 3, 0, 0), MAGIC * 3)]
+    rec = written(tmp_path, buffers)
+    with RecordReader(rec, mapped=mapped) as reader:
+        for key, buffer in enumerate(buffers):
+            record = reader.read(np.int64(key))
+            assert (type(record), type(record.key), type(record.header)) == (Record, int, Header)
+            assert record == Record(key, *unpack_record(buffer))
+            assert type(record.payload) is bytes
+        again = pickle.loads(pickle.dumps(reader))
+        assert again.read(3) == reader.read(3)
+        with pytest.raises(RecordError, match="no such key") as caught:
+            reader.read(len(buffers))
+        assert caught.value.key == len(buffers)
+    with pytest.raises(RecordError, match="closed"):
+        reader.read(0)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_read_of_damage_is_right_or_an_error(tmp_path: Path, mapped: bool, data: st.DataObject) -> None:
+    rec = written(tmp_path, [pack_record((0, 1, 0, 0), b"abc"), pack_record((0, [1, 2], 0, 0), b"de")])
+    damaged = bytearray(rec.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    rec.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
+    with RecordReader(rec, mapped=mapped) as reader:
+        for key in range(2):
+            try:
+                found = reader.read(key)
+            except RecordError as error:
+                assert (error.path, error.key) == (str(rec), key)  # noqa: PT017 - either is right
+            else:
+                assert found == Record(key, *unpack_record(reader.read_bytes(key)))

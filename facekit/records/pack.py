@@ -14,6 +14,7 @@ from facekit.errors import PictureError, RecordError
 from facekit.records.columns import HeaderColumns, header_columns
 from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
+from facekit.records.label_sidecar import load_labels, save_labels
 from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
 from facekit.records.reader import RecordReader
 
@@ -76,11 +77,19 @@ class Pack:
     def labels(self) -> NDArray[np.int64]:
         """(N,) int64, label of each image record, in the order of ``keys``; the first element of a vector label.
 
+        From the labels that :meth:`save_labels` left, where the pack is still what it was, else from the headers.
+
         Raises
         ------
         RecordError
             A record is truncated or corrupt, or its label is not a whole number.
         """
+        stored = load_labels(self.paths.rec, self.paths.idx)
+        labels = self._read_labels() if stored is None else stored
+        labels.flags.writeable = False
+        return labels
+
+    def _read_labels(self) -> NDArray[np.int64]:
         labels = np.empty(len(self.keys), np.int64)
         for chosen, columns in self.header_columns(self.keys):
             whole = np.isfinite(columns.label) & (columns.label == np.rint(columns.label))
@@ -90,7 +99,6 @@ class Pack:
                 problem = f"the label {columns.label[~whole][0]} is not a whole number"
                 raise RecordError(problem, self.paths.rec, key, self.reader.offset(key))
             labels[chosen] = columns.label
-        labels.flags.writeable = False
         return labels
 
     @cached_property
@@ -244,6 +252,10 @@ class Pack:
         if not self.paths.idx.exists():
             self.save_index()
         return save_sidecar(self.paths.idx, self.reader.index)
+
+    def save_labels(self) -> Path:
+        """Write all labels beside the pack: later they are there at once, whatever its size."""
+        return save_labels(self.paths.rec, self.paths.idx, self.labels)
 
     def close(self) -> None:
         """Close the file; harmless when closed already."""
