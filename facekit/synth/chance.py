@@ -256,7 +256,7 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     light /= np.linalg.norm(light)
     side = np.array([-np.sign(light[0]) * u(0.4, 1.0), u(-0.1, 0.4), u(0.1, 0.9)])
     side /= np.linalg.norm(side)
-    hard = u(0.3, 1.05)
+    hard = u(0.4, 1.0)
     key = _colour(rng, 0.10) * 2.6 * hard
     sky = _colour(rng, 0.12) * u(0.30, 0.85) * (1.45 - 0.8 * hard)
     floor = sky * u(0.45, 0.85) * np.array([1.04, 1.0, 0.94])
@@ -279,14 +279,14 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
         sway=three(n(0, 0.25, 3)),
         cloth=three(u(0.02, 0.6) * u(0.45, 1, 3)),
         jitter=tuple(float(v) for v in n(0, 0.5, 10)),
-        exposure=float(np.exp(n(0, 0.28))),
-        balance=three(_colour(rng, 0.09)),
+        exposure=float(np.exp(n(0, 0.24))),
+        balance=three(_colour(rng, 0.075)),
         contrast=float(u(0.92, 1.25)),
         saturation=float(u(0.8, 1.12)),
         grey=bool(u() < 0.04),
-        blur=float(abs(n(0, 0.36))),
+        blur=float(abs(n(0, 0.31))),
         motion=float(max(0, n(-1.3, 0.95))),
-        grain=float(np.exp(n(-4.6, 0.6))),
+        grain=float(np.exp(n(-4.75, 0.55))),
         vignette=float(max(0, n(0.06, 0.1))),
         quality=int(rng.integers(72, 97)),
         texture=int(rng.integers(2**31)),

@@ -108,7 +108,7 @@ def rest_face(identity: Identity) -> Array:
     manly = np.array([m.manly for m in MODES], np.float32) * (0.5 if identity.male else -0.5)
     amplitudes = np.array(identity.modes, np.float32) + manly
     face = _open_eyes(_close_mouth(rest)) + _basis(PROPORTIONS).sum(axis=0)
-    face = face + np.einsum("m,mvc->vc", 1.12 * amplitudes, _basis(MODES))
+    face = face + np.einsum("m,mvc->vc", 1.13 * amplitudes, _basis(MODES))
     still = 1 - 0.7 * _window(rest, (0, _MOUTH, 5.0), 2.2)[:, None]
     for x, y, sigma, dx, dy, dz, side in identity.bumps:
         for sign in (-1, 1) if side == 0 else (side,):
@@ -208,7 +208,7 @@ def _expression_basis() -> dict[str, Array]:
             [side * 0.1, 0.28, 0.26], np.float32
         )
         basis["pucker"] += corner * np.array([-side * 0.55, 0, 0.1], np.float32)
-        basis["brow"] += _window(rest, (side * 3.2, 4.9, 4.5), 1.5)[:, None] * np.array([0, 0.74, 0.03], np.float32)
+        basis["brow"] += _window(rest, (side * 3.2, 4.9, 4.5), 1.5)[:, None] * np.array([0, 0.78, 0.03], np.float32)
         basis["frown"] += _window(rest, (side * 1.3, 4.6, 5.0), 1.2)[:, None] * np.array(
             [-side * 0.16, -0.34, 0.06], np.float32
         )
