@@ -17,7 +17,7 @@ from facekit.masks.look import ANCHOR_REACH, Glow, Look, face_tables, read_look,
 from facekit.masks.raster import OVAL, SAMPLES, Finish, Strap, Tables, Window, dye, paint
 from facekit.masks.recipe import MaskParams
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
-from facekit.masks.textures import Pyramid, crease_slopes, texture_pyramid, to_linear
+from facekit.masks.textures import TEXTURE_SIZE, crease_slopes, texture_level, to_linear
 
 __all__ = ["Worn", "render_worn"]
 
@@ -28,6 +28,7 @@ TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the pictu
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 GRAIN_SIDE = 256
+LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
 
 
 class Worn(NamedTuple):
@@ -97,12 +98,10 @@ def _window(bounds: tuple[float, float, float, float], shape: tuple[int, ...], s
     return Window(left, top, right - left, bottom - top) if right - left > 2 and bottom - top > 2 else None
 
 
-def _level(textures: Pyramid, scale: float) -> NDArray[np.float32]:
-    """The level whose texels are about as large as the samples; a mask is about 15 cm across in the picture."""
-    samples, index = SAMPLES * scale * 15, 0
-    while index + 1 < len(textures.levels) and textures.levels[index].shape[1] > 1.5 * samples:
-        index += 1
-    return textures.levels[index]
+def _halvings(scale: float) -> int:
+    """Which level has texels about as large as the samples; a mask is about 15 cm across in the picture."""
+    wide = TEXTURE_SIZE[1] / (1.5 * SAMPLES * scale * 15)
+    return min(max(math.ceil(math.log2(wide)), 0), LEAST_LEVEL)
 
 
 def _crease(params: MaskParams) -> NDArray[np.float32]:
@@ -115,10 +114,9 @@ def _crease(params: MaskParams) -> NDArray[np.float32]:
 
 
 def _dyed(params: MaskParams, scale: float) -> NDArray[np.float32]:
-    textures = texture_pyramid(params.texture)
-    level = _level(textures, scale)
+    level, two_tone = texture_level(params.texture, _halvings(scale))
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
-    dye(level, np.array(params.inks, np.float32), textures.two_tone, crease_slopes(), _crease(params), out)
+    dye(level, np.array(params.inks, np.float32), two_tone, crease_slopes(), _crease(params), out)
     return out
 
 

@@ -177,7 +177,8 @@ def _grid(shape: ShellShape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     top, bottom = _outline(shape.top, azimuth), _outline(shape.bottom, azimuth)
     elevation = top + (bottom - top) * t[:, None]
     directions = _directions(np.broadcast_to(azimuth, elevation.shape), elevation).reshape(-1, 3)
-    wrap, skin = _wrap_radius(directions), _skin_radius(directions)
+    blocks = np.array_split(directions, 12)  # a few megabytes at a time
+    wrap, skin = (np.concatenate([radius(block) for block in blocks]) for radius in (_wrap_radius, _skin_radius))
     s_grid, t_grid = np.broadcast_to(s, elevation.shape).ravel(), np.repeat(t, COLUMNS)
     tautness = shape.tautness * (
         0.4 + 0.6 * np.clip(t_grid / 0.3, 0, 1) ** 1.5

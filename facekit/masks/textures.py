@@ -21,7 +21,7 @@ __all__ = [
     "load_texture",
     "pyramid",
     "read_texture",
-    "texture_pyramid",
+    "texture_level",
     "to_linear",
 ]
 
@@ -128,7 +128,6 @@ def load_texture(name: str) -> MaskTexture:
     return _ADDED.get(name) or _shipped(name)
 
 
-@cache
 def _shipped(name: str) -> MaskTexture:
     import cv2
 
@@ -178,6 +177,7 @@ def pyramid(texture: MaskTexture) -> Pyramid:
 
 
 @cache
-def texture_pyramid(name: str) -> Pyramid:
-    """`pyramid` of a texture by name, kept for the life of the worker."""
-    return pyramid(load_texture(name))
+def texture_level(name: str, halvings: int) -> tuple[NDArray[np.float32], bool]:
+    """One level of a texture by name, and whether it is two-tone; only what is asked for is kept."""
+    textures = pyramid(load_texture(name))
+    return textures.levels[halvings], textures.two_tone
