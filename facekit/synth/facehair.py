@@ -11,7 +11,7 @@ from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import EYES, FACE_SIZE, unit
 from facekit.synth.chance import Identity
 from facekit.synth.shape import Skull
-from facekit.synth.skin import to_linear
+from facekit.synth.skin import skin_tone, to_linear
 from facekit.synth.skin_map import face_map
 from facekit.synth.strands import Strands, hair_colour, join
 
@@ -76,7 +76,8 @@ def _brow(identity: Identity, side: int, rng: np.random.Generator) -> Strands:
     )
     length = rng.uniform(0.32, 0.62, count) * np.interp(a, [0, 1, 4], [0.8, 1.0, 0.75])
     bend = np.stack([np.full(count, 0.15 * outward), -0.25 * np.ones(count), np.full(count, -0.22)], 1)
-    colour = _shade(identity, rng, count, 0.62 if identity.hair_tone < 0.5 else 0.85, identity.grey * 0.5)
+    colour = _shade(identity, rng, count, 0.62 if identity.hair_tone < 0.5 else 0.85, identity.grey * 0.4)
+    colour = np.minimum(colour, 0.5 * skin_tone(identity))  # brows are darker than skin, dyed hair or not
     strands = _fringe(corners, weights, direction, length, bend, colour, rng.uniform(0.045, 0.075, count), 0.4)
     return strands._replace(points=strands.points + np.array([0, 0, 0.06], np.float32))
 

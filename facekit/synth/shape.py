@@ -108,7 +108,7 @@ def rest_face(identity: Identity) -> Array:
     manly = np.array([m.manly for m in MODES], np.float32) * (0.5 if identity.male else -0.5)
     amplitudes = np.array(identity.modes, np.float32) + manly
     face = _open_eyes(_close_mouth(rest)) + _basis(PROPORTIONS).sum(axis=0)
-    face = face + np.einsum("m,mvc->vc", 1.13 * amplitudes, _basis(MODES))
+    face = face + np.einsum("m,mvc->vc", 1.22 * amplitudes, _basis(MODES))
     still = 1 - 0.7 * _window(rest, (0, _MOUTH, 5.0), 2.2)[:, None]
     for x, y, sigma, dx, dy, dz, side in identity.bumps:
         for sign in (-1, 1) if side == 0 else (side,):
