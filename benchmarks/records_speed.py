@@ -1,0 +1,389 @@
+"""Packs against real mxnet 1.9.1: ratios of CPU time, round by round in one run.
+
+    python benchmarks/records_speed.py [--python PYTHON3.11] [--records 60000] [--lines 5000000] [--large] [--markdown FILE]
+
+mxnet cannot live beside a current numpy, so it runs in a process of its own, in the environment that
+FACEKIT_MXNET_PYTHON names, or else in one that this script makes in a temporary folder (pip install mxnet==1.9.1
+"numpy<1.24", which wants Python 3.11 or older). The two take turns within every round, the page cache is warm, and the
+pack is made for the occasion: aligned crops of scikit-image's photograph, moved, lit and coded as faces usually are.
+
+--large opens an index of 42 million lines too, in processes of their own whose peak memory is read (needs 1 GB of disk).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from timing import machine
+
+from facekit.images import decode, encode_jpeg
+from facekit.records import Header, PackWriter, RecordReader, open_pack
+from facekit.records.index import read_index, save_sidecar
+from facekit.records.scan import rebuild_index
+
+HERE = Path(__file__).resolve().parent
+LARGE = 42_000_000
+
+
+class Claim(NamedTuple):
+    """A line of the table: what, how it compares, and what was asked for."""
+
+    what: str
+    mxnet: str
+    facekit: str
+    ratio: str
+    target: str
+
+
+class Mxnet:
+    """The process that has mxnet."""
+
+    def __init__(self, python: str) -> None:
+        command = [python, "-W", "ignore", str(HERE / "records_mxnet.py")]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.versions = self._answer()
+
+    def __call__(self, stage: str, **given: Any) -> float:
+        """CPU seconds of a stage; its arguments are sent the first time."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"stage": stage, **given}) + "\n")
+        self._process.stdin.flush()
+        return float(self._answer()["seconds"])
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("the process with mxnet ended; see its message above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def own(stage: Callable[[], object]) -> float:
+    """CPU seconds of a call in this process."""
+    begun = time.process_time()
+    stage()
+    return time.process_time() - begun
+
+
+class Rounds:
+    """Seconds of several stages, each run once in every round."""
+
+    def __init__(self, rounds: int, **stages: Callable[[], float]) -> None:
+        for stage in stages.values():
+            stage()
+        self.seconds: dict[str, list[float]] = {name: [] for name in stages}
+        for turn in range(rounds):
+            names = list(stages)
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+                self.seconds[name].append(stages[name]())
+
+    def median(self, name: str) -> float:
+        return float(np.median(self.seconds[name]))
+
+    def ratio(self, slow: str, quick: str) -> float:
+        """Median of the ratios of one round."""
+        return float(np.median(np.divide(self.seconds[slow], self.seconds[quick])))
+
+
+# --- material ---------------------------------------------------------------------------------------------------------
+
+
+def make_mxnet(folder: Path, python: str) -> str:
+    """An environment with mxnet 1.9.1; its interpreter."""
+    subprocess.run([python, "-m", "venv", folder], check=True)
+    interpreter = str(folder / "bin" / "python")
+    subprocess.run([interpreter, "-m", "pip", "install", "-q", "mxnet==1.9.1", "numpy<1.24"], check=True)
+    return interpreter
+
+
+def make_pack(folder: Path, records: int) -> None:
+    """Records with numbers as labels, ten of a class; 400 different payloads."""
+    sys.path.insert(0, str(HERE.parent / "tests"))
+    from photo import face
+
+    rng = np.random.default_rng(0)
+    noise = [np.clip(face(seed) + rng.normal(0, 6, (112, 112, 3)), 0, 255).astype(np.uint8) for seed in range(400)]
+    payloads = [encode_jpeg(picture, 92) for picture in noise]
+    with PackWriter(folder, "flat") as writer:
+        for key in range(records):
+            writer.write(Header(0, float(key // 10), key, 0), payloads[key % 400])
+
+
+def make_index(path: Path, lines: int) -> None:
+    """Ascending keys and offsets of records of about 6 kB, as im2rec writes them."""
+    rng, at = np.random.default_rng(0), 0
+    with open(path, "w") as file:
+        for start in range(0, lines, 1_000_000):
+            count = min(1_000_000, lines - start)
+            offsets = at + np.cumsum(rng.integers(500, 2500, count) * 4)
+            at = int(offsets[-1])
+            file.writelines(f"{key}\t{offset}\n" for key, offset in zip(range(start, start + count), offsets.tolist()))
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+def rate(count: float) -> str:
+    return f"{count / 1e6:.1f} M/s" if count >= 1e6 else f"{count / 1e3:.0f} k/s"
+
+
+def measure_index(mxnet: Mxnet, folder: Path, lines: int, rounds: int) -> list[Claim]:
+    idx, rec = folder / "long.idx", folder / "pack" / "train.rec"
+    make_index(idx, lines)
+    assert "numba" not in sys.modules, "the plain way has to be measured before anything imports numba"
+    mxnet("index", idx=str(idx), rec=str(rec))
+    plain = Rounds(rounds, mxnet=lambda: mxnet("index"), plain=lambda: own(lambda: read_index(idx)))
+    import numba  # noqa: F401 -- its presence switches the compiled parser on
+
+    quick = Rounds(rounds, mxnet=lambda: mxnet("index"), quick=lambda: own(lambda: read_index(idx)))
+    save_sidecar(idx, read_index(idx))
+    sidecar = Rounds(9, sidecar=lambda: own(lambda: read_index(idx)))
+    seconds, title = f"{plain.median('mxnet'):.2f} s", f"open an index of {lines / 1e6:g} million lines"
+    return [
+        Claim(title, seconds, f"{plain.median('plain'):.2f} s", f"{plain.ratio('mxnet', 'plain'):.1f}x", ">= 8x"),
+        Claim(
+            "... with numba imported",
+            f"{quick.median('mxnet'):.2f} s",
+            f"{quick.median('quick'):.3f} s",
+            f"{quick.ratio('mxnet', 'quick'):.0f}x",
+            ">= 30x",
+        ),
+        Claim("... from a sidecar", seconds, f"{1e3 * sidecar.median('sidecar'):.2f} ms", "", "<= 5 ms"),
+    ]
+
+
+def measure_reading(mxnet: Mxnet, pack: Path, keys: list[int], rounds: int) -> list[Claim]:
+    read, mapped = open_pack(pack).read, open_pack(pack, mapped=True).read
+
+    def through(one: Callable[[int], object]) -> Callable[[], None]:
+        def stage() -> None:
+            for key in keys:
+                one(key)
+
+        return stage
+
+    mxnet("read", idx=str(pack / "train.idx"), rec=str(pack / "train.rec"), keys=keys)
+    taken = Rounds(
+        rounds, mxnet=lambda: mxnet("read"), read=lambda: own(through(read)), mapped=lambda: own(through(mapped))
+    )
+    there = rate(len(keys) / taken.median("mxnet"))
+    lines = (("random read and unpack", "read"), ("... from a mapped file (mapped=True)", "mapped"))
+    return [
+        Claim(what, there, rate(len(keys) / taken.median(name)), f"{taken.ratio('mxnet', name):.1f}x", ">= 4x")
+        for what, name in lines
+    ]
+
+
+def measure_labels(mxnet: Mxnet, pack: Path, records: int, rounds: int) -> list[Claim]:
+    def labels() -> None:
+        with open_pack(pack) as opened:
+            assert len(opened.labels) == records
+
+    mxnet("labels", idx=str(pack / "train.idx"), rec=str(pack / "train.rec"))
+    taken = Rounds(rounds, mxnet=lambda: mxnet("labels"), labels=lambda: own(labels))
+    with open_pack(pack) as opened:
+        saved = opened.save_labels()
+        save_sidecar(opened.paths.idx, opened.reader.index)
+    kept = Rounds(rounds, mxnet=lambda: mxnet("labels"), labels=lambda: own(labels))
+    saved.unlink()
+    there = rate(records / taken.median("mxnet"))
+    first, second = taken.ratio("mxnet", "labels"), kept.ratio("mxnet", "labels")
+    return [
+        Claim("all labels, pack opened each time", there, rate(records / taken.median("labels")), f"{first:.0f}x", ">= 100x"),
+        Claim("... kept beside the pack", there, rate(records / kept.median("labels")), f"{second:.0f}x", ">= 100x"),
+    ]
+
+
+def measure_rebuild(mxnet: Mxnet, pack: Path, records: int, rounds: int) -> list[Claim]:
+    rec = pack / "train.rec"
+    mxnet("rebuild", rec=str(rec))
+    taken = Rounds(rounds, mxnet=lambda: mxnet("rebuild"), own=lambda: own(lambda: rebuild_index(rec)))
+    return [
+        Claim(
+            "index rebuilt without .idx",
+            rate(records / taken.median("mxnet")),
+            rate(records / taken.median("own")),
+            f"{taken.ratio('mxnet', 'own'):.0f}x",
+            ">= 2 M/s",
+        )
+    ]
+
+
+def measure_rewrite(mxnet: Mxnet, folder: Path, pack: Path, records: int, rounds: int) -> list[Claim]:
+    """Drop 15% and number the classes anew."""
+    from facekit.records.rewrite import copy_records, extents
+
+    rng = np.random.default_rng(1)
+    rows = np.flatnonzero(rng.random(records) >= 0.15)
+    labels = np.unique(rows // 10, return_inverse=True)[1].astype(np.int64)
+    out = folder / "rewritten"
+
+    def rewrite() -> None:
+        with open_pack(pack) as source, PackWriter(out, "flat", overwrite=True) as writer:
+            for _ in copy_records(source.paths.rec, extents(source, source.keys), rows, labels, writer):
+                pass
+
+    def copy() -> None:
+        """By reading and writing: the system's own copy can share blocks and then shows nothing."""
+        with open(pack / "train.rec", "rb", 0) as source, open(folder / "copy.rec", "wb", 0) as target:
+            while block := source.read(4 << 20):
+                target.write(block)
+            os.fsync(target.fileno())
+
+    given = {"idx": str(pack / "train.idx"), "rec": str(pack / "train.rec"), "out": str(folder / "by_mxnet")}
+    mxnet("rewrite", **given, keys=rows.tolist(), labels=[float(label) for label in labels.tolist()])
+    taken = Rounds(rounds, mxnet=lambda: mxnet("rewrite"), own=lambda: own(rewrite), copy=lambda: own(copy))
+    same = (out / "train.rec").read_bytes() == (folder / "by_mxnet.rec").read_bytes()
+    assert same and (out / "train.idx").read_bytes() == (folder / "by_mxnet.idx").read_bytes()
+    share = 0.85 * taken.ratio("copy", "own")
+    there, here = len(rows) / taken.median("mxnet"), len(rows) / taken.median("own")
+    return [
+        Claim("drop 15% and relabel, same bytes", rate(there), rate(here), f"{taken.ratio('mxnet', 'own'):.1f}x", ">= 3.5x"),
+        Claim("... against copying the file (bytes a CPU second)", "", "", f"{share:.0%}", ">= 40%"),
+    ]
+
+
+def measure_decode(mxnet: Mxnet, pack: Path, keys: list[int], rounds: int) -> list[Claim]:
+    opened = open_pack(pack)
+    payloads = [opened.read(key).payload for key in keys]
+
+    def image() -> None:
+        for key in keys:
+            opened.image(key)
+
+    def bare() -> None:
+        for payload in payloads:
+            cv2.cvtColor(cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+    def only() -> None:
+        for payload in payloads:
+            decode(payload)
+
+    given = {"idx": str(pack / "train.idx"), "rec": str(pack / "train.rec"), "keys": keys}
+    mxnet("decode", **given)
+    mxnet("read", **given)
+    taken = Rounds(
+        rounds,
+        mxnet=lambda: mxnet("decode"),
+        mxnet_read=lambda: mxnet("read"),
+        image=lambda: own(image),
+        bare=lambda: own(bare),
+        only=lambda: own(only),
+    )
+    mixed = np.add(taken.seconds["mxnet_read"], taken.seconds["bare"])
+    small = float(np.median(mixed / np.array(taken.seconds["image"])))
+    here, count = rate(len(keys) / taken.median("image")), len(keys)
+    return [
+        Claim("read and decode", rate(count / taken.median("mxnet")), here, f"{taken.ratio('mxnet', 'image'):.1f}x", ">= 3x"),
+        Claim("... against reading with mxnet, decoding with cv2", rate(count / float(np.median(mixed))), here, f"{small:.2f}x", "1.16x"),
+        Claim("... against bare cv2 on bytes in memory", "", here, f"{taken.ratio('bare', 'image'):.0%}", ">= 90%"),
+        Claim("decode alone against bare cv2", "", rate(count / taken.median("only")), f"{taken.ratio('bare', 'only'):.0%}", ""),
+    ]
+
+
+def count_wrong(pack: Path, records: int) -> Claim:
+    """Four threads, one reader, 100,000 reads."""
+    drawn = np.random.default_rng(2).integers(0, records, (4, 25_000)).tolist()
+    wrong = 0
+    for mapped in (False, True):
+        reader = RecordReader(pack / "train.rec", mapped=mapped)
+        first = [reader.read(key).payload for key in range(400)]
+
+        def look(keys: list[int], reader: RecordReader = reader, first: list[bytes] = first) -> int:
+            found = map(reader.read, keys)
+            return sum(r.header.id != key or r.payload != first[key % 400] for key, r in zip(keys, found, strict=True))
+
+        with ThreadPoolExecutor(4) as pool:
+            wrong += sum(pool.map(look, drawn))
+    return Claim("four threads on one reader, 100,000 reads", "", f"{wrong} wrong", "", "none wrong")
+
+
+# --- 42 million -------------------------------------------------------------------------------------------------------
+
+OPEN_LARGE = """
+import resource, sys, time
+if sys.argv[2] == "numba": import numba
+from facekit.records.index import read_index
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before, begun = peak(), time.process_time()
+index = read_index(sys.argv[1])
+seconds = time.process_time() - begun
+assert index.offset(len(index) - 1) > 2**36
+print(seconds, peak() - before, len(index))
+"""
+
+
+def measure_large(folder: Path) -> list[Claim]:
+    """Seconds and memory for an index of WebFace42M's size."""
+    idx = folder / "large.idx"
+    make_index(idx, LARGE)
+    claims = []
+    for way in ("plain", "numba", "sidecar"):
+        if way == "sidecar":
+            save_sidecar(idx, read_index(idx))
+        done = subprocess.run([sys.executable, "-c", OPEN_LARGE, str(idx), way], capture_output=True, text=True, check=True)
+        seconds, megabytes, _ = map(float, done.stdout.split())
+        claims.append(Claim(f"42 million lines, {way}", "", f"{seconds:.3g} s, {megabytes:,.0f} MB more", "", "bounded memory"))
+    return claims
+
+
+def as_markdown(claims: list[Claim]) -> str:
+    """The table."""
+    rows = [Claim("operation", "mxnet 1.9.1", "facekit", "ratio", "asked for"), Claim(*["---"] * 5), *claims]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", default="python3.11", help="what makes the environment, where none is named")
+    parser.add_argument("--records", type=int, default=60_000)
+    parser.add_argument("--lines", type=int, default=5_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--markdown", type=Path)
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder, pack = Path(name), Path(name) / "pack"
+        mxnet = Mxnet(os.environ.get("FACEKIT_MXNET_PYTHON") or make_mxnet(folder / "mxnet", given.python))
+        make_pack(pack, given.records)
+        keys = np.random.default_rng(0).permutation(given.records)[:20_000].tolist()
+        claims = measure_index(mxnet, folder, given.lines, 3)
+        claims += measure_reading(mxnet, pack, keys, given.rounds)
+        claims += measure_labels(mxnet, pack, given.records, given.rounds)
+        claims += measure_rebuild(mxnet, pack, given.records, given.rounds)
+        claims += measure_rewrite(mxnet, folder, pack, given.records, given.rounds)
+        claims += measure_decode(mxnet, pack, keys[:3000], given.rounds)
+        claims.append(count_wrong(pack, given.records))
+        claims += measure_large(folder) if given.large else []
+        mxnet.close()
+        size = (pack / "train.rec").stat().st_size / given.records
+    head = f"{machine()}; mxnet's side numpy {mxnet.versions['numpy']}; {given.records:,} records of {size:,.0f} bytes; CPU time"
+    text = f"{head}\n\n{as_markdown(claims)}"
+    print(text)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\npeak memory of this process {peak:,.0f} MB")
+    if given.markdown:
+        given.markdown.write_text(text + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
