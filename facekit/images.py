@@ -101,8 +101,11 @@ def decode(payload: Payload, upright: bool = False) -> Picture:
     """
     import cv2
 
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.cvtColor(_decoded(payload, flags), cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    colour = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)  # OpenCV 4.11 and later spare a pass over the pixels
+    pixels = _decoded(payload, colour if upright else colour | cv2.IMREAD_IGNORE_ORIENTATION)
+    if colour == cv2.IMREAD_COLOR:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return pixels
 
 
 def decode_stored(payload: Payload, iscolor: int = -1) -> Picture:
@@ -131,7 +134,7 @@ def decode_stored(payload: Payload, iscolor: int = -1) -> Picture:
 def _decoded(payload: Payload, flags: int) -> Picture:
     import cv2
 
-    content = bytes(payload)
+    content = payload if isinstance(payload, bytes) else bytes(payload)
     kind, size = _claimed_size(content)
     _refuse_impossible(kind, size, len(content))
     try:
@@ -387,15 +390,37 @@ class _Kind(NamedTuple):
     pixels_per_byte: int
 
 
+def _jpeg_size(content: bytes) -> tuple[int, int]:
+    """Height and width from the frame segment; the careful way, with its messages, where that is not found at once."""
+    at = 2
+    try:
+        while content[at] == 0xFF:
+            marker = content[at + 1]
+            if marker in _FRAME_MARKERS:
+                return _HEIGHT_AND_WIDTH.unpack_from(content, at + 5)  # type: ignore[return-value]
+            if marker == _SCAN or marker == _END or marker == 0xFF or marker in _BARE_MARKERS:
+                break
+            at += 2 + (content[at + 2] << 8) + content[at + 3]
+    except (IndexError, struct.error):
+        pass
+    return jpeg_coding(content).size
+
+
+_HEIGHT_AND_WIDTH = struct.Struct(">HH")
+
+
 # Most pixels one byte can stand for. JPEG: a bit a block of 64 in a grey DC scan is 512, doubled for safety. PNG and
 # BMP: one bit a pixel through deflate's 1032:1. WebP's arithmetic coder has no useful bound, its format stops at 2**28
 # pixels.
 _KINDS = (
-    _Kind("JPEG", _JPEG, lambda content: jpeg_coding(content).size, 1024),
+    _Kind("JPEG", _JPEG, _jpeg_size, 1024),
     _Kind("PNG", _PNG, _png_size, 8 * 1032),
     _Kind("WebP", b"RIFF", _webp_size, MAX_PIXELS),
     _Kind("BMP", b"BM", _bmp_size, 8 * 1032),
 )
+
+
+_PIXELS_PER_BYTE = {kind.name: kind.pixels_per_byte for kind in _KINDS}
 
 
 def _claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
@@ -409,7 +434,7 @@ def _claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
 
 def _refuse_impossible(name: str, size: tuple[int, int], length: int) -> None:
     height, width = size
-    limit = next(kind.pixels_per_byte for kind in _KINDS if kind.name == name)
+    limit = _PIXELS_PER_BYTE[name]
     if not height or not width:
         raise PictureError(f"the {name} of {length} bytes claims {height} x {width} pixels")
     if height * width > min(MAX_PIXELS, limit * length):
