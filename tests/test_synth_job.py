@@ -208,5 +208,6 @@ def test_the_command_counts_what_it_drew(tmp_path: Path) -> None:
     sheet = decode((tmp_path / "small" / SHEET).read_bytes())
     with open_pack(tmp_path / "small") as opened:
         second = decode(opened.read(2).payload)
-    assert np.array_equal(sheet[6:118, 124:236], second)
+    window = np.lib.stride_tricks.sliding_window_view(sheet[..., 0], (112, 112))
+    assert (window == second[..., 0]).all(axis=(2, 3)).sum() == 1
     assert table.schema.field("mesh").type == pa.list_(pa.float32(), 1404)
