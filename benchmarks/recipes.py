@@ -81,9 +81,7 @@ def vectors_of(run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[n
     return np.concatenate(parts)
 
 
-def rank_one(
-    vectors: NDArray[np.float32], labels: NDArray[np.int64], probe: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def rank_one(vectors: NDArray[np.float32], labels: NDArray[np.int64], probe: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether each probe's nearest centre is its own: (probes,) bool."""
     classes, at = np.unique(labels[~probe], return_inverse=True)
     centres = np.zeros((len(classes), vectors.shape[1]))

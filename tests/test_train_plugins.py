@@ -32,7 +32,8 @@ class Plain:
     def build_network(self, config, facts):
         from torch import nn
         height, width = facts.image_size
-        return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * (height // 4) * (width // 4), config.dimensions))
+        pixels = (height // 4) * (width // 4)
+        return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * pixels, config.dimensions))
     def build_head(self, config, facts):
         from torch import nn
         return nn.Identity()
@@ -117,7 +118,7 @@ def test_a_third_party_plugin_trains_and_broken_ones_are_reported(installed: str
 
 def test_a_plugin_that_is_not_there_is_named_with_those_that_are() -> None:
     assert {one.name for one in find_plugins()} >= {"bcl", "maskdul"}
-    with pytest.raises(ConfigError, match="'nonsense'; installed are: .*bcl"):
+    with pytest.raises(ConfigError, match=r"'nonsense'; installed are: .*bcl"):
         load_plugin("nonsense")
 
 

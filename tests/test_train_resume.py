@@ -64,9 +64,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(plugin: str, recipe: str, tmp_pat
     at = latest_checkpoint(tmp_path / "killed")
     assert at is not None
     assert int(at.name) < 14, "the victim was not killed in time"
-    done = train(
-        TrainConfig(plugin, str(pack), str(tmp_path / "killed"), recipe, settings, resume=True), warn=str
-    )
+    done = train(TrainConfig(plugin, str(pack), str(tmp_path / "killed"), recipe, settings, resume=True), warn=str)
     assert 0 < done.resumed_from < 14
     assert not differing(tensors(tmp_path / "whole"), tensors(tmp_path / "killed"))
     losses = [

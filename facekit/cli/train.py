@@ -23,7 +23,7 @@ __all__ = ["command", "reporting"]
 @click.argument("destination", metavar="OUT")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe of the plugin's, or a .toml.  [default: its first]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeatable.")
-@click.option("--init", metavar="WEIGHTS", help="Begin from a run's folder, a checkpoint, or arcface_torch's backbone.pt.")
+@click.option("--init", metavar="WEIGHTS", help="Begin from OUT of a run, a checkpoint, or a backbone.pt.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
 @click.option("--eval", "pairs", multiple=True, metavar="PAIRS", help="Score these pairs (.bin or .csv) meanwhile.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

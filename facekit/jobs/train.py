@@ -136,28 +136,15 @@ def facts_of(samples: TrainingSet, labels: npt.NDArray[np.int64]) -> PackFacts:
     Raises
     ------
     RecordError
-        A label is negative, or not below the number of classes that ``property`` says; or there is no image.
+        There is no image.
     """
     from facekit.train.plugin import PackFacts
 
     rec = samples.pack.paths.rec
     if not len(labels):
         raise RecordError("the pack has no image", rec)
-    if labels.min() < 0:
-        key = int(samples.imgidx[labels.argmin()])
-        raise RecordError(f"label {labels.min()} is negative; facekit convert numbers labels through", rec, key)
-    classes = _classes_of_property(samples.pack.paths.property)
-    if classes is not None and labels.max() >= classes:
-        key = int(samples.imgidx[labels.argmax()])
-        raise RecordError(f"label {labels.max()} is not below the {classes} classes of property", rec, key)
     height, width = samples.pack.image(int(samples.imgidx[0])).shape[:2]
-    counts = np.bincount(labels, minlength=classes or 0)
-    return PackFacts(counts, (height, width), samples.masked_share())
-
-
-def _classes_of_property(path: Path) -> int | None:
-    text = path.read_text("ascii", "replace").partition(",")[0] if path.is_file() else ""
-    return int(text) if text.strip().isdigit() else None
+    return PackFacts(np.bincount(labels), (height, width), samples.masked_share())
 
 
 def _online_masks(settings: Settings) -> Any:
@@ -185,27 +172,27 @@ def _record(config: TrainConfig, settings: Settings, task: Task) -> dict[str, An
 
 
 def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
-    """Refuse a folder that is in use without ``resume``, and one that was begun with other settings."""
-    path = out / CONFIG
-    known = path.is_file()
-    if out.exists() and any(out.iterdir()) and not (known and resume) and not _begun_beside(out):
-        cure = "--resume goes on with it" if known else "it is not of facekit train"
-        raise DestinationExists(f"{out} exists already ({cure}); choose another destination")
-    if known:
-        before = json.loads(path.read_text("utf-8"))
-        changed = [name for name in record if before.get(name) != record[name] and name not in ("settings", "facekit")]
-        old, new = before.get("settings", {}), record["settings"]
-        changed += [f"{name} ({old.get(name)} before, now {new.get(name)})" for name in new if old.get(name) != new[name]]
-        changed = [name for name in changed if not name.startswith(("epochs ", "max_steps "))]
-        if changed:
-            raise ConfigError(f"{out} was begun with other settings: {', '.join(changed)}; choose another destination")
-        return
+    """Refuse a folder that holds something else, or checkpoints without ``resume`` or of other settings.
+
+    A run that has no checkpoint yet has nothing to lose, and another process of the same run may be here first.
+    """
+    path, begun = out / CONFIG, any((out / "checkpoints").glob("[0-9]*"))
+    if out.exists() and any(out.iterdir()) and not path.is_file():
+        raise DestinationExists(f"{out} exists already and is not of facekit train; choose another destination")
+    if begun and not resume:
+        raise DestinationExists(f"{out} exists already; --resume goes on with it, or choose another destination")
+    changed = _changed(json.loads(path.read_text("utf-8")), record) if begun else []
+    if changed:
+        raise ConfigError(f"{out} was begun with other settings: {', '.join(changed)}; choose another destination")
     out.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{CONFIG}.{os.getpid()}")
     aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     os.replace(aside, path)
 
 
-def _begun_beside(out: Path) -> bool:
-    """Whether another process of the same torchrun made the folder a moment ago."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and (out / CONFIG).is_file() and not (out / "checkpoints").exists()
+def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """What differs, except for the length of the run."""
+    names = [name for name in record if before.get(name) != record[name] and name not in ("settings", "facekit")]
+    old, new = before.get("settings", {}), record["settings"]
+    differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
+    return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]

@@ -1,8 +1,8 @@
 """Checkpoints: written aside and renamed, and loaded with any number of processes.
 
-    checkpoints/00000120/
-        common.pt             network, head, their momentum, average, scaler, step, settings
-        rows-00000-of-00002.pt    a process's rows of the classifier, their momentum, its random numbers
+checkpoints/00000120/
+    common.pt             network, head, their momentum, average, scaler, step, settings
+    rows-00000-of-00002.pt    a process's rows of the classifier, their momentum, its random numbers
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def _load_rows(state: State, folder: Path) -> None:
             momentum[here], moving = part["momentum"][there].to(weight), True
         found += high - low
     if found != len(weight):
-        raise FacekitError(f"{folder} has rows for {found} of {len(weight)} classes: it is of another pack, or not whole")
+        raise FacekitError(
+            f"{folder} has rows for {found} of {len(weight)} classes: it is of another pack, or not whole"
+        )
     _set_momentum(state, weight, momentum if moving else None)
 
 

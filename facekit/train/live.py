@@ -47,8 +47,6 @@ class LiveEngine:
         """See `facekit.embeddings.engine.Engine.run`."""
         with torch.inference_mode():
             image = torch.from_numpy(planes).to(self.device)
-            done = self.plugin.embed(
-                self.config, self.network, image, torch.from_numpy(masked.copy()).to(self.device)
-            )
+            done = self.plugin.embed(self.config, self.network, image, torch.from_numpy(masked.copy()).to(self.device))
             uncertainty = None if done.uncertainty is None else done.uncertainty.float().cpu().numpy()
             return Raw(done.vector.float().cpu().numpy(), uncertainty)

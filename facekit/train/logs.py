@@ -67,4 +67,4 @@ def _board(folder: Path, step: int) -> Any:
     except ImportError:
         logging.getLogger(__name__).info("tensorboard is not installed; there is only %s", LOG)
         return None
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

@@ -165,6 +165,7 @@ def _loop(
                 if evaluate is not None and (_due(state.step, config.eval_every, length) or last):
                     say(_evaluated(state, task, evaluate))
                 if _due(state.step, config.save_every, length) or last:
+                    _check_weights(state)
                     save_checkpoint(state, task.out, config.keep)
                 if last:
                     break
@@ -218,8 +219,19 @@ class _Window:
         names, count = list(self.sums), self.steps * world_size()
         sums = all_sum(torch.stack([self.sums[name].double() for name in names])).tolist()
         means = {name: total / count for name, total in zip(names, sums, strict=True)}
-        if not np.isfinite(means["loss"]):
-            raise FacekitError(f"the loss is {means['loss']}: lower lr, warm up longer, or clip; nothing was saved of it")
+        _check_loss(means["loss"])
         speed = self.steps * self.images / max(perf_counter() - self.started, 1e-9)
         self.sums, self.steps, self.started = {}, 0, perf_counter()
         return means | {"images_per_second": speed}
+
+
+def _check_loss(loss: float) -> None:
+    if not np.isfinite(loss):
+        raise FacekitError(f"the loss is {loss}: lower lr, warm up longer, or clip. The last checkpoint is sound")
+
+
+def _check_weights(state: State) -> None:
+    """Keep what is no number out of the checkpoints."""
+    with torch.no_grad():
+        total = torch.stack([p.sum().double() for p in (*state.network.parameters(), state.classifier.weight)]).sum()
+        _check_loss(float(all_sum(total)))

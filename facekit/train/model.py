@@ -136,7 +136,7 @@ def start_network(network: nn.Module, path: str) -> None:
     state = content.get("average") or content["network"] if "network" in content else content
     state = {name.removeprefix("module."): value for name, value in state.items()}
     wrapped = all(name.startswith("network.") for name in state)
-    inner = network.network if wrapped and hasattr(network, "network") else network
+    inner: Any = network.network if wrapped and hasattr(network, "network") else network
     try:
         if set(state) != set(network.state_dict()) and hasattr(inner, "load_backbone"):
             with torch.no_grad():

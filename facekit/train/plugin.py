@@ -92,7 +92,7 @@ class Plugin(Protocol):
     config : type
         A frozen dataclass whose fields all have defaults; ``dimensions``, the length of an embedding, is one of them.
     recipes : mapping
-        Names to settings of ``config`` and of `facekit.train.config.TrainConfig`, side by side; the first is the default.
+        Names to settings of ``config`` and of `facekit.train.config.TrainConfig`, side by side; the first by default.
     """
 
     api_version: int

@@ -104,7 +104,7 @@ def open_loader(
     generator = torch.Generator().manual_seed(0)  # otherwise each loader takes a number from torch's own
     loader: Any = DataLoader(
         samples,
-        batch_sampler=batches,  # type: ignore[arg-type]
+        batch_sampler=batches,
         num_workers=config.workers,
         generator=generator,
         pin_memory=torch.cuda.is_available() and config.device != "cpu",

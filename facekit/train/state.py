@@ -64,7 +64,8 @@ class State:
         self.description = describe(name, settings, facts)
         torch.manual_seed(config.seed)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.network = plugin.build_network(settings.plugin, facts).to(device, memory_format=layout)
+        self.network = plugin.build_network(settings.plugin, facts).to(device)
+        self.network.to(memory_format=layout)  # type: ignore[call-overload]
         self.head = plugin.build_head(settings.plugin, facts).to(device)
         self.classifier = Classifier(
             len(facts.class_counts),
@@ -86,7 +87,7 @@ class State:
             devices = [self.device.index] if self.device.type == "cuda" else None
             wrapped = DistributedDataParallel(wrapped, device_ids=devices, gradient_as_bucket_view=True)
         self._distributed = wrapped
-        self._wrapped = torch.compile(wrapped) if self.settings.train.compile else wrapped
+        self._wrapped: Any = torch.compile(wrapped) if self.settings.train.compile else wrapped
         for module in (self.network, self.head, self.classifier):
             module.train()
 

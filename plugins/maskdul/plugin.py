@@ -125,7 +125,12 @@ class _Maskdul:
         return UncertaintyLoss(margin, config.kl_weight, hard, bounds["sigma"], bounds["xi"], config.reduction)
 
     def training_step(
-        self, config: MaskdulConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
+        self,
+        config: MaskdulConfig,
+        network: torch.nn.Module,
+        head: torch.nn.Module,
+        classifier: Classifier,
+        batch: Batch,
     ) -> Step:
         from facekit_maskdul.uncertainty import draw
 

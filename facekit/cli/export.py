@@ -1,0 +1,38 @@
+"""``facekit export``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("export", short_help="Turn a trained network into an ONNX file.")
+@click.argument("checkpoint", metavar="CHECKPOINT")
+@click.argument("destination", metavar="MODEL.onnx")
+@click.option("--overwrite", is_flag=True, help="Replace MODEL.onnx.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(as_json: bool, **given: Any) -> None:
+    """Turn a trained network into an ONNX file.
+
+    CHECKPOINT is what facekit train wrote: OUT, a checkpoint in it, or model.pt. The file says how pictures are to be
+    prepared, takes batches of any size, and was compared with the network. facekit embed and facekit eval read it.
+
+    \b
+    Example:
+      facekit export runs/bcl bcl.onnx
+    """
+    from facekit.jobs.export import ExportConfig, export
+
+    done = export(ExportConfig(**given))
+    if as_json:
+        click.echo(json.dumps(done._asdict(), indent=2))
+        return
+    height, width = done.image_size
+    click.echo(f"inputs     {', '.join(done.inputs)}: pictures of {height} x {width}")
+    click.echo(f"outputs    {', '.join(done.outputs)}: {done.dimensions} dimensions")
+    click.echo(f"deviation  {done.deviation:.1g} from the network")
+    click.echo(f"model      {done.path}")

@@ -1,0 +1,195 @@
+"""``facekit train``: warnings, faults of the pack, beginnings, scores meanwhile, and that it learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clean_packs import draw
+from train_packs import QUICK, changes, facekit, pattern_pack, with_masks
+
+from facekit.errors import ConfigError, FacekitError
+from facekit.images import encode_jpeg
+from facekit.jobs.train import TrainConfig, train
+from facekit.records import Header, PackWriter, open_pack
+from facekit.records.bins import write_bins
+from facekit.train.iresnet import IResNet
+from facekit.train.model import open_model, start_network
+
+
+def warnings_of(pack: Path, out: Path, plugin: str, recipe: str, *given: str) -> str:
+    said: list[str] = []
+    train(TrainConfig(plugin, str(pack), str(out), recipe, (*QUICK, "max_steps=1", *given)), warn=said.append)
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "recipe", "given", "sentence"),
+    [
+        ("bcl", "bcl-small", ("sampler=balanced",), "so does the balanced sampler"),
+        ("bcl", "bcl-small", ("scale=128",), "start from 32 to 64"),
+        ("bcl", "bcl-small", ("recipe_batch=5120",), "scale lr by 0.00156"),
+        ("bcl", "bcl-small", ("schedule=step",), "the rate never falls"),
+        ("bcl", "bcl-small", ("masked_share=.15",), "meant for 15% masked images, and 0% will be shown"),
+        ("maskdul", "maskdul-small", ("masked_share=-1",), "the branch for masked faces will see nothing"),
+        ("maskdul", "magface-small", ("lambda_g=1", "masked_share=-1"), "lambda_g 1 is below its bound"),
+    ],
+)
+def test_a_recipe_that_contradicts_itself_is_warned_of(
+    plugin: str, recipe: str, given: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    assert sentence in warnings_of(pattern_pack(tmp_path / "pack"), tmp_path / "run", plugin, recipe, *given)
+
+
+def test_a_recipe_that_fits_is_not(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    assert warnings_of(pack, tmp_path / "run", "bcl", "bcl-small") == ""
+    with_masks(pack)
+    assert warnings_of(pack, tmp_path / "other", "maskdul", "maskdul-small") == ""
+
+
+def test_equal_classes_make_bcl_curricular_and_gaps_are_named(tmp_path: Path) -> None:
+    equal = pattern_pack(tmp_path / "equal", (8, 8, 8))
+    assert "log n changes nothing" in warnings_of(equal, tmp_path / "a", "bcl", "bcl-small")
+    gap = pattern_pack(tmp_path / "gap", (8, 0, 8, 6))
+    said = warnings_of(gap, tmp_path / "b", "bcl", "bcl-small")
+    assert "1 of 4 classes have no image" in said
+
+
+def test_a_pack_with_faults_stops_before_the_first_step(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    rec = pack / "train.rec"
+    content = bytearray(rec.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4000] = bytes(4000)
+    rec.write_bytes(content)
+    done = facekit("train", "bcl", str(pack), str(tmp_path / "run"), "--recipe", "bcl-small", *changes(*QUICK))
+    assert done.returncode == 1
+    assert "faults in all" in done.stderr
+    assert "Nothing was trained" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_the_pack_cannot_have_stop_too(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    (pack / "property").write_text("5,40,36")
+    with pytest.raises(FacekitError, match=r"key 37, offset \d+: property says 5 classes \(label_range; 18 faults"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "run"), "bcl-small", QUICK))
+    with PackWriter(tmp_path / "minus", "flat") as writer:
+        for key in range(8):
+            writer.write(Header(0, -1.0 if key == 5 else 0.0, key, 0), encode_jpeg(draw(1, key)))
+    with pytest.raises(FacekitError, match=r"key 5.*label_not_whole"):
+        train(TrainConfig("bcl", str(tmp_path / "minus"), str(tmp_path / "run"), "bcl-small", QUICK))
+
+
+def test_a_batch_larger_than_the_pack_and_a_missing_list_are_refused(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    with pytest.raises(ConfigError, match="a step takes 64 images and the pack has 54"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "run"), "bcl-small", ("batch=64",)))
+    with pytest.raises(ConfigError, match="there is no such file"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "a"), "bcl-small", QUICK, pairs=("absent.bin",)))
+
+
+def test_a_loss_that_is_no_number_stops_and_leaves_no_checkpoint(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    given = (*QUICK, "lr=1e30", "weight_decay=1e30", "save_every=1", "log_every=50")
+    with pytest.raises(FacekitError, match="the loss is (nan|inf|-inf): lower lr"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "run"), "bcl-small", given))
+    assert not any((tmp_path / "run").rglob("*.pt"))
+
+
+def pair_list(pack: Path, path: Path, seed: int = 0) -> Path:
+    """Pairs of a pack's pictures by key, half of them of one label."""
+    opened, rng = open_pack(pack), np.random.default_rng(seed)
+    keys, labels = opened.keys, opened.labels
+    lines = []
+    while len(lines) < 60:
+        a, b = rng.integers(0, len(keys), 2)
+        if a != b and (labels[a] == labels[b]) == (len(lines) % 2 == 0):
+            lines.append(f"{keys[a]},{keys[b]},{int(labels[a] == labels[b])}")
+    path.write_text("key_a,key_b,same\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_it_learns_and_scores_meanwhile(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack", (12,) * 6)
+    pairs = pair_list(pack, tmp_path / "pairs.csv")
+    said: list[float] = []
+    given = (*QUICK, "epochs=8", "flip=0", "log_every=9", "lr=.05", "scale=16", "eval_every=36")
+    config = TrainConfig("bcl", str(pack), str(tmp_path / "run"), "arcface-small", given, pairs=(str(pairs),))
+    run = train(config, lambda report: said.append(report.values.get("loss", np.nan)))
+    losses = [loss for loss in said if np.isfinite(loss)]
+    assert losses[-1] < 0.5 * losses[0]
+    assert run.values["pairs accuracy"] > 0.9
+    assert len(said) - len(losses) == 2  # evaluations
+    log = (tmp_path / "run" / "log.csv").read_text()
+    assert log.count("pairs accuracy") == 2
+    assert any((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_pairs_of_a_bin_are_scored(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    payloads = tuple(
+        encode_jpeg(draw(person, number)) for n in range(24) for person, number in ((n, 0), (n + n % 2, 1))
+    )
+    write_bins(tmp_path / "lists.bin", payloads, np.arange(24) % 2 == 0)
+    given = (*QUICK, "max_steps=2")
+    config = TrainConfig("maskdul", str(pack), str(tmp_path / "run"), "maskdul-small", given,
+                         pairs=(str(tmp_path / "lists.bin"),))  # fmt: skip
+    assert 0 <= train(config, warn=str).values["lists accuracy"] <= 1
+
+
+def test_a_run_begins_from_another_and_from_a_plain_backbone(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    train(TrainConfig("bcl", str(pack), str(tmp_path / "first"), "arcface-small", (*QUICK, "max_steps=3")))
+    network = open_model(tmp_path / "first").network
+    tiny = ("lr=1e-12", "max_steps=1", "weight_decay=0")
+    config = TrainConfig("bcl", str(pack), str(tmp_path / "next"), "bcl-small", (*QUICK, *tiny),
+                         init=str(tmp_path / "first"))  # fmt: skip
+    train(config)
+    begun = open_model(tmp_path / "next").network.state_dict()
+    for name, value in network.state_dict().items():
+        if "running" not in name and "batches" not in name:
+            torch.testing.assert_close(begun[name], value)
+    two = train(
+        TrainConfig("maskdul", str(pack), str(tmp_path / "two"), "maskdul-small", (*QUICK, *tiny),
+                    init=str(tmp_path / "first")), warn=str
+    )  # fmt: skip
+    mu = open_model(two.model).network.state_dict()
+    torch.testing.assert_close(mu["network.mu.fc.weight"], network.state_dict()["network.fc.weight"])
+    plain = IResNet((1, 1, 1, 1), 16, 0.0, (40, 36), (16, 32, 64, 128))
+    torch.save(plain.state_dict(), tmp_path / "backbone.pt")
+    other = IResNet((1, 1, 1, 1), 16, 0.0, (40, 36), (16, 32, 64, 128))
+    start_network(other, str(tmp_path / "backbone.pt"))
+    torch.testing.assert_close(other.conv1.weight, plain.conv1.weight)
+    with pytest.raises(ConfigError, match="does not fit this network"):
+        start_network(IResNet((1, 1, 1, 1), 8, 0.0, (40, 36), (16, 32, 64, 128)), str(tmp_path / "backbone.pt"))
+
+
+@pytest.mark.parametrize("recipe", ["dul_cls-small", "dul_mag-small", "magface-small"])
+def test_relatives_of_maskdul_run_with_online_masks_of_bare_patterns(recipe: str, tmp_path: Path) -> None:
+    """No face can be found in a pattern: it stays bare, and is told to the network as bare."""
+    pack = with_masks(pattern_pack(tmp_path / "pack"))
+    run = train(TrainConfig("maskdul", str(pack), str(tmp_path / "run"), recipe, (*QUICK, "max_steps=2")), warn=str)
+    assert np.isfinite(run.values["loss"])
+    assert ("sigma" in run.values) == recipe.startswith("dul")
+
+
+def test_half_precision_and_compiled_settings_train(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    for precision in ("bf16", "fp16"):
+        given = (*QUICK, "max_steps=2", f"precision={precision}", "channels_last=true", "label_smoothing=.1")
+        run = train(TrainConfig("bcl", str(pack), str(tmp_path / precision), "bcl-small", given))
+        assert np.isfinite(run.values["loss"])
+
+
+def test_the_command_prints_what_it_came_to(tmp_path: Path) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    words = ["train", "bcl", str(pack), str(out), "--recipe", "bcl-small", *changes(*QUICK, "max_steps=2"), "--json"]
+    done = facekit(*words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 2
+    assert "step 2/2" in done.stderr
+    assert facekit(*words).returncode == 2
