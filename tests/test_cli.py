@@ -145,7 +145,7 @@ def test_presets_give_way_to_what_is_given() -> None:
 
     def config(*arguments: str):  # type: ignore[no-untyped-def]
         context = command.make_context("mask", ["a", "b", *arguments])
-        given = {name: value for name, value in context.params.items() if name != "as_json"}
+        given = {name: value for name, value in context.params.items() if name not in ("as_json", "side")}
         with context:
             return config_of(click.get_current_context(), given)
 

@@ -38,7 +38,7 @@ def blocks(page: Path) -> list[Block]:
 def form(text: str) -> list[str]:
     """The lines without their numbers, and without the counts of types and reasons: they change as masks get better."""
     lines = [re.sub(r"\d[\d.,]*", "#", line) for line in text.strip().splitlines()]
-    return [" ".join(line.split()) for line in lines if not re.fullmatch(r"  [\w-]+ +#", line)]
+    return [" ".join(line.split()) for line in lines if not re.fullmatch(r"  [\w#-]+ +#", line)]
 
 
 def run_commands(text: str) -> None:
