@@ -23,6 +23,12 @@ COMMANDS = {
     "synth": "Draw a pack of people with everything known about them.",
     "pack": "Make a pack of a folder of people or a list of pictures.",
     "embed": "Turn the faces of a pack into vectors.",
+    "clean": "Find the noise in a pack's identities and write the pack without it.",
+    "apply": "Apply decisions to a pack, or take them back.",
+    "diff": "Tell two sets of decisions apart.",
+    "explain": "Tell why a record was kept, dropped or moved.",
+    "sweep": "Show what every threshold would keep.",
+    "review": "Look through the decisions in a browser and change them.",
     "eval": "Score a model, or the vectors it made.",
     "convert": "Rewrite a pack in another layout, with contiguous labels.",
     "check": "Find every fault of a pack, and save what can be saved.",
@@ -33,7 +39,9 @@ COMMANDS = {
     "reindex": "Make the index of a pack anew from its records.",
     "bins": "Make verification .bin files, or look into one.",
     "train": "Train a recognizer on a pack.",
+    "export": "Turn a trained network into an ONNX file.",
     "plugins": "List the training plugins and their recipes.",
+    "selflearn": "Clean a pack and train on it, in rounds.",
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 

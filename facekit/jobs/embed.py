@@ -140,10 +140,13 @@ def read_flags(source: Source) -> Flags:
     ledger = Path(source.path).with_suffix(".ledger.parquet")
     masked, sources = np.zeros(len(source), np.bool_), source.keys.copy()
     if source.kind == "pack" and ledger.exists():
+        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        rows = pq.read_table(ledger, columns=["key", "source_key", "action"]).drop_null()  # neither header nor refusals
-        keys, origins = rows["key"].to_numpy(), rows["source_key"].to_numpy()
+        rows = pq.read_table(ledger, columns=["key", "source_key", "action"])
+        rows = rows.filter(rows["key"].is_valid())  # not what was refused
+        keys = rows["key"].to_numpy()
+        origins = pc.coalesce(rows["source_key"], rows["key"]).to_numpy()  # drawn pictures have no other source
         order = np.argsort(keys, kind="stable")
         places = np.minimum(np.searchsorted(keys, source.keys, sorter=order), max(len(keys) - 1, 0))
         if not len(keys) or not np.array_equal(keys[order[places]], source.keys):
