@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,10 @@ def test_the_invariants_notice_a_reader_that_loses_records(
 def test_a_bounded_run_of_the_fuzzer(tmp_path: Path, target: str, runs: int) -> None:
     """Reproducible: the seed is fixed. An input that breaks an invariant, hangs or wants half a gigabyte fails it."""
     command = [sys.executable, str(FUZZ / "fuzz_reader.py"), target, f"-runs={runs}"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    in_memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=in_memory) as scratch:
+        environment = {**os.environ, "TMPDIR": scratch}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert f"Done {runs} runs" in done.stderr
     assert not [*tmp_path.glob("crash-*"), *tmp_path.glob("timeout-*"), *tmp_path.glob("oom-*")]
