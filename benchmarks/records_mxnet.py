@@ -60,7 +60,7 @@ def rewrite(given: dict[str, Any]) -> Callable[[], object]:
         source = opened(given)
         target = mx.recordio.MXIndexedRecordIO(given["out"] + ".idx", given["out"] + ".rec", "w")
         for place, (key, label) in enumerate(zip(given["keys"], given["labels"])):
-            header, payload = mx.recordio.unpack(source.read_idx(key))
+            _, payload = mx.recordio.unpack(source.read_idx(key))
             target.write_idx(place, mx.recordio.pack(mx.recordio.IRHeader(0, label, place, 0), payload))
         target.close()
 

@@ -1,13 +1,13 @@
 """Packs against real mxnet 1.9.1: ratios of CPU time, round by round in one run.
 
-    python benchmarks/records_speed.py [--python PYTHON3.11] [--records 60000] [--lines 5000000] [--large] [--markdown FILE]
+    python benchmarks/records_speed.py [--python PYTHON3.11] [--records 60000] [--lines 5000000] [--large]
 
 mxnet cannot live beside a current numpy, so it runs in a process of its own, in the environment that
 FACEKIT_MXNET_PYTHON names, or else in one that this script makes in a temporary folder (pip install mxnet==1.9.1
-"numpy<1.24", which wants Python 3.11 or older). The two take turns within every round, the page cache is warm, and the
-pack is made for the occasion: aligned crops of scikit-image's photograph, moved, lit and coded as faces usually are.
+"numpy<1.24", which wants Python 3.11 or older). The two take turns within every round and the page cache is warm. The
+pack is made for the occasion: aligned crops of scikit-image's photograph, moved, lit and coded as faces are.
 
---large opens an index of 42 million lines too, in processes of their own whose peak memory is read (needs 1 GB of disk).
+--large opens an index of 42 million lines too, in processes of their own whose peak memory is read (needs 1 GB free).
 """
 
 from __future__ import annotations
@@ -206,7 +206,13 @@ def measure_labels(mxnet: Mxnet, pack: Path, records: int, rounds: int) -> list[
     there = rate(records / taken.median("mxnet"))
     first, second = taken.ratio("mxnet", "labels"), kept.ratio("mxnet", "labels")
     return [
-        Claim("all labels, pack opened each time", there, rate(records / taken.median("labels")), f"{first:.0f}x", ">= 100x"),
+        Claim(
+            "all labels, pack opened each time",
+            there,
+            rate(records / taken.median("labels")),
+            f"{first:.0f}x",
+            ">= 100x",
+        ),
         Claim("... kept beside the pack", there, rate(records / kept.median("labels")), f"{second:.0f}x", ">= 100x"),
     ]
 
@@ -251,11 +257,18 @@ def measure_rewrite(mxnet: Mxnet, folder: Path, pack: Path, records: int, rounds
     mxnet("rewrite", **given, keys=rows.tolist(), labels=[float(label) for label in labels.tolist()])
     taken = Rounds(rounds, mxnet=lambda: mxnet("rewrite"), own=lambda: own(rewrite), copy=lambda: own(copy))
     same = (out / "train.rec").read_bytes() == (folder / "by_mxnet.rec").read_bytes()
-    assert same and (out / "train.idx").read_bytes() == (folder / "by_mxnet.idx").read_bytes()
+    assert same
+    assert (out / "train.idx").read_bytes() == (folder / "by_mxnet.idx").read_bytes()
     share = 0.85 * taken.ratio("copy", "own")
     there, here = len(rows) / taken.median("mxnet"), len(rows) / taken.median("own")
     return [
-        Claim("drop 15% and relabel, same bytes", rate(there), rate(here), f"{taken.ratio('mxnet', 'own'):.1f}x", ">= 3.5x"),
+        Claim(
+            "drop 15% and relabel, same bytes",
+            rate(there),
+            rate(here),
+            f"{taken.ratio('mxnet', 'own'):.1f}x",
+            ">= 3.5x",
+        ),
         Claim("... against copying the file (bytes a CPU second)", "", "", f"{share:.0%}", ">= 40%"),
     ]
 
@@ -291,10 +304,28 @@ def measure_decode(mxnet: Mxnet, pack: Path, keys: list[int], rounds: int) -> li
     small = float(np.median(mixed / np.array(taken.seconds["image"])))
     here, count = rate(len(keys) / taken.median("image")), len(keys)
     return [
-        Claim("read and decode", rate(count / taken.median("mxnet")), here, f"{taken.ratio('mxnet', 'image'):.1f}x", ">= 3x"),
-        Claim("... against reading with mxnet, decoding with cv2", rate(count / float(np.median(mixed))), here, f"{small:.2f}x", "1.16x"),
+        Claim(
+            "read and decode",
+            rate(count / taken.median("mxnet")),
+            here,
+            f"{taken.ratio('mxnet', 'image'):.1f}x",
+            ">= 3x",
+        ),
+        Claim(
+            "... against reading with mxnet, decoding with cv2",
+            rate(count / float(np.median(mixed))),
+            here,
+            f"{small:.2f}x",
+            "1.16x",
+        ),
         Claim("... against bare cv2 on bytes in memory", "", here, f"{taken.ratio('bare', 'image'):.0%}", ">= 90%"),
-        Claim("decode alone against bare cv2", "", rate(count / taken.median("only")), f"{taken.ratio('bare', 'only'):.0%}", ""),
+        Claim(
+            "decode alone against bare cv2",
+            "",
+            rate(count / taken.median("only")),
+            f"{taken.ratio('bare', 'only'):.0%}",
+            "",
+        ),
     ]
 
 
@@ -338,9 +369,13 @@ def measure_large(folder: Path) -> list[Claim]:
     for way in ("plain", "numba", "sidecar"):
         if way == "sidecar":
             save_sidecar(idx, read_index(idx))
-        done = subprocess.run([sys.executable, "-c", OPEN_LARGE, str(idx), way], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", OPEN_LARGE, str(idx), way], capture_output=True, text=True, check=True
+        )
         seconds, megabytes, _ = map(float, done.stdout.split())
-        claims.append(Claim(f"42 million lines, {way}", "", f"{seconds:.3g} s, {megabytes:,.0f} MB more", "", "bounded memory"))
+        claims.append(
+            Claim(f"42 million lines, {way}", "", f"{seconds:.3g} s, {megabytes:,.0f} MB more", "", "bounded memory")
+        )
     return claims
 
 
@@ -376,7 +411,8 @@ def main() -> None:
         claims += measure_large(folder) if given.large else []
         mxnet.close()
         size = (pack / "train.rec").stat().st_size / given.records
-    head = f"{machine()}; mxnet's side numpy {mxnet.versions['numpy']}; {given.records:,} records of {size:,.0f} bytes; CPU time"
+    head = f"{machine()}; mxnet beside numpy {mxnet.versions['numpy']}"
+    head += f"; {given.records:,} records of {size:,.0f} bytes; CPU time"
     text = f"{head}\n\n{as_markdown(claims)}"
     print(text)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -397,8 +397,8 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
         while content[at] == 0xFF:
             marker = content[at + 1]
             if marker in _FRAME_MARKERS:
-                return _HEIGHT_AND_WIDTH.unpack_from(content, at + 5)  # type: ignore[return-value]
-            if marker == _SCAN or marker == _END or marker == 0xFF or marker in _BARE_MARKERS:
+                return _HEIGHT_AND_WIDTH.unpack_from(content, at + 5)
+            if marker in _NO_SEGMENT:
                 break
             at += 2 + (content[at + 2] << 8) + content[at + 3]
     except (IndexError, struct.error):
@@ -406,6 +406,7 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
     return jpeg_coding(content).size
 
 
+_NO_SEGMENT = _BARE_MARKERS | {_SCAN, _END, 0xFF}
 _HEIGHT_AND_WIDTH = struct.Struct(">HH")
 
 

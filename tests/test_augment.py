@@ -57,9 +57,12 @@ def test_the_picture_is_never_changed_and_bare_ones_are_themselves() -> None:
     image = picture(100)
     before = image.copy()
     worn, masked = MaskAugment(1.0, "kn95", 0, MESHES)(image, 5)
-    assert masked and (worn != image).any() and (image == before).all()
+    assert masked
+    assert (worn != image).any()
+    assert (image == before).all()
     bare, masked = MaskAugment(0.0, "kn95", 0, MESHES)(image, 5)
-    assert bare is image and not masked
+    assert bare is image
+    assert not masked
 
 
 def test_the_mask_is_that_of_the_renderer() -> None:
@@ -92,7 +95,8 @@ def test_the_model_finds_what_is_not_given_and_refuses_what_is_no_face() -> None
         assert augment(face(), 1)[1]
         grey = np.full((112, 112, 3), 90, np.uint8)
         bare, masked = augment(grey, 1)
-        assert bare is grey and not masked
+        assert bare is grey
+        assert not masked
 
 
 def test_it_costs_as_much_as_the_render() -> None:

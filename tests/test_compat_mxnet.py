@@ -37,7 +37,11 @@ def payload_of(case: str) -> bytes:
 
 def told(array: np.ndarray) -> dict[str, Any]:
     array = np.ascontiguousarray(array)
-    return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
+    return {
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+    }
 
 
 # --- the same answers -------------------------------------------------------------------------------------------------
@@ -185,7 +189,9 @@ def child_reads(record: Any, keys: list[int], connection: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 warns that pytest may have threads when it forks
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning"
+)  # Python 3.12 warns that pytest may have threads when it forks
 def test_another_process_reads_the_same_and_keeps_its_place(pack: Path, method: str) -> None:
     record = opened(pack)
     record.close_hook = lambda: None  # CVLface hangs a lambda on it, which no pickle takes
@@ -205,7 +211,7 @@ def test_a_truncated_file_is_an_error_that_names_the_place(pack: Path) -> None:
     content = (pack / "train.rec").read_bytes()
     (pack / "train.rec").write_bytes(content[:-4])
     record = opened(pack)
-    with pytest.raises(RecordError, match=f"train.rec, key {last}, offset .*truncated"):
+    with pytest.raises(RecordError, match=rf"train\.rec, key {last}, offset .*truncated"):
         record.read_idx(last)
     with pytest.raises(RecordError, match="truncated"):
         while record.read() is not None:
@@ -229,7 +235,7 @@ def test_without_an_index_one_is_rebuilt(pack: Path) -> None:
 
 
 def test_a_wrong_name_for_the_index_is_not_replaced_by_another(pack: Path) -> None:
-    with pytest.raises(RecordError, match="other.idx"):
+    with pytest.raises(RecordError, match=r"other\.idx"):
         mx.recordio.MXIndexedRecordIO(pack / "other.idx", pack / "train.rec", "r")
     with pytest.raises(RecordError, match="nowhere"):
         mx.recordio.MXIndexedRecordIO(pack / "nowhere.idx", pack / "nowhere.rec", "r")
@@ -322,7 +328,9 @@ def test_a_script_runs_with_the_stand_in_in_all_its_processes(tmp_path: Path, by
 
 def test_without_a_script_there_is_a_usage() -> None:
     for arguments, message in ([], "SCRIPT"), (["nowhere.py"], "nowhere.py"):
-        done = subprocess.run([sys.executable, "-m", "facekit.compat.mxnet", *arguments], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "facekit.compat.mxnet", *arguments], capture_output=True, text=True
+        )
         assert done.returncode == 2
         assert message in done.stderr
 

@@ -39,7 +39,8 @@ def write(folder: Path, layout: str = "insightface", vector: bool = False) -> Pa
 
 def write_ledger(folder: Path, masked: list[int]) -> None:
     rows = [
-        LedgerRow(key, key, payload_hash(b""), "mask" if key in masked else "copy") for key in range(1, 1 + PEOPLE * PICTURES)
+        LedgerRow(key, key, payload_hash(b""), "mask" if key in masked else "copy")
+        for key in range(1, 1 + PEOPLE * PICTURES)
     ]
     rows += [LedgerRow(None, 5, payload_hash(b""), "refused"), LedgerRow(0, None, payload_hash(b""), "layout")]
     with LedgerWriter(folder / "train.ledger.parquet") as ledger:
@@ -79,7 +80,16 @@ def test_samples_and_labels_are_those_of_the_pack(tmp_path: Path, layout: str, v
 def test_golden_packs_of_every_layout_count_as_in_the_loader_of_arcface_torch() -> None:
     """The original: keys 1 to label[0] where record 0 has a flag, else all keys; but never an image for a header."""
     golden = Path(__file__).parent / "golden" / "recordio"
-    for name in ("face2rec2", "recbuilder", "cleaned", "sequential", "im2rec", "shuffled", "image_at_zero", "mask_parameters"):
+    for name in (
+        "face2rec2",
+        "recbuilder",
+        "cleaned",
+        "sequential",
+        "im2rec",
+        "shuffled",
+        "image_at_zero",
+        "mask_parameters",
+    ):
         dataset, reader = RecordDataset(golden / f"{name}.rec", transform=plain), RecordReader(golden / f"{name}.rec")
         pack = open_pack(golden / f"{name}.rec")
         if pack.layout == "insightface":
@@ -113,7 +123,8 @@ def test_the_default_transform_is_that_of_arcface_torch() -> None:
         seen.add(mirrored)
     assert seen == {False, True}
     assert (sample.shape, sample.dtype, sample.is_contiguous()) == ((3, 100, 112), torch.float32, True)
-    assert sample.min() >= -1 and sample.max() <= 1
+    assert sample.min() >= -1
+    assert sample.max() <= 1
 
 
 def test_the_flag_comes_from_the_ledger(tmp_path: Path) -> None:
@@ -178,7 +189,11 @@ def test_a_worker_reads_its_first_record_in_milliseconds(tmp_path: Path) -> None
         "print(time.process_time() - begun, len(dataset), label.item())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "sent")], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        [sys.executable, "-c", script, str(tmp_path / "sent")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
     )
     seconds, count, label = done.stdout.split()
     assert (count, label) == ("1000000", "3")

@@ -72,7 +72,8 @@ import mxnet as mx, numpy as np
 
 class Faces:
     def __init__(self, folder):
-        self.imgrec = mx.recordio.MXIndexedRecordIO(os.path.join(folder, "train.idx"), os.path.join(folder, "train.rec"), "r")
+        idx, rec = os.path.join(folder, "train.idx"), os.path.join(folder, "train.rec")
+        self.imgrec = mx.recordio.MXIndexedRecordIO(idx, rec, "r")
         self.imgrec.close = lambda: None
         header, _ = mx.recordio.unpack(self.imgrec.read_idx(0))
         self.imgidx = np.arange(1, int(header.label[0])) if header.flag > 0 else np.array(list(self.imgrec.keys))
@@ -128,7 +129,9 @@ def pack(tmp_path: Path) -> Path:
 def run(script: str, folder: Path, *arguments: object) -> dict[str, np.ndarray]:
     (folder / "script.py").write_text(script)
     command = [sys.executable, "-W", "ignore", "-m", "facekit.compat.mxnet", "script.py", *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": ""})
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": ""}
+    )
     assert done.returncode == 0, done.stderr
     with np.load(folder / "out.npz") as found:
         return dict(found)

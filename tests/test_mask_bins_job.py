@@ -27,7 +27,11 @@ FLAT = encode_jpeg(np.full((112, 112, 3), 90, np.uint8), 95)
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """Four pairs; one holds no face, one no picture."""
-    payloads = [encode_jpeg(face(seed), 80 + seed) for seed in range(5)] + [FLAT, encode_jpeg(face(9), 70), b"no picture"]
+    payloads = [encode_jpeg(face(seed), 80 + seed) for seed in range(5)] + [
+        FLAT,
+        encode_jpeg(face(9), 70),
+        b"no picture",
+    ]
     write_bins(tmp_path / "pairs.bin", payloads, [True, False, True, False])
     return tmp_path / "pairs.bin"
 
@@ -85,7 +89,7 @@ def test_wrong_files_and_options_are_refused(pairs: Path, tmp_path: Path, capsys
         run(pairs, tmp_path / "m.bin")
     run(pairs, tmp_path / "m.bin", overwrite=True)
     (tmp_path / "bad.bin").write_bytes(pickle.dumps(print))
-    with pytest.raises(RecordError, match="bad.bin"):
+    with pytest.raises(RecordError, match=r"bad\.bin"):
         run(tmp_path / "bad.bin", tmp_path / "n.bin")
     for arguments, message in (
         ([str(pairs), "m.bin", "--ratio", "0.2"], "--ratio is for packs"),

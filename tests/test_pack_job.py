@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from mask_stand_ins import png
-from PIL import Image
 from photo import POINTS, face, photograph
+from PIL import Image
 
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, FacekitError
@@ -89,7 +89,9 @@ def test_crops_are_stored_byte_for_byte_and_the_rest_has_its_reason(people: Path
     assert "no JPEG" in rows[5]["reason"]
     assert (summary.images, summary.pictures, summary.identities) == (4, 6, 3)
     assert sum(summary.skipped.values()) == 2
-    assert summary.config == "config.num_classes = 3\nconfig.num_image = 4\n" == (tmp_path / "out/config.txt").read_text()
+    assert (
+        summary.config == "config.num_classes = 3\nconfig.num_image = 4\n" == (tmp_path / "out/config.txt").read_text()
+    )
     assert table_of(tmp_path / "out") == [
         ["label", "name", "images"], ["0", "anna", "2"], ["1", "bert", "1"], ["2", "carl", "1"],
     ]  # fmt: skip
@@ -166,8 +168,10 @@ def test_points_in_a_list_are_used_instead_of_a_detector(people: Path, tmp_path:
     )
     summary = pack(config(tmp_path / "a.lst", tmp_path / "out", root=str(people), align=True, detector=FIXED))
     assert summary.by_action == {"copy": 2, "align": 1}
-    assert list(summary.skipped) == ["points: these 5 points lie too close to one place or line to determine a transform",
-                                     "unreadable: No such file or directory"]  # fmt: skip
+    assert list(summary.skipped) == [
+        "points: these 5 points lie too close to one place or line to determine a transform",
+        "unreadable: No such file or directory",
+    ]
     with open_pack(tmp_path / "out") as out:
         assert out.read(1).payload == encode_jpeg(align(decode(big()), POINTS.astype(np.float32)), 95)
 
@@ -192,7 +196,9 @@ def test_lines_that_are_neither_are_named(text: str, message: str, tmp_path: Pat
         read_pictures(tmp_path / "a.lst")
 
 
-def test_the_bytes_do_not_depend_on_the_workers_and_a_run_goes_on(people: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_bytes_do_not_depend_on_the_workers_and_a_run_goes_on(
+    people: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     for number in range(30):
         (people / f"p{number:02}").mkdir()
         for picture in range(5):

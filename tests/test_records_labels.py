@@ -56,7 +56,9 @@ def test_a_damaged_file_is_not_used(tmp_path: Path, damage: str) -> None:
     with open_pack(folder) as pack:
         saved = pack.save_labels()
     content = saved.read_bytes()
-    saved.write_bytes({"cut": content[:-1], "empty": b"", "signature": b"X" + content[1:], "longer": content + b"x"}[damage])
+    saved.write_bytes(
+        {"cut": content[:-1], "empty": b"", "signature": b"X" + content[1:], "longer": content + b"x"}[damage]
+    )
     assert open_pack(folder).labels.tolist() == [3, 1]
     os.unlink(saved)
     assert open_pack(folder).labels.tolist() == [3, 1]

@@ -326,7 +326,8 @@ def test_read_is_read_bytes_split(tmp_path: Path, mapped: bool) -> None:
     """Whatever the label, the length, the alignment or the place in the file; magic words inside included."""
     rng = np.random.default_rng(0)
     buffers = [pack_record((0, 1.5, 7, 9), rng.bytes(length)) for length in (0, 1, 2, 3, 4, 5000, 9000, 70_000)]
-    buffers += [pack_record((0, [1, 2], 3, 4), b"abc"), pack_record((0, [], 3, 4), b""), pack_record((0, 3, 0, 0), MAGIC * 3)]
+    buffers += [pack_record((0, label, 3, 4), b"abc") for label in ([1, 2], [], 3)]
+    buffers.append(pack_record((0, 3, 0, 0), MAGIC * 3))
     rec = written(tmp_path, buffers)
     with RecordReader(rec, mapped=mapped) as reader:
         for key, buffer in enumerate(buffers):

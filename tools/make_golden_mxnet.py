@@ -28,7 +28,8 @@ import numpy as np
 
 def told(array):
     array = np.ascontiguousarray(array)
-    return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
+    sha256 = hashlib.sha256(array.tobytes()).hexdigest()
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": sha256}
 
 results = {}
 for name, text in json.load(sys.stdin).items():
@@ -91,7 +92,11 @@ def main() -> None:
     """Ask mxnet, write the file."""
     given = {name: payload.hex() for name, payload in pictures().items()}
     done = subprocess.run(
-        [sys.argv[1], "-W", "ignore", "-c", MXNET], input=json.dumps(given), stdout=subprocess.PIPE, text=True, check=True
+        [sys.argv[1], "-W", "ignore", "-c", MXNET],
+        input=json.dumps(given),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     GOLDEN.parent.mkdir(parents=True, exist_ok=True)
     answers = json.loads(done.stdout)

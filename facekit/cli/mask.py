@@ -83,8 +83,9 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     from facekit.jobs.mask import mask
 
     if given["source"].endswith(".bin"):
-        return mask_pairs(context, given, as_json)
-    if given.pop("side") is not None:
+        mask_pairs(context, given, as_json)
+        return
+    if given["side"] is not None:
         raise ConfigError("--side is for a verification .bin; SRC is none")
     summary = mask(config_of(context, given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
@@ -105,7 +106,7 @@ def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> 
             raise ConfigError(f"--{name.replace('_', '-')} is for packs; of a .bin every picture of --side is masked")
     if not given["destination"].endswith(".bin"):
         raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too")
-    side = given.pop("side") or "both"
+    side = given["side"] or "both"
     summary = mask_bins(config_of(context, given), side)
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_pairs(summary))
     if not summary.masked:
@@ -135,6 +136,7 @@ def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     from facekit.jobs.mask_config import PRESETS, MaskConfig, known_types, parse_range, parse_types
     from facekit.masks import MaskOptions
 
+    given.pop("side", None)
     preset = PRESETS.get(given.pop("preset") or "", {})
     default = click.core.ParameterSource.DEFAULT
     given.update({name: value for name, value in preset.items() if context.get_parameter_source(name) == default})

@@ -88,7 +88,9 @@ def check_command(table: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     for finding in [] if as_json else findings:
-        click.echo(f"{'error' if finding.fatal else 'warning'}: {finding.type + ': ' if finding.type else ''}{finding.problem}")
+        click.echo(
+            f"{'error' if finding.fatal else 'warning'}: {finding.type + ': ' if finding.type else ''}{finding.problem}"
+        )
     if not findings and not as_json:
         click.echo(f"{table} is right")
     sys.exit(1 if findings else 0)

@@ -26,8 +26,8 @@ class Detection(NamedTuple):
     box : (4,) float32
         Left, top, right, bottom in pixels.
     points : (5, 2) float32
-        (x, y) of eyes, tip of the nose and corners of the mouth, pixel centres at integers, the point at the left of the
-        picture first.
+        (x, y) of eyes, tip of the nose and corners of the mouth, pixel centres at integers, the point at the left of
+        the picture first.
     """
 
     score: float

@@ -47,7 +47,7 @@ class Classes(NamedTuple):
     label: npt.NDArray[np.int64]
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """Classes of the output."""
         return int(self.label.max(initial=-1)) + 1
 
@@ -65,16 +65,18 @@ def put_together(pictures: PictureList, shards: Sequence[Shard], config: PackCon
     with PackWriter(folder, config.layout) as pack, LedgerWriter(aside) as ledger:
         first = pack.next_key
         for shard in shards:
-            ledger.append(append_shard(pack, read_rows(journal.path(shard)), read_records(journal.path(shard)), classes))
+            ledger.append(
+                append_shard(pack, read_rows(journal.path(shard)), read_records(journal.path(shard)), classes)
+            )
         images = pack.next_key - first
         if config.layout == "insightface":
-            ledger.append(layout_rows(np.append(0, np.arange(pack.next_key, pack.next_key + classes.count))))
-    expected = len(pictures) + (1 + classes.count if config.layout == "insightface" else 0)
+            ledger.append(layout_rows(np.append(0, np.arange(pack.next_key, pack.next_key + classes.number))))
+    expected = len(pictures) + (1 + classes.number if config.layout == "insightface" else 0)
     if images != int(classes.images[classes.label >= 0].sum()) or ledger.rows != expected:
         raise FacekitError(f"the ledger has {ledger.rows} rows where {expected} belong; please report this")
     aside.rename(folder / LEDGER)
     write_tables(folder, pictures, classes)
-    write_snippet(folder / SNIPPET, classes.count, images)
+    write_snippet(folder / SNIPPET, classes.number, images)
 
 
 def count_classes(count: int, shards: Sequence[Shard], min_images: int, journal: Journal) -> Classes:
@@ -125,7 +127,7 @@ def selected(
 
 
 def write_tables(folder: Path, pictures: PictureList, classes: Classes) -> None:
-    """``labels.csv``: label, name and pictures of each class that stays. ``source.lst``: what the source keys stand for."""
+    """``labels.csv``: label, name and pictures of the classes that stay. ``source.lst``: what source keys stand for."""
     with open(folder / LABELS, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("label", "name", "images"))

@@ -111,7 +111,9 @@ def _folder(folder: Path) -> PictureList:
         names.setdefault(label, file.partition("/")[0] if "/" in file else ".")
     nowhere, none = np.empty((0, 5, 2), np.float32), np.zeros(count, np.bool_)
     content = source.content + source.changed
-    return PictureList(str(folder), source.keys, source.labels, source.files, tuple(names.values()), none, nowhere, content)
+    return PictureList(
+        str(folder), source.keys, source.labels, source.files, tuple(names.values()), none, nowhere, content
+    )
 
 
 def _listed(path: Path, root: Path) -> PictureList:
@@ -146,7 +148,9 @@ def _entries(path: Path) -> Iterator[Entry]:
             found = next((read for read in (_im2rec, _insightface) if read(columns) is not None), None)
             entry = None if found is None else found(columns)
             if entry is None or found is not (kind or found):
-                raise ConfigError(f"{path}, line {number}: {_complaint(columns, kind is not None and found is not None)}")
+                raise ConfigError(
+                    f"{path}, line {number}: {_complaint(columns, kind is not None and found is not None)}"
+                )
             kind = found
             yield entry
 

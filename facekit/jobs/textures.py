@@ -155,7 +155,9 @@ def _doubts(texture: MaskTexture) -> list[str]:
     alpha = texture.rgba[..., 3]
     problems = []
     if (alpha == 255).all():
-        problems.append(f"{texture.name} is opaque everywhere: the mask will have the outline of its shell; draw its own with alpha")
+        problems.append(
+            f"{texture.name} is opaque everywhere: the mask will have the outline of its shell; draw its own with alpha"
+        )
     rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     if len(rows) < 0.7 * alpha.shape[0] or len(columns) < 0.7 * alpha.shape[1]:
         problems.append(
@@ -172,7 +174,7 @@ def _bare_places(name: str, wearer: Wearer) -> list[str]:
     worn = render_worn(wearer.image, wearer.vertices, sample_params(np.random.default_rng(0), name))
     bare = []
     for word, vertex in (("nose", NOSE), ("mouth", MOUTH), ("chin", CHIN)):
-        x, y = np.rint(wearer.vertices[vertex, :2]).astype(int)
+        x, y = np.rint(wearer.vertices[vertex, :2]).astype(int).clip(0, np.array(wearer.image.shape[1::-1]) - 1)
         if worn.coverage[y, x] < 0.5:
             bare.append(word)
     return [f"the mask leaves {' and '.join(bare)} bare on a face that looks ahead"] if bare else []

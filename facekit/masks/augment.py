@@ -120,8 +120,8 @@ class MaskAugment:
         if self.meshes is None:
             return rounded(_model()(image))
         if not hasattr(self.meshes, "get"):
-            return rounded(self.meshes(image))  # type: ignore[operator]
-        known = self.meshes.get(key)
+            return rounded(self.meshes(image))
+        known = self.meshes.get(key)  # type: ignore[union-attr]
         if known is None:
             return rounded(_model()(image))
         return rounded(known if isinstance(known, Mesh) else Mesh(np.asarray(known, np.float32), math.inf))

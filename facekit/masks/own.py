@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _is_outline(value: Any) -> bool:
     if not _is_list(value, lambda point: _is_list(point, angle, 2)) or len(value) < 2:
         return False
     azimuths = [point[0] for point in value]
-    return azimuths[0] == 0 and all(a < b for a, b in zip(azimuths, azimuths[1:]))
+    return azimuths[0] == 0 and all(a < b for a, b in pairwise(azimuths))
 
 
 _OUTLINE = ("points [azimuth, elevation] in degrees, the azimuths ascending from 0", _is_outline)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import RecordError
-from facekit.records.columns import header_columns
+from facekit.records.columns import distinct, header_columns
 from facekit.records.header import Header
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def rebuilt_keys(path: str | os.PathLike[str], offsets: NDArray[np.int64]) -> ND
     keys = _insightface_keys((flag == 2) & empty, label, second, ids)
     if keys is not None:
         return keys
-    if (ids >> np.uint64(63)).any() or len(np.unique(ids)) < count:
+    if (ids >> np.uint64(63)).any() or len(distinct(ids)) < count:
         return np.arange(count, dtype=np.int64)
     return ids.astype(np.int64)
 

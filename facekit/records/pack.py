@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facekit.errors import PictureError, RecordError
-from facekit.records.columns import HeaderColumns, header_columns
+from facekit.records.columns import HeaderColumns, distinct, header_columns
 from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
 from facekit.records.label_sidecar import load_labels, save_labels
@@ -103,7 +103,7 @@ class Pack:
 
     @cached_property
     def _distinct(self) -> NDArray[np.int64]:
-        return np.unique(self.labels)
+        return distinct(self.labels)
 
     @property
     def num_images(self) -> int:

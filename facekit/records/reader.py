@@ -100,7 +100,8 @@ class RecordReader:
             raise
         typical = self.size // max(len(self.index), 1) * 3 // 2
         self._guess = min(max(padded(typical), _GUESS_RANGE[0]), _GUESS_RANGE[1])
-        self._offsets = memoryview(np.ascontiguousarray(self.index.offsets))
+        self._offsets = memoryview(np.ascontiguousarray(self.index.offsets))  # type: ignore[arg-type]
+        self._first, self._dense = self.index.dense_range()
         if mapped and self.size:
             self._map = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
 
@@ -131,11 +132,9 @@ class RecordReader:
         RecordError
             There is no such key, or its record is truncated or corrupt.
         """
-        key = int(key)
-        position = self.index.position(key)
-        if position < 0:
-            raise self._no_such(key)
-        offset = self._offsets[position]
+        rank = key - self._first
+        offset = self._offsets[rank] if 0 <= rank < self._dense else self.offset(key)
+        block: bytes | mmap.mmap
         if self._map is not None:
             block, at = self._map, offset
         else:
@@ -143,12 +142,13 @@ class RecordReader:
         if 0 <= at <= len(block) - _WHOLE.size:
             magic, coded, flag, label, id_, id2 = _WHOLE.unpack_from(block, at)
             stop = at + 8 + coded
-            # Below 2**29 the coded word is the length of a whole record; flag 0 is a label of one number.
-            if magic == MAGIC and HEADER_BYTES <= coded <= MAX_RECORD and not flag and stop + (-coded & 3) <= len(block):
+            # Up to 2**29 - 1 the coded word is the length of a whole record; flag 0 is a label of one number.
+            whole = magic == MAGIC and HEADER_BYTES <= coded <= MAX_RECORD
+            if whole and not flag and stop + (-coded & 3) <= len(block):
                 header = _new(Header, (0, label, id_, id2))
-                return _new(Record, (key, header, block[at + _WHOLE.size : stop]))
+                return _new(Record, (int(key), header, block[at + _WHOLE.size : stop]))
         buffer = self.read_bytes(key)
-        return Record(key, *unpack_record(buffer, path=self.path, key=key, offset=offset))
+        return Record(int(key), *unpack_record(buffer, path=self.path, key=int(key), offset=offset))
 
     def read_bytes(self, key: int) -> bytes:
         """The record buffer of a key (header, label vector and payload).

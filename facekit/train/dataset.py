@@ -187,9 +187,9 @@ class RecordDataset(Dataset[Sample]):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["_keys"] is None:
+            state = {**state, "_keys": state["pack"].reader.keys}
         self.__dict__.update(state)
-        if self._keys is None:
-            self._keys = self.pack.reader.keys
 
 
 def image_keys(pack: Pack) -> range | NDArray[np.int64]:

@@ -20,7 +20,9 @@ def main(arguments: list[str] | None = None) -> None:
         description="Run a script that imports mxnet without having mxnet.",
         epilog="Example: python -m facekit.compat.mxnet train.py configs/ms1mv3_r50",
     )
-    parser.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module, as after python -m")
+    parser.add_argument(
+        "-m", dest="module", action="store_true", help="SCRIPT is the name of a module, as after python -m"
+    )
     parser.add_argument("script", metavar="SCRIPT", help="the script to run")
     parser.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="handed on to the script")
     given = parser.parse_args(arguments)

@@ -66,7 +66,8 @@ class MXRecordIO:
     def open(self) -> None:
         """Open the file; a reader begins at its start."""
         try:
-            self._file: IO[bytes] = open(self.uri, "wb" if self.writable else "rb", 1 << 20 if self.writable else 0)
+            mode, buffered = ("wb", 1 << 20) if self.writable else ("rb", 0)
+            self._file: IO[bytes] = open(self.uri, mode, buffered)  # noqa: SIM115 -- held open until close()
         except OSError as error:
             raise RecordError(f"the file cannot be opened: {error.strerror}", self.uri) from error
         self._position, self.is_open = 0, True
