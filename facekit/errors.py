@@ -25,7 +25,7 @@ class NoFace(FacekitError):
     Attributes
     ----------
     reason : str
-        A short machine-readable word, the one that stands in the ledger (``"no_face"``, ``"covered"``, ``"profile"``, ...).
+        A short machine-readable word, the one that stands in the ledger: ``"no_face"``, ``"covered"``, ...
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

@@ -91,7 +91,8 @@ class MeshCache:
         self._file = _opened(self.path)
         weakref.finalize(self, self._file.close)
         try:
-            self._layout = _read_layout(self.path, self._file, None if self.fingerprint is None else _bound(self.fingerprint))
+            bound = None if self.fingerprint is None else _bound(self.fingerprint)
+            self._layout = _read_layout(self.path, self._file, bound)
             self._fences = _read_fences(self.path, self._file, self._layout)
         except BaseException:
             self._file.close()
