@@ -1,0 +1,105 @@
+"""The rounds of self-learning -> one HTML page: purity, images kept and scores by round, and what changed between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+__all__ = ["build_rounds_page"]
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left }
+svg { display: block; margin: 1rem 0 } .axis { stroke: #999 } .line { fill: none; stroke-width: 2 }
+@media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } th, td { border-color: #444 } }
+"""
+COLORS = ("#2a6f97", "#c44536", "#588157", "#8e6c8a", "#b08900")
+
+
+def build_rounds_page(source: str, plugin: str, first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
+    """Build the page.
+
+    Parameters
+    ----------
+    source, plugin : str
+    first : mapping
+        Scores of model 0.
+    rounds : sequence of mapping
+        The fields of `facekit.jobs.selflearn_round.Round`.
+
+    Returns
+    -------
+    str
+        HTML; it refers only to the reports of the rounds, beside it.
+    """
+    title = f"Self-learning on {escape(source)} with {escape(plugin)}"
+    parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"]
+    parts += [f"<h1>{title}</h1>", "<h2>Rounds</h2>", _table(first, rounds), _chart(first, rounds)]
+    parts += ["<h2>Reasons</h2>", _reasons(rounds), "</html>"]
+    return "\n".join(parts) + "\n"
+
+
+def _table(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
+    names = list(rounds[0]["scores"])
+    known = rounds[0]["purity"] is not None
+    head = ["round", "images", "identities", *["purity"] * known, "newly kept", "newly dropped", *names]
+    start = rounds[0]
+    rows = [["initial pack", f"{start['images']:,}", f"{start['identities']:,}", *_share(start["purity_before"], known),
+             "", "", *(_percent(first.get(name)) for name in names)]]  # fmt: skip
+    for one in rounds:
+        link = f"<a href='round-{one['number']}/clean/report/index.html'>round {one['number']}</a>"
+        rows.append([link, f"{one['kept']:,}", f"{one['identities_kept']:,}", *_share(one["purity"], known),
+                     f"{one['newly_kept']:,}", f"{one['newly_dropped']:,}",
+                     *(_percent(one["scores"].get(name)) for name in names)])  # fmt: skip
+    return _html(head, rows)
+
+
+def _share(value: float | None, known: bool) -> list[str]:
+    return [_percent(value)] if known else []
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}%"
+
+
+def _reasons(rounds: Sequence[Mapping[str, Any]]) -> str:
+    names = sorted({name for one in rounds for name in one["reasons"]})
+    rows = [[f"round {one['number']}", *(f"{one['reasons'].get(name, 0):,}" for name in names)] for one in rounds]
+    return _html(["round", *names], rows)
+
+
+def _html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the cells of the rows are HTML already."""
+    first = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{first}</tr>\n{body}</table>"
+
+
+def _chart(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
+    """Shares by round as lines from their least to their greatest value, each labelled at its end."""
+    lines: dict[str, list[float | None]] = {"images kept": [1.0, *(one["kept"] / one["images"] for one in rounds)]}
+    if rounds[0]["purity"] is not None:
+        lines["purity"] = [rounds[0]["purity_before"], *(one["purity"] for one in rounds)]
+    for name in rounds[0]["scores"]:
+        lines[name] = [first.get(name), *(one["scores"].get(name) for one in rounds)]
+    low = min(value for line in lines.values() for value in line if value is not None)
+    width, height, left = 480, 200, 10
+    drawn = [f"<svg viewBox='0 0 {width + 240} {height + 30}' width={width + 240} role=img>"]
+    drawn.append(f"<line class=axis x1={left} y1={height} x2={width} y2={height} />")
+    for number, (name, line) in enumerate(lines.items()):
+        points = [
+            (left + (width - left) * at / len(rounds), height - (height - 10) * (value - low) / max(1e-9, 1 - low))
+            for at, value in enumerate(line)
+            if value is not None
+        ]
+        color, text = COLORS[number % len(COLORS)], " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        drawn.append(f"<polyline class=line stroke='{color}' points='{text}' />")
+        drawn.append(f"<text x={width + 8} y={points[-1][1] + 4:.1f} fill='{color}'>{escape(name)}</text>")
+    for at in range(len(rounds) + 1):
+        x = left + (width - left) * at / len(rounds)
+        drawn.append(f"<text x={x:.1f} y={height + 18} fill='#888' text-anchor=middle>{at}</text>")
+    return "\n".join([*drawn, "</svg>"])
