@@ -422,7 +422,7 @@ def _layer_sharpness(layer, pad):
 def _temper(layer, smooth, pad, finish, found, grain):
     """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
     target = np.float32(finish.sharpness)
-    gain = min(F2, max(np.float32(0.9) * target / found, np.float32(0.05))) if found > F0 else F1
+    gain = min(np.float32(1.7), max(np.float32(0.9) * target / found, np.float32(0.05))) if found > F0 else F1
     missing = max(target * target - (gain * found) ** 2, F0)
     strength = min(
         np.float32(np.sqrt(missing)) / np.float32(3.57), np.float32(3)
