@@ -210,3 +210,18 @@ def test_numba_is_not_imported_for_a_small_index(tmp_path: Path) -> None:
         f"read_index({str(tmp_path / 'x.idx')!r}); assert 'numba' not in sys.modules and 'cv2' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_lines_that_become_shorter_are_all_found_by_the_compiled_parser(tmp_path: Path) -> None:
+    """How many there are is guessed from the first megabyte; here the guess is too small."""
+    import numba  # noqa: F401 -- switches the compiled parser on
+
+    keys = np.concatenate([np.arange(60_000) + 10**15, np.arange(400_000)])
+    offsets = np.concatenate([np.arange(60_000) + 10**14, np.arange(400_000)])
+    (tmp_path / "x.idx").write_text(
+        "".join(f"{key}\t{offset}\n" for key, offset in zip(keys.tolist(), offsets.tolist()))
+    )
+    index = read_index(tmp_path / "x.idx")
+    assert (index.keys == keys).all()
+    assert (index.offsets == offsets).all()
+    assert index.keys.base is None  # what was not filled was given back

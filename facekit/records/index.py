@@ -81,10 +81,6 @@ class RecordIndex:
             return -1
         return rank if self._order is None else int(self._order[rank])
 
-    def dense_range(self) -> tuple[int, int]:
-        """First key and number of keys, where they ascend without a gap in the order of ``keys``; else (0, 0)."""
-        return (self._first, len(self)) if self._dense and self._order is None else (0, 0)
-
     def offset(self, key: int) -> int:
         """Byte offset of a key's record; -1 where there is no such key."""
         position = self.position(key)

@@ -71,15 +71,35 @@ def _parse_compiled(descriptor: int) -> tuple[NDArray[np.int64], NDArray[np.int6
         from facekit.records.kernels import parse_index
     except ImportError:
         return None
-    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as text:
+    # Its pages are mapped at once where the system can: one fault after another takes longer than parsing.
+    flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+    with mmap.mmap(descriptor, 0, flags, mmap.PROT_READ) as text:
         characters = np.frombuffer(text, np.uint8)
         eights = np.ndarray((len(characters) - 7,), "<u8", text, 0, (1,))
-        blocks = range(0, len(characters), _CHUNK)
-        lines = sum(int(np.count_nonzero(characters[at : at + _CHUNK] == _LINE_END)) for at in blocks)
-        keys, offsets = np.empty(lines + 1, np.int64), np.empty(lines + 1, np.int64)
-        count = parse_index(characters, eights, keys, offsets)
+        # Lines grow longer toward the end, so the first ones tell how many there are at most; where they do not, all
+        # are counted.
+        for lines in (_likely_lines(characters), None):
+            room = _line_count(characters) if lines is None else lines
+            keys, offsets = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
+            count = parse_index(characters, eights, keys, offsets)
+            if count != -2:
+                break
         del characters, eights
-    return None if count < 0 else (keys[:count], offsets[:count])
+    if count < 0:
+        return None
+    keys.resize(count, refcheck=False)  # gives back what was not filled, without a copy
+    offsets.resize(count, refcheck=False)
+    return keys, offsets
+
+
+def _likely_lines(characters: NDArray[np.uint8]) -> int:
+    head = characters[:_CHUNK]
+    return int(np.count_nonzero(head == _LINE_END)) * -(-len(characters) // len(head))
+
+
+def _line_count(characters: NDArray[np.uint8]) -> int:
+    blocks = range(0, len(characters), _CHUNK)
+    return sum(int(np.count_nonzero(characters[at : at + _CHUNK] == _LINE_END)) for at in blocks)
 
 
 def _parse_chunk(text: bytes, path: str | os.PathLike[str], line: int, at: int) -> NDArray[np.int64]:

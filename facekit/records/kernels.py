@@ -22,7 +22,7 @@ _PAIRS, _FOURS, _EIGHTS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF000
 def parse_index(
     text: NDArray[np.uint8], eights: NDArray[np.uint64], keys: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> int:
-    """Fill keys and offsets from ``key<tab>offset`` lines; the number of lines, or -1 at anything else.
+    """Fill keys and offsets from ``key<tab>offset`` lines; the number of lines, -1 at anything else, -2 without room.
 
     A line whose numbers have as many digits as those of the line before is read eight digits at a time, others digit by
     digit.
@@ -33,11 +33,13 @@ def parse_index(
     eights : (n - 7,) uint64
         The eight characters that start at each place of ``text``.
     keys, offsets : (m,) int64
-        Room for all lines, filled from the start.
+        Filled from the start.
     """
     count, at, end = 0, 0, len(text)
     key_digits, offset_digits = 0, 0
     while at < end:
+        if count == len(keys):
+            return -2
         tab = at + key_digits
         stop = tab + 1 + offset_digits
         if at >= 16 and stop < end and 0 < key_digits <= 16 and 0 < offset_digits <= 16:
