@@ -505,7 +505,7 @@ def _draw(vertices, points, st, shading, middles, texture, tables, strap, strap_
         points, st, shading, tables.triangles, texture, nearest, window, np.float32(0.35) * scale, face, depth, samples
     )
     for i in range(tables.strap_sides.shape[0]):
-        brightness = np.float32(0.9) * shading[middles[1] if tables.strap_sides[i] > 0 else middles[0]]
+        brightness = np.float32(0.78) * shading[middles[1] if tables.strap_sides[i] > 0 else middles[0]]
         _draw_strap(
             points, grid + i * strap_points, strap_points, strap, brightness, window, HALF * scale, face, depth, samples
         )

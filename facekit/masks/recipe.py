@@ -252,7 +252,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         texture=draw.choice(kind.textures),
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
-        strap_radius=draw.uniform(0.10, 0.20),
+        strap_radius=draw.uniform(0.07, 0.15),
         stretch=(draw.bell(1.0, 0.02), draw.bell(1.022, 0.02)),
         slide=(draw.bell(0.0, 0.12), draw.bell(-0.16, 0.13)),
         tilt=draw.uniform(*options.tilt_range),
