@@ -28,6 +28,7 @@ EAR_LOBE = np.array([7.55, -2.6, -3.1])
 CROWN = np.array([8.3, 4.6, -3.9])
 NAPE = np.array([7.3, -4.4, -3.9])
 STRAP_POINTS = 9
+PLANES = 3000  # that wrap the face: neighbours are four degrees apart, a twentieth of a millimetre at the most
 # Under the chin the face mesh ends; these points close the wrap toward the neck.
 NECK = np.array([[0.0, -9.0, 0.2], [-3.0, -8.4, -0.6], [3.0, -8.4, -0.6], [-5.4, -6.6, -1.6], [5.4, -6.6, -1.6]])
 LIPS = frozenset(
@@ -128,17 +129,23 @@ def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.einsum("ik,jk->ij", a, b, optimize=False)
 
 
-def _wrap_radius(directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance from CENTRE to the convex wrap of the lower face: the smallest over many supporting planes."""
+@cache
+def _supporting_planes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit normals (N, 3) all around, and how far from CENTRE the lower face reaches along each."""
     positions = load_topology().positions.astype(np.float64)
     points = np.concatenate([positions[positions[:, 1] < 3.0], NECK]) - CENTRE
-    turn = np.arange(6000) * np.pi * (3 - np.sqrt(5))
-    height = 1 - (2 * np.arange(6000) + 1) / 6000
+    turn = np.arange(PLANES) * np.pi * (3 - np.sqrt(5))
+    height = 1 - (2 * np.arange(PLANES) + 1) / PLANES
     ring = np.sqrt(1 - height**2)
     normals = np.stack([ring * np.cos(turn), height, ring * np.sin(turn)], -1)
-    support = _dot(normals, points).max(1)
+    return normals, _dot(normals, points).max(1)
+
+
+def _wrap_radius(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance from CENTRE to the convex wrap of the lower face: the smallest over many supporting planes."""
+    normals, support = _supporting_planes()
     facing = _dot(directions, normals)
-    return np.where(facing > 0.05, support / np.maximum(facing, 0.05), np.inf).min(1)
+    return np.asarray(np.where(facing > 0.05, support / np.maximum(facing, 0.05), np.inf).min(1))
 
 
 def _skin_radius(directions: NDArray[np.float64]) -> NDArray[np.float64]:
