@@ -166,9 +166,17 @@ def _record(config: TrainConfig, settings: Settings, task: Task) -> dict[str, An
         "images": len(task.labels),
         "classes": len(task.facts.class_counts),
         "init": config.init,
+        "init_hash": None if config.init is None else _hash_of(config.init),
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
+
+
+def _hash_of(init: str) -> str:
+    from facekit.embeddings.onnx_engine import file_hash
+    from facekit.train.model import weights_file
+
+    return file_hash(weights_file(Path(init)))
 
 
 def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
@@ -192,7 +200,7 @@ def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
 
 def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     """What differs, except for the length of the run."""
-    names = [name for name in record if before.get(name) != record[name] and name not in ("settings", "facekit")]
+    names = [name for name in record if before.get(name) != record[name] and name not in ("settings", "facekit", "init")]
     old, new = before.get("settings", {}), record["settings"]
     differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
     return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]

@@ -1,0 +1,194 @@
+"""The loop: purer and better by the third round; a run goes on anywhere; the page says what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clean_packs import draw
+from hypothesis import given
+from hypothesis import strategies as st
+from test_train_job import pair_list
+from train_packs import QUICK, changes
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import selflearn as example
+
+from facekit.clean.settings import CleanSettings
+from facekit.errors import ConfigError, DestinationExists
+from facekit.images import encode_jpeg
+from facekit.jobs.selflearn import SelfLearnConfig, selflearn
+from facekit.jobs.selflearn_round import purity_of, read_truth
+from facekit.jobs.synth import synth
+from facekit.jobs.synth_config import SynthConfig
+from facekit.records import Header, PackWriter, open_pack
+from facekit.synth.plan import PackSpec
+
+SETTINGS = CleanSettings(intra=0.3, eps=0.4, inter=0.97, union=0.98)
+QUICKER = (*QUICK, "flip=0", "epochs=3", "scale=16", "lr=.05")
+
+
+def noisy_pack(folder: Path) -> tuple[Path, Path]:
+    """Patterns, a sixth of them under another label; and the truth as .csv."""
+    rng, lines = np.random.default_rng(0), ["key,true_person"]
+    with PackWriter(folder / "noisy") as writer:
+        for label in range(6):
+            for number in range(10):
+                person = int(rng.integers(0, 6)) if rng.random() < 1 / 6 else label
+                lines.append(f"{writer.next_key},p{person}")
+                writer.write(Header(0, float(label), writer.next_key, 0), encode_jpeg(draw(person, number)))
+    (folder / "truth.csv").write_text("\n".join(lines) + "\n")
+    return folder / "noisy", folder / "truth.csv"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> SelfLearnConfig:
+    pack, truth = noisy_pack(tmp_path)
+    pairs = pair_list(pack, tmp_path / "pairs.csv")
+    return SelfLearnConfig(
+        str(pack),
+        str(tmp_path / "loop"),
+        rounds=2,
+        recipe="bcl-small",
+        changes=QUICKER,
+        settings=SETTINGS,
+        pairs=(str(pairs),),
+        truth=str(truth),
+    )
+
+
+def test_the_example_gets_purer_and_better(tmp_path: Path) -> None:
+    done = example.run(tmp_path, identities=14, images=10, rounds=3, epochs=10, seed=1)
+    purity = [done.rounds[0].purity_before, *(one.purity for one in done.rounds)]
+    assert None not in purity
+    assert purity[-1] > purity[1] > purity[0] + 0.05
+    assert done.rounds[2].scores["held accuracy"] > done.rounds[0].scores["held accuracy"]
+    page = Path(done.page).read_text()
+    for one in done.rounds:
+        assert f"{100 * one.purity:.2f}%" in page
+        assert f"{100 * one.scores['held accuracy']:.2f}%" in page
+        assert Path(one.report).is_file()
+        assert one.report.endswith(f"round-{one.number}/clean/report/index.html")
+        assert f"round-{one.number}/clean/report/index.html" in page
+
+
+def same(one: Path, other: Path) -> None:
+    """The rounds of two runs in different places are the same but for their paths."""
+    texts = [(path / "rounds.json").read_text().replace(str(path), "") for path in (one, other)]
+    assert texts[0] == texts[1]
+
+
+def test_a_run_goes_on_wherever_it_stopped(config: SelfLearnConfig, tmp_path: Path) -> None:
+    selflearn(config)
+    whole = tmp_path / "loop"
+    for missing in (
+        ("round-2/scores.json",),
+        ("round-2/model.onnx", "round-2/scores.json", "rounds.json"),
+        ("round-2/train", "round-2/model.onnx", "round-2/scores.json"),
+        ("round-2/clean", "round-2/train", "round-2/model.onnx", "round-2/scores.json"),
+        ("round-2",),
+        ("round-1/train/model.pt", "round-1/model.onnx", "round-1/scores.json", "round-2", "rounds.json"),
+    ):
+        stopped = tmp_path / "stopped"
+        shutil.copytree(whole, stopped)
+        for name in missing:
+            path = stopped / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        selflearn(replace(config, destination=str(stopped)))
+        same(whole, stopped)
+        shutil.rmtree(stopped)
+
+
+def test_a_killed_run_goes_on(config: SelfLearnConfig, tmp_path: Path) -> None:
+    selflearn(config)
+    words = ["selflearn", config.source, str(tmp_path / "killed"), "--rounds", "2", "--recipe", "bcl-small",
+             "--intra", ".3", "--eps", ".4", "--inter", ".97", "--union", ".98", "--eval", config.pairs[0],
+             "--truth", str(config.truth), *changes(*QUICKER)]  # fmt: skip
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "facekit", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "round-1").exists() and time.monotonic() < deadline and victim.poll() is None:
+        time.sleep(0.01)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    assert not (tmp_path / "killed" / "rounds.json").exists()
+    selflearn(replace(config, destination=str(tmp_path / "killed")))
+    same(tmp_path / "loop", tmp_path / "killed")
+
+
+def test_more_rounds_may_be_added_and_nothing_else_changed(config: SelfLearnConfig, tmp_path: Path) -> None:
+    first = selflearn(replace(config, rounds=1))
+    more = selflearn(config)
+    assert more.rounds[0] == first.rounds[0]
+    assert len(json.loads((tmp_path / "loop" / "rounds.json").read_text())) == 2
+    with pytest.raises(ConfigError, match=r"other settings \(mask\)"):
+        selflearn(replace(config, mask=0.1))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "diary.txt").write_text("mine")
+    with pytest.raises(DestinationExists, match="not of facekit selflearn"):
+        selflearn(replace(config, destination=str(tmp_path / "other")))
+
+
+def test_every_round_begins_from_the_model_before_and_from_the_initial_pack(
+    config: SelfLearnConfig, tmp_path: Path
+) -> None:
+    done = selflearn(config)
+    images = open_pack(config.source).num_images
+    assert [one.images for one in done.rounds] == [images, images]
+    for number in (1, 2):
+        begun = json.loads((tmp_path / "loop" / f"round-{number}" / "train" / "config.json").read_text())
+        assert begun["init"] == str(tmp_path / "loop" / f"round-{number - 1}" / "train")
+        assert begun["images"] == done.rounds[number - 1].kept
+    model = str(tmp_path / "loop" / "round-2" / "model.onnx")
+    onnx = selflearn(replace(config, destination=str(tmp_path / "onnx"), init=model, rounds=1))
+    assert not (tmp_path / "onnx" / "round-0" / "train").exists()
+    assert json.loads((tmp_path / "onnx" / "round-1" / "train" / "config.json").read_text())["init"] is None
+    other = str(tmp_path / "loop" / "round-2" / "train")
+    again = selflearn(replace(config, destination=str(tmp_path / "again"), init=other, rounds=1))
+    assert again.rounds[0].kept == onnx.rounds[0].kept
+
+
+def test_masked_rounds_train_on_masked_faces(tmp_path: Path) -> None:
+    synth(SynthConfig(str(tmp_path / "people"), PackSpec(4, 4, seed=3)))
+    lenient = CleanSettings(intra=-1.0, eps=2.0, inter=1.0, union=1.0)
+    config = SelfLearnConfig(
+        str(tmp_path / "people"), str(tmp_path / "loop"), rounds=1, mask=0.25, recipe="bcl-small",
+        changes=("batch=4", "max_steps=2", "threads=1", "dimensions=16", "log_every=1"), settings=lenient,
+    )  # fmt: skip
+    done = selflearn(config)
+    assert done.rounds[0].kept == 16
+    begun = json.loads((tmp_path / "loop" / "round-1" / "train" / "config.json").read_text())
+    assert begun["images"] > 16
+    assert done.rounds[0].purity is None
+    assert "purity" not in Path(done.page).read_text()
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=40))
+def test_purity_is_the_share_of_the_most_frequent_person(rows: list[tuple[int, int]]) -> None:
+    label, person = map(np.array, zip(*rows, strict=True))
+    wanted = sum(np.bincount(person[label == one]).max() for one in set(label.tolist())) / len(rows)
+    assert purity_of(person, label) == pytest.approx(wanted)
+
+
+def test_a_truth_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("key,who\n1,a\n")
+    with pytest.raises(ConfigError, match="must have the columns key and identity or true_person"):
+        read_truth(str(tmp_path / "a.csv"), np.array([1]))
+    (tmp_path / "b.csv").write_text("key,identity\n1,a\n2,b\n")
+    with pytest.raises(ConfigError, match="does not know every key"):
+        read_truth(str(tmp_path / "b.csv"), np.array([1, 3]))
+    assert read_truth(str(tmp_path / "b.csv"), np.array([2, 1, 2])).tolist() == [1, 0, 1]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_truth(str(tmp_path / "absent.csv"), np.array([1]))
+    with pytest.raises(ConfigError, match="two ways"):
+        SelfLearnConfig("a", "b", init="x", init_pack="y")
