@@ -5,7 +5,8 @@
 A tenth of the people have a second label, 12% of the pictures stand under somebody else's label, 5% show nobody of the
 pack. Model 0 is trained on all of it from nothing; no other model is used. Networks this small put all faces close to
 one another: the thresholds are stricter than the defaults, and hardly any identities are merged. The score is the
-accuracy on pairs of people who are not in the pack. Drawn faces: the figures are for regression and wiring, not for photographs.
+accuracy on pairs of people who are not in the pack. Drawn faces: the figures are for regression and wiring, not for
+photographs.
 """
 
 from __future__ import annotations

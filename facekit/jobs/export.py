@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facekit.errors import ConfigError, DestinationExists
+from facekit.jobs.train_checks import need
 
 if TYPE_CHECKING:
     from facekit.train.export import Exported
@@ -49,11 +50,7 @@ def export(config: ExportConfig) -> Exported:
     path = Path(config.destination)
     if path.exists() and not config.overwrite:
         raise DestinationExists(f"{path} exists already; choose another destination or pass --overwrite")
-    try:
-        import onnx  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("exporting needs torch and onnx: pip install facekit-mfr[train]") from error
+    need("exporting", "torch", "onnx", "onnxruntime")
     from facekit.train.export import export_onnx
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 import facekit
 from facekit.errors import ConfigError, DestinationExists, RecordError
-from facekit.jobs.train_checks import contradictions, refuse_faults
+from facekit.jobs.train_checks import contradictions, need, refuse_faults
 from facekit.jobs.train_scores import scorer
 
 if TYPE_CHECKING:
@@ -92,10 +92,7 @@ def train(
     RecordError, FacekitError
         The pack is missing, or has faults that would spoil the training.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("training needs torch: pip install facekit-mfr[train]") from error
+    need("training", "torch")
     from facekit.train.loop import train_network
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
@@ -200,7 +197,8 @@ def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
 
 def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     """What differs, except for the length of the run."""
-    names = [name for name in record if before.get(name) != record[name] and name not in ("settings", "facekit", "init")]
+    aside = ("settings", "facekit", "init")
+    names = [name for name in record if before.get(name) != record[name] and name not in aside]
     old, new = before.get("settings", {}), record["settings"]
     differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
     return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.check import CheckConfig, check
 
 if TYPE_CHECKING:
     from facekit.train.plugin import PackFacts, Plugin
     from facekit.train.recipe import Settings
 
-__all__ = ["contradictions", "refuse_faults"]
+__all__ = ["contradictions", "need", "refuse_faults"]
 
 HARMLESS = {"label_gap", "index_stale", "property"}
 """Findings that training is warned of elsewhere, or does not meet."""
+
+
+def need(what: str, *libraries: str) -> None:
+    """Raise ConfigError where a library that something needs is not installed."""
+    missing = [name for name in libraries if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"{what} needs {' and '.join(missing)}: pip install facekit-mfr[train]")
 
 
 def refuse_faults(pack: str) -> None:
