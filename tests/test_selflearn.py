@@ -162,7 +162,7 @@ def test_masked_rounds_train_on_masked_faces(tmp_path: Path) -> None:
     synth(SynthConfig(str(tmp_path / "people"), PackSpec(4, 4, seed=3)))
     lenient = CleanSettings(intra=-1.0, eps=2.0, inter=1.0, union=1.0)
     config = SelfLearnConfig(
-        str(tmp_path / "people"), str(tmp_path / "loop"), rounds=1, mask=0.25, recipe="bcl-small",
+        str(tmp_path / "people"), str(tmp_path / "loop"), rounds=2, mask=0.25, recipe="bcl-small",
         changes=("batch=4", "max_steps=2", "threads=1", "dimensions=16", "log_every=1"), settings=lenient,
     )  # fmt: skip
     done = selflearn(config)

@@ -147,7 +147,7 @@ def _masked(config: SelfLearnConfig, folder: Path, cleaned: Path, say: Say) -> P
         from facekit.jobs.mask_config import MaskConfig
 
         say(f"{folder.name}: masking")
-        mask(MaskConfig(str(cleaned), str(masked), config.mask, mesh_cache=str(folder.parent / "meshes")))
+        mask(MaskConfig(str(cleaned), str(masked), config.mask))
     return masked
 
 
