@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_packs import QUICK, changes, pattern_pack, with_masks
+from train_packs import QUICK, changes, facekit, pattern_pack, third_party, with_masks
 
 from facekit.errors import ConfigError, DestinationExists
 from facekit.jobs.train import TrainConfig, train
 from facekit.train.checkpoint import latest_checkpoint
+from facekit.train.classifier import initial_rows
 
 HARD = (
     *QUICK, "epochs=40", "save_every=2", "keep=3", "ema=0.9", "clip=5", "accumulate=2", "batch=6", "label_smoothing=.1",
@@ -118,12 +119,12 @@ for name, steps in (("whole", 6), ("parts", 3), ("parts", 6)):
 """
 
 
-def run_two(*arguments: str) -> None:
+def run_two(*arguments: str, script: str = RANK_SCRIPT) -> None:
     """The script in two processes, as torchrun would start them."""
     env = os.environ | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-c", RANK_SCRIPT, str(rank), *arguments],
+            [sys.executable, "-c", script, str(rank), *arguments],
             env=env | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True,
         )
         for rank in (0, 1)
@@ -148,3 +149,35 @@ def test_two_processes_train_resume_and_hand_over_to_one(classifier: str, tmp_pa
     done = train(alone, warn=str)
     assert (done.resumed_from, done.steps) == (6, 7)
     assert tensors(tmp_path / "parts")["rows-00000-of-00001.pt/weight"].shape == (7, 16)
+
+
+EQUAL_SCRIPT = """
+import sys
+import torch
+from facekit.jobs.train import TrainConfig, train
+rank, sync, pack, out, *given = sys.argv[1:]
+torch.distributed.init_process_group("gloo", init_method=f"file://{sync}", rank=int(rank), world_size=2)
+for kind in ("full", "sharded"):
+    settings = (*given, "batch=8", f"classifier={kind}")
+    train(TrainConfig("plain", pack, f"{out}/{kind}", "plain", settings), warn=str)
+"""
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network of the plugin has no BatchNorm: half the batch in each of two processes is the batch in one."""
+    site = third_party(tmp_path)
+    pack = pattern_pack(tmp_path / "pack", (9, 3, 7, 5, 12, 4, 8))
+    given = ("threads=1", "epochs=3", "lr=.5", "flip=0", "log_every=1", "label_smoothing=.1", "weight_decay=1e-3")
+    one = facekit("train", "plain", str(pack), str(tmp_path / "one"), *changes(*given, "batch=16"), PYTHONPATH=site)
+    assert one.returncode == 0, one.stderr
+    monkeypatch.setenv("PYTHONPATH", site)
+    run_two(str(tmp_path / "sync"), str(pack), str(tmp_path), *given, script=EQUAL_SCRIPT)
+    wanted = tensors(tmp_path / "one")
+    begun = initial_rows(0, 7, 8)
+    for kind in ("full", "sharded"):
+        found = tensors(tmp_path / kind)
+        for name in ("common.pt/network/2.weight", "common.pt/network/2.bias", "common.pt/momentum/network.2.weight"):
+            torch.testing.assert_close(found[name], wanted[name], atol=1e-6, rtol=1e-4)
+        rows = [value for name, value in sorted(found.items()) if name.endswith("pt/weight")]
+        torch.testing.assert_close(torch.cat(rows), wanted["rows-00000-of-00001.pt/weight"], atol=1e-6, rtol=1e-4)
+        assert not torch.allclose(torch.cat(rows), begun, atol=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,69 @@ def facekit(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 def changes(*given: str) -> list[str]:
     """``--set`` options."""
     return [word for text in given for word in ("--set", text)]
+
+
+THIRD = '''
+from dataclasses import dataclass
+from facekit.train.plugin import Embedding, Step
+
+@dataclass(frozen=True)
+class Config:
+    dimensions: int = 8
+    scale: float = 16.0
+
+class Plain:
+    """Softmax over cosines."""
+    api_version = 1
+    summary = "Softmax over cosines."
+    config = Config
+    recipes = {"plain": {"batch": 8, "epochs": 1}}
+    def build_network(self, config, facts):
+        from torch import nn
+        height, width = facts.image_size
+        pixels = (height // 4) * (width // 4)
+        return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * pixels, config.dimensions))
+    def build_head(self, config, facts):
+        from torch import nn
+        return nn.Identity()
+    def training_step(self, config, network, head, classifier, batch):
+        from facekit.train.angular import cosine_matrix
+        seen = classifier(network(batch.image), batch.label)
+        return Step(classifier.loss(config.scale * cosine_matrix(seen.embeddings, seen.weight), seen.labels), {})
+    def embed(self, config, network, image, masked):
+        return Embedding(network(image))
+    def export_inputs(self, config):
+        return ("image",)
+    def contradictions(self, config, train, facts):
+        return ["this plugin is for a test"]
+
+PLUGIN = Plain()
+OLD = Plain()
+OLD.api_version = 0
+class Half:
+    api_version = 1
+HALF = Half()
+'''
+
+
+def third_party(folder: Path) -> str:
+    """Make a distribution with one plugin that works and four that do not; what PYTHONPATH must hold."""
+    site = folder / "site"
+    meta = site / "third_party-0.3.dist-info"
+    meta.mkdir(parents=True)
+    (site / "third_plugin.py").write_text(THIRD)
+    (site / "raises.py").write_text("raise RuntimeError('no licence')")
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 0.3\n")
+    (meta / "entry_points.txt").write_text(
+        textwrap.dedent(
+            """\
+            [facekit.plugins]
+            plain = third_plugin:PLUGIN
+            old = third_plugin:OLD
+            half = third_plugin:HALF
+            absent = not_there:PLUGIN
+            raises = raises:PLUGIN
+            """
+        )
+    )
+    return str(site)

@@ -12,7 +12,9 @@ from facekit.errors import ConfigError
 from facekit.train.processes import gather_rows, rank_of
 from facekit.train.sharded import sharded_cross_entropy, world_size
 
-__all__ = ["Classifier", "Seen", "shard_of"]
+__all__ = ["Classifier", "Seen", "initial_rows", "shard_of"]
+
+BLOCK = 1024  # classes whose rows are drawn together
 
 
 class Seen(NamedTuple):
@@ -34,6 +36,20 @@ def shard_of(classes: int, rank: int, world: int) -> tuple[int, int]:
     return rank * each + min(rank, left), each + (rank < left)
 
 
+def initial_rows(first: int, count: int, dimensions: int) -> torch.Tensor:
+    """Rows of some classes at the start, N(0, 0.01): (count, D) float32.
+
+    They follow from torch's seed and the class alone, so they are the same however many processes share the classes.
+    """
+    rows, generator = torch.empty(count, dimensions), torch.Generator()
+    for block in range(first // BLOCK, -(-(first + count) // BLOCK)):
+        generator.manual_seed((torch.initial_seed() * 1_000_003 + block) % 2**63)
+        drawn = torch.empty(BLOCK, dimensions).normal_(0, 0.01, generator=generator)
+        low, high = max(first, block * BLOCK), min(first + count, (block + 1) * BLOCK)
+        rows[low - first : high - first] = drawn[low - block * BLOCK : high - block * BLOCK]
+    return rows
+
+
 class Classifier(nn.Module):
     """One row a class.
 
@@ -49,7 +65,7 @@ class Classifier(nn.Module):
     Attributes
     ----------
     weight : (num_local, D) parameter
-        N(0, 0.01).
+        See `initial_rows`.
     class_start, num_local : int
     """
 
@@ -67,7 +83,7 @@ class Classifier(nn.Module):
         self.classes, self.sample_rate, self.label_smoothing = classes, sample_rate, label_smoothing
         self.sharded = sharded and world_size() > 1
         self.class_start, self.num_local = shard_of(classes, rank_of(), world_size()) if self.sharded else (0, classes)
-        self.weight = nn.Parameter(torch.empty(self.num_local, dimensions).normal_(0, 0.01))
+        self.weight = nn.Parameter(initial_rows(self.class_start, self.num_local, dimensions))
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> Seen:
         """Gather what belongs to this process's classes.
