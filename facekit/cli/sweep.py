@@ -17,7 +17,8 @@ __all__ = ["command"]
 @click.argument("source", metavar="SRC")
 @click.argument("features", metavar="FEATURES")
 @settings_options
-@click.option("--thresholds", default="0.05:0.50:0.05", show_default=True, metavar="FIRST:LAST:STEP")
+@click.option("--thresholds", default="0.05:0.50:0.05", show_default=True, metavar="FIRST:LAST:STEP",
+              help="The thresholds of Intra-ID to try.")  # fmt: skip
 @click.option("--truth", metavar="CSV", help="Columns key and wrong: adds precision, recall and F1 of dropping.")
 @click.option("--threads", type=int, default=0, metavar="N", help="[default: all processors]")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
