@@ -12,7 +12,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 .PHONY: demo test lint types tests kernels docs clean
 
 demo: $(VENV)/.core
-	$(BIN)/facekit synth $(DEMO)/people --identities 24 --images 6 --workers 1 --overwrite
+	$(BIN)/facekit synth $(DEMO)/people --identities 40 --images 6 --workers 1 --overwrite
 	$(BIN)/facekit mask $(DEMO)/people $(DEMO)/masked --ratio 0.5 --workers 1 --overwrite
 
 test: lint types kernels tests
