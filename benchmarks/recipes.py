@@ -39,6 +39,7 @@ MASKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "dul_cls": ("maskdul", "dul_cls-small", ()),
     "dul_mag": ("maskdul", "dul_mag-small", ()),
     "maskdul": ("maskdul", "maskdul-small", ()),
+    "maskdul, sigma from .2": ("maskdul", "maskdul-small", ("sigma_start=.2",)),
 }
 
 

@@ -18,6 +18,8 @@ from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
 from facekit.train.iresnet import IResNet
 from facekit.train.model import open_model, start_network
+from facekit.train.plugin import PackFacts, load_plugin
+from facekit.train.recipe import read_settings
 
 
 def warnings_of(pack: Path, out: Path, plugin: str, recipe: str, *given: str) -> str:
@@ -193,3 +195,15 @@ def test_the_command_prints_what_it_came_to(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["steps"] == 2
     assert "step 2/2" in done.stderr
     assert facekit(*words).returncode == 2
+
+
+def test_sigma_begins_where_it_is_told(tmp_path: Path) -> None:
+    plugin = load_plugin("maskdul")
+    for start in (1.0, 0.2):
+        settings = read_settings(plugin, "maskdul-small", [f"sigma_start={start}"])
+        torch.manual_seed(0)
+        network = plugin.build_network(settings.plugin, PackFacts(np.ones(3, np.int64), (40, 36))).train()
+        found = plugin.embed(settings.plugin, network, torch.randn(64, 3, 40, 36), torch.arange(64) % 2 == 0)
+        assert found.uncertainty is not None
+        typical = found.uncertainty.square().mean().div(128 * np.exp(0.5)).sqrt()  # log-variance N(2 log start, 1)
+        assert float(typical) == pytest.approx(start, rel=0.1)
