@@ -67,7 +67,7 @@ def config(tmp_path: Path) -> SelfLearnConfig:
 
 
 def test_the_example_gets_purer_and_better(tmp_path: Path) -> None:
-    done = example.run(tmp_path, identities=14, images=10, rounds=3, epochs=10, seed=1)
+    done = example.run(tmp_path, identities=12, images=10, rounds=3, epochs=8, seed=1)
     purity = [done.rounds[0].purity_before, *(one.purity for one in done.rounds)]
     assert None not in purity
     assert purity[-1] > purity[1] > purity[0] + 0.05

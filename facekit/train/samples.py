@@ -51,7 +51,11 @@ class TrainingSet(RecordDataset):
     def masked_share(self) -> float | None:
         """Share of the images that the ledger calls masked; None without a ledger."""
         bits = self._masked
-        return None if bits is None else float(np.mean([self.is_masked(int(key)) for key in self._keys]))
+        if bits is None:
+            return None
+        keys, known = np.asarray(self._keys), np.unpackbits(bits, bitorder="little")
+        inside = keys[keys < len(known)]
+        return float(known[inside].sum(dtype=np.int64) / len(keys))
 
 
 def _no_mask(image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]:
