@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from facekit.train.config import TrainConfig
 from facekit.train.live import LiveEngine
 from facekit.train.logs import Log
 from facekit.train.model import MODEL, save_file, start_network
@@ -144,39 +146,36 @@ def _loop(
     report: Callable[[Report], None],
 ) -> dict[str, float]:
     config, latest = task.settings.train, dict[str, float]()
-    log = Log(task.out, state.step) if rank_of() == 0 else None
+    with contextlib.ExitStack() as opened:
+        log = opened.enter_context(Log(task.out, state.step)) if rank_of() == 0 else None
 
-    def say(values: Mapping[str, float]) -> None:
-        latest.update(values)
-        if log is not None:
-            log.write(state.step, state.step / length, values)
-            report(Report(state.step, steps, state.step / length, values))
+        def say(values: Mapping[str, float]) -> None:
+            latest.update(values)
+            if log is not None:
+                log.write(state.step, state.step / length, values)
+                report(Report(state.step, steps, state.step / length, values))
 
-    try:
         window = _Window(config.batch * config.accumulate * world_size())
         while state.step < steps:
             batches = _epoch(task, state.step, length)
-            for _ in range(length - state.step % length):
+            for _ in range(min(length - state.step % length, steps - state.step)):
                 rate = learning_rate(config, state.step, length, length * config.epochs)
                 window.add(state.do_step(batches, rate))
-                last = state.step == steps
-                if _due(state.step, config.log_every, length) or last:
+                log_due, eval_due, save_due = _due(config, state.step, steps, length)
+                if log_due:
                     say({"rate": rate} | window.close())
-                if evaluate is not None and (_due(state.step, config.eval_every, length) or last):
+                if eval_due and evaluate is not None:
                     say(_evaluated(state, task, evaluate))
-                if _due(state.step, config.save_every, length) or last:
+                if save_due:
                     _check_weights(state)
                     save_checkpoint(state, task.out, config.keep)
-                if last:
-                    break
-        return latest
-    finally:
-        if log is not None:
-            log.__exit__(None, None, None)
+    return latest
 
 
-def _due(step: int, every: int, length: int) -> bool:
-    return step % (every or length) == 0
+def _due(config: TrainConfig, step: int, steps: int, length: int) -> tuple[bool, ...]:
+    """Whether to log, to evaluate and to save after a step; after the last one, all of it."""
+    every = (config.log_every, config.eval_every or length, config.save_every or length)
+    return tuple(step % one == 0 or step == steps for one in every)
 
 
 def _epoch(task: Task, step: int, length: int) -> Iterator[Batch]:
