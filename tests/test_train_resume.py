@@ -130,9 +130,14 @@ def run_two(*arguments: str, script: str = RANK_SCRIPT) -> None:
         )
         for rank in (0, 1)
     ]  # fmt: skip
-    for process in ranks:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-4000:]
+    try:
+        for process in ranks:
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors[-4000:]
+    finally:
+        for process in ranks:  # the other one of a pair that failed waits for ever
+            process.kill()
+            process.communicate()
 
 
 def test_two_processes_train_resume_and_hand_over_to_one(tmp_path: Path) -> None:

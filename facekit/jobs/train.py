@@ -100,7 +100,8 @@ def train(
     plugin = load_plugin(config.plugin)
     settings = read_settings(plugin, config.recipe, config.changes)
     task = open_task(config, settings, centres)
-    _agree(Path(config.destination), _record(config, settings, task), config.resume)
+    if os.environ.get("RANK", "0") == "0":
+        _agree(Path(config.destination), _record(config, settings, task), config.resume)
     for sentence in contradictions(plugin, settings, task.facts):
         warn(sentence)
     with warnings.catch_warnings(record=True) as caught:
@@ -179,7 +180,7 @@ def _hash_of(init: str) -> str:
 def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
     """Refuse a folder that holds something else, or checkpoints without ``resume`` or of other settings.
 
-    A run that has no checkpoint yet has nothing to lose, and another process of the same run may be here first.
+    A run that has no checkpoint yet has nothing to lose.
     """
     path, begun = out / CONFIG, any((out / "checkpoints").glob("[0-9]*"))
     if out.exists() and any(out.iterdir()) and not path.is_file():
