@@ -172,7 +172,7 @@ def _jitter(draw: _Draws, colour: Colour, spread: float) -> Colour:
 
     More often toward blue, as masks in photographs are (their median b* is -2.6).
     """
-    light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.4, 1.6) * spread * 0.9, spread * 0.75
+    light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.2, 1.6) * spread * 0.85, spread * 0.72
     shifts = (
         light - cool + draw.bell(0.3 * spread, tint),
         light + draw.bell(0, tint),
