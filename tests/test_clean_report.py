@@ -222,3 +222,17 @@ def test_review_of_what_is_not_there(cleaned: Path, tmp_path: Path) -> None:
         pytest.raises(ConfigError, match="choose another --port"),
     ):
         open_server(Desk(str, lambda key: b"", lambda body: None), int(address.rpartition(":")[2]))
+
+
+def test_the_report_compares_both_modes(cleaned: Path, tmp_path: Path) -> None:
+    """What it says of the mode that was not asked for is what a run in that mode gives."""
+    rows = read_decisions(cleaned / "out").about["comparison"]
+    assert [row["mode"] for row in rows] == ["published", "robust"]
+    pack, vectors, settings = cleaned / "pack", cleaned / "vectors.npy", CleanSettings(mode="robust", threads=1)
+    clean(CleanConfig(str(pack), str(tmp_path / "robust"), features=str(vectors), settings=settings))
+    tables = [read_decisions(cleaned / "out"), read_decisions(tmp_path / "robust")]
+    for row, table in zip(rows, tables, strict=True):
+        assert sum(row[action] for action in ("keep", "move", "drop", "review")) == len(table)
+        assert row["drop"] == int((table.action == "drop").sum())
+        assert row["identities"] == len(np.unique(table.new_label[table.new_label >= 0]))
+    assert rows[0]["agree"] == int((tables[0].action == tables[1].action).sum())

@@ -45,6 +45,7 @@ from facekit.run.journal import Journal, was_published
 __all__ = ["clean", "embed_source", "overridden", "publish", "summarise"]
 
 NEAR_MISS = 0.1
+COMPARED_IMAGES = 200_000  # robust mode on as many takes some ten CPU seconds
 
 
 def clean(config: CleanConfig) -> CleanSummary:
@@ -71,6 +72,8 @@ def clean(config: CleanConfig) -> CleanSummary:
     settings["overrides"] = overrides.to_json()
     decisions = decide(config.settings, faces, source, config.device)
     table = tabulate(config, source, faces, decisions)
+    if config.report:
+        table.about["comparison"] = compare_modes(config, faces, source, decisions)
     table = find(config, source, faces, table)
     table = overridden(table, overrides)
     if config.overwrite or not was_published(destination, settings):
@@ -109,6 +112,27 @@ def decide(settings: CleanSettings, faces: FaceVectors, source: Source, device: 
         engine=engine,
         **given,
     )
+
+
+def compare_modes(
+    config: CleanConfig, faces: FaceVectors, source: Source, decisions: Decisions
+) -> list[dict[str, Any]]:
+    """Count what the published and the robust mode each make of the pack, and on how many images they agree.
+
+    Empty where the mode that was not asked for is the robust one and the pack so large that it would cost minutes.
+    """
+    asked = config.settings.mode
+    if asked == "published" and len(source) > COMPARED_IMAGES:
+        return []
+    other = "robust" if asked == "published" else "published"
+    second = decide(dataclasses.replace(config.settings, mode=other), faces, source, config.device)
+    agree = int((decisions.action_code == second.action_code).sum())
+    rows = []
+    for mode, found in ((asked, decisions), (other, second)):
+        counts = np.bincount(found.action_code, minlength=len(ACTIONS)).tolist()
+        identities = len(np.unique(found.new_label[found.new_label >= 0]))
+        rows.append({"mode": mode, **dict(zip(ACTIONS, counts)), "identities": identities, "agree": agree})
+    return rows
 
 
 def tabulate(config: CleanConfig, source: Source, faces: FaceVectors, decisions: Decisions) -> DecisionTable:

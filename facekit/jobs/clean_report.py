@@ -81,9 +81,8 @@ def content_of(table: DecisionTable, pairs: Path, most: int) -> dict[str, Any]:
     )  # fmt: skip
     settings = dict(table.about.get("settings", {}))
     about = table.about.get("source", {})
-    return build_content(
-        rows, settings, _sweep(table, settings), f"{about.get('path', '')} · model {table.about.get('model')}", most
-    )
+    place = f"{about.get('path', '')} · model {table.about.get('model')}"
+    return build_content(rows, settings, _sweep(table, settings), place, most, table.about.get("comparison", []))
 
 
 def _sweep(table: DecisionTable, settings: dict[str, Any]) -> list[dict[str, float]]:

@@ -288,7 +288,15 @@ function overview(panel) {
     if (h.intra >= low && h.intra <= high) chart.append(svg("line", { class: "cut", x1: x(h.intra), x2: x(h.intra), y1: T, y2: H - B }));
     place.append($("p", { class: "key" }, `${number(C.sweep[0].images)} at ${low.toFixed(2)}, ${number(C.sweep.at(-1).images)} at ${high.toFixed(2)}`));
   }
-  panel.append(charts, $("h2", {}, "Settings"), $("table", {}, $("tbody", {}, ...Object.entries(C.settings).map(([name, value]) =>
+  panel.append(charts);
+  if (C.comparison.length) {
+    const columns = Object.keys(C.comparison[0]).filter((name) => name !== "agree" && name !== "mode");
+    panel.append($("h2", {}, "Published and robust mode"), $("table", { id: "comparison" }, $("tbody", {},
+      $("tr", {}, $("td", { class: "quiet" }, "mode"), ...columns.map((name) => $("td", { class: "quiet" }, name))),
+      ...C.comparison.map((row, at) => $("tr", {}, $("td", {}, at ? row.mode : `${row.mode} (this report)`), ...columns.map((name) => $("td", { class: "number" }, number(row[name]))))))),
+      $("p", { class: "key" }, `They do the same with ${number(C.comparison[0].agree)} of ${number(C.totals.images)} images.`));
+  }
+  panel.append($("h2", {}, "Settings"), $("table", {}, $("tbody", {}, ...Object.entries(C.settings).map(([name, value]) =>
     $("tr", {}, $("td", { class: "quiet" }, name), $("td", {}, String(value)))))));
 }
 

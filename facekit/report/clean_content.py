@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,12 @@ class CleanRows(NamedTuple):
 
 
 def build_content(
-    rows: CleanRows, settings: dict[str, Any], sweep: list[dict[str, float]], source: str, max_rows: int = MAX_ROWS
+    rows: CleanRows,
+    settings: dict[str, Any],
+    sweep: list[dict[str, float]],
+    source: str,
+    max_rows: int = MAX_ROWS,
+    comparison: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Build what the page shows.
 
@@ -58,6 +64,8 @@ def build_content(
     source : str
     max_rows : int
         Faces listed, the most doubtful ones first.
+    comparison : sequence of dict
+        What each mode makes of the pack: ``mode``, images by action, ``identities``, ``agree``; may be empty.
 
     Returns
     -------
@@ -73,6 +81,7 @@ def build_content(
         "flow": _flow(rows),
         "histogram": _histogram(rows, settings),
         "sweep": sweep,
+        "comparison": list(comparison),
         "sizes": _sizes(rows),
         "groups": _groups(rows, samples),
         "near": _near(rows, samples),
