@@ -25,11 +25,10 @@ from facekit.jobs.embed_shard import EmbedTask, Flags, start_worker, vectors_bes
 from facekit.jobs.model import ModelChoice, open_engine
 from facekit.jobs.source import Source, open_source, read_records
 from facekit.run.destination import check_destination
-from facekit.run.executors import open_executor
 from facekit.run.journal import Journal, was_published
-from facekit.run.progress import progress
 from facekit.run.shard_file import read_rows
 from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.work import do_shards
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,7 +128,12 @@ def embed(config: EmbedConfig) -> EmbedSummary:
             check_destination(destination, config.overwrite)
         shards = cut(len(source), shard_size(len(source)))
         with Journal(destination, settings, config.overwrite) as journal:
-            done = _do_shards(config, source, flags, shards, journal)
+
+            def task_of(shard: Shard) -> EmbedTask:
+                span = (shard.first, shard.stop)
+                return EmbedTask(shard, journal.path(shard), source.slice(*span), flags.slice(*span))
+
+            done = do_shards("embedding", shards, journal, task_of, config.workers, start_worker, config.model)
             _put_together(source, shards, settings, journal)
             journal.publish()
     return _summarise(destination, len(source), done, perf_counter() - started)
@@ -177,34 +181,6 @@ def _settings(source: Source, engine: Engine, config: EmbedConfig) -> dict[str, 
         "branch": (model.branch or "ledger") if engine.takes_flag else None,
         "flip": model.flip,
     }
-
-
-def _do_shards(config: EmbedConfig, source: Source, flags: Flags, shards: list[Shard], journal: Journal) -> int:
-    """Have the shards done that are not in the journal yet; how many records they hold."""
-    finished = journal.finished()
-    waiting = [shard for shard in shards if shard.number not in finished]
-    count = sum(shard.stop - shard.first for shard in waiting)
-    if not waiting:
-        return 0
-    workers = min(config.workers, len(waiting))
-
-    def task_of(shard: Shard) -> EmbedTask:
-        span = (shard.first, shard.stop)
-        return EmbedTask(shard, journal.path(shard), source.slice(*span), flags.slice(*span))
-
-    with (
-        progress("embedding", len(source), len(source) - count) as advance,
-        open_executor(workers, start_worker, config.model) as executor,
-    ):
-        ahead = iter(waiting)
-        for shard in islice(ahead, 2 * workers):
-            executor.submit(task_of(shard))
-        for _ in waiting:
-            done = executor.next_finished()
-            advance(done.stop - done.first)
-            for shard in islice(ahead, 1):
-                executor.submit(task_of(shard))
-    return count
 
 
 def _put_together(source: Source, shards: list[Shard], settings: dict[str, Any], journal: Journal) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,9 +22,8 @@ from facekit.jobs.mask_plan import MaskPlan, make_plan
 from facekit.jobs.mask_shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask_summary import MaskSummary, summarise
 from facekit.run.destination import check_destination
-from facekit.run.executors import open_executor
 from facekit.run.journal import Journal, was_published
-from facekit.run.progress import progress
+from facekit.run.work import do_shards
 
 __all__ = ["mask", "textured_shells"]
 
@@ -86,7 +84,16 @@ def mask(
     if config.overwrite or not was_published(destination, settings):
         check_destination(destination, config.overwrite)
         with Journal(destination, settings, config.overwrite) as journal:
-            done = do_shards(plan, worker, journal)
+            done = do_shards(
+                "masking",
+                plan.shards,
+                journal,
+                lambda shard: task_of(plan, shard, journal),
+                config.workers,
+                start_worker,
+                worker,
+                config.ray,
+            )
             put_together(plan, worker, journal)
             journal.publish()
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
@@ -96,30 +103,6 @@ def keep_apart(source: Path, destination: Path) -> None:
     """Refuse a destination that the source lies in."""
     if destination.resolve() in (source.resolve(), *source.resolve().parents):
         raise ConfigError(f"{destination} holds the source itself; choose another destination")
-
-
-def do_shards(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> int:
-    """Have the shards done that are not in the journal yet; how many records they hold."""
-    finished = journal.finished()
-    waiting = [shard for shard in plan.shards if shard.number not in finished]
-    if not waiting:
-        return 0
-    config, count = worker.config, sum(shard.stop - shard.first for shard in waiting)
-    workers = min(config.workers, len(waiting))
-    with (
-        progress("masking", len(plan.source), len(plan.source) - count) as advance,
-        open_executor(workers, start_worker, worker, config.ray) as executor,
-    ):
-        # A few more than are being worked on: a task holds its records' keys, and there may be ten thousand shards.
-        ahead = iter(waiting)
-        for shard in islice(ahead, 2 * workers):
-            executor.submit(task_of(plan, shard, journal))
-        for _ in waiting:
-            finished_shard = executor.next_finished()
-            advance(finished_shard.stop - finished_shard.first)
-            for shard in islice(ahead, 1):
-                executor.submit(task_of(plan, shard, journal))
-    return count
 
 
 def task_of(plan: MaskPlan, shard: Any, journal: Journal) -> MaskTask:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -22,10 +21,9 @@ from facekit.jobs.pack_ledger import LEDGER
 from facekit.jobs.pack_shard import PackTask, make_detector, start_worker
 from facekit.jobs.picture_list import PictureList, read_pictures
 from facekit.run.destination import check_destination
-from facekit.run.executors import open_executor
 from facekit.run.journal import Journal, was_published
-from facekit.run.progress import progress
 from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.work import do_shards
 
 __all__ = ["PackSummary", "pack"]
 
@@ -95,7 +93,16 @@ def pack(config: PackConfig) -> PackSummary:
         check_destination(destination, config.overwrite)
         shards = _shards(pictures, config.layout)
         with Journal(destination, settings, config.overwrite) as journal:
-            done = _do_shards(pictures, shards, config, journal)
+            done = do_shards(
+                "packing",
+                shards,
+                journal,
+                lambda shard: _task(pictures, shard, journal),
+                config.workers,
+                start_worker,
+                config,
+                config.ray,
+            )
             put_together(pictures, shards, config, journal)
             journal.publish()
     return _summarise(config, len(pictures), destination, done, perf_counter() - started)
@@ -109,28 +116,6 @@ def _keep_apart(source: Path, destination: Path) -> None:
 def _shards(pictures: PictureList, layout: str) -> list[Shard]:
     groups = pictures.labels if layout == "insightface" else None
     return cut(len(pictures), shard_size(len(pictures)), groups)
-
-
-def _do_shards(pictures: PictureList, shards: list[Shard], config: PackConfig, journal: Journal) -> int:
-    """Do the shards that are not in the journal yet; how many pictures they hold."""
-    finished = journal.finished()
-    waiting = [shard for shard in shards if shard.number not in finished]
-    if not waiting:
-        return 0
-    count, workers = sum(shard.stop - shard.first for shard in waiting), min(config.workers, len(waiting))
-    with (
-        progress("packing", len(pictures), len(pictures) - count) as advance,
-        open_executor(workers, start_worker, config, config.ray) as executor,
-    ):
-        ahead = iter(waiting)
-        for shard in islice(ahead, 2 * workers):
-            executor.submit(_task(pictures, shard, journal))
-        for _ in waiting:
-            done = executor.next_finished()
-            advance(done.stop - done.first)
-            for shard in islice(ahead, 1):
-                executor.submit(_task(pictures, shard, journal))
-    return count
 
 
 def _task(pictures: PictureList, shard: Shard, journal: Journal) -> PackTask:

@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -21,10 +20,9 @@ from facekit.jobs.synth_config import SynthConfig
 from facekit.jobs.synth_finish import LEDGER, SHEET, TRUTH, put_together
 from facekit.jobs.synth_shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.run.destination import check_destination
-from facekit.run.executors import open_executor
 from facekit.run.journal import Journal, was_published
-from facekit.run.progress import progress
 from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.work import do_shards
 from facekit.synth.plan import make_roster
 
 __all__ = ["SynthSummary", "synth", "textured_shells"]
@@ -106,7 +104,16 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
         check_destination(destination, config.overwrite)
         shards = _shards(starts)
         with Journal(destination, settings, config.overwrite) as journal:
-            done = _draw(shards, SynthWorker(config, wear), journal)
+            done = do_shards(
+                "drawing",
+                shards,
+                journal,
+                lambda shard: SynthTask(shard, journal.path(shard)),
+                config.workers,
+                start_worker,
+                SynthWorker(config, wear),
+                config.ray,
+            )
             put_together(shards, config.layout, journal)
             journal.publish()
     return _summarise(config, destination, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
@@ -115,29 +122,6 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
 def _shards(starts: NDArray[np.int64]) -> list[Shard]:
     count = int(starts[-1])
     return cut(count, shard_size(count), np.repeat(np.arange(len(starts) - 1), np.diff(starts)))
-
-
-def _draw(shards: list[Shard], worker: SynthWorker, journal: Journal) -> int:
-    """Draw the shards that are not in the journal yet; how many records they hold."""
-    finished = journal.finished()
-    waiting = [shard for shard in shards if shard.number not in finished]
-    if not waiting:
-        return 0
-    count = sum(shard.stop - shard.first for shard in waiting)
-    total, workers = shards[-1].stop, min(worker.config.workers, len(waiting))
-    with (
-        progress("drawing", total, total - count) as advance,
-        open_executor(workers, start_worker, worker, worker.config.ray) as executor,
-    ):
-        ahead = iter(waiting)
-        for shard in islice(ahead, 2 * workers):
-            executor.submit(SynthTask(shard, journal.path(shard)))
-        for _ in waiting:
-            shard = executor.next_finished()
-            advance(shard.stop - shard.first)
-            for following in islice(ahead, 1):
-                executor.submit(SynthTask(following, journal.path(following)))
-    return count
 
 
 def _summarise(
