@@ -89,7 +89,11 @@ def vectors_beside(path: Path) -> Path:
 def do_shard(task: EmbedTask, engine: Engine, choice: ModelChoice) -> None:
     """Embed a shard: first its vectors are put in place, then the file that says that it is done."""
     rows: list[dict[str, Any]] = []
-    vectors = [block for batch in batches(pictures(task, engine), choice.batch) for block in do_batch(batch, engine, choice, rows)]  # fmt: skip # noqa: E501
+    vectors = [
+        block
+        for batch in batches(pictures(task, engine), choice.batch)
+        for block in do_batch(batch, engine, choice, rows)
+    ]
     save_vectors(vectors_beside(task.path), vectors)
     with ShardWriter(task.path) as out:
         out.finish(table(rows))
@@ -139,7 +143,9 @@ def do_batch(
     yield done.vectors[valid]
 
 
-def row_of(entry: Picture, norm: float | None = None, uncertainty: float | None = None, error: str | None = None) -> dict[str, Any]:  # fmt: skip # noqa: E501
+def row_of(
+    entry: Picture, norm: float | None = None, uncertainty: float | None = None, error: str | None = None
+) -> dict[str, Any]:
     """A row of the index."""
     return {"key": entry.key, "label": entry.label, "norm": norm, "uncertainty": uncertainty, "masked": entry.masked,
             "source_key": entry.source_key, "error": error}  # fmt: skip
