@@ -214,6 +214,10 @@ def test_an_index_made_anew_is_the_one_that_was_lost(tmp_path: Path, layout: str
     summary = reindex(ReindexConfig(str(source), sidecar=True))
     assert (source / "train.idx").read_bytes() == index
     assert summary.sidecar is not None
+    kept = {path.name for path in source.iterdir()} - {"train.rec", "train.idx", "property", Path(summary.sidecar).name}
+    assert len(kept) == 1  # the labels, which are then read instead of the headers
+    with open_pack(source) as pack:
+        assert pack.labels.tolist() == [0, 0, 1, 2, 2]
     assert check(CheckConfig(str(source))).counts == {}
 
 

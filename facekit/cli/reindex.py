@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 @click.command("reindex", short_help="Make the index of a pack anew from its records.")
 @click.argument("source", metavar="SRC")
-@click.option("--sidecar", is_flag=True, help="Write the binary form too: it opens in milliseconds whatever the size.")
+@click.option("--sidecar", is_flag=True, help="Write the binary form too, which opens in milliseconds, and the labels.")
 @click.option("--overwrite", is_flag=True, help="Replace the index that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:

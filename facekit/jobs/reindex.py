@@ -22,7 +22,7 @@ class ReindexConfig:
     ----------
     source : str
     sidecar : bool
-        Write the binary form too, which opens in milliseconds.
+        Write the binary form too, which opens in milliseconds, and the labels, which are then there at once.
     overwrite : bool
         Replace an index that is there.
     """
@@ -64,6 +64,8 @@ def reindex(config: ReindexConfig) -> ReindexSummary:
     sidecar = save_sidecar(idx, index) if config.sidecar else None
     with open_pack(rec) as pack:
         layout, images = pack.layout, pack.num_images
+        if config.sidecar:
+            pack.save_labels()
     return ReindexSummary(
         str(idx), None if sidecar is None else str(sidecar), layout, len(index), images, perf_counter() - started
     )
