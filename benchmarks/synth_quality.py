@@ -85,7 +85,10 @@ def errors(samples: list[Sample], second: bool) -> Array:
 
 def features(vertices: Array) -> dict[str, Array]:
     """Brows over the middle of the eyes' corners, mouth opening and width (n,), over the distance between the eyes."""
-    gap = lambda a, b: np.linalg.norm((vertices[:, a] - vertices[:, b])[..., :2], axis=-1)  # noqa: E731
+
+    def gap(a: int, b: int) -> np.ndarray:
+        return np.asarray(np.linalg.norm((vertices[:, a] - vertices[:, b])[..., :2], axis=-1))
+
     unit = gap(*EYES_OUTER)
     corners = [vertices[:, list(e)].mean(axis=1) for e in CORNERS_OF_EYES]
     brow = sum(np.linalg.norm((vertices[:, b] - c)[:, :2], axis=1) for b, c in zip(BROWS, corners, strict=True))

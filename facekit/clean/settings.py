@@ -86,7 +86,6 @@ class CleanSettings:
 def _check_range(name: str, value: object, low: float, high: float, auto: bool) -> None:
     if auto and value == AUTO:
         return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low <= float(value) <= high:  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         also = f", or {AUTO!r}" if auto else ""
         raise ConfigError(f"{name} is {value!r}: give a number from {low:g} to {high:g}{also}")
