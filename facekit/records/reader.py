@@ -6,7 +6,7 @@ import logging
 import mmap
 import os
 import struct
-import weakref
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 
 _GUESS_RANGE = (1 << 12, 1 << 16)
 
-_WHOLE = struct.Struct("<IIIfQQ")
-"""What a whole record begins with: magic word, length, and the header."""
+_WHOLE = struct.Struct("@IIIfQQ" if sys.byteorder == "little" else "<IIIfQQ")
+"""What a whole record begins with: magic word, length, and the header. The machine's own order, which lies the same
+where it is little-endian, is read in two thirds of the time."""
 
 _new = tuple.__new__
 """Makes a named tuple of a tuple in half the time that its own constructor takes."""
@@ -103,6 +104,9 @@ class RecordReader:
         typical = self.size // max(len(self.index), 1) * 3 // 2
         self._guess = min(max(padded(typical), _GUESS_RANGE[0]), _GUESS_RANGE[1])
         self._offsets = memoryview(np.ascontiguousarray(self.index.offsets))  # type: ignore[arg-type]
+        self._keys = memoryview(np.ascontiguousarray(self.index.keys))  # type: ignore[arg-type]
+        # Packs number their images from the first line of the index on without a gap: `read` looks there first.
+        self._first, self._count = (self._keys[0] if len(self._keys) else 0), len(self._keys)
         if mapped and self.size:
             self._map = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
             self.read = _mapped_read(self, self._map)  # type: ignore[assignment,method-assign]
@@ -134,17 +138,25 @@ class RecordReader:
         RecordError
             There is no such key, or its record is truncated or corrupt.
         """
-        offset = self.offset(key)
-        block = self._pread(self._guess, offset) if offset >= 0 else b""
-        if len(block) >= _WHOLE.size:
-            magic, coded, flag, label, id_, id2 = _WHOLE.unpack_from(block)
-            # Up to 2**29 - 1 the coded word is the length of a whole record; flag 0 is a label of one number.
-            whole = magic == MAGIC and HEADER_BYTES <= coded <= MAX_RECORD
-            if whole and not flag and 8 + padded(coded) <= len(block):
-                header = _new(Header, (0, label, id_, id2))
-                return _new(Record, (int(key), header, block[_WHOLE.size : 8 + coded]))
+        rank = key - self._first
+        if 0 <= rank < self._count and self._keys[rank] == key:
+            try:
+                # Everything is written out here: each call of our own would cost a tenth of the whole.
+                block = os.pread(self._descriptor, self._guess, self._offsets[rank])
+            except OSError:
+                return self._read_carefully(key)
+            if len(block) >= _WHOLE.size:
+                magic, coded, flag, label, id_, id2 = _WHOLE.unpack_from(block)
+                # Up to 2**29 - 1 the coded word is the length of a whole record; flag 0 is a label of one number.
+                whole = magic == MAGIC and flag == 0 and HEADER_BYTES <= coded <= MAX_RECORD
+                if whole and coded + 11 <= len(block):
+                    return _new(Record, (int(key), _new(Header, (0, label, id_, id2)), block[_WHOLE.size : 8 + coded]))
+        return self._read_carefully(key)
+
+    def _read_carefully(self, key: int) -> Record:
+        """`read` for keys with gaps, several parts, vector labels, and damage."""
         buffer = self.read_bytes(key)
-        return Record(int(key), *unpack_record(buffer, path=self.path, key=int(key), offset=offset))
+        return Record(int(key), *unpack_record(buffer, path=self.path, key=int(key), offset=self.offset(key)))
 
     def read_bytes(self, key: int) -> bytes:
         """The record buffer of a key (header, label vector and payload).
@@ -284,23 +296,20 @@ def _mapped_read(reader: RecordReader, mapped: mmap.mmap) -> Callable[[int], Rec
 
     What is unusual (keys with gaps, several parts, vector labels, damage) goes the usual way.
     """
-    keys, offsets = memoryview(np.ascontiguousarray(reader.index.keys)), reader._offsets  # type: ignore[arg-type]
-    first, count, size, last = (keys[0] if len(keys) else 0), len(keys), reader.size, reader.size - _WHOLE.size
-    unpack, new, owner = _WHOLE.unpack_from, _new, weakref.ref(reader)
+    keys, offsets, first, count = reader._keys, reader._offsets, reader._first, reader._count
+    limit, last = reader.size - 3, reader.size - _WHOLE.size  # 3: padding
+    unpack, new = _WHOLE.unpack_from, _new
 
     def read(key: int) -> Record:
-        # Packs number their images from the first line of the index on without a gap.
         rank = key - first
         if 0 <= rank < count and keys[rank] == key:
             at = offsets[rank]
             if 0 <= at <= last:
                 magic, coded, flag, label, id_, id2 = unpack(mapped, at)
                 stop = at + 8 + coded
-                if magic == MAGIC and flag == 0 and HEADER_BYTES <= coded <= MAX_RECORD and stop + 3 <= size:
-                    return new(Record, (int(key), new(Header, (0, label, id_, id2)), mapped[at + 32 : stop]))
-        unmapped = owner()
-        if unmapped is None:
-            raise RecordError("the reader is gone; keep it while you read", "<closed>", int(key))
-        return RecordReader.read(unmapped, key)
+                if magic == MAGIC and flag == 0 and HEADER_BYTES <= coded <= MAX_RECORD and stop <= limit:
+                    key = key if key.__class__ is int else int(key)
+                    return new(Record, (key, new(Header, (0, label, id_, id2)), mapped[at + 32 : stop]))
+        return RecordReader.read(reader, key)
 
     return read
