@@ -45,7 +45,7 @@ class Tables(NamedTuple):
     occluders: NDArray[np.int32]
     strap_sides: NDArray[np.int32]
     to_levels: NDArray[np.float32]  # linear 0..4 -> level 0..255
-    grain: NDArray[np.float32]  # (n, n) unit deviation, periodic
+    grain: NDArray[np.float32]  # (n, n) unit deviation, periodic; n is a power of two
 
 
 class Strap(NamedTuple):
@@ -116,83 +116,83 @@ def dye(level, inks, two_tone, slopes, crease, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _edge_functions(ax, ay, bx, by, cx, cy, area):
-    """Barycentric weights of b and c as (value at the origin, step in x, step in y)."""
-    inverse = F1 / area
-    b = (-(ax * (cy - ay) - ay * (cx - ax)) * inverse, (cy - ay) * inverse, -(cx - ax) * inverse)
-    c = (-((bx - ax) * ay - (by - ay) * ax) * inverse, -(by - ay) * inverse, (bx - ax) * inverse)
-    return b, c
+def _project(points, axis, origin, out):
+    """One axis of some points (3, n) or of a mesh's vertices (transposed) in samples of the window: (n,)."""
+    factor, shift = np.float32(SAMPLES), (HALF - np.float32(origin)) * np.float32(SAMPLES) - HALF
+    for i in range(out.shape[0]):
+        out[i] = points[axis, i] * factor + shift
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _clip(low, high, value, inverse):
-    """Where value + x / inverse >= 0 within [low, high].
+def _side(px, py, qx, qy, area):
+    """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
-    An edge along the row has inverse 0 and a sign test decides.
+    An edge along the rows (0) bounds no row: those above and below it are left out already.
     """
-    if inverse > F0:
-        return max(low, -value * inverse), high
-    if inverse < F0:
-        return low, min(high, -value * inverse)
-    return (low, high) if value >= -TOUCH else (F1, F0)
+    dy = qy - py
+    if abs(dy) < np.float32(1e-6):
+        return px, py, F0, 0
+    return px, py, (qx - px) / dy, 1 if (dy > F0) == (area < F0) else -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _span(wb, wc, steps, y, low, high):
-    """First and last sample of row y inside the triangle.
-
-    A hair is added so that neighbours leave no gap between them.
-    """
-    p, q = wb[0] + wb[2] * y, wc[0] + wc[2] * y
-    low, high = _clip(low, high, p, steps[0])
-    low, high = _clip(low, high, q, steps[1])
-    low, high = _clip(low, high, F1 - p - q, steps[2])
-    return int(np.ceil(low - TOUCH)), int(np.floor(high + TOUCH)), p, q
+def _narrow(low, high, edge, y):
+    """The part of a row on the triangle's side of an edge; a hair wider, so that neighbours leave no gap."""
+    at = edge[0] + (y - edge[1]) * edge[2]
+    if edge[3] > 0:
+        return max(low, at - TOUCH), high
+    return low, (min(high, at + TOUCH) if edge[3] < 0 else high)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _steps(wb, wc):
-    """Reciprocals of how fast the three weights change along a row, 0 for an edge that runs along it."""
-    total = -wb[1] - wc[1]
-    tiny = np.float32(1e-9)
-    a = F1 / wb[1] if abs(wb[1]) > tiny else F0
-    b = F1 / wc[1] if abs(wc[1]) > tiny else F0
-    return a, b, F1 / total if abs(total) > tiny else F0
+def _slope(a, b, c, bx, by, cx, cy):
+    """How fast a linear function changes along x and y: its values at three corners, the latter two relative to the
+    first; b and c already divided by twice the area."""
+    b, c = b - a, c - a
+    return b * cy - c * by, c * bx - b * cx
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _occlude(vertices, triangles, window, first_row, depth):
-    """z-buffer (rows, columns) of the face's front where it may hide the mask; rows above `first_row` are left out."""
+def _occlude(vertices, triangles, window, depth):
+    """z-buffer (rows, columns) of the face's front where it may hide the mask."""
     height, width = depth.shape
-    factor = np.float32(SAMPLES)
-    ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
+    corners = vertices.T
+    xs, ys = np.empty(vertices.shape[0], np.float32), np.empty(vertices.shape[0], np.float32)
+    _project(corners, 0, window.x, xs)
+    _project(corners, 1, window.y, ys)
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
-        ay, by, cy = (
-            (vertices[a, 1] + oy) * factor - HALF,
-            (vertices[b, 1] + oy) * factor - HALF,
-            (vertices[c, 1] + oy) * factor - HALF,
-        )
-        if max(ay, by, cy) < first_row or min(ay, by, cy) > height:
-            continue
-        ax, bx, cx = (
-            (vertices[a, 0] + ox) * factor - HALF,
-            (vertices[b, 0] + ox) * factor - HALF,
-            (vertices[c, 0] + ox) * factor - HALF,
-        )
+        ax, bx, cx, ay, by, cy = xs[a], xs[b], xs[c], ys[a], ys[b], ys[c]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > np.float32(-1e-4):  # turned away: behind something else
             continue
-        wb, wc = _edge_functions(ax, ay, bx, by, cx, cy, area)
-        steps = _steps(wb, wc)
-        az, ub, uc = vertices[a, 2], vertices[b, 2] - vertices[a, 2], vertices[c, 2] - vertices[a, 2]
+        top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
+        if top > bottom:
+            continue
         low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
-        top, bottom = max(first_row, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
+        ab, bc, ca = _side(ax, ay, bx, by, area), _side(bx, by, cx, cy, area), _side(cx, cy, ax, ay, area)
+        inverse = F1 / area
+        relative = ((bx - ax) * inverse, (by - ay) * inverse, (cx - ax) * inverse, (cy - ay) * inverse)
+        za = vertices[a, 2]
+        zx, zy = _slope(za, vertices[b, 2], vertices[c, 2], *relative)
         for y in range(top, bottom + 1):
-            left, right, p, q = _span(wb, wc, steps, np.float32(y), low, high)
-            z, dz = az + p * ub + q * uc, wb[1] * ub + wc[1] * uc
-            for x in range(max(left, 0), min(right, width - 1) + 1):
-                depth[y, x] = max(depth[y, x], z + dz * np.float32(x))
+            fy = np.float32(y)
+            left, right = _narrow(low, high, ab, fy)
+            left, right = _narrow(left, right, bc, fy)
+            left, right = _narrow(left, right, ca, fy)
+            z = za + (fy - ay) * zy - ax * zx
+            for x in range(int(np.ceil(left)), int(np.floor(right)) + 1):
+                depth[y, x] = max(depth[y, x], z + zx * np.float32(x))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _between(texture, u, v, n):
+    """Bilinear value of a texture's channel."""
+    j, k = np.uintp(v), np.uintp(u)
+    fv, fu = v - np.float32(j), u - np.float32(k)
+    above = texture[j, k, n] + fu * (texture[j, k + ONE, n] - texture[j, k, n])
+    below = texture[j + ONE, k, n] + fu * (texture[j + ONE, k + ONE, n] - texture[j + ONE, k, n])
+    return above + fv * (below - above)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -200,76 +200,55 @@ def _draw_shell(points, st, shading, triangles, texture, nearest, window, bias, 
     """Draw the grid into `layer`; hidden where the face's depth is nearer by more than `bias`."""
     height, width = depth.shape
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
-    factor = np.float32(SAMPLES)
-    ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
-    most_x, most_y = columns + np.float32(0.999), rows + np.float32(0.999)
+    most_x, most_y, least = columns + np.float32(0.999), rows + np.float32(0.999), np.float32(0.02)
+    xs, ys = np.empty(st.shape[0], np.float32), np.empty(st.shape[0], np.float32)
+    _project(points, 0, window.x, xs)
+    _project(points, 1, window.y, ys)
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
-        ax, ay = (points[0, a] + ox) * factor - HALF, (points[1, a] + oy) * factor - HALF
-        bx, by = (points[0, b] + ox) * factor - HALF, (points[1, b] + oy) * factor - HALF
-        cx, cy = (points[0, c] + ox) * factor - HALF, (points[1, c] + oy) * factor - HALF
+        ax, bx, cx, ay, by, cy = xs[a], xs[b], xs[c], ys[a], ys[b], ys[c]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < np.float32(1e-4):
-            continue
-        dim = np.float32(0.55) if area > F0 else F1  # the inside of the far edge, turned away from the viewer
-        wb, wc = _edge_functions(ax, ay, bx, by, cx, cy, area)
-        steps = _steps(wb, wc)
-        az, zb, zc = points[2, a], points[2, b] - points[2, a], points[2, c] - points[2, a]
-        sa, sb, sc = st[a, 0] * columns + HALF, (st[b, 0] - st[a, 0]) * columns, (st[c, 0] - st[a, 0]) * columns
-        ta, tb, tc = st[a, 1] * rows + HALF, (st[b, 1] - st[a, 1]) * rows, (st[c, 1] - st[a, 1]) * rows
-        ea, eb, ec = shading[a] * dim, (shading[b] - shading[a]) * dim, (shading[c] - shading[a]) * dim
-        low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
         top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
-        dz, du, dv = wb[1] * zb + wc[1] * zc, wb[1] * sb + wc[1] * sc, wb[1] * tb + wc[1] * tc
-        de = wb[1] * eb + wc[1] * ec
+        if abs(area) < np.float32(1e-4) or top > bottom:
+            continue
+        low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
+        ab, bc, ca = _side(ax, ay, bx, by, area), _side(bx, by, cx, cy, area), _side(cx, cy, ax, ay, area)
+        inverse = F1 / area
+        relative = ((bx - ax) * inverse, (by - ay) * inverse, (cx - ax) * inverse, (cy - ay) * inverse)
+        dim = np.float32(0.55) if area > F0 else F1  # the inside of the far edge, turned away from the viewer
+        za, ua, va, ea = points[2, a], st[a, 0] * columns + HALF, st[a, 1] * rows + HALF, shading[a] * dim
+        zx, zy = _slope(za, points[2, b], points[2, c], *relative)
+        ux, uy = _slope(ua, st[b, 0] * columns + HALF, st[c, 0] * columns + HALF, *relative)
+        vx, vy = _slope(va, st[b, 1] * rows + HALF, st[c, 1] * rows + HALF, *relative)
+        ex, ey = _slope(ea, shading[b] * dim, shading[c] * dim, *relative)
         for y in range(top, bottom + 1):
-            left, right, p, q = _span(wb, wc, steps, np.float32(y), low, high)
-            z0, u0, v0, e0 = az + p * zb + q * zc, sa + p * sb + q * sc, ta + p * tb + q * tc, ea + p * eb + q * ec
-            for x in range(max(left, 0), min(right, width - 1) + 1):
-                fx = np.float32(x)
-                z = z0 + dz * fx
+            fy = np.float32(y)
+            left, right = _narrow(low, high, ab, fy)
+            left, right = _narrow(left, right, bc, fy)
+            left, right = _narrow(left, right, ca, fy)
+            dy = fy - ay
+            z0, u0, v0, e0 = za + dy * zy, ua + dy * uy, va + dy * vy, ea + dy * ey
+            for x in range(int(np.ceil(left)), int(np.floor(right)) + 1):
+                dx = np.float32(x) - ax
+                z = z0 + dx * zx
                 if z <= depth[y, x] or z + bias < face[y, x]:
                     continue
-                u = min(max(u0 + du * fx, F0), most_x)
-                v = min(max(v0 + dv * fx, F0), most_y)
-                e = max(e0 + de * fx, F0)
+                u, v = min(max(u0 + dx * ux, F0), most_x), min(max(v0 + dx * vx, F0), most_y)
+                e = max(e0 + dx * ex, F0)
                 if nearest:  # texels are finer than samples, and four samples make a pixel: no need to interpolate
-                    j, k = (
-                        np.uintp(v + HALF),
-                        np.uintp(u + HALF),
-                    )  # unsigned: numba then leaves out the test for negative indices
+                    j, k = np.uintp(v + HALF), np.uintp(u + HALF)  # unsigned: no test for negative indices
                     cover = texture[j, k, 3]
-                    if cover < np.float32(0.02):
+                    if cover < least:
                         continue
-                    layer[y, x, 0] = e * texture[j, k, 0]
-                    layer[y, x, 1] = e * texture[j, k, 1]
-                    layer[y, x, 2] = e * texture[j, k, 2]
-                else:
-                    j, k = np.uintp(v), np.uintp(u)
-                    j1, k1 = j + ONE, k + ONE
-                    fv, fu = v - np.float32(j), u - np.float32(k)
-                    w11 = fv * fu
-                    w10, w01 = fv - w11, fu - w11
-                    w00 = F1 - fv - w01
-                    cover = (
-                        w00 * texture[j, k, 3]
-                        + w01 * texture[j, k1, 3]
-                        + w10 * texture[j1, k, 3]
-                        + w11 * texture[j1, k1, 3]
-                    )
-                    if cover < np.float32(0.02):
-                        continue
-                    w00, w01, w10, w11 = e * w00, e * w01, e * w10, e * w11
                     for n in range(3):
-                        value = (
-                            w00 * texture[j, k, n]
-                            + w01 * texture[j, k1, n]
-                            + w10 * texture[j1, k, n]
-                            + w11 * texture[j1, k1, n]
-                        )
-                        layer[y, x, n] = value
-                depth[y, x] = z
-                layer[y, x, 3] = cover
+                        layer[y, x, n] = e * texture[j, k, n]
+                else:
+                    cover = _between(texture, u, v, 3)
+                    if cover < least:
+                        continue
+                    for n in range(3):
+                        layer[y, x, n] = e * _between(texture, u, v, n)
+                depth[y, x], layer[y, x, 3] = z, cover
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -364,41 +343,36 @@ def _settle(samples, finish, to_levels, pad, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _weigh(tap, row, out):
-    for x in range(out.shape[0]):
-        out[x] = tap * row[x]
+def _weigh(source, taps, step, out):
+    """Symmetric filter of an array (n,) with taps (2 m + 1,) that lie `step` apart, from the middle outward.
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add(tap, first, second, out):
-    for x in range(out.shape[0]):
-        out[x] += tap * (first[x] + second[x])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _blur(source, taps, channels, scratch, out):
-    """Separable symmetric filter of (h, w * channels) planes with taps (r + 1,) from the middle outward.
-
-    A border of r pixels is taken to be zero and is left zero in `out`; `source` and `out` may be one array.
+    Two pairs of taps at once, since what costs is going over memory. The ends that the taps overhang stay as they are.
     """
-    height, width = source.shape
-    radius = taps.shape[0] - 1
-    margin = radius * channels
-    for y in range(height):
-        _weigh(taps[0], source[y, margin : width - margin], scratch[y, margin : width - margin])
-        for i in range(1, radius + 1):
-            left, right = margin - i * channels, margin + i * channels
-            pair = (source[y, left : width - margin - i * channels], source[y, right : width - margin + i * channels])
-            _add(taps[i], pair[0], pair[1], scratch[y, margin : width - margin])
-    for y in range(radius, height - radius):
-        _weigh(taps[0], scratch[y, margin : width - margin], out[y, margin : width - margin])
-        for i in range(1, radius + 1):
-            _add(
-                taps[i],
-                scratch[y - i, margin : width - margin],
-                scratch[y + i, margin : width - margin],
-                out[y, margin : width - margin],
-            )
+    start, stop = (taps.shape[0] - 1) * step, source.shape[0] - (taps.shape[0] - 1) * step
+    for i in range(1, taps.shape[0], 2):
+        near, far, first, second = i * step, (i + 1) * step, taps[i], taps[i + 1]
+        a, b = source[start - near : stop - near], source[start + near : stop + near]
+        c, d = source[start - far : stop - far], source[start + far : stop + far]
+        middle, target, weight = source[start:stop], out[start:stop], taps[0]
+        if i == 1:
+            for x in range(stop - start):
+                target[x] = weight * middle[x] + first * (a[x] + b[x]) + second * (c[x] + d[x])
+        else:
+            for x in range(stop - start):
+                target[x] += first * (a[x] + b[x]) + second * (c[x] + d[x])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _blur(source, taps, scratch, out):
+    """Separable symmetric filter of (h, w, channels) with taps (2 m + 1,) from the middle outward.
+
+    All but a border as wide as the taps must lie in zeros, so that rows may be taken as one line. `source` and `out`
+    may be one array; the border of `out` stays as it is.
+    """
+    line = scratch[: source.size]
+    line[:] = F0
+    _weigh(source.reshape(source.size), taps, source.shape[2], line)
+    _weigh(line, taps, source.shape[1] * source.shape[2], out.reshape(source.size))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -427,7 +401,7 @@ def _temper(layer, smooth, pad, finish, found, grain):
     strength = min(
         np.float32(np.sqrt(missing)) / np.float32(3.57), np.float32(3)
     )  # white noise of deviation 1 has mean |Laplacian| 3.57
-    n, tint = grain.shape[0], np.float32(0.15) * (F1 - np.float32(finish.desaturate))
+    wrap, tint = grain.shape[0] - 1, np.float32(0.15) * (F1 - np.float32(finish.desaturate))
     for y in range(pad, layer.shape[0] - pad):
         for x in range(pad, layer.shape[1] - pad):
             a = layer[y, x, 3]
@@ -435,7 +409,7 @@ def _temper(layer, smooth, pad, finish, found, grain):
                 continue
             share = gain + (F1 - gain) * (F1 - a)
             whole = a / max(smooth[y, x, 3], np.float32(1e-4))
-            noise = a * strength * grain[(y + finish.grain_y) % n, (x + finish.grain_x) % n]
+            noise = a * strength * grain[(y - pad + finish.grain_y) & wrap, (x - pad + finish.grain_x) & wrap]
             for k in range(3):
                 base = smooth[y, x, k] * whole
                 value = base + share * (layer[y, x, k] - base) + noise * (F1 + tint * np.float32(k - 1))
@@ -500,7 +474,7 @@ def _draw(vertices, points, st, shading, middles, texture, tables, strap, strap_
     samples = np.zeros((height, width, 4), np.float32)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
     nearest = np.float32(texture.shape[1]) > np.float32(1.2 * SAMPLES * 15 * 0.5) * scale
-    _occlude(vertices, tables.occluders, window, 0, face)
+    _occlude(vertices, tables.occluders, window, face)
     _draw_shell(
         points, st, shading, tables.triangles, texture, nearest, window, np.float32(0.35) * scale, face, depth, samples
     )
@@ -542,13 +516,12 @@ def paint(
     height, width = window.height + 2 * pad, window.width + 2 * pad
     layer, smooth = np.empty((height, width, 4), np.float32), np.zeros((height, width, 4), np.float32)
     _settle(samples, finish, tables.to_levels, pad, layer)
-    flat, wide = layer.reshape(height, width * 4), smooth.reshape(height, width * 4)
-    scratch = np.zeros((height, width * 4), np.float32)
-    _blur(flat, taps[0], 4, scratch, flat)
-    _blur(flat, taps[1], 4, scratch, wide)
+    scratch = np.empty(layer.size, np.float32)
+    _blur(layer, taps[0], scratch, layer)
+    _blur(layer, taps[1], scratch, smooth)
     _temper(layer, smooth, pad, finish, _layer_sharpness(layer, pad), tables.grain)
-    cover, spread = np.ascontiguousarray(layer[:, :, 3]), np.zeros((height, width), np.float32)
-    _blur(cover, taps[2], 1, scratch[:, :width], spread)
+    cover, spread = np.ascontiguousarray(layer[:, :, 3:]), np.zeros((height, width, 1), np.float32)
+    _blur(cover, taps[2], scratch, spread)
     reach = np.empty((window.height, window.width), np.float32)
     _shadow_reach(vertices, oval, window, scale, reach)
-    _compose(image, layer, spread, reach, pad, finish, window, coverage, out)
+    _compose(image, layer, spread[:, :, 0], reach, pad, finish, window, coverage, out)

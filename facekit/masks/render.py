@@ -150,9 +150,11 @@ def _finish(look: Look, params: MaskParams) -> Finish:
 
 @cache
 def _taps(sigma: float) -> NDArray[np.float32]:
+    """Half of a Gaussian, from the middle outward; zeros make them as many as the kernel takes at once."""
     radius = max(1, math.ceil(2.2 * sigma))
     taps = np.exp(-0.5 * (np.arange(radius + 1) / max(sigma, 0.05)) ** 2)
-    return (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    taps = (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    return np.append(taps, np.zeros(radius % 2, np.float32))
 
 
 def _filters(look: Look, params: MaskParams, scale: float) -> tuple[NDArray[np.float32], ...]:
