@@ -110,7 +110,10 @@ class Bench:
             fars = () if self.full else (1e-2,)
             model = str(run / "model.onnx")
             done = evaluate(EvalConfig(model, ModelChoice(model, threads=1), pack=str(self.test), fars=fars))
-            tar = {score.name: score.points[0].tar for score in done.scores if score.points}
+            refused = [score.refused for score in done.scores if score.refused]
+            if refused:
+                raise SystemExit(f"{self.test} is too small for the MFR protocol: {refused[0]}")
+            tar = {score.name: score.points[0].tar for score in done.scores}
             path.write_text(json.dumps([tar["masked to bare"], tar["all to all"], done.milliseconds_per_image]))
         worn, everything, milliseconds = json.loads(path.read_text())
         return f"{100 * worn:.2f}", f"{100 * everything:.2f}", f"{milliseconds:.1f}"

@@ -2,11 +2,13 @@
 
     python benchmarks/recipes.py tail  ../shared/data/faces --seeds 0 1 2
     python benchmarks/recipes.py masks ../shared/data/faces --seeds 0 1 2
+    python benchmarks/recipes.py why   ../shared/data/faces --seeds 0
 
 tail   BCL, CurricularFace and ArcFace: rank-1 of a held-out image of each identity against the centres of the images
        that were trained on, of all identities; tail identities have at most three images, the held-out one included.
 masks  MaskDUL, DUL + magnitude, DUL-cls, MagFace and ArcFace on a pack of which half is masked: TAR of masked-to-bare
        and masked-to-masked pairs of people who were not trained on.
+why    MaskDUL with one thing changed at a time, on the same pairs.
 
 Each run is a line of JSON in --results, and what is there already is not done again.
 """
@@ -20,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +35,39 @@ from facekit.records import Header, Pack, PackWriter, open_pack
 
 TAIL = 3
 LOSSES = {"bcl": "bcl-small", "curricular": "curricular-small", "arcface": "arcface-small"}
-MASKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "arcface": ("bcl", "arcface-small", ("scale=32", "margin=0.35")),
-    "magface": ("maskdul", "magface-small", ()),
-    "dul_cls": ("maskdul", "dul_cls-small", ()),
-    "dul_mag": ("maskdul", "dul_mag-small", ()),
-    "maskdul": ("maskdul", "maskdul-small", ()),
-    "maskdul, sigma from .2": ("maskdul", "maskdul-small", ("sigma_start=.2",)),
+
+
+class Method(NamedTuple):
+    """A plugin, its recipe, what is changed of it, and the method whose network it begins from."""
+
+    plugin: str
+    recipe: str
+    changes: tuple[str, ...] = ()
+    begin: str | None = None
+
+
+FIXED = ("margin_bounds=.35,.35", "lambda_g=0")
+MASKS = {
+    "arcface": Method("bcl", "arcface-small", ("scale=32", "margin=.35")),
+    "magface": Method("maskdul", "magface-small"),
+    "dul_cls": Method("maskdul", "dul_cls-small"),
+    "dul_mag": Method("maskdul", "dul_mag-small"),
+    "maskdul": Method("maskdul", "maskdul-small"),
 }
+WHY = {
+    "arcface, margin .22": Method("bcl", "arcface-small", ("scale=32", "margin=.22")),
+    "magface, margin .2 to .5": Method("maskdul", "magface-small", ("margin_bounds=.2,.5",)),
+    "maskdul, margin .2 to .5": Method("maskdul", "maskdul-small", ("margin_bounds=.2,.5",)),
+    "maskdul, margin .35": Method("maskdul", "maskdul-small", FIXED),
+    "maskdul, margin .35, one start": Method("maskdul", "maskdul-small", (*FIXED, "two_stream=false")),
+    "maskdul, margin .35, ArcFace's rule": Method("maskdul", "maskdul-small", (*FIXED, "easy_margin=false")),
+    "maskdul, margin .35, lambda 1": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=1")),
+    "maskdul, margin .35, lambda 0": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=0")),
+    "maskdul, margin .35, sigma from .2": Method("maskdul", "maskdul-small", (*FIXED, "sigma_start=.2")),
+    "arcface, from arcface": Method("bcl", "arcface-small", ("scale=32", "margin=.35"), "arcface"),
+    "maskdul, from arcface": Method("maskdul", "maskdul-small", (), "arcface"),
+}
+"""What MaskDUL's place depends on, one thing at a time."""
 
 
 def write_pack(pack: Pack, keys: NDArray[np.int64], labels: NDArray[np.int64], folder: Path) -> Path:
@@ -119,8 +146,10 @@ def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch:
             types = parse_types("surgical-blue,surgical-white,n95-cup,kn95,cloth-pattern")
             mode, ratio = ("replace", 0.5) if part == "train" else ("add", 0.499)
             mask(MaskConfig(str(bare), str(scratch / f"{part}-masked"), ratio, mode, types, seed=3))
-    plugin, recipe, own = MASKS[name]
-    run = train_one(plugin, recipe, scratch / "train-masked", seed, [*own, *changes], scratch / f"{name}-{seed}")
+    method = (MASKS | WHY)[name]
+    init = None if method.begin is None else scratch / f"{method.begin}-{seed}"
+    given, out = [*method.changes, *changes], scratch / f"{name}-{seed}"
+    run = train_one(method.plugin, method.recipe, scratch / "train-masked", seed, given, out, init)
     from facekit.jobs.embed import read_flags
     from facekit.jobs.source import open_source
 
@@ -138,11 +167,13 @@ def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch:
     }
 
 
-def train_one(plugin: str, recipe: str, pack: Path, seed: int, changes: Sequence[str], out: Path) -> Path:
+def train_one(
+    plugin: str, recipe: str, pack: Path, seed: int, changes: Sequence[str], out: Path, init: Path | None = None
+) -> Path:
     """Train, and return the folder."""
     shutil.rmtree(out, ignore_errors=True)
     given = (f"seed={seed}", "log_every=100000", "keep=1", *changes)
-    train(TrainConfig(plugin, str(pack), str(out), recipe, given))
+    train(TrainConfig(plugin, str(pack), str(out), recipe, given, init=None if init is None else str(init)))
     return out
 
 
@@ -160,7 +191,7 @@ def show(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["tail", "masks"])
+    parser.add_argument("what", choices=["tail", "masks", "why"])
     parser.add_argument("pack")
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -170,7 +201,7 @@ def main() -> None:
     options = parser.parse_args()
     scratch = options.scratch or Path(tempfile.mkdtemp())
     path = options.results or scratch / "results.jsonl"
-    pack, known = open_pack(options.pack), LOSSES if options.what == "tail" else MASKS
+    pack, known = open_pack(options.pack), {"tail": LOSSES, "masks": MASKS, "why": WHY}[options.what]
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     for seed in options.seeds:
         for method in options.methods or known:
