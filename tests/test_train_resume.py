@@ -154,6 +154,8 @@ def test_two_processes_train_resume_and_hand_over_to_one(tmp_path: Path) -> None
         longer = (*given, f"classifier={kind}", "max_steps=7")
         done = train(TrainConfig("bcl", str(pack), str(parts), "bcl-small", longer, resume=True), warn=str)
         assert (done.resumed_from, done.steps) == (6, 7)
+        # Six steps of two processes are the 48 pictures of an epoch, for which one process takes twelve.
+        assert (parts / "log.csv").read_text().splitlines()[-1].startswith(f"7,{13 / 12:.4f},")
         alone = tensors(parts)
         assert alone["rows-00000-of-00001.pt/weight"].shape == (7, 16)
         kept = torch.cat([value for name, value in sorted(whole.items()) if name.endswith("pt/weight")])

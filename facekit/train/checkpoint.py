@@ -1,7 +1,7 @@
 """Checkpoints: written aside and renamed, and loaded with any number of processes.
 
 checkpoints/00000120/
-    common.pt             network, head, their momentum, average, scaler, step, settings
+    common.pt             network, head, their momentum, average, scaler, step, place in the data, settings
     rows-00000-of-00002.pt    a process's rows of the classifier, their momentum, its random numbers
 """
 
@@ -60,13 +60,15 @@ def load_checkpoint(state: State, folder: Path) -> None:
     """Bring a state to what a checkpoint says, with as many processes as there are now.
 
     With another number of processes than it was written with, random numbers (of dropout, of sampled classes) begin
-    anew from seed and step; all else goes on.
+    anew from seed and step, and a step takes other images than before: the run goes on at the same place of the epoch,
+    to the nearest step.
     """
     common = load_file(folder / COMMON)
     state.network.load_state_dict(common["network"])
     state.head.load_state_dict(common["head"])
     state.scaler.load_state_dict(common["scaler"])
     state.step = int(common["step"])
+    state.position = round(common["position"] * common["images_a_step"] / state.images_a_step)
     if state.average is not None:
         state.average.count = int(common["average_count"])
         for name, value in common["average"].items():
@@ -96,6 +98,8 @@ def _common(state: State) -> dict[str, Any]:
         "momentum": momentum,
         "scaler": state.scaler.state_dict(),
         "step": state.step,
+        "position": state.position,
+        "images_a_step": state.images_a_step,
         "average": state.average.weights if state.average else {},
         "average_count": state.average.count if state.average else 0,
     }

@@ -102,8 +102,7 @@ def train_network(
         length = steps_an_epoch(task)
         state = _open_state(task, device)
         first = state.step
-        steps = min(config.max_steps or length * config.epochs, length * config.epochs)
-        values = _loop(task, state, steps, length, evaluate, report)
+        values = _loop(task, state, length, evaluate, report)
         if rank_of() == 0:
             save_file(state.model(), task.out / MODEL)
         wait_for_all()
@@ -140,28 +139,31 @@ def _open_state(task: Task, device: torch.device) -> State:
 def _loop(
     task: Task,
     state: State,
-    steps: int,
     length: int,
     evaluate: Evaluate | None,
     report: Callable[[Report], None],
 ) -> dict[str, float]:
     config, latest = task.settings.train, dict[str, float]()
+    end = length * config.epochs
+    steps = state.step + end - state.position
+    steps = min(config.max_steps or steps, steps)
     with contextlib.ExitStack() as opened:
         log = opened.enter_context(Log(task.out, state.step)) if rank_of() == 0 else None
 
         def say(values: Mapping[str, float]) -> None:
             latest.update(values)
             if log is not None:
-                log.write(state.step, state.step / length, values)
-                report(Report(state.step, steps, state.step / length, values))
+                epoch = state.position / length
+                log.write(state.step, epoch, values)
+                report(Report(state.step, steps, epoch, values))
 
         window = _Window(config.batch * config.accumulate * world_size())
         while state.step < steps:
-            batches = _epoch(task, state.step, length)
-            for _ in range(min(length - state.step % length, steps - state.step)):
-                rate = learning_rate(config, state.step, length, length * config.epochs)
+            batches = _epoch(task, state.position, length)
+            for _ in range(min(length - state.position % length, steps - state.step)):
+                rate = learning_rate(config, state.position, length, end)
                 window.add(state.do_step(batches, rate))
-                log_due, eval_due, save_due = _due(config, state.step, steps, length)
+                log_due, eval_due, save_due = _due(config, state, steps, length)
                 if log_due:
                     say({"rate": rate} | window.close())
                 if eval_due and evaluate is not None:
@@ -172,18 +174,19 @@ def _loop(
     return latest
 
 
-def _due(config: TrainConfig, step: int, steps: int, length: int) -> tuple[bool, ...]:
+def _due(config: TrainConfig, state: State, steps: int, length: int) -> tuple[bool, ...]:
     """Whether to log, to evaluate and to save after a step; after the last one, all of it."""
-    every = (config.log_every, config.eval_every or length, config.save_every or length)
-    return tuple(step % one == 0 or step == steps for one in every)
+    ended, last = state.position % length == 0, state.step == steps
+    every = (config.log_every, config.eval_every, config.save_every)
+    return tuple(last or (state.step % one == 0 if one else ended) for one in every)
 
 
-def _epoch(task: Task, step: int, length: int) -> Iterator[Batch]:
-    """The batches that are left of the epoch that a step lies in."""
-    config, epoch = task.settings.train, step // length
+def _epoch(task: Task, position: int, length: int) -> Iterator[Batch]:
+    """The batches that are left of the epoch that a position lies in."""
+    config, epoch = task.settings.train, position // length
     task.samples.set_epoch(epoch)
     order = epoch_order(task.labels, config, epoch)[: length * config.batch * config.accumulate * world_size()]
-    return open_loader(task.samples, order, (step % length) * config.accumulate, rank_of(), world_size())
+    return open_loader(task.samples, order, (position % length) * config.accumulate, rank_of(), world_size())
 
 
 def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, float]:

@@ -56,11 +56,17 @@ class State:
     average : Average or None
     step : int
         Steps of the optimizer so far.
+    position : int
+        Where that is in the data: the steps it would have taken with as many processes as there are now.
+    images_a_step : int
+        Over all processes.
     """
 
     def __init__(self, name: str, plugin: Plugin, settings: Settings, facts: PackFacts, device: torch.device) -> None:
         config = settings.train
-        self.plugin, self.settings, self.device, self.step, self.seed = plugin, settings, device, 0, config.seed
+        self.plugin, self.settings, self.device, self.seed = plugin, settings, device, config.seed
+        self.step, self.position = 0, 0
+        self.images_a_step = config.batch * config.accumulate * world_size()
         self.description = describe(name, settings, facts)
         torch.manual_seed(config.seed)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -102,7 +108,7 @@ class State:
                 for name, value in self._forward_and_backward(next(batches)).items():
                     total[name] = total.get(name, 0) + value.detach() / config.accumulate
         self._apply()
-        self.step += 1
+        self.step, self.position = self.step + 1, self.position + 1
         if self.average is not None:
             self.average.update(self.network)
         return total
