@@ -11,16 +11,17 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for folder in ("facekit", "plugins") for path in (ROOT / folder).rglob("*.py"))
 
 # A room may import itself, the rooms listed here, and facekit.errors.
-GROUND = {"records", "images", "run"}
+PICTURES = {"images", "picture_size", "jpeg_coding"}
+GROUND = {"records", "run"} | PICTURES
 MIDDLE = GROUND | {"faces", "embeddings"}
 UPPER = {"masks", "clean", "evaluate", "train", "report", "synth"}
 ROOMS = {
     "errors": set[str](),
     "assets": set[str](),
-    "records": {"images"},  # PackWriter reads a picture's size for `property`
-    "images": set[str](),
+    "records": PICTURES,  # PackWriter reads a picture's size for `property`
+    **dict.fromkeys(PICTURES, PICTURES),
     "run": set[str](),
-    "compat": {"records", "images"},
+    "compat": {"records"} | PICTURES,
     "faces": GROUND | {"assets"},
     "embeddings": GROUND,
     **{room: MIDDLE | {"assets"} for room in UPPER},

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facekit import images
+from facekit import jpeg_coding as coding
 from facekit.errors import ConfigError, PictureError
 from facekit.images import SUBSAMPLINGS, decode, encode_jpeg, encode_like, jpeg_coding, picture_size
 
@@ -206,10 +206,10 @@ def test_reading_how_is_cheap() -> None:
     """It decodes nothing, and remembers what distinct header bytes mean."""
     payload = encode_jpeg(drawn())
     jpeg_coding(payload)
-    before = images._coding_of.cache_info()
+    before = coding._coding_of.cache_info()
     for _ in range(10):
         jpeg_coding(payload)
-    after = images._coding_of.cache_info()
+    after = coding._coding_of.cache_info()
     assert (after.hits - before.hits, after.misses - before.misses) == (10, 0)
 
 
