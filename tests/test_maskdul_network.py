@@ -20,9 +20,9 @@ def pictures(count: int = 5) -> torch.Tensor:
     return torch.rand(count, 3, 48, 34, generator=torch.Generator().manual_seed(7)) * 2 - 1
 
 
-def network(branch_depth: str = "start_block") -> TwoStreamIResNet:
+def network(branch_depth: str = "start_block", alike: bool = True) -> TwoStreamIResNet:
     torch.manual_seed(1)
-    return TwoStreamIResNet(BLOCKS, branch_depth=branch_depth, **SMALL)
+    return TwoStreamIResNet(BLOCKS, branch_depth=branch_depth, alike=alike, **SMALL)
 
 
 def test_the_published_depths_have_the_published_size() -> None:
@@ -49,7 +49,7 @@ def test_state_has_arcface_torchs_names() -> None:
 @pytest.mark.parametrize("branch_depth", BRANCH_DEPTHS)
 def test_each_picture_goes_through_its_branch(branch_depth: str) -> None:
     """A mixed batch equals its pictures one by one; the other branch has no say in them."""
-    net = network(branch_depth).eval()
+    net = network(branch_depth, alike=False).eval()
     mu, log_variance = net(pictures(), FLAGS)
     for index, flag in enumerate(FLAGS):
         one = net(pictures()[index : index + 1], flag[None])
@@ -60,6 +60,21 @@ def test_each_picture_goes_through_its_branch(branch_depth: str) -> None:
         torch.nn.init.zeros_(parameter)
     changed = (net(pictures(), FLAGS)[0] - mu).abs().amax(1)
     assert torch.equal(changed > 1e-4, FLAGS.bool())
+
+
+@pytest.mark.parametrize("branch_depth", BRANCH_DEPTHS)
+def test_branches_begin_alike_and_part(branch_depth: str) -> None:
+    net = network(branch_depth)
+    with torch.no_grad():
+        assert torch.equal(net.eval()(pictures(), FLAGS)[0], net(pictures(), 1 - FLAGS)[0])
+    optimizer = torch.optim.SGD(net.train().parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        mu, _ = net(pictures(), FLAGS)
+        mu.square().sum().backward()
+        optimizer.step()
+    first, second = (next(branch.parameters()) for branch in net.branches)
+    assert not torch.allclose(first, second, atol=1e-4)
 
 
 @pytest.mark.parametrize("branch_depth", BRANCH_DEPTHS)

@@ -50,6 +50,9 @@ class TwoStreamIResNet(nn.Module):
         Channels of each stage.
     branch_depth : {"stem", "start_block", "stage1"}
         What each branch has of its own: convolution-BN-PReLU, also the first block of stage 1, or all of stage 1.
+    alike : bool
+        Both branches begin from the same random weights, so that what they share sees one kind of features until they
+        have learnt to differ; the paper does not say.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class TwoStreamIResNet(nn.Module):
         image_size: tuple[int, int] = (112, 112),
         widths: Sequence[int] = WIDTHS,
         branch_depth: str = "start_block",
+        alike: bool = True,
     ) -> None:
         super().__init__()
         if branch_depth not in BRANCH_DEPTHS:
@@ -76,6 +80,8 @@ class TwoStreamIResNet(nn.Module):
         self.mu = Head(features, dimensions, dropout)
         self.log_variance = Head(features, dimensions, dropout)
         initialise(self)
+        if alike:
+            self.branches[1].load_state_dict(self.branches[0].state_dict())
 
     def forward(self, image: torch.Tensor, mask_flag: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The distribution of each picture's embedding.

@@ -35,6 +35,8 @@ class MaskdulConfig:
     backbone : str
         An IResNet: one of `facekit.train.backbones.BACKBONES`.
     branch_depth : {"stem", "start_block", "stage1"}
+    alike : bool
+        Both starts begin from the same random weights.
     dimensions : int
     dropout : float
     scale, lambda_g, kl_weight : float
@@ -53,6 +55,7 @@ class MaskdulConfig:
     two_stream: bool = True
     backbone: str = "iresnet50"
     branch_depth: str = "start_block"
+    alike: bool = True
     dimensions: int = 512
     dropout: float = 0.4
     scale: float = 64.0
@@ -118,7 +121,15 @@ class _Maskdul:
         if config.loss == "magface":
             return backbone(config.backbone, config.dimensions, config.dropout, facts.image_size, freeze_scale=False)
         size = (height // 2, width // 2) if shape.halved else (height, width)
-        options = (shape.blocks, config.dimensions, config.dropout, size, shape.widths, config.branch_depth)
+        options = (
+            shape.blocks,
+            config.dimensions,
+            config.dropout,
+            size,
+            shape.widths,
+            config.branch_depth,
+            config.alike,
+        )
         network = TwoStreamIResNet(*options)
         network.log_variance.features.bias.data.fill_(2 * math.log(config.sigma_start))
         return Halved(network) if shape.halved else network
