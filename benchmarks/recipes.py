@@ -184,7 +184,8 @@ def show(results: list[dict[str, Any]]) -> str:
     for method in dict.fromkeys(row["method"] for row in results):
         rows = [row["scores"] for row in results if row["method"] == method]
         cells = [[100 * row[name] for row in rows] for name in names]
-        shown = [f"{np.mean(cell):.1f} ± {np.std(cell):.1f}" for cell in cells]
+        spread = [f" ± {np.std(cell, ddof=1):.1f}" if len(cell) > 1 else "" for cell in cells]
+        shown = [f"{np.mean(cell):.1f}{around}" for cell, around in zip(cells, spread, strict=True)]
         lines.append(f"| {method} | {len(rows)} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
