@@ -51,6 +51,46 @@ def call(*arguments: object) -> int:
     return int(caught.value.code or 0)
 
 
+def drops(path: Path) -> list[tuple[int, str]]:
+    rows = pq.read_table(path / "train.ledger.parquet").to_pylist()
+    return [(row["source_key"], row["reason"]) for row in rows if row["action"] == "drop"]
+
+
+# --- unlabelled records -----------------------------------------------------------------------------------------------
+
+
+def test_a_label_below_0_is_no_identity_to_any_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "source", [-1, 4, -1, 4, 6, 6, 9], layout="flat")
+    other = write(tmp_path / "other", [0], first=20, layout="flat")
+    parts = split(SplitConfig(str(source), str(tmp_path / "parts"), 0.4))
+    assert (parts.dropped, sum(parts.identities.values())) == ({"label_not_whole": 2}, 3)
+    assert drops(tmp_path / "parts" / "train") == [(0, "label_not_whole"), (2, "label_not_whole")]
+    assert drops(tmp_path / "parts" / "test") == []
+    kept = sorted(payload for part in ("train", "test") for _, payload in held(tmp_path / "parts" / part))
+    assert kept == sorted(picture(number) for number in (1, 3, 4, 5, 6))
+    joined = merge(MergeConfig((str(source), str(other)), str(tmp_path / "joined")))
+    assert (joined.images, joined.identities, joined.dropped) == (6, 4, {"label_not_whole": 2})
+    assert drops(tmp_path / "joined") == [(0, "label_not_whole"), (2, "label_not_whole")]
+    (tmp_path / "t.csv").write_text(f"source,old_label,new_label\n{source},-1,0\n{source},9,1\n{other},0,2\n")
+    named = merge(MergeConfig((str(source), str(other)), str(tmp_path / "named"), str(tmp_path / "t.csv")))
+    assert (named.images, named.dropped) == (2, {"label_not_whole": 2, "not_wanted": 4})
+    files = unpack(UnpackConfig(str(source), str(tmp_path / "files")))
+    assert (files.pictures, files.identities, files.dropped) == (5, 3, {"label_not_whole": 2})
+    assert sorted(path.name for path in (tmp_path / "files").iterdir() if path.is_dir()) == [
+        "0000004",
+        "0000006",
+        "0000009",
+    ]
+    some = unpack(UnpackConfig(str(source), str(tmp_path / "some"), limit=3))
+    assert (some.pictures, some.dropped) == (3, {"label_not_whole": 2})
+    for words in (("split", source, tmp_path / "s", "--test", 0.4), ("merge", source, other, tmp_path / "m")):
+        assert call(*words) == 0
+    assert call("unpack", source, tmp_path / "u") == 0
+    assert capsys.readouterr().out.count("  2 dropped: label not whole\n") == 3
+    assert set(check(CheckConfig(str(source), repair=str(tmp_path / "fixed"))).counts) >= {"label_not_whole"}
+    assert drops(tmp_path / "fixed") == drops(tmp_path / "parts" / "train")
+
+
 # --- split ------------------------------------------------------------------------------------------------------------
 
 
@@ -109,7 +149,7 @@ def test_the_command_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_merging_keeps_people_apart_unless_a_table_says_otherwise(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", [0, 0, 4]), write(tmp_path / "b", [0, 1, 1], first=10)
     summary = merge(MergeConfig((str(a), str(b)), str(tmp_path / "out")))
-    assert (summary.images, summary.identities, summary.shared, summary.dropped) == (6, 4, 0, 0)
+    assert (summary.images, summary.identities, summary.shared, summary.dropped) == (6, 4, 0, {})
     expected = list(zip([0, 0, 1, 2, 3, 3], [picture(n) for n in (0, 1, 2, 10, 11, 12)], strict=True))
     assert held(tmp_path / "out") == expected
     assert check(CheckConfig(str(tmp_path / "out"), deep=True)).counts == {}
@@ -131,7 +171,7 @@ def test_merging_keeps_people_apart_unless_a_table_says_otherwise(tmp_path: Path
     (tmp_path / "table.csv").write_text("\n".join(lines))
     table = str(tmp_path / "table.csv")
     summary = merge(MergeConfig((str(a), str(b)), str(tmp_path / "joined"), table))
-    assert (summary.images, summary.identities, summary.shared, summary.dropped) == (4, 2, 1, 2)
+    assert (summary.images, summary.identities, summary.shared, summary.dropped) == (4, 2, 1, {"not_wanted": 2})
     assert held(tmp_path / "joined") == [(0, picture(0)), (0, picture(1)), (0, picture(10)), (1, picture(2))]
     dropped = pq.read_table(tmp_path / "joined" / "train.ledger.parquet").to_pylist()
     assert [(row["source_key"], row["reason"]) for row in dropped if row["action"] == "drop"] == [

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,10 @@ def test_every_record_is_written_or_dropped_and_unchanged(
     source = write_flat(folder / "source", labels)
     before = {record.key: record for record in records(source)}
     options: dict[str, Any] = {"layout": layout, "min_images": least, "shuffle": shuffle and layout != "insightface"}
-    stay = [key for key, label in enumerate(labels) if labels.count(label) >= least]
+    stay = [key for key, label in enumerate(labels) if label >= 0 and labels.count(label) >= least]
     if not stay:
-        with pytest.raises(FacekitError, match="no picture is left"):
+        cure = "choose fewer to drop" if max(labels) >= 0 else "give them labels from 0 on"
+        with pytest.raises(FacekitError, match=f"no picture is left to write, all are dropped .*: {cure}"):
             run(source, folder / "out", **options)
         assert sorted(path.name for path in folder.iterdir()) == ["source"]
         return
@@ -89,7 +91,9 @@ def test_every_record_is_written_or_dropped_and_unchanged(
     written = {row["key"]: row["source_key"] for row in ledger if row["action"] == "copy"}
     gone = {row["source_key"]: row["reason"] for row in ledger if row["action"] == "drop"}
     assert sorted(written.values()) == stay
-    assert gone == dict.fromkeys(sorted(set(before) - set(stay)), "identity_too_small")
+    lost = sorted(set(before) - set(stay))
+    assert gone == {key: "label_not_whole" if labels[key] < 0 else "identity_too_small" for key in lost}
+    assert summary.dropped == Counter(gone.values())
     table = table_of(folder / "out")
     assert table == {old: new for new, old in enumerate(sorted({labels[key] for key in stay}))}
     after = {r.key: r for r in (records(folder / "out") if layout != "webdataset" else back(folder, source, stay))}
@@ -125,6 +129,24 @@ def test_a_pack_of_identities_in_pieces_is_sorted(tmp_path: Path) -> None:
         assert pack.identity_ranges.tolist() == [[1, 4], [4, 6]]
     assert [r.payload for r in records(tmp_path / "out")] == [payload_of(n) for n in (1, 3, 4, 0, 2)]
     assert (tmp_path / "out" / "property").read_text().startswith("2,")
+
+
+@pytest.mark.parametrize("layout", ["insightface", "flat", "webdataset"])
+def test_an_unlabelled_sample_of_a_shard_is_dropped_even_where_labels_stay(tmp_path: Path, layout: str) -> None:
+    members = [("7.jpg", JPEG), ("7.cls", b"-1"), ("8.jpg", JPEG), ("8.cls", b"3")]
+    summary = run(shard(tmp_path / "a.tar", members), tmp_path / "out", layout=layout, keep_labels=True)
+    assert (summary.images, summary.dropped, table_of(tmp_path / "out")) == (1, {"label_not_whole": 1}, {3: 3})
+    ledger = pq.read_table(tmp_path / "out" / "train.ledger.parquet").to_pylist()
+    assert [(row["source_key"], row["reason"]) for row in ledger if row["action"] == "drop"] == [(7, "label_not_whole")]
+
+
+def test_nothing_to_write_is_not_blamed_on_what_was_dropped(tmp_path: Path) -> None:
+    with PackWriter(tmp_path / "empty", "flat"):
+        pass
+    for source in (tmp_path / "empty", shard(tmp_path / "empty.tar", [])):
+        for layout in ("flat", "webdataset"):
+            with pytest.raises(FacekitError, match="the source holds no picture, there is nothing to write"):
+                run(source, tmp_path / "out", layout=layout)
 
 
 def test_shuffling_is_decided_by_the_seed(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+WORDS = {"not_wanted": "the table has no new label for them", "label_not_whole": "label not whole"}
+
 
 @click.command("merge", short_help="Merge packs into one, with a table of identities.")
 @click.argument("sources", metavar="SRC SRC...", nargs=-1, required=True)
@@ -51,7 +53,7 @@ def text_of(summary: MergeSummary) -> str:
     """The summary for a person."""
     lines = [
         f"{summary.images:,} pictures, {summary.identities:,} identities, {summary.seconds:,.1f} s",
-        *[f"  {summary.dropped:,} dropped: the table has no new label for them"] * bool(summary.dropped),
+        *(f"  {count:,} dropped: {WORDS.get(reason, reason)}" for reason, count in summary.dropped.items()),
         *[f"  {summary.shared:,} identities have pictures of several packs"] * bool(summary.shared),
         f"pack        {summary.destination} ({summary.layout})",
         f"identities  {summary.table}",

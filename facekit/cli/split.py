@@ -50,4 +50,5 @@ def text_of(summary: SplitSummary) -> str:
         f"{name:6}{images:>12,} images {summary.identities[name]:>10,} identities"
         for name, images in summary.images.items()
     ]
+    lines += [f"  {count:,} dropped: {reason.replace('_', ' ')}" for reason, count in summary.dropped.items()]
     return "\n".join([*lines, f"packs {summary.destination}/train, {summary.destination}/test"])

@@ -41,6 +41,7 @@ def text_of(summary: UnpackSummary) -> str:
     lines = [
         f"{summary.pictures:,} pictures of {summary.identities:,} identities, {summary.seconds:,.1f} s",
         *[f"  {summary.strange:,} are no picture by their first bytes: .bin"] * bool(summary.strange),
+        *(f"  {count:,} dropped: {reason.replace('_', ' ')}" for reason, count in summary.dropped.items()),
         f"folder  {summary.destination}",
         f"list    {summary.list}",
     ]

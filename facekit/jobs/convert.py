@@ -12,6 +12,7 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, RecordError
 from facekit.jobs.clean_tables import write_labels, write_snippet
 from facekit.jobs.rewrite import (
+    NO_LABEL,
     Dropped,
     PackSource,
     Selection,
@@ -154,15 +155,20 @@ def convert(config: ConvertConfig) -> ConvertSummary:
 
 
 def left_out(source: PackSource | TarSamples, config: ConvertConfig) -> tuple[npt.NDArray[np.bool_], list[Dropped]]:
-    """Which records stay, and those that do not: those listed, and those of identities too small without them."""
+    """Which records stay, and those that do not: listed, with a label below 0, of identities too small without them."""
     listed = np.zeros(len(source.keys), np.bool_)
     if config.drop is not None:
         listed = np.isin(source.keys, read_keys(config.drop))
-    _, place, sizes = np.unique(source.labels[~listed], return_inverse=True, return_counts=True)
-    small = np.flatnonzero(~listed)[sizes[place.reshape(-1)] < config.min_images]
-    found = (np.flatnonzero(listed), "listed"), (small, "identity_too_small")
-    stay = ~listed
+    unlabelled = ~listed & (source.labels < 0)
+    stay = ~listed & ~unlabelled
+    _, place, sizes = np.unique(source.labels[stay], return_inverse=True, return_counts=True)
+    small = np.flatnonzero(stay)[sizes[place.reshape(-1)] < config.min_images]
     stay[small] = False
+    found = (
+        (np.flatnonzero(listed), "listed"),
+        (np.flatnonzero(unlabelled), NO_LABEL),
+        (small, "identity_too_small"),
+    )
     return stay, [Dropped(0, source.keys[rows], reason) for rows, reason in found if len(rows)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +13,16 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean_tables import write_snippet
-from facekit.jobs.rewrite import Dropped, PackSource, Selection, contiguous, grouped, open_packs, write_selection
+from facekit.jobs.rewrite import (
+    NO_LABEL,
+    Dropped,
+    PackSource,
+    Selection,
+    contiguous,
+    grouped,
+    open_packs,
+    write_selection,
+)
 from facekit.jobs.staging import staged
 
 __all__ = ["MergeConfig", "MergeSummary", "merge"]
@@ -61,7 +71,8 @@ class MergeSummary:
     layout: str
     images: int
     identities: int
-    dropped: int
+    dropped: dict[str, int]
+    """Images left out, by reason."""
     shared: int
     """Identities that have images of more than one source."""
     table: str
@@ -99,7 +110,7 @@ def merge(config: MergeConfig) -> MergeSummary:
         config.layout,
         written.images,
         written.identities,
-        sum(len(gone.keys) for gone in dropped),
+        counted(dropped),
         shared,
         str(place / IDENTITIES),
         snippet,
@@ -107,16 +118,24 @@ def merge(config: MergeConfig) -> MergeSummary:
     )
 
 
+def counted(dropped: list[Dropped]) -> dict[str, int]:
+    """Images left out of all sources, by reason."""
+    counts: Counter[str] = Counter()
+    for gone in dropped:
+        counts[gone.reason] += len(gone.keys)
+    return dict(counts)
+
+
 Wanted = list[dict[int, int]]
 """For each source, the new label of each old one."""
 
 
 def own_labels(sources: tuple[PackSource, ...]) -> Wanted:
-    """Every label of every source is a person of its own; those of the first source come first."""
+    """Every label from 0 on of every source is a person of its own; those of the first source come first."""
     wanted: Wanted = []
     count = 0
     for source in sources:
-        old = np.unique(source.labels).tolist()
+        old = np.unique(source.labels[source.labels >= 0]).tolist()
         wanted.append({label: count + place for place, label in enumerate(old)})
         count += len(old)
     return wanted
@@ -165,12 +184,15 @@ def select(sources: tuple[PackSource, ...], wanted: Wanted) -> tuple[Selection, 
     parts, dropped = [], []
     for number, (source, labels) in enumerate(zip(sources, wanted, strict=True)):
         old, place = np.unique(source.labels, return_inverse=True)
-        new = np.array([labels.get(label, -1) for label in old.tolist()], np.int64)[place.reshape(-1)]
+        asked = [labels.get(label, -1) if label >= 0 else -1 for label in old.tolist()]
+        new = np.array(asked, np.int64)[place.reshape(-1)]
         rows = _ordered(source)
         stay = rows[new[rows] >= 0]
         parts.append(Selection(np.full(len(stay), number, np.int32), stay, new[stay]))
-        if len(stay) < len(rows):
-            dropped.append(Dropped(number, source.keys[new < 0], "not_wanted"))
+        unlabelled = source.labels < 0
+        for gone, reason in ((unlabelled, NO_LABEL), ((new < 0) & ~unlabelled, "not_wanted")):
+            if gone.any():
+                dropped.append(Dropped(number, source.keys[gone], reason))
     return Selection(*(np.concatenate(column) for column in zip(*parts, strict=True))), dropped
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from facekit.run.ledger import LedgerWriter
 from facekit.run.progress import progress
 
 __all__ = [
+    "NO_LABEL",
     "Dropped",
     "PackSource",
     "RecordSource",
@@ -37,8 +39,12 @@ __all__ = [
     "contiguous",
     "grouped",
     "open_packs",
+    "refuse_nothing",
     "write_selection",
 ]
+
+NO_LABEL = "label_not_whole"
+"""Why records with a label below 0 are left out: the word that check has for them."""
 
 
 class RecordSource(Protocol):
@@ -167,7 +173,7 @@ def write_selection(
     chosen: Selection,
     folder: Path,
     layout: str,
-    dropped: Iterable[Dropped] = (),
+    dropped: Sequence[Dropped] = (),
     hashes: bool = True,
     title: str = "writing",
 ) -> Written:
@@ -180,8 +186,7 @@ def write_selection(
     FacekitError
         Nothing is chosen, or the ledger does not add up.
     """
-    if not len(chosen.rows):
-        raise FacekitError("no picture is left to write: choose fewer to drop")
+    refuse_nothing(len(chosen.rows), dropped)
     ledger_path = folder.with_name(folder.name + "." + LEDGER)
     several = len(sources) > 1
     threads = min(4, len(os.sched_getaffinity(0)))
@@ -217,6 +222,20 @@ def write_selection(
         )
     os.replace(ledger_path, folder / LEDGER)
     return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
+
+
+def refuse_nothing(pictures: int, dropped: Sequence[Dropped]) -> None:
+    """Refuse to write a pack without a picture, and say where the pictures went."""
+    if pictures:
+        return
+    counts: Counter[str] = Counter()
+    for gone in dropped:
+        counts[gone.reason] += len(gone.keys)
+    if not counts:
+        raise FacekitError("the source holds no picture, there is nothing to write: name another")
+    said = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    cure = "give them labels from 0 on" if set(counts) == {NO_LABEL} else "choose fewer to drop"
+    raise FacekitError(f"no picture is left to write, all are dropped ({said}): {cure}")
 
 
 def _runs(numbers: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:

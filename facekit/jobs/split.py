@@ -11,7 +11,17 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean_tables import write_labels, write_snippet
-from facekit.jobs.rewrite import PackSource, Selection, Written, contiguous, grouped, open_packs, write_selection
+from facekit.jobs.rewrite import (
+    NO_LABEL,
+    Dropped,
+    PackSource,
+    Selection,
+    Written,
+    contiguous,
+    grouped,
+    open_packs,
+    write_selection,
+)
 from facekit.jobs.staging import staged
 
 __all__ = ["SplitConfig", "SplitSummary", "split"]
@@ -52,11 +62,22 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """What ``facekit split`` did: where the parts lie, and how many images and identities each has."""
+    """What ``facekit split`` did: where the parts lie, and how many images and identities each has.
+
+    Attributes
+    ----------
+    destination : str
+    images, identities : dict from str to int
+        By part.
+    dropped : dict from str to int
+        Records left out, by reason; the ledger of the part to train on names them.
+    seconds : float
+    """
 
     destination: str
     images: dict[str, int]
     identities: dict[str, int]
+    dropped: dict[str, int]
     seconds: float
 
 
@@ -77,13 +98,17 @@ def split(config: SplitConfig) -> SplitSummary:
     with staged(config.destination, config.overwrite, ("train/*.rec",), (config.source,)) as folder:
         source = open_packs([config.source])[0]
         layout = source.pack.layout if config.layout == "same" else config.layout
-        tested = chosen_for_test(source.labels, config)
-        for name, rows in zip(PARTS, (np.flatnonzero(~tested), np.flatnonzero(tested)), strict=True):
-            written[name] = write_part(source, rows, folder / name, layout)
+        labelled = np.flatnonzero(source.labels >= 0)
+        unlabelled = Dropped(0, source.keys[source.labels < 0], NO_LABEL)
+        tested = chosen_for_test(source.labels[labelled], config)
+        dropped = [unlabelled] if len(unlabelled.keys) else []
+        for name, rows, gone in zip(PARTS, (labelled[~tested], labelled[tested]), (dropped, []), strict=True):
+            written[name] = write_part(source, rows, gone, folder / name, layout)
     return SplitSummary(
         str(Path(config.destination)),
         {name: part.images for name, part in written.items()},
         {name: part.identities for name, part in written.items()},
+        {gone.reason: len(gone.keys) for gone in dropped},
         perf_counter() - started,
     )
 
@@ -100,7 +125,9 @@ def chosen_for_test(labels: npt.NDArray[np.int64], config: SplitConfig) -> npt.N
     return inside
 
 
-def write_part(source: PackSource, rows: npt.NDArray[np.int64], folder: Path, layout: str) -> Written:
+def write_part(
+    source: PackSource, rows: npt.NDArray[np.int64], dropped: list[Dropped], folder: Path, layout: str
+) -> Written:
     """Write one part, with labels of its own from 0 on."""
     if layout == "insightface":
         rows = rows[np.argsort(source.keys[rows], kind="stable")]
@@ -108,7 +135,7 @@ def write_part(source: PackSource, rows: npt.NDArray[np.int64], folder: Path, la
         rows = rows if together is None else rows[together]
     new, table = contiguous(source.labels[rows])
     chosen = Selection(np.zeros(len(rows), np.int32), rows, new)
-    written = write_selection([source], chosen, folder, layout, title=folder.name)
+    written = write_selection([source], chosen, folder, layout, dropped, title=folder.name)
     write_labels(folder / "labels.csv", table)
     write_snippet(folder / "config.txt", written.num_classes, written.images)
     return written

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from facekit.errors import ConfigError, RecordError
+from facekit.jobs.rewrite import NO_LABEL
 from facekit.jobs.staging import staged
 from facekit.records import open_pack
 from facekit.records.tar_shards import picture_suffix
@@ -25,7 +28,7 @@ class UnpackConfig:
     ----------
     source, destination : str
     limit : int, optional
-        Take only the first pictures.
+        Take only the first pictures of those with a label from 0 on.
     overwrite : bool
     """
 
@@ -41,18 +44,31 @@ class UnpackConfig:
 
 @dataclass(frozen=True)
 class UnpackSummary:
-    """What ``facekit unpack`` did; ``strange`` payloads are no picture by their first bytes, and were written too."""
+    """What ``facekit unpack`` did.
+
+    Attributes
+    ----------
+    destination : str
+    pictures, identities : int
+    strange : int
+        Payloads that are no picture by their first bytes, and were written too.
+    dropped : dict from str to int
+        Records of the pack left out, by reason.
+    list : str
+    seconds : float
+    """
 
     destination: str
     pictures: int
     identities: int
     strange: int
+    dropped: dict[str, int]
     list: str
     seconds: float
 
 
 def unpack(config: UnpackConfig) -> UnpackSummary:
-    """Write every payload of a pack, byte for byte, as a file ``LABEL/KEY.jpg``, and the list of all.
+    """Write every labelled payload of a pack, byte for byte, as a file ``LABEL/KEY.jpg``, and the list of all.
 
     Raises
     ------
@@ -68,7 +84,9 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
         staged(config.destination, config.overwrite, (LIST,), (config.source,)) as folder,
         open_pack(config.source) as pack,
     ):
-        keys, labels = pack.keys[: config.limit].tolist(), pack.labels[: config.limit].tolist()
+        rows = np.flatnonzero(pack.labels >= 0)[: config.limit]
+        unlabelled = int((pack.labels < 0).sum())
+        keys, labels = pack.keys[rows].tolist(), pack.labels[rows].tolist()
         with progress("unpacking", len(keys)) as advance, open(folder / LIST, "w", encoding="ascii") as lines:
             for key, label in zip(keys, labels, strict=True):
                 payload = pack.read(key).payload
@@ -80,8 +98,9 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
                 lines.write(f"{key}\t{label}\t{name}\n")
                 advance(1)
     place = Path(config.destination)
+    dropped = {NO_LABEL: unlabelled} if unlabelled else {}
     return UnpackSummary(
-        str(place), len(keys), len(seen), strange, str(place / LIST), perf_counter() - started
+        str(place), len(keys), len(seen), strange, dropped, str(place / LIST), perf_counter() - started
     )  # fmt: skip
 
 

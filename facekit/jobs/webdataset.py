@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError
 from facekit.jobs.pack_ledger import LEDGER, copied_rows, dropped_rows, layout_rows
-from facekit.jobs.rewrite import Dropped, PackSource, Written
+from facekit.jobs.rewrite import Dropped, PackSource, Written, refuse_nothing
 from facekit.records import Header, PackWriter, Record
 from facekit.records.tar_shards import TarReader, TarSamples, TarWriter
 from facekit.run.ledger import LedgerWriter, payload_hash
@@ -39,7 +38,7 @@ def write_shards(
     RecordError
         A record is truncated or corrupt, or the disk refuses.
     """
-    _refuse_nothing(rows)
+    refuse_nothing(len(rows), dropped)
     with TarWriter(folder, records) as writer, LedgerWriter(folder / LEDGER) as ledger:
         with progress("converting", len(rows)) as advance:
             for first, some in _batches(source, rows):
@@ -70,7 +69,7 @@ def write_pack_of_shards(
     RecordError
         A shard cannot be read, or the disk refuses.
     """
-    _refuse_nothing(rows)
+    refuse_nothing(len(rows), dropped)
     ledger_path = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, layout, overwrite=True) as writer, LedgerWriter(ledger_path) as ledger:
         with progress("converting", len(rows)) as advance:
@@ -87,11 +86,6 @@ def write_pack_of_shards(
             ledger.append(layout_rows(np.append(0, np.arange(writer.next_key, writer.next_key + len(found)))))
     os.replace(ledger_path, folder / LEDGER)
     return Written(len(rows), len(found), int(found[-1]) + 1, (folder / "train.rec").stat().st_size)
-
-
-def _refuse_nothing(rows: npt.NDArray[np.int64]) -> None:
-    if not len(rows):
-        raise FacekitError("no picture is left to write: choose fewer to drop")
 
 
 def _batches(source: PackSource | TarSamples, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[Record]]]:
