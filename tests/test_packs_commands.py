@@ -19,6 +19,7 @@ from facekit.errors import ConfigError, DestinationExists, FacekitError, RecordE
 from facekit.images import encode_jpeg
 from facekit.jobs.bins import MakeConfig, make_bins
 from facekit.jobs.check import CheckConfig, check
+from facekit.jobs.convert import ConvertConfig, convert
 from facekit.jobs.inspect import InspectConfig, inspect
 from facekit.jobs.merge import MergeConfig, merge
 from facekit.jobs.reindex import ReindexConfig, reindex
@@ -319,6 +320,19 @@ def test_the_command_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (source / "train.ledger.parquet").write_bytes(b"?")
     assert call("inspect", source) == 1
     assert "train.ledger.parquet cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("inspect",), ("unpack", "OUT")])
+def test_a_folder_of_shards_is_sent_to_convert(
+    tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tars").mkdir()
+    rest = [tmp_path / "out" for _ in words[1:]]
+    assert call(words[0], tmp_path / "tars", *rest) == 1
+    assert capsys.readouterr().err == f"facekit: {tmp_path / 'tars'}: no .rec file lies in this folder\n"
+    convert(ConvertConfig(str(write(tmp_path / "pack", [0, 1])), str(tmp_path / "tars"), "webdataset"))
+    assert call(words[0], tmp_path / "tars", *rest) == 1
+    assert "but tar shards: make a pack of them with facekit convert" in capsys.readouterr().err
 
 
 def test_records_that_are_no_pictures_are_inspected_too(tmp_path: Path) -> None:

@@ -131,6 +131,15 @@ def test_a_pack_of_identities_in_pieces_is_sorted(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "property").read_text().startswith("2,")
 
 
+@pytest.mark.parametrize(("listed", "said"), [("2 999999 77 2 77", "2 keys .* 999999"), ("1\n0\n", "1 keys .* 0")])
+def test_a_list_of_another_pack_is_refused(tmp_path: Path, listed: str, said: str) -> None:
+    run(write_flat(tmp_path / "flat", [1, 1, 2]), tmp_path / "source")
+    (tmp_path / "drop.txt").write_text(listed)
+    with pytest.raises(ConfigError, match=said.replace(" .* ", " that no picture of .* has, the first is ") + ": take"):
+        run(tmp_path / "source", tmp_path / "out", drop=str(tmp_path / "drop.txt"))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("layout", ["insightface", "flat", "webdataset"])
 def test_an_unlabelled_sample_of_a_shard_is_dropped_even_where_labels_stay(tmp_path: Path, layout: str) -> None:
     members = [("7.jpg", JPEG), ("7.cls", b"-1"), ("8.jpg", JPEG), ("8.cls", b"3")]
@@ -262,6 +271,8 @@ def test_shards_that_others_wrote(tmp_path: Path, form: int) -> None:
     [
         ([("x.jpg", JPEG)], "the sample x has no label"),
         ([("x.cls", b"1")], "the sample x has no picture"),
+        ([*SAMPLES[:2], *SAMPLES[:2]], "x.tar, offset 2560: the sample a/x has two members .jpg: give every sample a"),
+        ([*SAMPLES[:2], ("a/x.CLS", b"5")], "the sample a/x has two members .cls"),
         ([("x.jpg", JPEG), ("x.cls", b"one")], "x.cls is no label"),
         ([("x.jpg", JPEG), ("x.json", b"[" * 100_000)], "x.json is no label"),
         ([("x.jpg", JPEG), ("x.json", b'{"label": []}')], "x.json is no label"),

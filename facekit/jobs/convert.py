@@ -158,7 +158,7 @@ def left_out(source: PackSource | TarSamples, config: ConvertConfig) -> tuple[np
     """Which records stay, and those that do not: listed, with a label below 0, of identities too small without them."""
     listed = np.zeros(len(source.keys), np.bool_)
     if config.drop is not None:
-        listed = np.isin(source.keys, read_keys(config.drop))
+        listed = np.isin(source.keys, known_keys(config.drop, source.keys, config.source))
     unlabelled = ~listed & (source.labels < 0)
     stay = ~listed & ~unlabelled
     _, place, sizes = np.unique(source.labels[stay], return_inverse=True, return_counts=True)
@@ -170,6 +170,18 @@ def left_out(source: PackSource | TarSamples, config: ConvertConfig) -> tuple[np
         (small, "identity_too_small"),
     )
     return stay, [Dropped(0, source.keys[rows], reason) for rows, reason in found if len(rows)]
+
+
+def known_keys(path: str, keys: npt.NDArray[np.int64], source: str) -> npt.NDArray[np.int64]:
+    """The listed keys, all of them those of pictures: a list made for another pack would drop strangers here."""
+    listed = read_keys(path)
+    strange = listed[~np.isin(listed, keys)]
+    if len(strange):
+        raise ConfigError(
+            f"{path} lists {len(np.unique(strange))} keys that no picture of {source} has, the first is {strange[0]}: "
+            "take them out, or list the keys of this pack"
+        )
+    return listed
 
 
 def read_keys(path: str) -> npt.NDArray[np.int64]:

@@ -327,6 +327,8 @@ def _rec_of_folder(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise RecordError("no .rec file lies in this folder", folder)
+        shards = any(folder.glob("*.tar"))
+        cure = ", but tar shards: make a pack of them with facekit convert" if shards else ""
+        raise RecordError(f"no .rec file lies in this folder{cure}", folder)
     names = ", ".join(f.name for f in found[:5])
     raise RecordError(f"{len(found)} .rec files lie in this folder ({names}): name one of them", folder)

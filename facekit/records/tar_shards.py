@@ -145,6 +145,7 @@ class _Sample:
         self.picture: tuple[int, int] | None = None
         self.label: int | None = None
         self.more: dict[str, Any] = {}
+        self.suffixes: set[str] = set()
 
 
 def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
@@ -153,7 +154,7 @@ def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
     Raises
     ------
     RecordError
-        A shard cannot be read, is truncated or damaged, or a sample has no picture or no label.
+        A shard cannot be read, is truncated or damaged, a sample has no picture or no label, or two have one name.
     """
     names: list[str] = []
     places: list[tuple[int, int | None, int, int]] = []
@@ -184,12 +185,21 @@ def _samples(path: Path) -> Iterator[_Sample]:
             if sample.name:
                 yield sample
             sample = _Sample(name)
+        _refuse_twice(sample, suffix, member, path)
         if suffix in PICTURES or (suffix == "bin" and sample.picture is None):
             sample.picture = member.offset_data, member.size
         elif suffix in ("cls", "json"):
             _note(sample, suffix, member, file, path)
     if sample.name:
         yield sample
+
+
+def _refuse_twice(sample: _Sample, suffix: str, member: tarfile.TarInfo, path: Path) -> None:
+    """Two samples of one name, one after the other, would pass for one."""
+    if suffix in sample.suffixes:
+        problem = f"the sample {sample.name} has two members .{suffix}: give every sample a name of its own"
+        raise RecordError(problem, path, None, member.offset)
+    sample.suffixes.add(suffix)
 
 
 def _note(sample: _Sample, suffix: str, member: tarfile.TarInfo, file: IO[bytes], path: Path) -> None:
