@@ -86,6 +86,7 @@ def same_however_read(rec: Path, content: bytes, walked: Scan) -> None:
     except RecordError:
         return
     with pack:
+        walked = padded_ones(walked)
         starts = set(walked.offsets.tolist())
         for key in pack.reader.keys[:64].tolist():
             offset = pack.reader.offset(key)
@@ -101,6 +102,12 @@ def same_however_read(rec: Path, content: bytes, walked: Scan) -> None:
             except RecordError:
                 continue
         compare_headers(rec, content, walked)
+
+
+def padded_ones(walked: Scan) -> Scan:
+    """Without the last record where its padding is missing: `check` saves it, no reader takes it."""
+    whole = (walked.stops - walked.offsets) % 4 == 0
+    return walked._replace(offsets=walked.offsets[whole], stops=walked.stops[whole])
 
 
 def compare_headers(rec: Path, content: bytes, walked: Scan) -> None:

@@ -248,6 +248,50 @@ def test_findings_carry_key_and_offset(tmp_path: Path) -> None:
     } in found
 
 
+@pytest.mark.parametrize("odd", [1, 2, 3])
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("several", [True, False])
+def test_a_last_record_that_lacks_nothing_but_padding_is_saved(
+    tmp_path: Path, odd: int, indexed: bool, several: bool
+) -> None:
+    payloads = [bytes(PAYLOADS[0]), PAYLOADS[1][: -len(PAYLOADS[1]) % 4] + PAYLOADS[1], PAYLOADS[4] if several else b""]
+    payloads[2] += PAYLOADS[2] + bytes(4 - (len(payloads[2]) + len(PAYLOADS[2])) % 4) + bytes(odd)
+    with PackWriter(tmp_path / "pack", "flat") as writer:
+        for payload in payloads:
+            writer.write(Header(0, 0.0, writer.next_key, 0), payload)
+    with open_pack(tmp_path / "pack") as pack:
+        offset = pack.reader.offset(2)
+    rec = tmp_path / "pack" / "train.rec"
+    for missing in range(1, 5 - odd):
+        os.truncate(rec, rec.stat().st_size - 1)
+        if not indexed:
+            rec.with_suffix(".idx").unlink(missing_ok=True)
+        mended = tmp_path / f"mended{missing}"
+        summary = check(CheckConfig(str(rec.parent), deep=True, repair=str(mended)))
+        assert summary.counts == {"padding_missing": 1} | ({} if indexed else {"index_missing": 1})
+        found = summary.findings[-1]
+        assert (found["key"], found["offset"]) == (2, offset)
+        assert found["problem"] == f"{missing} zeros are missing at the end of the file"
+        assert (summary.saved, summary.lost) == (3, 0)
+        with open_pack(mended) as pack:
+            assert [record.payload for record in pack] == payloads
+            assert [record.header.id for record in pack] == [0, 1, 2]
+        assert check(CheckConfig(str(mended), deep=True)).counts == {}
+    os.truncate(rec, rec.stat().st_size - 1)
+    assert "truncated" in check(CheckConfig(str(rec.parent))).counts
+
+
+def test_a_reader_names_the_padding_that_is_missing(tmp_path: Path) -> None:
+    pack = make(tmp_path / "pack", "flat")
+    key = max(pack.offsets)
+    os.truncate(pack.rec, pack.offsets[key] + 32 + len(PAYLOADS[key]))
+    size = 24 + len(PAYLOADS[key])
+    problem = f"the file is truncated: {-size % 4} of the zeros behind a part of {size} bytes are missing"
+    with open_pack(pack.folder) as opened, pytest.raises(RecordError) as caught:
+        opened.read(key)
+    assert (caught.value.problem, caught.value.key, caught.value.offset) == (problem, key, pack.offsets[key])
+
+
 def test_two_ranges_with_one_image_and_a_gap_in_the_labels(tmp_path: Path) -> None:
     pack = make(tmp_path / "pack")
     patch(10, 32, label(2))(pack)
@@ -281,7 +325,9 @@ def test_nothing_is_taken_on_trust(tmp_path: Path) -> None:
     assert check(CheckConfig(str(tmp_path / "vector"), deep=True)).counts == {}
     (tmp_path / "empty.rec").touch()
     (tmp_path / "empty.idx").touch()
-    assert check(CheckConfig(str(tmp_path / "empty.rec"))).counts == {}
+    summary = check(CheckConfig(str(tmp_path / "empty.rec")))
+    assert summary.counts == {"empty": 1}
+    assert summary.findings[0]["problem"] == "empty.rec has 0 bytes: fetch or make it again, nothing can be saved"
     with pytest.raises(FacekitError, match="no record that can be saved"):
         check(CheckConfig(str(tmp_path / "empty.rec"), repair=str(tmp_path / "out")))
     with pytest.raises(RecordError, match="no such pack"):

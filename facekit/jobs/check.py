@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -20,7 +21,7 @@ from facekit.records.findings import Finding, Findings
 from facekit.records.meaning import Meaning, read_meaning
 from facekit.records.pack import pack_paths
 from facekit.records.rewrite import Extents
-from facekit.records.structure import Structure, read_structure
+from facekit.records.structure import Structure, read_padded, read_structure
 
 __all__ = ["CheckConfig", "CheckSummary", "check"]
 
@@ -150,12 +151,30 @@ def repair(
     where = Extents(records.offsets, sizes, records.own_id)
     source = Salvage(config.source, rec, records.keys, where, worn_masks(rec))
     lost = left_behind(records, meaning, good)
-    with staged(config.repair, config.overwrite, sources=(rec,)) as folder:
-        chosen = Selection(np.zeros(len(rows), np.int32), rows, new)
-        written = write_selection([source], chosen, folder, meaning.layout, lost, title="repairing")
+    with (
+        staged(config.repair, config.overwrite, sources=(rec,)) as folder,
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as scratch,
+    ):
+        sources, chosen = with_padding(source, Selection(np.zeros(len(rows), np.int32), rows, new), Path(scratch))
+        written = write_selection(sources, chosen, folder, meaning.layout, lost, title="repairing")
         write_labels(folder / "labels.csv", table)
         write_snippet(folder / "config.txt", written.num_classes, written.images)
     return written.images, sum(len(gone.keys) for gone in lost)
+
+
+def with_padding(source: Salvage, chosen: Selection, scratch: Path) -> tuple[list[Salvage], Selection]:
+    """The last record of the file from a file of its own where its padding is missing: records are copied framed."""
+    offsets, sizes, own_id = source.where
+    last = len(offsets) - 1
+    cut = chosen.rows == last
+    if not sizes[last] & 3 or not cut.any():
+        return [source], chosen
+    framed = read_padded(source.rec, int(offsets[last]))
+    rec = scratch / source.rec.name
+    rec.write_bytes(framed)
+    where = Extents(np.zeros(1, np.int64), np.array([len(framed)], np.uint32), own_id[last:])
+    alone = Salvage(source.name, rec, source.keys[last:], where, source.masks)
+    return [source, alone], Selection(cut.astype(np.int32), np.where(cut, 0, chosen.rows), chosen.labels)
 
 
 def left_behind(records: Structure, meaning: Meaning, good: npt.NDArray[np.bool_]) -> list[Dropped]:

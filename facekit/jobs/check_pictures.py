@@ -81,7 +81,8 @@ def _looks(rec: Path, records: Structure, rows: npt.NDArray[np.int64]) -> Iterat
         def look(row: int) -> _Look:
             start, stop = int(records.offsets[row]), int(records.stops[row])
             framed = os.pread(file.fileno(), stop - start, start)
-            return _look(unpack_record(unframe(framed)[0])[1])
+            padding = bytes(-len(framed) & 3)  # the last record may lack it
+            return _look(unpack_record(unframe(framed + padding)[0])[1])
 
         for first in range(0, len(rows), AT_ONCE):
             yield first, list(pool.map(look, rows[first : first + AT_ONCE].tolist()))

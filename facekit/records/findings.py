@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Finding", "Findings"]
 
 KINDS = {
+    "empty": "There is no record at all.",
     "truncated": "The file ends inside a record.",
+    "padding_missing": "The file ends inside the zeros behind its last record, whose own bytes are whole.",
     "damaged": "Bytes that are no record stand where one should start.",
     "record_lost": "The index has a record where the file is damaged.",
     "header": "A record is too short for its header or label.",

@@ -92,7 +92,7 @@ def _cuts(data: bytes) -> list[int]:
     return cuts
 
 
-def record_parts(words_at: Callable[[int], bytes], start: int, size: int) -> Iterator[Part]:
+def record_parts(words_at: Callable[[int], bytes], start: int, size: int, padding: bool = True) -> Iterator[Part]:
     """Walk the parts of the record that starts at an offset; checks every claim before anything is read or allocated.
 
     Parameters
@@ -103,6 +103,8 @@ def record_parts(words_at: Callable[[int], bytes], start: int, size: int) -> Ite
         Offset of the record.
     size : int
         Bytes in the file or block.
+    padding : bool
+        Whether the zeros behind the last part must be there, as every reader of the format wants.
 
     Raises
     ------
@@ -111,14 +113,14 @@ def record_parts(words_at: Callable[[int], bytes], start: int, size: int) -> Ite
     """
     at, expected = start, (WHOLE, FIRST)
     while True:
-        part = _part(words_at, at, size, expected)
+        part = _part(words_at, at, size, expected, padding)
         yield part
         if part.flag in (WHOLE, LAST):
             return
         at, expected = part.start + padded(part.length), (MIDDLE, LAST)
 
 
-def _part(words_at: Callable[[int], bytes], at: int, size: int, expected: tuple[int, int]) -> Part:
+def _part(words_at: Callable[[int], bytes], at: int, size: int, expected: tuple[int, int], padding: bool) -> Part:
     if not 0 <= at < size:
         if expected[0] == MIDDLE:
             raise FramingError(f"the file of {size} bytes ends between the parts of a record: it is truncated", at)
@@ -136,13 +138,21 @@ def _part(words_at: Callable[[int], bytes], at: int, size: int, expected: tuple[
         )
     if flag not in expected:
         raise FramingError(f"a part of flag {flag} stands where flag {expected[0]} or {expected[1]} must", at)
-    if at + 8 + padded(length) > size:
-        left = size - at - 8
+    _check_length(flag, length, size - at - 8, at, padding)
+    return Part(flag, at + 8, length)
+
+
+def _check_length(flag: int, length: int, left: int, at: int, padding: bool) -> None:
+    if length > left:
         problem = f"the part claims {length} bytes, {left} are left: the file is truncated or the length corrupt"
         raise FramingError(problem, at)
     if flag in (FIRST, MIDDLE) and length & 3:
         raise FramingError(f"a part of {length} bytes that is not the last must be a multiple of four", at)
-    return Part(flag, at + 8, length)
+    missing = padded(length) - left
+    if padding and missing > 0:
+        raise FramingError(
+            f"the file is truncated: {missing} of the zeros behind a part of {length} bytes are missing", at
+        )
 
 
 def join_parts(block: bytes | memoryview, parts: list[Part], base: int = 0) -> bytes:

@@ -45,7 +45,7 @@ class Scan(NamedTuple):
     ----------
     offsets : (N,) int64
     stops : (N,) int64
-        Where each record ends, padding included.
+        Where each record ends, padding included as far as the file has it.
     gaps : tuple of Gap
         Empty unless damage was skipped.
     """
@@ -53,6 +53,11 @@ class Scan(NamedTuple):
     offsets: NDArray[np.int64]
     stops: NDArray[np.int64]
     gaps: tuple[Gap, ...]
+
+    @property
+    def padding_missing(self) -> int:
+        """Zeros that the file lacks behind its last record, whose own bytes are whole."""
+        return int(self.offsets[-1] - self.stops[-1]) & 3 if len(self.offsets) else 0
 
 
 def scan(path: str | os.PathLike[str], resynchronise: bool = False) -> Scan:
@@ -64,7 +69,8 @@ def scan(path: str | os.PathLike[str], resynchronise: bool = False) -> Scan:
         The ``.rec`` file.
     resynchronise : bool
         Skip damage and take up again at the next record that is whole, noting the gap; by default damage raises. A
-        record whose length field is wrong, so that it swallows the start of others, is part of the gap.
+        record whose length field is wrong, so that it swallows the start of others, is part of the gap. A last record
+        that lacks nothing but padding is whole.
 
     Raises
     ------
@@ -90,7 +96,7 @@ def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool) ->
         if not len(found):
             # What the fast walk does not take: records of several parts, and damage.
             try:
-                found, end = np.array([at], np.int64), _end_of_record(descriptor, at, size)
+                found, end = np.array([at], np.int64), _end_of_record(descriptor, at, size, not resynchronise)
             except FramingError as error:
                 if not resynchronise:
                     raise error.at(path, None, at) from None
@@ -102,9 +108,9 @@ def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool) ->
     return Scan(np.concatenate(starts), np.concatenate(stops), tuple(gaps))
 
 
-def _end_of_record(descriptor: int, at: int, size: int) -> int:
-    *_, last = record_parts(lambda place: os.pread(descriptor, 8, place), at, size)
-    return last.start + padded(last.length)
+def _end_of_record(descriptor: int, at: int, size: int, padding: bool = False) -> int:
+    *_, last = record_parts(lambda place: os.pread(descriptor, 8, place), at, size, padding)
+    return min(last.start + padded(last.length), size)
 
 
 def _step_over(

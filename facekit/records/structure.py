@@ -15,6 +15,8 @@ import numpy as np
 from facekit.errors import RecordError
 from facekit.records.columns import header_columns
 from facekit.records.findings import Findings
+from facekit.records.framing import unframe
+from facekit.records.header import unpack_record
 from facekit.records.index import RecordIndex, load_sidecar
 from facekit.records.index_text import parse_text
 from facekit.records.layout import rebuilt_keys
@@ -23,7 +25,7 @@ from facekit.records.scan import Gap, scan
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Structure", "read_structure"]
+__all__ = ["Structure", "read_padded", "read_structure"]
 
 
 class Structure(NamedTuple):
@@ -32,7 +34,7 @@ class Structure(NamedTuple):
     Attributes
     ----------
     offsets, stops : (N,) int64
-        Where each record starts and ends.
+        Where each record starts and ends; the last stop is no multiple of four from its start where padding is missing.
     keys : (N,) int64
         Key in the index; -1 where the index does not have it. Rebuilt where there is no index of this file.
     flag : (N,) uint32
@@ -83,18 +85,22 @@ def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
         A file cannot be read at all.
     """
     scanned = scan(rec, resynchronise=True)
-    offsets = scanned.offsets
+    offsets, cut = scanned.offsets, scanned.padding_missing
+    if not len(offsets) and not scanned.gaps:
+        found.add("empty", f"{rec.name} has 0 bytes: fetch or make it again, nothing can be saved")
     entries = _read_entries(idx, found)
     if entries is not None:
         _check_sidecar(idx, entries, found)
         entries = _belongs(entries, offsets, idx, found)
     if entries is None:
-        keys, lost = rebuilt_keys(rec, offsets), np.empty(0, np.int64)
+        keys, lost = _rebuilt(rec, offsets, cut), np.empty(0, np.int64)
         _report_gaps(scanned.gaps, _Entries(lost, lost), rec, found)
     else:
         _report_gaps(scanned.gaps, entries, rec, found)
         keys, lost = _assign(entries, offsets, scanned.gaps, found)
-    columns = _read_columns(rec, offsets, keys, found)
+    if cut:
+        found.add("padding_missing", f"{cut} zeros are missing at the end of the file", keys[-1], offsets[-1])
+    columns = _read_columns(rec, offsets, keys, cut, found)
     return Structure(offsets, scanned.stops, keys, *columns, scanned.gaps, lost)
 
 
@@ -198,18 +204,50 @@ def _report_misses(entries: _Entries, missed: NDArray[np.bool_], gaps: tuple[Gap
     found.add_rows("index_offset", "no record starts here", missed & ~lost, *entries)
 
 
+def _rebuilt(rec: Path, offsets: NDArray[np.int64], cut: int) -> NDArray[np.int64]:
+    """Keys without an index. A record without its padding is not asked for its own: it gets the next."""
+    if not cut:
+        return rebuilt_keys(rec, offsets)
+    keys = rebuilt_keys(rec, offsets[:-1])
+    return np.append(keys, keys.max(initial=-1) + 1)
+
+
 def _read_columns(
-    rec: Path, offsets: NDArray[np.int64], keys: NDArray[np.int64], found: Findings
+    rec: Path, offsets: NDArray[np.int64], keys: NDArray[np.int64], cut: int, found: Findings
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
     count = len(offsets)
     flag, label, second = np.empty(count, np.uint32), np.empty(count, np.float32), np.empty(count, np.float32)
     payload, own_id = np.empty(count, np.int64), np.empty(count, np.bool_)
     faults: list[RecordError] = []
-    for chosen, columns in header_columns(rec, offsets, keys, faults=faults):
+    whole = count - (cut > 0)
+    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], faults=faults):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
         own_id[chosen] = columns.id == keys[chosen].astype(np.uint64)
         for error in faults:
             found.add("header", error.problem, error.key, error.offset)
         faults.clear()
+    if cut:
+        last = _last_header(rec, int(offsets[-1]), int(keys[-1]), found)
+        flag[-1], label[-1], second[-1], payload[-1], own_id[-1] = last
     return flag, label, second, payload, own_id
+
+
+def _last_header(rec: Path, offset: int, key: int, found: Findings) -> tuple[int, float, float, int, bool]:
+    """What `header_columns` would say of a record without its padding."""
+    framed = read_padded(rec, offset)
+    try:
+        header, content = unpack_record(unframe(framed)[0], path=rec, key=key, offset=offset)
+    except RecordError as error:
+        found.add("header", error.problem, error.key, error.offset)
+        return 0, np.nan, np.nan, -1, False
+    vector = np.append(np.asarray(header.label, np.float32), np.float32(np.nan))
+    return header.flag, float(vector[0]), float(vector[1]), len(content), header.id == key
+
+
+def read_padded(rec: Path, offset: int) -> bytes:
+    """The framed bytes of the last record of a file, with the zeros that are missing."""
+    with open(rec, "rb") as file:
+        file.seek(offset)
+        framed = file.read()
+    return framed + bytes(-len(framed) & 3)
