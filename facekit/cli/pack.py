@@ -52,9 +52,10 @@ def command(as_json: bool, **given: Any) -> None:
 
     SRC is a folder with one folder a person, or a .lst of either kind: index, label, path (im2rec), or aligned, path,
     label and perhaps box and five points (InsightFace). JPEG and PNG files are stored byte for byte. With --align the
-    largest face of every other picture is found and warped to 112x112; aligned crops are left as they are. What is not
-    packed stands in train.ledger.parquet with the reason. A run that was interrupted goes on when the same command is
-    given again.
+    largest face of every other picture is found and warped to 112x112, or where a .lst gives a box the face that
+    overlaps it best (intersection over union at least 0.3); aligned crops are left as they are. What is not packed
+    stands in train.ledger.parquet with the reason. A run that was interrupted goes on when the same command is given
+    again.
 
     \b
     Example:

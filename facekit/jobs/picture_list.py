@@ -38,6 +38,8 @@ class PictureList:
         The list says that the picture is an aligned crop already.
     points : (N, 5, 2) float32
         Five points that the list brings, (x, y); NaN where it brings none. (0, 5, 2) where it brings none at all.
+    boxes : (N, 4) float32
+        Left, top, right, bottom of the face that the list means; NaN and (0, 4) likewise.
     content : str
         A hash of names, classes, sizes and times.
     """
@@ -49,6 +51,7 @@ class PictureList:
     names: tuple[str, ...]
     aligned: npt.NDArray[np.bool_]
     points: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32]
     content: str = ""
 
     def __len__(self) -> int:
@@ -58,8 +61,9 @@ class PictureList:
         """Those at some positions, in that order."""
         files = tuple(self.files[position] for position in order.tolist())
         points = self.points[order] if len(self.points) else self.points
+        boxes = self.boxes[order] if len(self.boxes) else self.boxes
         keys, labels, aligned = self.keys[order], self.labels[order], self.aligned[order]
-        return replace(self, keys=keys, labels=labels, files=files, aligned=aligned, points=points)
+        return replace(self, keys=keys, labels=labels, files=files, aligned=aligned, points=points, boxes=boxes)
 
 
 class Entry(NamedTuple):
@@ -70,6 +74,7 @@ class Entry(NamedTuple):
     label: int
     aligned: bool = False
     points: tuple[float, ...] | None = None
+    box: tuple[float, ...] | None = None
 
 
 def read_pictures(path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> PictureList:
@@ -79,8 +84,9 @@ def read_pictures(path: str | os.PathLike[str], root: str | os.PathLike[str] | N
     ----------
     path : path
         A folder with one folder a person, or a ``.lst``, columns separated by tabs: ``index label ... path`` as im2rec
-        writes it, or ``aligned path label [box x 4 [points x 10]]`` as InsightFace does (points: the five x, then the
-        five y). Which of the two it is follows from where the path stands.
+        writes it, or ``aligned path label [box x 4 [points x 10]]`` as InsightFace does (box: left, top, right,
+        bottom, or four zeros for none; points: the five x, then the five y; both in pixels of the picture turned
+        upright). Which of the two it is follows from where the path stands.
     root : path, optional
         What the paths in a list are relative to; by default the folder it lies in.
 
@@ -109,10 +115,10 @@ def _folder(folder: Path) -> PictureList:
     names: dict[int, str] = {}
     for label, file in zip(source.labels.tolist(), source.files, strict=True):
         names.setdefault(label, file.partition("/")[0] if "/" in file else ".")
-    nowhere, none = np.empty((0, 5, 2), np.float32), np.zeros(count, np.bool_)
+    none, points, boxes = np.zeros(count, np.bool_), np.empty((0, 5, 2), np.float32), np.empty((0, 4), np.float32)
     content = source.content + source.changed
     return PictureList(
-        str(folder), source.keys, source.labels, source.files, tuple(names.values()), none, nowhere, content
+        str(folder), source.keys, source.labels, source.files, tuple(names.values()), none, points, boxes, content
     )
 
 
@@ -122,10 +128,7 @@ def _listed(path: Path, root: Path) -> PictureList:
         raise FacekitError(f"{path} lists no pictures")
     values, labels = np.unique([entry.label for entry in entries], return_inverse=True)
     keys = [number if entry.key is None else entry.key for number, entry in enumerate(entries, 1)]
-    points = np.empty((0, 5, 2), np.float32)
-    if any(entry.points for entry in entries):
-        flat = [entry.points or (math.nan,) * 10 for entry in entries]
-        points = np.array(flat, np.float32).reshape(-1, 2, 5).transpose(0, 2, 1).copy()
+    points = _stacked([entry.points for entry in entries], 10).reshape(-1, 2, 5).transpose(0, 2, 1).copy()
     return PictureList(
         str(root),
         np.array(keys, np.int64),
@@ -134,8 +137,16 @@ def _listed(path: Path, root: Path) -> PictureList:
         tuple(str(value) for value in values.tolist()),
         np.array([entry.aligned for entry in entries]),
         points,
+        _stacked([entry.box for entry in entries], 4),
         _content(path, root, [entry.file for entry in entries]),
     )
+
+
+def _stacked(given: list[tuple[float, ...] | None], count: int) -> npt.NDArray[np.float32]:
+    """NaN where a line gives none; no rows where none does."""
+    if not any(given):
+        return np.empty((0, count), np.float32)
+    return np.array([numbers or (math.nan,) * count for numbers in given], np.float32)
 
 
 def _entries(path: Path) -> Iterator[Entry]:
@@ -176,11 +187,12 @@ def _insightface(columns: list[str]) -> Entry | None:
     """``aligned path label [box x 4 [points x 10]]``."""
     if len(columns) not in (3, 7, 17) or columns[0] not in ("0", "1") or _number(columns[1]) is not None:
         return None
-    label, numbers = _whole(columns[2]), [_number(column) for column in columns[3:]]
-    if label is None or label < 0 or None in numbers or not columns[1]:
+    label, found = _whole(columns[2]), [_number(column) for column in columns[3:]]
+    numbers = tuple(number for number in found if number is not None)
+    if label is None or label < 0 or len(numbers) < len(found) or not columns[1]:
         return None
-    points = tuple(number for number in numbers[4:] if number is not None) or None
-    return Entry(None, columns[1], label, columns[0] == "1", points)
+    box = numbers[:4] if any(numbers[:4]) else None
+    return Entry(None, columns[1], label, columns[0] == "1", numbers[4:] or None, box)
 
 
 def _number(text: str) -> float | None:

@@ -1,0 +1,91 @@
+"""What ``facekit pack`` makes of lists and folders as they come: boxes, odd lines, files that are no pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from photo import POINTS, photograph
+
+from facekit.faces.align import align
+from facekit.faces.detector import Detection
+from facekit.images import decode, encode_jpeg
+from facekit.jobs.pack import pack
+from facekit.jobs.pack_config import PackConfig
+from facekit.jobs.pack_shard import overlap
+from facekit.jobs.picture_list import read_pictures
+from facekit.records import open_pack
+
+LEFT = np.float32([180, 60, 270, 170])
+SHIFT = np.float32([512, 0])
+RIGHT = LEFT + np.float32([508, -6, 516, 6])  # the larger of the two
+
+
+class Two:
+    """Knows the two faces of `group`."""
+
+    def __call__(self, image: np.ndarray) -> list[Detection]:
+        points = POINTS.astype(np.float32)
+        return [Detection(0.7, LEFT, points), Detection(0.9, RIGHT, points + SHIFT)]
+
+
+def group() -> bytes:
+    return encode_jpeg(np.concatenate([photograph(), photograph()[..., ::-1]], 1), 95)
+
+
+def aligned_list(folder: Path, boxes: list[np.ndarray | None], **given: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """Pack one photograph under one label a box."""
+    (folder / "group.jpg").write_bytes(group())
+    lines = [["0", "group.jpg", str(label)] for label in range(len(boxes))]
+    for line, box in zip(lines, boxes, strict=True):
+        line += [] if box is None else [f"{side:.1f}" for side in box.tolist()]
+    (folder / "l.lst").write_text("".join("\t".join(line) + "\n" for line in lines))
+    config = PackConfig(
+        str(folder / "l.lst"), str(folder / "out"), align=True, detector=f"{__name__}:Two", layout="flat", **given
+    )
+    summary = pack(config)
+    rows = pq.read_table(folder / "out" / "train.ledger.parquet").to_pylist()
+    return summary, sorted(rows, key=lambda row: row["source_key"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_box_of_a_line_says_which_face_it_means(tmp_path: Path, workers: int) -> None:
+    """Two people in one photograph: without the boxes both would get the larger face."""
+    boxes = [LEFT + np.float32([-9, 5, 12, 8]), RIGHT, None, np.zeros(4), np.float32([300, 300, 400, 400])]
+    summary, rows = aligned_list(tmp_path, boxes, workers=workers)
+    assert [row["reason"] for row in rows] == [None] * 4 + ["no_face_in_box"]
+    assert summary.skipped == {"no_face_in_box": 1}
+    picture, points = decode(group()), POINTS.astype(np.float32)
+    left, right = (encode_jpeg(align(picture, found), 95) for found in (points, points + SHIFT))
+    with open_pack(tmp_path / "out") as out:
+        assert [record.payload for record in out] == [left, right, right, right]
+        assert out.labels.tolist() == [0, 1, 2, 3]
+
+
+def test_a_face_is_in_a_box_from_three_tenths_on(tmp_path: Path) -> None:
+    """Boxes of the face's height and left side: the overlap is the ratio of the widths."""
+    width = float(LEFT[2] - LEFT[0])
+    boxes = [np.append(LEFT[:2], [LEFT[0] + np.float32(share * width), LEFT[3]]) for share in (0.32, 0.28, 3.2, 3.5)]
+    _, rows = aligned_list(tmp_path, list(boxes))
+    assert [row["reason"] for row in rows] == [None, "no_face_in_box", None, "no_face_in_box"]
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    box = np.float32([0, 0, 10, 20])
+    assert overlap(box, box) == 1
+    assert overlap(box, np.float32([5, 0, 15, 20])) == pytest.approx(1 / 3)
+    apart = [[10, 0, 20, 20], [11, 21, 12, 22], [5, 5, 5, 5], [9, 9, 3, 3]]  # beside it, away, empty, inside out
+    assert [overlap(box, np.float32(other)) for other in apart] == [0, 0, 0, 0]
+
+
+def test_boxes_and_points_are_read_beside_each_other(tmp_path: Path) -> None:
+    points = "\t".join(str(number) for number in range(10))
+    (tmp_path / "l.lst").write_text(f"0\ta.jpg\t0\n0\tb.jpg\t0\t0\t0\t0\t0\t{points}\n0\tc.jpg\t1\t1\t2\t3\t4\n")
+    found = read_pictures(tmp_path / "l.lst").chosen(np.array([2, 1, 0]))
+    nan = np.full(4, np.nan)
+    assert np.array_equal(found.boxes, [[1, 2, 3, 4], nan, nan], equal_nan=True)
+    assert found.points[1].tolist() == [[0, 5], [1, 6], [2, 7], [3, 8], [4, 9]]
+    assert np.isnan(found.points[[0, 2]]).all()
