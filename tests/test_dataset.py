@@ -139,6 +139,17 @@ def test_the_flag_comes_from_the_ledger(tmp_path: Path) -> None:
     assert not dataset.is_masked(10**9)
 
 
+def test_the_ledger_of_another_pack_in_the_folder_says_nothing(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pack")
+    write_ledger(folder, [2, 3, 11])
+    for suffix in (".rec", ".idx"):
+        (folder / f"train{suffix}").rename(folder / f"other{suffix}")
+    with pytest.raises(ConfigError, match=r"no other.ledger.parquet"):
+        RecordDataset(folder / "other", return_mask_flag=True)
+    (folder / "train.ledger.parquet").rename(folder / "other.ledger.parquet")
+    assert RecordDataset(folder / "other", return_mask_flag=True).is_masked(11)
+
+
 def test_the_flag_comes_from_the_augmentation_and_masked_pictures_are_left_alone(tmp_path: Path) -> None:
     folder = write(tmp_path / "pack")
     dataset = RecordDataset(folder, transform=plain, augment=paint, return_mask_flag=True)

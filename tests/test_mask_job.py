@@ -23,6 +23,7 @@ from photo import face
 
 from facekit.errors import ConfigError, DestinationExists, FacekitError, RecordError
 from facekit.faces.mesh import LiteRTMesh, rounded
+from facekit.faces.pack_meshes import open_meshes
 from facekit.images import decode, encode_jpeg, encode_like
 from facekit.jobs.mask import mask
 from facekit.jobs.mask_config import MaskConfig, parse_types
@@ -355,6 +356,9 @@ def test_a_mesh_cache_changes_nothing_and_spares_the_model(pack: Path, tmp_path:
         assert (tmp_path / "adding" / name).read_bytes() == (tmp_path / "without" / name).read_bytes()
     size = os.path.getsize(cache)
     run(pack, tmp_path / "again", ratio=0.5, mesh_cache=cache)
+    assert len(open_meshes(cache, pack, stored_mesh)) > 9
+    with pytest.raises(RecordError, match="another pack"):
+        open_meshes(cache, tmp_path / "again", stored_mesh)
     assert os.path.getsize(cache) == size
     with pytest.raises(RecordError, match="another pack or by another model"):
         run(pack, tmp_path / "other", ratio=0.5, mesh_cache=cache, estimator=no_mesh)

@@ -16,6 +16,7 @@ import numpy as np
 import facekit
 from facekit.errors import ConfigError
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.faces.pack_meshes import mesh_fingerprint
 from facekit.jobs.mask_config import MaskConfig
 from facekit.jobs.mask_finish import put_together
 from facekit.jobs.mask_plan import MaskPlan, make_plan
@@ -79,7 +80,7 @@ def mask(
         "estimator": name_of(estimator),
         "wear": name_of(wear),
     }
-    worker = MaskWorker(config, f"{plan.source.content} {name_of(estimator)}", estimator, wear)
+    worker = MaskWorker(config, mesh_fingerprint(plan.source.content, estimator), estimator, wear)
     done = 0
     if config.overwrite or not was_published(destination, settings):
         check_destination(destination, config.overwrite)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError, RecordError
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
+from facekit.records.content import sampled_hash
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
 
 __all__ = ["Source", "SourceRecord", "open_source", "read_records"]
@@ -151,7 +152,7 @@ def _pack_source(
         span = slice(first, first + CHUNK)
         offsets[span] = index.offsets[index.positions(keys[span])]
     stamps = _hash(*_stamps([rec, str(pack.paths.idx)]))
-    return Source(rec, "pack", pack.layout, keys, labels, pictures, offsets, (), _sampled_hash(rec), stamps)
+    return Source(rec, "pack", pack.layout, keys, labels, pictures, offsets, (), sampled_hash(rec), stamps)
 
 
 def _order(
@@ -246,11 +247,3 @@ def _stamps(paths: list[str]) -> list[tuple[int, int]]:
 
 def _hash(*parts: Any) -> str:
     return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-
-
-def _sampled_hash(path: str) -> str:
-    """A hash of a file's size and of 64 blocks spread over it: quick whatever the size, and blind to a changed byte."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        blocks = [os.pread(file.fileno(), 4096, size * block // 64) for block in range(64)]
-    return _hash(size, blocks)

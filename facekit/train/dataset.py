@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Augment", "RecordDataset", "flip_and_normalise"]
 
-LEDGER = "train.ledger.parquet"
+LEDGER = ".ledger.parquet"
 
 _LEVELS = (np.arange(256, dtype=np.float32) / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
 
@@ -110,7 +110,8 @@ class RecordDataset(Dataset[Sample]):
         self.augment, self.return_mask_flag = augment, return_mask_flag
         self.pack = open_pack(root_dir)
         self._keys = image_keys(self.pack)
-        self._masked = masked_bits(self.pack.paths.rec.with_name(LEDGER)) if return_mask_flag or augment else None
+        ledger = self.pack.paths.rec.with_suffix(LEDGER)
+        self._masked = masked_bits(ledger) if return_mask_flag or augment else None
         # In shared memory, so that workers that are kept between epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         if self.pack.dataset_header is not None:
@@ -118,8 +119,8 @@ class RecordDataset(Dataset[Sample]):
             self.header0 = int(images), int(identities)
         if return_mask_flag and augment is None and self._masked is None:
             raise ConfigError(
-                f"nothing tells which pictures of {self.pack.paths.rec} are masked: there is no {LEDGER} beside it; "
-                "make the pack with facekit mask, or give augment=facekit.MaskAugment(...)"
+                f"nothing tells which pictures of {self.pack.paths.rec} are masked: there is no {ledger.name} beside "
+                "it; make the pack with facekit mask, or give augment=facekit.MaskAugment(...)"
             )
 
     def __len__(self) -> int:
