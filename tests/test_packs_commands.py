@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mask_stand_ins import painter, stored_mesh, write_pack
 
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, FacekitError, RecordError
@@ -21,6 +23,8 @@ from facekit.jobs.bins import MakeConfig, make_bins
 from facekit.jobs.check import CheckConfig, check
 from facekit.jobs.convert import ConvertConfig, convert
 from facekit.jobs.inspect import InspectConfig, inspect
+from facekit.jobs.mask import mask
+from facekit.jobs.mask_config import MaskConfig
 from facekit.jobs.merge import MergeConfig, merge
 from facekit.jobs.reindex import ReindexConfig, reindex
 from facekit.jobs.split import SplitConfig, split
@@ -55,6 +59,42 @@ def call(*arguments: object) -> int:
 def drops(path: Path) -> list[tuple[int, str]]:
     rows = pq.read_table(path / "train.ledger.parquet").to_pylist()
     return [(row["source_key"], row["reason"]) for row in rows if row["action"] == "drop"]
+
+
+# --- names that are not UTF-8 -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_that_are_not_utf_8(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xffb"))
+    source = write(odd / "source", [0, 0, 1, 1])
+    other = write(odd / "other", [0], first=9)
+    with LedgerWriter(source / "train.ledger.parquet") as ledger:
+        ledger.append(table([LedgerRow(1, 1, b"0" * 16, "mask", "cloth"), LedgerRow(2, 2, b"0" * 16, "copy")]))
+    assert call("inspect", source, "--sheet", odd / "sheet.png") == 0
+    assert "masked: 25.0%" in capfd.readouterr().out
+    for layout in ("insightface", "flat", "webdataset"):
+        assert call("convert", source, odd / layout, "--layout", layout) == 0
+    assert call("convert", odd / "webdataset", odd / "back", "--json") == 0
+    assert call("split", source, odd / "parts", "--test", 0.5) == 0
+    assert call("unpack", source, odd / "files") == 0
+    assert call("merge", source, other, odd / "merged") == 0
+    assert call("merge", source, other, odd / "again", "--identities", odd / "merged" / "identities.csv") == 0
+    everyone = [*held(odd / "insightface"), (2, picture(9))]
+    assert held(odd / "again") == held(odd / "merged") == everyone
+    assert held(odd / "back") == held(source)
+    with open(odd / "merged" / "train.ledger.parquet", "rb") as file:
+        rows = pq.read_table(file).to_pylist()
+    assert [row["type"] for row in rows if row["action"] == "mask"] == ["cloth"]
+    assert {json.loads(row["params"])["pack"] for row in rows if row["action"] == "copy"} == {str(source), str(other)}
+
+
+def test_masking_where_names_are_not_utf_8(tmp_path: Path) -> None:
+    source = write_pack(tmp_path / os.fsdecode(b"a\xffb"))
+    summary = mask(MaskConfig(str(source), str(tmp_path / "out")), stored_mesh, painter)
+    odd = mask(MaskConfig(str(source), str(tmp_path / os.fsdecode(b"\xfe") / "out")), stored_mesh, painter)
+    assert (odd.images, odd.by_type, odd.refused) == (summary.images, summary.by_type, summary.refused)
+    assert odd.masked > 0
 
 
 # --- unlabelled records -----------------------------------------------------------------------------------------------
@@ -190,15 +230,28 @@ def test_merging_keeps_people_apart_unless_a_table_says_otherwise(tmp_path: Path
         ("source,old_label,new_label\nA,0,0\nA,0,1\n", "has two new labels, 0 and 1"),
         ("source,old_label,new_label\nA,77,0\n", "no picture is left"),
         ("source,old_label,new_label\nA\n", "no picture is left"),
-        ("\xff\xfe", "cannot be read as a table"),
+        ("\xff\xfe", "lacks one of the columns"),
+        (".", "cannot be read as a table: .*Is a directory"),
     ],
 )
 def test_tables_that_are_none(tmp_path: Path, text: str, problem: str) -> None:
     a, b = write(tmp_path / "a", [0]), write(tmp_path / "b", [0], first=5)
+    table = tmp_path if text == "." else tmp_path / "t.csv"
     (tmp_path / "t.csv").write_bytes(text.replace("A", str(a)).encode("latin-1"))
     with pytest.raises(FacekitError, match=problem):
-        merge(MergeConfig((str(a), str(b)), str(tmp_path / "out"), str(tmp_path / "t.csv")))
+        merge(MergeConfig((str(a), str(b)), str(tmp_path / "out"), str(table)))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_slash_at_the_end_names_no_other_pack(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a", [0]), write(tmp_path / "b", [0], first=5)
+    (tmp_path / "t.csv").write_text(f"source,old_label,new_label\n{a},0,0\n{b}/,0,0\n")
+    for number, ends in enumerate((("", ""), ("/", ""), ("", "/"), ("/", "//"))):
+        sources = f"{a}{ends[0]}", f"{b}{ends[1]}"
+        summary = merge(MergeConfig(sources, str(tmp_path / f"out{number}"), str(tmp_path / "t.csv")))
+        assert (summary.images, summary.identities, summary.shared) == (2, 1, 1)
+    with pytest.raises(ConfigError, match="a pack is named twice"):
+        MergeConfig((str(a), f"{a}/"), str(tmp_path / "out"))
 
 
 def test_the_command_merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,10 +196,11 @@ def masked_types(rec: Path) -> Counter[str]:
 
     counts: Counter[str] = Counter()
     try:
-        for batch in pq.ParquetFile(path).iter_batches(columns=["key", "action", "type"]):
-            worn = pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"]))
-            types = pc.value_counts(batch["type"].filter(worn))
-            counts.update({str(row["values"]): row["counts"] for row in types.to_pylist()})
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            for batch in pq.ParquetFile(file).iter_batches(columns=["key", "action", "type"]):
+                worn = pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"]))
+                types = pc.value_counts(batch["type"].filter(worn))
+                counts.update({str(row["values"]): row["counts"] for row in types.to_pylist()})
     except (pa.ArrowException, KeyError, OSError) as error:
         raise FacekitError(f"{path} cannot be read: {error}") from error
     return counts

@@ -89,9 +89,10 @@ def count_ledger(path: Path) -> Counter[tuple[str, str | None]]:
     import pyarrow.parquet as pq
 
     counts: Counter[tuple[str, str | None]] = Counter()
-    for batch in pq.ParquetFile(path).iter_batches(columns=["action", "type", "reason"]):
-        actions, types, reasons = (batch[name].to_pylist() for name in ("action", "type", "reason"))
-        counts.update(zip(actions, (type or reason for type, reason in zip(types, reasons))))
+    with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+        for batch in pq.ParquetFile(file).iter_batches(columns=["action", "type", "reason"]):
+            actions, types, reasons = (batch[name].to_pylist() for name in ("action", "type", "reason"))
+            counts.update(zip(actions, (type or reason for type, reason in zip(types, reasons))))
     return counts
 
 

@@ -57,7 +57,7 @@ class MergeConfig:
     def __post_init__(self) -> None:
         if len(self.sources) < 2:
             raise ConfigError("merging takes two packs or more, and where to write")
-        if len(set(self.sources)) < len(self.sources):
+        if len(set(map(Path, self.sources))) < len(self.sources):
             raise ConfigError("a pack is named twice: its pictures would be in the merged one twice")
         if self.layout not in ("insightface", "flat"):
             raise ConfigError(f"layout is {self.layout!r}; it must be one of insightface, flat")
@@ -149,10 +149,10 @@ def read_table(path: str, sources: tuple[PackSource, ...]) -> Wanted:
     FacekitError
         It cannot be read, lacks a column, names another source, or says two things of one label.
     """
-    numbers = {source.name: number for number, source in enumerate(sources)}
+    numbers = {str(Path(source.name)): number for number, source in enumerate(sources)}
     wanted: Wanted = [{} for _ in sources]
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
             if not set(COLUMNS[:3]) <= set(rows.fieldnames or ()):
                 raise FacekitError(f"{path} lacks one of the columns {', '.join(COLUMNS[:3])}")
@@ -165,6 +165,7 @@ def read_table(path: str, sources: tuple[PackSource, ...]) -> Wanted:
 
 def _take(row: dict[str, str | None], numbers: dict[str, int], wanted: Wanted, where: str) -> None:
     source, old, new = (row[name] or "" for name in COLUMNS[:3])
+    source = str(Path(source))  # a slash at the end names no other pack
     if source not in numbers:
         raise FacekitError(f"{where}: {source!r} is none of the packs to merge ({', '.join(numbers)})")
     if not new.strip():
@@ -205,7 +206,7 @@ def _ordered(source: PackSource) -> npt.NDArray[np.int64]:
 def write_table(path: Path, sources: tuple[PackSource, ...], chosen: Selection) -> int:
     """Write which label of which source became which; how many new labels have several sources."""
     seen: dict[int, set[int]] = {}
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for number, source in enumerate(sources):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,18 +56,19 @@ def worn_masks(rec: Path) -> WornMasks | None:
     import pyarrow as pa
 
     try:
-        return _worn_masks(path)
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            return _worn_masks(file)
     except (pa.ArrowException, OSError) as error:
         raise FacekitError(f"{path} cannot be read, move it away to go on without it: {error}") from error
 
 
-def _worn_masks(path: Path) -> WornMasks | None:
+def _worn_masks(file: IO[bytes]) -> WornMasks | None:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    copies = pq.read_table(path, columns=["key", "source_key"], filters=[("action", "==", "copy")])
+    copies = pq.read_table(file, columns=["key", "source_key"], filters=[("action", "==", "copy")])
     masks = pq.read_table(
-        path, columns=["key", "source_key", "type", "params", "score"], filters=[("action", "==", "mask")]
+        file, columns=["key", "source_key", "type", "params", "score"], filters=[("action", "==", "mask")]
     )
     masks = masks.filter(pc.is_valid(masks["key"])).sort_by("key")
     if not masks.num_rows:

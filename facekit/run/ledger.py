@@ -77,7 +77,8 @@ class LedgerWriter:
         self.rows = 0
         self.written = 0
         self._waiting: list[pa.Table] = []
-        self._file = pq.ParquetWriter(path, schema(), compression="zstd")
+        self._file = open(path, "wb")  # noqa: SIM115  # pyarrow itself opens no name that is not UTF-8
+        self._parquet = pq.ParquetWriter(self._file, schema(), compression="zstd")
 
     def __enter__(self) -> LedgerWriter:
         return self
@@ -85,8 +86,9 @@ class LedgerWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flush()
-        self._file.close()
+        with self._file:
+            self._flush()
+            self._parquet.close()
 
     def append(self, rows: pa.Table) -> None:
         """Append the rows of a shard."""
@@ -100,5 +102,5 @@ class LedgerWriter:
         import pyarrow as pa
 
         if self._waiting:
-            self._file.write_table(pa.concat_tables(self._waiting).combine_chunks())
+            self._parquet.write_table(pa.concat_tables(self._waiting).combine_chunks())
         self._waiting = []
