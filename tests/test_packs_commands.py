@@ -83,6 +83,9 @@ def test_names_that_are_not_utf_8(tmp_path: Path, capfd: pytest.CaptureFixture[s
     everyone = [*held(odd / "insightface"), (2, picture(9))]
     assert held(odd / "again") == held(odd / "merged") == everyone
     assert held(odd / "back") == held(source)
+    (odd / "pairs.csv").write_text("key_a,key_b,same\n1,2,1\n")
+    assert call("bins", "make", odd / "pairs.csv", source, odd / "pairs.bin") == 0
+    assert read_bins(odd / "pairs.bin").payloads == [picture(0), picture(1)]
     with open(odd / "merged" / "train.ledger.parquet", "rb") as file:
         rows = pq.read_table(file).to_pylist()
     assert [row["type"] for row in rows if row["action"] == "mask"] == ["cloth"]
@@ -428,7 +431,7 @@ def test_bins_refuse_what_they_cannot_do(tmp_path: Path, capsys: pytest.CaptureF
     source = write(tmp_path / "pack", [0, 0])
     for text, problem in (
         ("key_a,key_b,same\n1,3,1\n", "no image with key 3"),
-        ("key_a,key_b,same\n", "does not hold whole numbers"),
+        ("key_a,key_b,same\n", "pairs.csv lists no pair"),
     ):
         (tmp_path / "pairs.csv").write_text(text)
         with pytest.raises(FacekitError, match=problem):
@@ -441,6 +444,26 @@ def test_bins_refuse_what_they_cannot_do(tmp_path: Path, capsys: pytest.CaptureF
     write_bins(tmp_path / "odd.bin", [b"?", b"!"], [True])
     assert call("bins", "show", tmp_path / "odd.bin", "--sheet", tmp_path / "s.png") == 0
     assert "2 of unreadable" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x", "x.png.txt"])
+def test_a_sheet_has_no_other_name_than_that_of_a_png(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "pack", [0])
+    write_bins(tmp_path / "a.bin", [picture(0), picture(1)], [True])
+    before = sorted(tmp_path.iterdir())
+    sheet = tmp_path / name
+    for words in (
+        ("inspect", source, "--sheet", sheet),
+        ("bins", "show", tmp_path / "a.bin", "--unpack", tmp_path / "out", "--sheet", sheet),
+        ("textures", "preview", sheet, "kn95"),
+    ):
+        assert call(*words) == 2
+        assert f"{sheet} cannot be the name of a sheet: it is a PNG; choose" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+    assert call("inspect", source, "--sheet", tmp_path / "x.PNG") == 0
+    assert (tmp_path / "x.PNG").read_bytes().startswith(b"\x89PNG")
 
 
 def test_everything_on_a_pack_that_mxnet_wrote(tmp_path: Path, shared: Path) -> None:

@@ -58,11 +58,12 @@ def preview_command(
       facekit textures preview sheet.png my-mask --textures my-masks.toml
     """
     from facekit.errors import ConfigError
-    from facekit.jobs.staging import new_file
+    from facekit.jobs.staging import new_file, refuse_other_than_png
     from facekit.jobs.textures import drawn_wearer, photographed, preview
 
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must not be negative")
+    refuse_other_than_png(sheet)
     with new_file(sheet, overwrite) as aside:
         wearer = drawn_wearer() if face is None else photographed(face)
         Path(aside).write_bytes(preview(names, wearer, textures, seed))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from facekit.errors import FacekitError, PictureError
 from facekit.images import decode, picture_size
 from facekit.jobs.eval_tables import read_pairs
-from facekit.jobs.staging import new_file, staged
+from facekit.jobs.staging import new_file, refuse_other_than_png, staged
 from facekit.records import Bins, open_pack, read_bins, write_bins
 from facekit.records.tar_shards import picture_suffix
 
@@ -54,7 +54,7 @@ class ShowConfig:
     unpack : str, optional
         A folder for its pictures and a list of its pairs.
     sheet : str, optional
-        Where to write a PNG with some of the pairs.
+        Where to write a PNG with some of the pairs; the name ends in .png.
     overwrite : bool
     """
 
@@ -62,6 +62,9 @@ class ShowConfig:
     unpack: str | None = None
     sheet: str | None = None
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        refuse_other_than_png(self.sheet)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,11 @@ def read_pairs(path: str) -> KeyPairs:
     ConfigError
         There is no such file, or it lacks a column.
     FacekitError
-        A value is not a whole number, or ``same`` is neither 0 nor 1.
+        There is no pair in it, a value is not a whole number, or ``same`` is neither 0 nor 1.
     """
     rows = _table(path)
+    if not rows.num_rows:  # columns without a value have no type
+        raise FacekitError(f"{path} lists no pair: give it a line for each")
     columns = [_integers(rows, name, path) for name in ("key_a", "key_b", "same")]
     if not np.isin(columns[2], (0, 1)).all():
         raise FacekitError(f"{path}: column same holds other numbers than 0 and 1")
@@ -85,7 +87,8 @@ def _table(path: str) -> pa.Table:
     if not Path(path).is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        return pq.read_table(path) if path.endswith(".parquet") else pc.read_csv(path)
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            return pq.read_table(file) if path.endswith(".parquet") else pc.read_csv(file)
     except pa.ArrowInvalid as error:
         raise FacekitError(f"{path} cannot be read as a table: {error}") from error
 

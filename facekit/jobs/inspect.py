@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.images import jpeg_coding, picture_size
-from facekit.jobs.staging import new_file
+from facekit.jobs.staging import new_file, refuse_other_than_png
 from facekit.records import Pack, open_pack
 from facekit.records.meaning import read_property
 from facekit.records.tar_shards import picture_suffix
@@ -31,7 +31,7 @@ class InspectConfig:
     sample : int
         Pictures whose size and coding are read, spread evenly over the pack.
     sheet : str, optional
-        Where to write a PNG with pictures of some identities.
+        Where to write a PNG with pictures of some identities; the name ends in .png.
     overwrite : bool
         Replace the sheet.
     """
@@ -44,6 +44,7 @@ class InspectConfig:
     def __post_init__(self) -> None:
         if self.sample < 1:
             raise ConfigError(f"sample is {self.sample}; it must be 1 or more")
+        refuse_other_than_png(self.sheet)
 
 
 @dataclass(frozen=True)

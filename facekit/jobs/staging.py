@@ -11,7 +11,7 @@ from pathlib import Path
 from facekit.errors import ConfigError, DestinationExists
 from facekit.run.destination import move_into_place
 
-__all__ = ["new_file", "staged"]
+__all__ = ["new_file", "refuse_other_than_png", "staged"]
 
 
 @contextmanager
@@ -64,6 +64,20 @@ def _check(target: Path, overwrite: bool, marks: Sequence[str]) -> None:
     if not target.is_dir() or not any(next(target.glob(mark), None) for mark in marks):
         raise DestinationExists(
             f"{target} holds no {' or '.join(marks)}, and --overwrite replaces nothing else; move it away yourself"
+        )
+
+
+def refuse_other_than_png(path: str | os.PathLike[str] | None) -> None:
+    """Refuse a name for a sheet that promises another format: viewers go by it.
+
+    Raises
+    ------
+    ConfigError
+        It does not end in .png.
+    """
+    if path is not None and Path(path).suffix.lower() != ".png":
+        raise ConfigError(
+            f"{os.fspath(path)} cannot be the name of a sheet: it is a PNG; choose a name that ends in .png"
         )
 
 
