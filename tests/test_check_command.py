@@ -16,10 +16,12 @@ import pytest
 
 from facekit.cli import main
 from facekit.errors import FacekitError, RecordError
-from facekit.images import encode_jpeg
+from facekit.images import decode, encode_jpeg
 from facekit.jobs.check import CheckConfig, CheckSummary, check
+from facekit.jobs.check_decoder import caught
 from facekit.records import Header, PackWriter, RecordWriter, frame, open_pack, pack_record
 from facekit.records.findings import KINDS, Findings
+from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
 
 MAGIC = b"\n#\xd7\xce"
 LABELS = (0, 0, 1, 1, 1, 2, 3, 3)
@@ -102,8 +104,6 @@ def stale(p: Pack) -> None:
 
 
 def ledger(p: Pack) -> None:
-    from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
-
     with LedgerWriter(p.folder / "train.ledger.parquet") as writer:
         rows = [LedgerRow(n, n, payload_hash(PAYLOADS[n - 1]), "copy") for n in range(1, 9)]
         writer.append(table(rows))
@@ -316,6 +316,61 @@ def test_cut_and_odd_pictures(tmp_path: Path) -> None:
     assert ("picture_cut", 1) in places or ("undecodable", 1) in places
     assert ("picture_cut", 2) in places or ("undecodable", 2) in places
     assert not places & {(kind, key) for kind in KINDS for key in (0, 3)}
+
+
+@pytest.fixture
+def bitten() -> bytes:
+    """A JPEG with flipped bits among its coded data: it decodes, to other pixels."""
+    shown = bytearray(encode_jpeg(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)))
+    shown[len(shown) // 2] ^= 0xFF
+    return bytes(shown)
+
+
+def test_damage_that_the_decoder_warns_of_is_a_finding_and_not_on_stderr(
+    tmp_path: Path, bitten: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    decode(bitten)
+    warning = capfd.readouterr().err.strip()
+    assert warning.startswith("Corrupt JPEG data: "), "the material must be damaged"
+    with PackWriter(tmp_path / "pack", "flat") as writer:
+        for number in range(600):
+            writer.write(Header(0, 0.0, number, 0), bitten if number in (3, 255, 256, 599) else PAYLOADS[0])
+    summary = check(CheckConfig(str(tmp_path / "pack"), deep=True, repair=str(tmp_path / "mended")))
+    said = [(found["kind"], found["key"], found["problem"]) for found in summary.findings]
+    damaged = [found for found in said if found[0] != "odd_size"]
+    assert damaged == [("picture_damaged", key, f"the decoder says: {warning}") for key in (3, 255, 256, 599)]
+    assert summary.saved == 600
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_write_to_stderr_meanwhile_arrives(bitten: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyError), caught() as stderr:
+        os.write(2, b"before\n")
+        assert stderr.damage() == ""
+        decode(bitten)
+        os.write(2, b"after\n")
+        assert stderr.damage().startswith("Corrupt JPEG data: ")
+        assert stderr.damage() == ""
+        raise KeyError
+    os.write(2, b"behind\n")
+    assert capfd.readouterr().err == "before\nafter\nbehind\n"
+
+
+@pytest.mark.parametrize("layout", ["flat", "insightface"])
+def test_a_changed_payload_is_not_copied_as_if_nothing_were_wrong(
+    tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = make(tmp_path / "pack", layout)
+    first = 1 if layout == "insightface" else 0
+    with LedgerWriter(pack.folder / "train.ledger.parquet") as writer:
+        hashes = [payload_hash(payload if number != 1 else b"") for number, payload in enumerate(PAYLOADS)]
+        rows = [LedgerRow(number + first, number, hashes[number], "copy") for number in range(8)]
+        writer.append(table(rows))
+    assert call("check", pack.folder, "--deep", "--repair", tmp_path / "mended") == 1
+    assert "1 of them are not what they were: the ledger there says payload_changed" in capsys.readouterr().out
+    rows = pq.read_table(tmp_path / "mended" / "train.ledger.parquet").to_pylist()
+    assert {row["key"]: row["reason"] for row in rows if row["reason"]} == {first + 1: "payload_changed"}
+    assert [row["payload_hash"] for row in rows[:8]] == [payload_hash(payload) for payload in PAYLOADS]
 
 
 def test_nothing_is_taken_on_trust(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def text_of(summary: CheckSummary) -> str:
         lines.append("nothing is wrong" + ("" if summary.deep else "; --deep looks at the pictures too"))
     if summary.repaired is not None:
         lines.append(f"saved {summary.saved:,} images to {summary.repaired}, {summary.lost:,} losses in its ledger")
+    if summary.changed:
+        lines.append(f"{summary.changed:,} of them are not what they were: the ledger there says payload_changed")
     return "\n".join(lines)
 
 

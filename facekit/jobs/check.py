@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from facekit.errors import FacekitError
 from facekit.jobs.check_pictures import check_pictures
 from facekit.jobs.clean_tables import write_labels, write_snippet
-from facekit.jobs.pack_ledger import WornMasks, worn_masks
+from facekit.jobs.pack_ledger import LEDGER, WornMasks, worn_masks
 from facekit.jobs.rewrite import Dropped, Selection, contiguous, grouped, write_selection
 from facekit.jobs.staging import staged
 from facekit.records.findings import Finding, Findings
@@ -22,6 +23,7 @@ from facekit.records.meaning import Meaning, read_meaning
 from facekit.records.pack import pack_paths
 from facekit.records.rewrite import Extents
 from facekit.records.structure import Structure, read_padded, read_structure
+from facekit.run.ledger import LedgerWriter
 
 __all__ = ["CheckConfig", "CheckSummary", "check"]
 
@@ -66,6 +68,9 @@ class CheckSummary:
     repaired : str or None
     saved, lost : int
         Records of the repaired copy, and rows in its ledger of what could not be saved.
+    changed : int
+        Saved records whose payload is not the one of the source's ledger: the copy's ledger gives them the reason
+        ``payload_changed``. Only known where deep.
     seconds : float
     """
 
@@ -80,6 +85,7 @@ class CheckSummary:
     repaired: str | None = None
     saved: int = 0
     lost: int = 0
+    changed: int = 0
     seconds: float = 0.0
 
 
@@ -108,10 +114,11 @@ def check(config: CheckConfig) -> CheckSummary:
     found = Findings(config.most)
     records = read_structure(rec, idx, found)
     meaning = read_meaning(records, property_path, found)
-    good = meaning.sound
+    good, changed = meaning.sound, np.zeros(len(records.offsets), np.bool_)
     if config.deep:
-        good = good & check_pictures(rec, records, meaning, property_path, found)
-    saved, lost = (0, 0) if config.repair is None else repair(config, rec, records, meaning, good)
+        decoded, changed = check_pictures(rec, records, meaning, property_path, found)
+        good = good & decoded
+    done = (0, 0, 0) if config.repair is None else repair(config, rec, records, meaning, good, changed)
     return CheckSummary(
         config.source,
         meaning.layout,
@@ -122,8 +129,7 @@ def check(config: CheckConfig) -> CheckSummary:
         dict(found.counts),
         [listed(finding) for finding in found.kept],
         config.repair,
-        saved,
-        lost,
+        *done,
         perf_counter() - started,
     )
 
@@ -134,9 +140,14 @@ def listed(finding: Finding) -> dict[str, object]:
 
 
 def repair(
-    config: CheckConfig, rec: Path, records: Structure, meaning: Meaning, good: npt.NDArray[np.bool_]
-) -> tuple[int, int]:
-    """Write a copy of the good records, with contiguous labels; how many were saved and lost."""
+    config: CheckConfig,
+    rec: Path,
+    records: Structure,
+    meaning: Meaning,
+    good: npt.NDArray[np.bool_],
+    changed: npt.NDArray[np.bool_],
+) -> tuple[int, int, int]:
+    """Write a copy of the good records, with contiguous labels; how many were saved, lost, and saved changed."""
     assert config.repair is not None
     if not good.any():
         raise FacekitError(f"{rec} has no record that can be saved")
@@ -157,9 +168,29 @@ def repair(
     ):
         sources, chosen = with_padding(source, Selection(np.zeros(len(rows), np.int32), rows, new), Path(scratch))
         written = write_selection(sources, chosen, folder, meaning.layout, lost, title="repairing")
+        if changed[rows].any():
+            say_changed(folder / LEDGER, Path(scratch), changed[rows])
         write_labels(folder / "labels.csv", table)
         write_snippet(folder / "config.txt", written.num_classes, written.images)
-    return written.images, sum(len(gone.keys) for gone in lost)
+    return written.images, sum(len(gone.keys) for gone in lost), int(changed[rows].sum())
+
+
+def say_changed(path: Path, scratch: Path, changed: npt.NDArray[np.bool_]) -> None:
+    """Give those of a ledger's first rows that are changed copies the reason: their new hash vouches for nothing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    at = 0
+    with pq.ParquetFile(path) as old, LedgerWriter(scratch / LEDGER) as new:
+        for batch in old.iter_batches():
+            part = changed[at : at + batch.num_rows]
+            mask = pa.array(np.append(part, np.zeros(batch.num_rows - len(part), np.bool_)))
+            rows = pa.Table.from_batches([batch])
+            reason = pc.if_else(mask, "payload_changed", rows["reason"])
+            new.append(rows.set_column(rows.schema.get_field_index("reason"), "reason", reason))
+            at += batch.num_rows
+    shutil.move(scratch / LEDGER, path)
 
 
 def with_padding(source: Salvage, chosen: Selection, scratch: Path) -> tuple[list[Salvage], Selection]:

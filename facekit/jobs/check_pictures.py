@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError, PictureError
 from facekit.images import decode
+from facekit.jobs.check_decoder import caught, warnings_of_each
 from facekit.jobs.pack_ledger import LEDGER
 from facekit.records import unpack_record
 from facekit.records.findings import Findings
@@ -35,20 +36,23 @@ class _Look(NamedTuple):
     problem: str
     cut: bool
     hash: bytes
+    warning: str = ""
 
 
 def check_pictures(
     rec: Path, records: Structure, meaning: Meaning, property_path: Path, found: Findings
-) -> npt.NDArray[np.bool_]:
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Decode the pictures, and note what is wrong with them.
 
     Returns
     -------
     (N,) bool
         Which decode.
+    (N,) bool
+        Which are not those of the ledger.
     """
     rows = np.flatnonzero(meaning.sound)
-    decoded = np.zeros(len(records.offsets), np.bool_)
+    decoded, changed = np.zeros((2, len(records.offsets)), np.bool_)
     sizes = np.zeros((len(rows), 2), np.int32)
     known = _Hashes(rec)
     with progress("decoding", len(rows)) as advance:
@@ -57,20 +61,25 @@ def check_pictures(
                 row = int(rows[place])
                 sizes[place] = look.height, look.width
                 decoded[row] = not look.problem
-                _note(look, int(records.keys[row]), int(records.offsets[row]), known, found)
+                changed[row] = _note(look, int(records.keys[row]), int(records.offsets[row]), known, found)
             advance(len(looks))
     _check_sizes(records, rows, sizes, property_path, found)
-    return decoded
+    return decoded, changed
 
 
-def _note(look: _Look, key: int, offset: int, known: _Hashes, found: Findings) -> None:
+def _note(look: _Look, key: int, offset: int, known: _Hashes, found: Findings) -> bool:
+    """Note what is wrong; whether the payload is another than the ledger's."""
     if look.problem:
         found.add("undecodable", look.problem, key, offset)
     elif look.cut:
         found.add("picture_cut", "the JPEG ends before its end marker", key, offset)
+    elif look.warning:
+        found.add("picture_damaged", f"the decoder says: {look.warning}", key, offset)
     said = known.of(key)
-    if said is not None and said != look.hash:
+    changed = said is not None and said != look.hash
+    if changed:
         found.add("payload_changed", f"{LEDGER} has another hash of this payload", key, offset)
+    return changed
 
 
 def _looks(rec: Path, records: Structure, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[_Look]]]:
@@ -85,7 +94,13 @@ def _looks(rec: Path, records: Structure, rows: npt.NDArray[np.int64]) -> Iterat
             return _look(unpack_record(unframe(framed + padding)[0])[1])
 
         for first in range(0, len(rows), AT_ONCE):
-            yield first, list(pool.map(look, rows[first : first + AT_ONCE].tolist()))
+            part = rows[first : first + AT_ONCE].tolist()
+            with caught() as stderr:
+                looks = list(pool.map(look, part))
+                warned = stderr.damage()
+            if warned:
+                looks = [one._replace(warning=text) for one, text in zip(looks, warnings_of_each(look, part))]
+            yield first, looks
 
 
 def _look(payload: bytes) -> _Look:

@@ -40,6 +40,7 @@ KINDS = {
     "property": "property is not NUM_CLASSES,H,W, or says another number of classes.",
     "undecodable": "A payload is no picture that decodes.",
     "picture_cut": "A JPEG ends before its end marker: the lower part is missing.",
+    "picture_damaged": "The decoder warns of damaged data in a JPEG: its pixels are not those that were encoded.",
     "odd_size": "A picture has another size than the pack's.",
     "payload_changed": "A payload is not the one whose hash the ledger has.",
 }
