@@ -5,15 +5,17 @@ One file a command, imported when the command is called. Nothing outside this fo
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from facekit import __version__
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, RecordError
 
 __all__ = ["COMMANDS", "main", "program"]
 
@@ -44,6 +46,9 @@ COMMANDS = {
     "selflearn": "Clean a pack and train on it, in rounds.",
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
+
+GO_ON = ("mask", "synth", "pack", "embed", "selflearn")
+"""Commands that keep what is done when they are interrupted."""
 
 
 class _Commands(click.Group):
@@ -80,10 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except FacekitError as error:
-        click.echo(f"facekit: {error}", err=True)
+        click.echo(f"facekit: {error}{cure_of(error)}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("facekit: interrupted; run the same command again to go on from here", err=True)
+        words = sys.argv[1:] if arguments is None else arguments
+        click.echo(f"facekit: interrupted{way_on(words)}", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
@@ -92,3 +98,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(f"facekit: {error}", err=True)
         sys.exit(1)
     sys.exit(code or 0)
+
+
+def cure_of(error: FacekitError) -> str:
+    """A line that names what helps where a pack is damaged; nothing where a file is missing or cannot be read."""
+    if not isinstance(error, RecordError) or isinstance(error.__cause__, OSError):
+        return ""
+    path = Path(error.path)
+    rec = path.with_suffix(".rec")
+    # A fault without an offset is none of the bytes: a key that the pack does not have.
+    if path.suffix not in (".rec", ".idx") or error.offset is None or not rec.is_file():
+        return ""
+    return f"\nfacekit check {shlex.quote(str(rec))} --repair DST saves what is whole"
+
+
+def way_on(words: Sequence[str]) -> str:
+    """How to go on after an interruption, for the commands that do."""
+    name = next((word for word in words if not word.startswith("-")), "")
+    if name == "train" and "--resume" not in words:
+        return "; the same command with --resume goes on from the last checkpoint"
+    return "; run the same command again to go on from here" if name in (*GO_ON, "train") else ""
