@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,32 @@ def test_a_third_party_plugin_trains_and_broken_ones_are_reported(installed: str
     done = facekit("train", "raises", str(pack), str(tmp_path / "other"), PYTHONPATH=installed)
     assert done.returncode == 2
     assert "cannot be used: RuntimeError: no licence" in done.stderr
+
+
+PROBLEMS = {
+    "leaves": "SystemExit: goodbye",
+    "bare": "its config cannot be made of defaults alone: TypeError: .*'must'",
+    "with-path": r"its config has lexicon = PosixPath\('words'\), a PosixPath, which JSON cannot hold",
+    "shared": "its config has batch, lr, which the loop has too",
+    "listed": "its recipes are a list; they must be a mapping",
+    "flat": "its recipe 'small' is no mapping",
+    "path-recipe": "its recipe small has lr = PosixPath",
+    "nameless": "its summary is not a text",
+    "shy": "ZeroDivisionError",
+}
+
+
+def test_one_badly_written_plugin_does_not_hide_the_others(installed: str) -> None:
+    listed = facekit("plugins", "--json", PYTHONPATH=installed)
+    assert listed.returncode == 0, listed.stderr
+    found = {one["name"]: one["problem"] for one in json.loads(listed.stdout)}
+    assert found["bcl"] is found["maskdul"] is found["plain"] is None
+    for name, problem in PROBLEMS.items():
+        assert re.search(problem, found[name])
+    for name in ("leaves", "bare"):
+        shown = facekit("plugins", name, PYTHONPATH=installed)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert re.search(f"cannot be used: {PROBLEMS[name]}", shown.stdout)
 
 
 def test_a_plugin_that_is_not_there_is_named_with_those_that_are() -> None:

@@ -97,13 +97,45 @@ class Half:
 HALF = Half()
 '''
 
+BADLY_WRITTEN = """
+from dataclasses import dataclass
+from pathlib import Path
+from third_plugin import Plain
+
+def like_plain(**attributes):
+    return type("Other", (Plain,), attributes)()
+
+@dataclass(frozen=True)
+class Bare:
+    must: int
+    dimensions: int = 8
+@dataclass(frozen=True)
+class WithPath:
+    dimensions: int = 8
+    lexicon: Path = Path("words")
+@dataclass(frozen=True)
+class Shared:
+    dimensions: int = 8
+    lr: float = 3.0
+    batch: str = "hard"
+
+BARE, WITH_PATH, SHARED = (like_plain(config=one) for one in (Bare, WithPath, Shared))
+LISTED = like_plain(recipes=["small"])
+FLAT = like_plain(recipes={"small": 3})
+PATH_RECIPE = like_plain(recipes={"small": {"lr": Path("x")}})
+NAMELESS = like_plain(summary=None)
+SHY = like_plain(summary=property(lambda self: 1 / 0))
+"""
+
 
 def third_party(folder: Path) -> str:
-    """Make a distribution with one plugin that works and four that do not; what PYTHONPATH must hold."""
+    """Make a distribution with one plugin that works and others that do not; what PYTHONPATH must hold."""
     site = folder / "site"
     meta = site / "third_party-0.3.dist-info"
     meta.mkdir(parents=True)
     (site / "third_plugin.py").write_text(THIRD)
+    (site / "badly_written.py").write_text(BADLY_WRITTEN)
+    (site / "leaves.py").write_text("import sys; sys.exit('goodbye')")
     (site / "raises.py").write_text("raise RuntimeError('no licence')")
     (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 0.3\n")
     (meta / "entry_points.txt").write_text(
@@ -115,6 +147,15 @@ def third_party(folder: Path) -> str:
             half = third_plugin:HALF
             absent = not_there:PLUGIN
             raises = raises:PLUGIN
+            leaves = leaves:PLUGIN
+            bare = badly_written:BARE
+            with-path = badly_written:WITH_PATH
+            shared = badly_written:SHARED
+            listed = badly_written:LISTED
+            flat = badly_written:FLAT
+            path-recipe = badly_written:PATH_RECIPE
+            nameless = badly_written:NAMELESS
+            shy = badly_written:SHY
             """
         )
     )

@@ -7,14 +7,16 @@ its module must not import torch, so that the methods can be listed at once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from facekit.errors import ConfigError
+from facekit.train.config import TrainConfig
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +92,8 @@ class Plugin(Protocol):
     summary : str
         One line.
     config : type
-        A frozen dataclass whose fields all have defaults; ``dimensions``, the length of an embedding, is one of them.
+        A frozen dataclass whose fields all have defaults that JSON can hold; ``dimensions``, the length of an
+        embedding, is one of them. None has a name of `facekit.train.config.TrainConfig`'s.
     recipes : mapping
         Names to settings of ``config`` and of `facekit.train.config.TrainConfig`, side by side; the first by default.
     """
@@ -164,9 +167,9 @@ def _load(point: EntryPoint) -> Found:
     origin = _origin(point)
     try:
         plugin = point.load()
-    except Exception as error:  # whatever somebody else's module raises
+        problem = _problem(plugin)
+    except (Exception, SystemExit) as error:  # whatever somebody else's module raises
         return Found(point.name, origin, None, f"{type(error).__name__}: {error}")
-    problem = _problem(plugin)
     return Found(point.name, origin, None if problem else plugin, problem)
 
 
@@ -177,8 +180,44 @@ def _problem(plugin: Any) -> str | None:
     missing = [name for name in NEEDED if not hasattr(plugin, name)]
     if missing:
         return f"it lacks {', '.join(missing)}"
-    if not isinstance(plugin.config, type) or not is_dataclass(plugin.config):
+    if not isinstance(plugin.summary, str):
+        return "its summary is not a text"
+    return _problem_of_config(plugin.config) or _problem_of_recipes(plugin.recipes)
+
+
+def _problem_of_config(config: Any) -> str | None:
+    if not isinstance(config, type) or not is_dataclass(config):
         return "its config is not a dataclass"
-    if "dimensions" not in {field.name for field in fields(plugin.config)}:
+    names = {field.name for field in fields(config)}
+    if "dimensions" not in names:
         return "its config has no field dimensions"
-    return None if plugin.recipes else "it has no recipe"
+    taken = sorted(names & {field.name for field in fields(TrainConfig)})
+    if taken:
+        return f"its config has {', '.join(taken)}, which the loop has too: --set could mean either; rename"
+    try:
+        defaults = config()
+    except Exception as error:  # whatever somebody else's class raises
+        return f"its config cannot be made of defaults alone: {type(error).__name__}: {error}"
+    return _problem_of_json("its config", asdict(defaults))
+
+
+def _problem_of_recipes(recipes: Any) -> str | None:
+    if not isinstance(recipes, Mapping):
+        return f"its recipes are a {type(recipes).__name__}; they must be a mapping of names to settings"
+    for name, settings in recipes.items():
+        if not isinstance(name, str) or not isinstance(settings, Mapping):
+            return f"its recipe {name!r} is no mapping of settings to values, or its name is no text"
+        problem = _problem_of_json(f"its recipe {name}", settings)
+        if problem:
+            return problem
+    return None if recipes else "it has no recipe"
+
+
+def _problem_of_json(where: str, settings: Mapping[str, Any]) -> str | None:
+    """Settings are written into checkpoints, exports and lists as JSON."""
+    for name, value in settings.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            return f"{where} has {name} = {value!r}, a {type(value).__name__}, which JSON cannot hold"
+    return None
