@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from photo import POINTS, photograph
+from photo import POINTS, face, photograph
 
+from facekit.cli import main
+from facekit.errors import FacekitError
 from facekit.faces.align import align
 from facekit.faces.detector import Detection
 from facekit.images import decode, encode_jpeg
@@ -17,6 +22,7 @@ from facekit.jobs.pack import pack
 from facekit.jobs.pack_config import PackConfig
 from facekit.jobs.pack_shard import overlap
 from facekit.jobs.picture_list import read_pictures
+from facekit.jobs.source import _folder_source
 from facekit.records import open_pack
 
 LEFT = np.float32([180, 60, 270, 170])
@@ -89,3 +95,76 @@ def test_boxes_and_points_are_read_beside_each_other(tmp_path: Path) -> None:
     assert np.array_equal(found.boxes, [[1, 2, 3, 4], nan, nan], equal_nan=True)
     assert found.points[1].tolist() == [[0, 5], [1, 6], [2, 7], [3, 8], [4, 9]]
     assert np.isnan(found.points[[0, 2]]).all()
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """p1: a crop, a GIF, a dangling link, a pipe; p2: JPEG by other suffixes; p3: a TIFF; hidden files and folders."""
+    folder = tmp_path / "odd"
+    names = [
+        "p1/a.jpg",
+        "p1/b.gif",
+        "p2/a.jfif",
+        "p2/deep/b.JPE",
+        "p3/a.tif",
+        "p3/ü\udcff.\udcff",
+        "note",
+        ".hid/a.jpg",
+    ]
+    for number, name in enumerate([*names, "p1/.a.jpg", "p1/.git/a.jpg"]):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encode_jpeg(face(number), 90))
+    (folder / "p1" / "gone.jpg").symlink_to("/nowhere/at/all")
+    (folder / "p1" / "again").symlink_to(folder / "p1")
+    (folder / "p4").symlink_to(folder / "p2" / "deep")
+    os.mkfifo(folder / "p1" / "pipe.jpg")
+    return folder
+
+
+OTHERS = {".gif": 1, ".tif": 1, ".?": 1, "without a suffix": 1, "link to a folder": 1, ".jpg": 1}
+
+
+def test_every_file_of_a_folder_is_a_picture_a_row_with_a_reason_or_counted(
+    odd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = odd.parent / "out"
+    with pytest.raises(SystemExit) as done:
+        main(["pack", str(odd), str(out), "--workers", "1"])
+    said = capsys.readouterr().out
+    assert done.value.code == 0
+    assert "4 of 5 pictures, 3 people" in said
+    assert "1 x unreadable: No such file or directory" in said
+    assert "6 other files are no pictures by their names: 1 " in said
+    listed = [line.split("\t")[2] for line in (out / "source.lst").read_text().splitlines()]
+    assert listed == ["p1/a.jpg", "p1/gone.jpg", "p2/a.jfif", "p2/deep/b.JPE", "p4/b.JPE"]
+    with pytest.raises(SystemExit):
+        main(["pack", str(odd), str(out), "--workers", "1", "--json", "--overwrite"])
+    assert json.loads(capsys.readouterr().out)["others"] == OTHERS
+
+
+def test_a_link_that_is_mended_is_another_input(odd: Path) -> None:
+    before = read_pictures(odd)
+    (odd / "p1" / "gone.jpg").unlink()
+    (odd / "p1" / "gone.jpg").symlink_to(odd / "p1" / "a.jpg")
+    after = read_pictures(odd)
+    assert (before.files, before.content == after.content) == (after.files, False)
+
+
+def test_a_folder_without_pictures_says_what_it_holds(odd: Path) -> None:
+    with pytest.raises(FacekitError, match=r"pictures \(.bmp, .jfif, .*\); it holds 1 .tif, 1 .\?$"):
+        read_pictures(odd / "p3")
+
+
+@pytest.mark.parametrize("name", ["odd", "odd/p2", "odd/p2/deep"])
+def test_a_folder_that_cannot_be_listed_is_named(odd: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a stand-in, since root may list everything."""
+    listing, closed = os.scandir, odd.parent / name
+
+    def scandir(path: str) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(FacekitError, match=f"{closed} cannot be listed: Permission denied; make it readable"):
+        _folder_source(odd)

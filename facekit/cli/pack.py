@@ -51,7 +51,8 @@ def command(as_json: bool, **given: Any) -> None:
     """Make a pack of a folder of people or a list of pictures.
 
     SRC is a folder with one folder a person, or a .lst of either kind: index, label, path (im2rec), or aligned, path,
-    label and perhaps box and five points (InsightFace). JPEG and PNG files are stored byte for byte. With --align the
+    label and perhaps box and five points (InsightFace). In a folder, names that begin with a dot are passed over, and
+    files without the suffix of a picture are counted. JPEG and PNG files are stored byte for byte. With --align the
     largest face of every other picture is found and warped to 112x112, or where a .lst gives a box the face that
     overlaps it best (intersection over union at least 0.3); aligned crops are left as they are. What is not packed
     stands in train.ledger.parquet with the reason. A run that was interrupted goes on when the same command is given
@@ -72,11 +73,16 @@ def command(as_json: bool, **given: Any) -> None:
 
 def text_of(summary: PackSummary) -> str:
     """The summary for a person."""
+    from facekit.jobs.picture_files import said
+
     lines = [f"{summary.images:,} of {summary.pictures:,} pictures, {summary.identities:,} people"]
     lines += [f"  {name:16}{count:>10,}" for name, count in summary.by_action.items()]
     if summary.skipped:
         lines.append(f"{sum(summary.skipped.values()):,} were skipped")
         lines += [f"  {count:,} x {reason}" for reason, count in summary.skipped.items()]
+    if summary.others:
+        count = sum(summary.others.values())
+        lines.append(f"{count:,} other files are no pictures by their names: {said(summary.others)}")
     lines += [
         f"{summary.images_per_second:,.0f} pictures/s, {summary.seconds:,.1f} s, {summary.bytes / 1e6:,.1f} MB",
         f"pack    {summary.destination} ({summary.layout})",

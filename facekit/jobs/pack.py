@@ -43,6 +43,8 @@ class PackSummary:
         Images that were copied byte for byte, aligned, or encoded anew.
     skipped : dict from str to int
         Pictures that are not in the pack, by reason.
+    others : dict from str to int
+        Files in the folder that are no pictures by their names and were not looked at, by suffix.
     config : str
         The two lines that arcface_torch's configuration needs.
     bytes : int
@@ -59,6 +61,7 @@ class PackSummary:
     identities: int
     by_action: dict[str, int]
     skipped: dict[str, int]
+    others: dict[str, int]
     config: str
     bytes: int
     seconds: float
@@ -105,7 +108,7 @@ def pack(config: PackConfig) -> PackSummary:
             )
             put_together(pictures, shards, config, journal)
             journal.publish()
-    return _summarise(config, len(pictures), destination, done, perf_counter() - started)
+    return _summarise(config, pictures, destination, done, perf_counter() - started)
 
 
 def _keep_apart(source: Path, destination: Path) -> None:
@@ -122,7 +125,7 @@ def _task(pictures: PictureList, shard: Shard, journal: Journal) -> PackTask:
     return PackTask(shard, journal.path(shard), pictures.chosen(np.arange(shard.first, shard.stop)))
 
 
-def _summarise(config: PackConfig, pictures: int, destination: Path, done: int, seconds: float) -> PackSummary:
+def _summarise(config: PackConfig, pictures: PictureList, destination: Path, done: int, seconds: float) -> PackSummary:
     import pyarrow.parquet as pq
 
     stored: Counter[str] = Counter()
@@ -136,11 +139,12 @@ def _summarise(config: PackConfig, pictures: int, destination: Path, done: int, 
         destination=config.destination,
         ledger=str(Path(config.destination) / LEDGER),
         layout=config.layout,
-        pictures=pictures,
+        pictures=len(pictures),
         images=sum(stored.values()),
         identities=int(snippet.splitlines()[0].rpartition(" ")[2]),
         by_action=dict(stored.most_common()),
         skipped=dict(skipped.most_common()),
+        others=pictures.others,
         config=snippet,
         bytes=(destination / "train.rec").stat().st_size,
         seconds=seconds,

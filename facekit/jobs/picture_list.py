@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ class PictureList:
         Left, top, right, bottom of the face that the list means; NaN and (0, 4) likewise.
     content : str
         A hash of names, classes, sizes and times.
+    others : dict from str to int
+        Files in a folder that are no pictures by their names, by suffix.
     """
 
     root: str
@@ -53,6 +55,7 @@ class PictureList:
     points: npt.NDArray[np.float32]
     boxes: npt.NDArray[np.float32]
     content: str = ""
+    others: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -117,8 +120,9 @@ def _folder(folder: Path) -> PictureList:
         names.setdefault(label, file.partition("/")[0] if "/" in file else ".")
     none, points, boxes = np.zeros(count, np.bool_), np.empty((0, 5, 2), np.float32), np.empty((0, 4), np.float32)
     content = source.content + source.changed
+    files, people = source.files, tuple(names.values())
     return PictureList(
-        str(folder), source.keys, source.labels, source.files, tuple(names.values()), none, points, boxes, content
+        str(folder), source.keys, source.labels, files, people, none, points, boxes, content, source.others
     )
 
 

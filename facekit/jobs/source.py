@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError, RecordError
+from facekit.jobs.picture_files import PICTURES, files_in, folders_in, said
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
 from facekit.records.content import sampled_hash
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
@@ -23,7 +24,6 @@ from facekit.records.framing import FramingError, frame, join_parts, padded, rec
 __all__ = ["Source", "SourceRecord", "open_source", "read_records"]
 
 CHUNK = 1 << 20
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 class SourceRecord(NamedTuple):
@@ -54,6 +54,8 @@ class Source:
         Byte offset of each record; of a folder's, position in ``files``.
     files : tuple of str
         Paths of a folder's pictures, relative to it.
+    others : dict from str to int
+        Files in a folder that are no pictures by their names, by suffix.
     content : str
         A hash that tells this input from others, wherever it lies: sizes, and samples of a pack's bytes.
     changed : str
@@ -70,6 +72,7 @@ class Source:
     files: tuple[str, ...] = ()
     content: str = ""
     changed: str = ""
+    others: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -112,7 +115,7 @@ def open_source(
     RecordError
         The pack is missing or corrupt.
     FacekitError
-        The folder holds no pictures.
+        The folder holds no pictures, or cannot be listed.
     """
     folder = Path(path)
     if folder.is_dir() and not any(folder.glob("*.rec")):
@@ -176,30 +179,25 @@ def _together(labels: npt.NDArray[np.int64]) -> bool:
 
 
 def _folder_source(folder: Path) -> Source:
-    people = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    alone = _pictures(folder, folder)
-    found = [_pictures(folder, folder / person, "**/*") for person in people]
-    found = [pictures for pictures in found if pictures]
-    if alone and found:
+    alone, *people = files_in(folder, deep=False), *(files_in(folder, person) for person in folders_in(folder))
+    found = [person.pictures for person in people if person.pictures]
+    if alone.pictures and found:
         raise FacekitError(
             f"{folder} holds pictures beside folders of pictures; give every person a folder, or keep pictures alone"
         )
-    groups = found or [alone]
+    others = dict(sum((person.others for person in people), alone.others).most_common())
+    groups = found or [alone.pictures]
     files = tuple(name for pictures in groups for name in pictures)
     if not files:
-        raise FacekitError(f"{folder} holds neither a .rec file nor pictures ({', '.join(sorted(PICTURES))})")
+        kinds, instead = ", ".join(sorted(PICTURES)), f"; it holds {said(others)}" if others else ""
+        raise FacekitError(f"{folder} holds neither a .rec file nor pictures ({kinds}){instead}")
     labels = np.repeat(np.arange(len(groups)), [len(pictures) for pictures in groups])
     places = np.arange(len(files))
     pictures = np.ones(len(files), np.bool_)
     stamps = _stamps([str(folder / name) for name in files])
     content, changed = _hash(*files, *(size for size, _ in stamps)), _hash(*stamps)
     keys, labels = places + 1, labels.astype(np.int64)
-    return Source(str(folder), "folder", "insightface", keys, labels, pictures, places, files, content, changed)
-
-
-def _pictures(root: Path, folder: Path, pattern: str = "*") -> list[str]:
-    found = (path for path in folder.glob(pattern) if path.suffix.lower() in PICTURES and path.is_file())
-    return sorted(str(path.relative_to(root)) for path in found)
+    return Source(str(folder), "folder", "insightface", keys, labels, pictures, places, files, content, changed, others)
 
 
 def read_records(source: Source) -> Iterator[SourceRecord]:
@@ -235,7 +233,8 @@ def _read_folder(source: Source) -> Iterator[SourceRecord]:
         try:
             payload = Path(path).read_bytes()
         except OSError as error:
-            raise RecordError(f"the picture cannot be read: {error.strerror}", path, key) from error
+            problem = f"the picture cannot be read: {error.strerror}; mend it, or take it out of the folder"
+            raise RecordError(problem, path, key) from error
         header = Header(0, float(label), key, 0)
         yield SourceRecord(Record(key, header, payload), frame(pack_record(header, payload)))
 
