@@ -9,7 +9,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import facekit
-from facekit.errors import ConfigError, DestinationExists, RecordError
+from facekit.errors import RecordError
 from facekit.jobs.train_checks import contradictions, need, refuse_faults
+from facekit.jobs.train_folder import agree, held
 from facekit.jobs.train_scores import scorer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from facekit.train.loop import Report, Run, Task
-    from facekit.train.plugin import PackFacts
+    from facekit.train.plugin import PackFacts, Plugin
     from facekit.train.recipe import Settings
     from facekit.train.samples import TrainingSet
 
 __all__ = ["TrainConfig", "train"]
 
-CONFIG = "config.json"
 log = logging.getLogger(__name__)
 
 
@@ -88,7 +89,8 @@ def train(
     Raises
     ------
     ConfigError, DestinationExists
-        No such plugin or setting, torch is not installed, or the destination is in use and ``resume`` is not set.
+        No such plugin or setting, torch is not installed, the destination is in use and ``resume`` is not set, or
+        another run is training in it.
     RecordError, FacekitError
         The pack is missing, or has faults that would spoil the training.
     """
@@ -100,18 +102,25 @@ def train(
     plugin = load_plugin(config.plugin)
     settings = read_settings(plugin, config.recipe, config.changes)
     task = open_task(config, settings, centres)
-    if os.environ.get("RANK", "0") == "0":
-        _agree(Path(config.destination), _record(config, settings, task), config.resume)
-    for sentence in contradictions(plugin, settings, task.facts):
-        warn(sentence)
+    first = os.environ.get("RANK", "0") == "0"
+    with held(task.out) if first else nullcontext():
+        if first:
+            agree(task.out, _record(config, settings, task), config.resume)
+        for sentence in contradictions(plugin, settings, task.facts):
+            warn(sentence)
+        _try_head(task, plugin, warn)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # said above, once
+            return train_network(task, scorer(config.pairs, config.pack) if config.pairs else None, report)
+
+
+def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
+    """Build a head for its warnings: it says what is wrong with its settings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        plugin.build_head(settings.plugin, task.facts)  # says what is wrong with its settings
+        plugin.build_head(task.settings.plugin, task.facts)
     for warning in caught:
         warn(str(warning.message))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # said above, once
-        return train_network(task, scorer(config.pairs, config.pack) if config.pairs else None, report)
 
 
 def open_task(config: TrainConfig, settings: Settings, centres: npt.NDArray[np.float32] | None = None) -> Task:
@@ -175,31 +184,3 @@ def _hash_of(init: str) -> str:
     from facekit.train.model import weights_file
 
     return file_hash(weights_file(Path(init)))
-
-
-def _agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
-    """Refuse a folder that holds something else, or checkpoints without ``resume`` or of other settings.
-
-    A run that has no checkpoint yet has nothing to lose.
-    """
-    path, begun = out / CONFIG, any((out / "checkpoints").glob("[0-9]*"))
-    if out.exists() and any(out.iterdir()) and not path.is_file():
-        raise DestinationExists(f"{out} exists already and is not of facekit train; choose another destination")
-    if begun and not resume:
-        raise DestinationExists(f"{out} exists already; --resume goes on with it, or choose another destination")
-    changed = _changed(json.loads(path.read_text("utf-8")), record) if begun else []
-    if changed:
-        raise ConfigError(f"{out} was begun with other settings: {', '.join(changed)}; choose another destination")
-    out.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{CONFIG}.{os.getpid()}")
-    aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    os.replace(aside, path)
-
-
-def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """What differs, except for the length of the run."""
-    aside = ("settings", "facekit", "init")
-    names = [name for name in record if before.get(name) != record[name] and name not in aside]
-    old, new = before.get("settings", {}), record["settings"]
-    differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
-    return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]

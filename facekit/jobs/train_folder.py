@@ -1,0 +1,110 @@
+"""The folder of a training run: held by one run at a time, and of one pack and one set of settings."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from facekit.errors import ConfigError, DestinationExists
+
+__all__ = ["CONFIG", "LOCK", "agree", "held"]
+
+CONFIG, LOCK = "config.json", "lock"
+_OPEN: set[int] = set()
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold a run's folder, making it; the system releases it however the run ends.
+
+    Raises
+    ------
+    ConfigError
+        Another run holds it, or it cannot be made.
+    DestinationExists
+        Something else lies in it.
+    """
+    _refuse_foreign(out)
+    lock = _lock(out)
+    _OPEN.add(lock)
+    try:
+        yield
+    finally:
+        _OPEN.discard(lock)
+        os.close(lock)
+
+
+def agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
+    """Refuse a folder that has checkpoints without ``resume``, or of other settings; else write its record.
+
+    A run that has no checkpoint yet has nothing to lose.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+    """
+    path, begun = out / CONFIG, any((out / "checkpoints").glob("[0-9]*"))
+    if begun and not resume:
+        raise DestinationExists(f"{out} exists already; --resume goes on with it, or choose another destination")
+    changed = _changed(_read(path), record) if begun else []
+    if changed:
+        raise ConfigError(f"{out} was begun with other settings: {', '.join(changed)}; choose another destination")
+    aside = path.with_name(f".{CONFIG}.{os.getpid()}")
+    aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    os.replace(aside, path)
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise DestinationExists(f"{out} is a file, and a run needs a folder; choose another destination")
+    if out.exists() and not (out / CONFIG).is_file() and any(entry.name != LOCK for entry in out.iterdir()):
+        raise DestinationExists(f"{out} exists already and is not of facekit train; choose another destination")
+
+
+def _lock(out: Path) -> int:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {error.strerror}; choose another destination") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ConfigError(f"another run is training in {out}; wait for it, or choose another destination") from None
+    return lock
+
+
+def _let_go() -> None:
+    """Close the copies that a fork made: a loader's process that outlives a killed run would hold its folder."""
+    while _OPEN:
+        with contextlib.suppress(OSError):
+            os.close(_OPEN.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}; restore it, or choose another destination") from error
+    if not isinstance(before, dict) or not isinstance(before.get("settings"), dict):
+        raise ConfigError(f"{path} is no record of facekit train; restore it, or choose another destination")
+    return before
+
+
+def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """What differs, except for the length of the run."""
+    aside = ("settings", "facekit", "init")
+    names = [name for name in record if before.get(name) != record[name] and name not in aside]
+    old, new = before["settings"], record["settings"]
+    differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
+    return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]

@@ -1,0 +1,87 @@
+"""A training run's folder: one run at a time, one pack, and records that cannot be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from train_packs import QUICK, changes, facekit, pattern_pack
+
+from facekit.errors import ConfigError, DestinationExists
+from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.train_folder import LOCK, held
+
+
+def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(tmp_path: Path) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1")))
+    before = (out / "config.json").read_bytes()
+    words = ["train", "bcl", str(pack), str(out), "--recipe", "bcl-small", "--resume"]
+    with held(out):
+        done = facekit(*words, *changes(*QUICK, "max_steps=2", "batch=4"))
+        assert done.returncode == 2
+        assert f"another run is training in {out}" in done.stderr
+        with pytest.raises(ConfigError, match="another run is training"):
+            train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=2"), resume=True))
+    assert (out / "config.json").read_bytes() == before
+    assert train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=2"), resume=True)).steps == 2
+
+
+def test_only_the_first_process_holds_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    monkeypatch.setenv("RANK", "1")
+    with held(out):
+        assert train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"))).steps == 1
+
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from facekit.jobs.train_folder import held
+with held(Path(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_worker_that_outlives_a_killed_run_does_not_hold_its_folder(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    victim = subprocess.Popen([sys.executable, "-c", HOLDER, str(out)], stdout=subprocess.PIPE, text=True)
+    assert victim.stdout is not None
+    orphan = int(victim.stdout.readline())
+    try:
+        time.sleep(0.2)  # the child lets go after the fork
+        with pytest.raises(ConfigError, match="another run"), held(out):
+            pass
+        victim.kill()
+        victim.communicate()
+        os.kill(orphan, 0)
+        with held(out):
+            assert (out / LOCK).is_file()
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+def test_a_file_in_place_of_the_folder_and_a_broken_record_are_refused(tmp_path: Path) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DestinationExists, match="is a file"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "file"), "bcl-small", QUICK))
+    with pytest.raises(ConfigError, match="cannot be written"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "file" / "run"), "bcl-small", QUICK))
+    config = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"), resume=True)
+    train(config)
+    for text, said in (("{", "cannot be read"), ("[]", "no record"), (json.dumps({"settings": 1}), "no record")):
+        (out / "config.json").write_text(text)
+        with pytest.raises(ConfigError, match=rf"config\.json .*{said}"):
+            train(config)
