@@ -373,6 +373,48 @@ def test_a_changed_payload_is_not_copied_as_if_nothing_were_wrong(
     assert [row["payload_hash"] for row in rows[:8]] == [payload_hash(payload) for payload in PAYLOADS]
 
 
+@pytest.mark.parametrize("off", [-8, -4, 4, 8])
+def test_an_offset_beside_the_start_of_its_record_loses_nothing(tmp_path: Path, off: int) -> None:
+    pack = make(tmp_path / "pack")
+    lines(lambda t: [*t[:3], f"4\t{pack.offsets[4] + off}", *t[4:]])(pack)
+    summary = check(CheckConfig(str(pack.folder), repair=str(tmp_path / "mended")))
+    assert summary.counts == {"index_offset": 1}
+    assert (summary.saved, summary.lost) == (8, 0)
+    rows = pq.read_table(tmp_path / "mended" / "train.ledger.parquet").to_pylist()
+    assert [row["source_key"] for row in rows if row["action"] == "copy"] == [*range(1, 9)]
+
+
+def test_an_offset_that_two_lines_give_or_that_lies_far_means_no_record(tmp_path: Path) -> None:
+    pack = make(tmp_path / "pack")
+    for other in ([f"99\t{pack.offsets[4] - 4}"], []):
+        near = pack.offsets[4] + (4 if other else 12)
+        pack.write_lines([f"{key}\t{near if key == 4 else at}" for key, at in pack.offsets.items()] + other)
+        summary = check(CheckConfig(str(pack.folder)))
+        assert summary.counts["index_offset"] == len(other) + 1
+        assert summary.counts["index_incomplete"] == 1
+
+
+@pytest.mark.parametrize(
+    ("most", "shown", "rest"),
+    [
+        (0, 0, "and 15 more; --json lists 0 in all: a larger --most lists more"),
+        (3, 3, "and 12 more; --json lists 3 in all: a larger --most lists more"),
+        (9, 5, "and 10 more; --json lists 9 in all: a larger --most lists more"),
+        (15, 5, "and 10 more; --json lists them"),
+    ],
+)
+def test_the_rest_is_counted_from_what_is_shown(
+    tmp_path: Path, most: int, shown: int, rest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(15):
+            writer.write_bytes(key, b"short")
+    assert call("check", tmp_path / "x.rec", "--most", most) == 1
+    first, *others = capsys.readouterr().out.splitlines()[1:]
+    assert first.startswith("15 x header: ")
+    assert (len(others), others[-1]) == (shown + 1, f"  {rest}")
+
+
 def test_nothing_is_taken_on_trust(tmp_path: Path) -> None:
     """A label vector at key 0, ids that are not keys, a pack of one record: all sound."""
     with PackWriter(tmp_path / "vector", "flat") as writer:

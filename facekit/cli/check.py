@@ -54,7 +54,7 @@ def text_of(summary: CheckSummary) -> str:
         lines.append(f"{count:,} x {kind}: {KINDS[kind]}")
         kept = [finding for finding in summary.findings if finding["kind"] == kind]
         lines += [f"  {place_of(finding)}{finding['problem']}" for finding in kept[:SHOWN]]
-        lines += [f"  and {count - SHOWN:,} more; --json lists them"] * (count > SHOWN)
+        lines += rest_of(count, len(kept))
     if not summary.counts:
         lines.append("nothing is wrong" + ("" if summary.deep else "; --deep looks at the pictures too"))
     if summary.repaired is not None:
@@ -62,6 +62,15 @@ def text_of(summary: CheckSummary) -> str:
     if summary.changed:
         lines.append(f"{summary.changed:,} of them are not what they were: the ledger there says payload_changed")
     return "\n".join(lines)
+
+
+def rest_of(count: int, kept: int) -> list[str]:
+    """What is not shown of a kind, and where it is."""
+    left = count - min(kept, SHOWN)
+    if not left:
+        return []
+    listed = "--json lists them" if kept == count else f"--json lists {kept:,} in all: a larger --most lists more"
+    return [f"  and {left:,} more; {listed}"]
 
 
 def place_of(finding: dict[str, object]) -> str:

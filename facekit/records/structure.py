@@ -62,6 +62,10 @@ class Structure(NamedTuple):
     lost: NDArray[np.int64]
 
 
+_NEAR = 8
+"""Bytes by which an offset may miss the start of the record it means: no two records with headers start so near."""
+
+
 class _Entries(NamedTuple):
     """The lines of an index."""
 
@@ -180,6 +184,9 @@ def _assign(
     hit = inside.copy()
     hit[inside] = offsets[place[inside]] == entries.offsets[inside]
     _report_misses(entries, ~hit, gaps, found)
+    if not hit.all():
+        place[~hit] = _meant(entries.offsets[~hit], offsets, np.unique(place[hit]))
+        hit |= place >= 0
     last = np.zeros(len(entries.keys), np.bool_)
     last[len(entries.keys) - 1 - np.unique(entries.keys[::-1], return_index=True)[1]] = True
     found.add_rows("duplicate_key", "a later line of the index has the same key", ~last, *entries)
@@ -193,6 +200,19 @@ def _assign(
     unlisted[place[hit & ~last]] = False
     found.add_rows("index_incomplete", "the index does not have this record", unlisted, keys, offsets)
     return keys, np.unique(entries.keys[~hit & last])
+
+
+def _meant(wanted: NDArray[np.int64], offsets: NDArray[np.int64], listed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The record that an offset beside its start means, -1 for none: one that no line names, and no two come near."""
+    if not len(offsets):
+        return np.full(len(wanted), -1, np.int64)
+    after = np.minimum(np.searchsorted(offsets, wanted), len(offsets) - 1)
+    before = np.maximum(after - 1, 0)
+    near = np.where(np.abs(offsets[before] - wanted) < np.abs(offsets[after] - wanted), before, after)
+    meant = (np.abs(offsets[near] - wanted) <= _NEAR) & ~np.isin(near, listed)
+    claimed, times = np.unique(near[meant], return_counts=True)
+    meant &= np.isin(near, claimed[times == 1])
+    return np.where(meant, near, -1)
 
 
 def _report_misses(entries: _Entries, missed: NDArray[np.bool_], gaps: tuple[Gap, ...], found: Findings) -> None:
