@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from photo import POINTS, face, photograph
 
+import facekit
 from facekit.cli import main
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 from facekit.faces.align import align
 from facekit.faces.detector import Detection
 from facekit.images import decode, encode_jpeg
 from facekit.jobs.pack import pack
 from facekit.jobs.pack_config import PackConfig
-from facekit.jobs.pack_shard import overlap
+from facekit.jobs.pack_shard import make_detector, overlap
 from facekit.jobs.picture_list import read_pictures
 from facekit.jobs.source import _folder_source
 from facekit.records import open_pack
@@ -168,3 +171,50 @@ def test_a_folder_that_cannot_be_listed_is_named(odd: Path, name: str, monkeypat
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(FacekitError, match=f"{closed} cannot be listed: Permission denied; make it readable"):
         _folder_source(odd)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_detector_in_the_working_directory_is_found_by_the_command(tmp_path: Path, workers: str) -> None:
+    """By the console script's way in: its folder is on the path, the working directory is not."""
+    (tmp_path / "p" / "a").mkdir(parents=True)
+    (tmp_path / "p" / "a" / "1.jpg").write_bytes(group())
+    (tmp_path / "detector_here.py").write_text(
+        "import numpy as np\nfrom facekit.faces.detector import Detection\n"
+        f"POINTS = np.float32({POINTS.tolist()})\n"
+        "def mine():\n    return lambda image: [Detection(0.5, np.float32([0, 0, 9, 9]), POINTS)]\n"
+    )
+    code = "import sys; sys.path.pop(0); from facekit.cli import main; main()"
+    command = [sys.executable, "-c", code, "pack", "p", "out", "--align", "--detector", "detector_here:mine"]
+    path = str(Path(facekit.__file__).parents[1])
+    done = subprocess.run(
+        [*command, "--workers", workers, "--json"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"/nowhere:{path}"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["by_action"] == {"align": 1}
+
+
+def fails() -> None:
+    raise OSError("no weights")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("json:loads", "TypeError: .*argument"),
+        ("os:getcwd", "an object of type str"),
+        (f"{__name__}:fails", "OSError: no weights"),
+        ("nowhere_at_all:x", "ModuleNotFoundError: No module named"),
+        (".x:y", "TypeError"),
+    ],
+)
+def test_what_makes_no_detector_is_told_what_one_is(
+    name: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(ConfigError, match=f"^detector is '{name}': .*{message}.*; MODULE:NAME.* callable .*Detection$"):
+        make_detector(name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError):
+        make_detector(name)
+    assert sys.path[-1] == str(tmp_path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +34,10 @@ CROP = (112, 112)
 # Intersection over union from which a face is the one in the box of a list. Detectors draw boxes differently: one with
 # a third of the face to spare on every side still reaches 0.36. Neighbours in a photograph hardly overlap.
 LEAST_OVERLAP = 0.3
+DETECTOR = (
+    "MODULE:NAME, called without arguments, must make a callable that takes an (H, W, 3) uint8 RGB picture and gives a "
+    "list of facekit.faces.detector.Detection"
+)
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG"
 
 
@@ -58,21 +64,34 @@ class Packed(NamedTuple):
 
 
 def make_detector(name: str) -> Detector:
-    """The detector that a config names.
+    """The detector that a config names; a module may lie in the working directory.
 
     Raises
     ------
     ConfigError
-        There is no such module or name in it, or what it needs is not installed.
+        There is no such module or name in it, what it needs is not installed, or it makes no detector.
     """
     if name == "retinaface":
         return RetinaFace()
     module, _, maker = name.partition(":")
+    _look_here()
     try:
         made: Detector = getattr(import_module(module), maker)()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"detector is {name!r}: {error}") from error
+    except FacekitError:
+        raise
+    except Exception as error:
+        # Foreign code: whatever it raises is about the name that was given. The traceback is for who wrote it.
+        logger.info("the detector %s was not made", name, exc_info=True)
+        raise ConfigError(f"detector is {name!r}: {type(error).__name__}: {error}; {DETECTOR}") from error
+    if not callable(made):
+        raise ConfigError(f"detector is {name!r}: it makes an object of type {type(made).__name__}; {DETECTOR}")
     return made
+
+
+def _look_here() -> None:
+    """As ``python -m`` does, but last: a file here must not stand in for an installed library."""
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
 
 
 def start_worker(config: PackConfig) -> Callable[[PackTask], Shard]:
