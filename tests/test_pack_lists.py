@@ -218,3 +218,44 @@ def test_what_makes_no_detector_is_told_what_one_is(
     with pytest.raises(ConfigError):
         make_detector(name)
     assert sys.path[-1] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1\ta/1.jpg\t-1", "the label is '-1'; it must be a whole number from 0 to 9223372036854775807"),
+        ("1\ta.jpg\t5.5", "the label is '5.5'"),
+        ("0\ta.jpg\tbob\t1\t2\t3\t4", "the label is 'bob'"),
+        ("7\tbob\ta/1", "the label is 'bob'"),
+        ("1\t-1\ta.JPG", "the label is '-1'"),
+        ("12345678901234567890\t1\ta.jpg", "the index is '12345678901234567890'"),
+        ("-3\t1\ta.jpg", "the index is '-3'"),
+        ("0\ta.jpg\t9223372036854775808", "the label is '9223372036854775808'"),
+        ("3\t1e300\ta.jpg", "the label is '1e300'"),
+        ("x" * 5000, "1 columns beginning .'" + "x" * 40 + "'. are neither"),
+    ],
+)
+def test_the_column_that_is_wrong_is_named(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "l.lst").write_text(f"0\t0\tfirst.jpg\n{line}\n")
+    with pytest.raises(ConfigError, match=f"l.lst, line 2: {message}"):
+        read_pictures(tmp_path / "l.lst")
+
+
+def test_the_largest_index_is_read_exactly(tmp_path: Path) -> None:
+    (tmp_path / "l.lst").write_text(f"{2**63 - 1}\t{2**53 + 1}.0\ta.jpg\n{2**53 + 1}\t{2**53 + 1}\ta.jpg\n")
+    found = read_pictures(tmp_path / "l.lst")
+    assert found.keys.tolist() == [2**63 - 1, 2**53 + 1]
+    assert found.names == (str(2**53), str(2**53 + 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cure"),
+    [
+        ("train.rec", b"\n#\xd7\xce\x18\0\0\0", "facekit convert rewrites a pack"),
+        ("l.lst", "1\ta.jpg\t0\n".encode("utf-16"), "save it as text in UTF-8"),
+    ],
+)
+def test_bytes_that_are_no_text_are_not_quoted(name: str, content: bytes, cure: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{name} is no list of pictures: it holds bytes that are no text; {cure}$"):
+        read_pictures(tmp_path / name)

@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.picture_files import PICTURES
 from facekit.jobs.source import open_source
 
 __all__ = ["PictureList", "read_pictures"]
+
+LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def _folder(folder: Path) -> PictureList:
 
 
 def _listed(path: Path, root: Path) -> PictureList:
+    _refuse_binary(path)
     entries = list(_entries(path))
     if not entries:
         raise FacekitError(f"{path} lists no pictures")
@@ -153,6 +157,13 @@ def _stacked(given: list[tuple[float, ...] | None], count: int) -> npt.NDArray[n
     return np.array([numbers or (math.nan,) * count for numbers in given], np.float32)
 
 
+def _refuse_binary(path: Path) -> None:
+    with open(path, "rb") as file:
+        if b"\0" in file.read(1 << 16):
+            cure = "facekit convert rewrites a pack" if path.suffix == ".rec" else "save it as text in UTF-8"
+            raise ConfigError(f"{path} is no list of pictures: it holds bytes that are no text; {cure}")
+
+
 def _entries(path: Path) -> Iterator[Entry]:
     kind = None
     with open(path, encoding="utf-8", errors="surrogateescape") as lines:
@@ -173,30 +184,48 @@ def _entries(path: Path) -> Iterator[Entry]:
 def _complaint(columns: list[str], mixed: bool) -> str:
     if mixed:
         return "this line has its path in another column than the lines before it"
+    for name, text in _numbers_of(columns):
+        if not _counts(text):
+            return f"the {name} is {text[:40]!r}; it must be a whole number from 0 to {LARGEST}"
+    first = [column[:40] for column in columns[:3]]
     return (
-        f"{len(columns)} columns beginning {columns[:3]!r} are neither 'index label ... path' (im2rec) nor "
+        f"{len(columns)} columns beginning {first!r} are neither 'index label ... path' (im2rec) nor "
         "'aligned path label [box x 4 [points x 10]]' (InsightFace), separated by tabs"
     )
 
 
+def _numbers_of(columns: list[str]) -> list[tuple[str, str]]:
+    """What must be whole numbers in a line that one can tell by its path, although it is wrong."""
+    if len(columns) >= 3 and _is_path(columns[1]):
+        return [("label", columns[2])]
+    if len(columns) >= 3 and _is_path(columns[-1]):
+        return [("index", columns[0]), ("label", columns[1])]
+    return []
+
+
+def _is_path(text: str) -> bool:
+    return _number(text) is None and ("/" in text or os.path.splitext(text)[1].lower() in PICTURES)
+
+
 def _im2rec(columns: list[str]) -> Entry | None:
     """``index label [label ...] path``; of several labels the first is the class."""
-    index, label = _whole(columns[0]), _whole(columns[1]) if len(columns) >= 3 else None
-    if index is None or index < 0 or label is None or label < 0 or _number(columns[-1]) is not None or not columns[-1]:
+    if len(columns) < 3 or not (_counts(columns[0]) and _counts(columns[1])):
         return None
-    return Entry(index, columns[-1], label)
+    if _number(columns[-1]) is not None or not columns[-1]:
+        return None
+    return Entry(_whole(columns[0]), columns[-1], _whole(columns[1]) or 0)
 
 
 def _insightface(columns: list[str]) -> Entry | None:
     """``aligned path label [box x 4 [points x 10]]``."""
     if len(columns) not in (3, 7, 17) or columns[0] not in ("0", "1") or _number(columns[1]) is not None:
         return None
-    label, found = _whole(columns[2]), [_number(column) for column in columns[3:]]
+    found = [_number(column) for column in columns[3:]]
     numbers = tuple(number for number in found if number is not None)
-    if label is None or label < 0 or len(numbers) < len(found) or not columns[1]:
+    if not _counts(columns[2]) or len(numbers) < len(found) or not columns[1]:
         return None
     box = numbers[:4] if any(numbers[:4]) else None
-    return Entry(None, columns[1], label, columns[0] == "1", numbers[4:] or None, box)
+    return Entry(None, columns[1], _whole(columns[2]) or 0, columns[0] == "1", numbers[4:] or None, box)
 
 
 def _number(text: str) -> float | None:
@@ -209,7 +238,15 @@ def _number(text: str) -> float | None:
 
 def _whole(text: str) -> int | None:
     value = _number(text)
-    return int(value) if value is not None and value.is_integer() else None
+    if value is None or not value.is_integer():
+        return None
+    # Not by way of a float where it can be helped: that holds whole numbers up to 2^53 only.
+    return int(text) if text.strip().isdecimal() else int(value)
+
+
+def _counts(text: str) -> bool:
+    value = _whole(text)
+    return value is not None and 0 <= value <= LARGEST
 
 
 def _content(path: Path, root: Path, files: list[str]) -> str:
