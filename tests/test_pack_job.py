@@ -245,7 +245,8 @@ def test_nothing_to_pack_says_why_and_leaves_the_way_free(tmp_path: Path) -> Non
         ({"min_images": 0}, "min-images"),
         ({"quality": 101}, "quality"),
         ({"workers": 0}, "workers"),
-        ({"detector": "mine"}, "MODULE:NAME"),
+        ({"align": True, "detector": "mine"}, "MODULE:NAME"),
+        ({"detector": "retinaface"}, "leave out detector, or give align"),
         ({"align": True, "size": None}, "112 x 112"),
     ],
 )

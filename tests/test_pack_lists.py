@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from photo import POINTS, face, photograph
+from PIL import Image
 
 import facekit
 from facekit.cli import main
@@ -259,3 +260,25 @@ def test_bytes_that_are_no_text_are_not_quoted(name: str, content: bytes, cure: 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigError, match=f"{name} is no list of pictures: it holds bytes that are no text; {cure}$"):
         read_pictures(tmp_path / name)
+
+
+def test_pictures_of_another_size_come_with_their_cure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p" / "a").mkdir(parents=True)
+    (tmp_path / "p" / "a" / "1.jpg").write_bytes(encode_jpeg(face(1, 150), 90))
+    cure = "--align finds the faces in photographs, --size any stores pictures of every size"
+    with pytest.raises(SystemExit) as done:
+        main(["pack", str(tmp_path / "p"), str(tmp_path / "out"), "--workers", "1"])
+    assert (done.value.code, f"size 150x150 (1 times); {cure}\n" in capsys.readouterr().err) == (1, True)
+    (tmp_path / "p" / "a" / "2.jpg").write_bytes(encode_jpeg(face(1), 90))
+    with pytest.raises(SystemExit) as done:
+        main(["pack", str(tmp_path / "p"), str(tmp_path / "out"), "--workers", "1"])
+    assert (done.value.code, f"1 x size 150x150\n  ({cure})\n" in capsys.readouterr().out) == (0, True)
+
+
+def test_quality_holds_for_what_training_code_may_not_decode(tmp_path: Path) -> None:
+    """It is no matter of align alone."""
+    (tmp_path / "p" / "a").mkdir(parents=True)
+    Image.fromarray(face(1)).save(tmp_path / "p" / "a" / "1.bmp")
+    pack(PackConfig(str(tmp_path / "p"), str(tmp_path / "out"), quality=31))
+    with open_pack(tmp_path / "out") as out:
+        assert [record.payload for record in out] == [encode_jpeg(face(1), 31)]

@@ -21,10 +21,8 @@ __all__ = ["command"]
 @click.option("--align", is_flag=True, help="Find the faces and warp them to the ArcFace template.")
 @click.option(
     "--detector",
-    default="retinaface",
-    show_default=True,
     metavar="NAME",
-    help="What finds them; MODULE:NAME makes one of your own.",
+    help="What finds them for --align; MODULE:NAME makes one of your own.  [default: retinaface]",
 )
 @click.option("--min-images", type=int, default=1, show_default=True, metavar="N", help="Leave out people with fewer.")
 @click.option(
@@ -41,7 +39,9 @@ __all__ = ["command"]
     metavar="HxW",
     help="Size of a picture that is stored as it is; any takes all sizes.",
 )
-@click.option("--quality", type=int, default=95, show_default=True, help="JPEG quality of aligned crops.")
+@click.option(
+    "--quality", type=int, default=95, show_default=True, help="JPEG quality of what is not stored byte for byte."
+)
 @click.option("--root", metavar="DIR", help="What the paths in a .lst are relative to.  [default: its folder]")
 @click.option("--workers", type=int, default=None, metavar="N", help="Processes.  [default: one for each core]")
 @click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
@@ -73,6 +73,7 @@ def command(as_json: bool, **given: Any) -> None:
 
 def text_of(summary: PackSummary) -> str:
     """The summary for a person."""
+    from facekit.jobs.pack_finish import OTHER_SIZES
     from facekit.jobs.picture_files import said
 
     lines = [f"{summary.images:,} of {summary.pictures:,} pictures, {summary.identities:,} people"]
@@ -80,6 +81,7 @@ def text_of(summary: PackSummary) -> str:
     if summary.skipped:
         lines.append(f"{sum(summary.skipped.values()):,} were skipped")
         lines += [f"  {count:,} x {reason}" for reason, count in summary.skipped.items()]
+        lines += [f"  ({OTHER_SIZES})"] if any(reason.startswith("size ") for reason in summary.skipped) else []
     if summary.others:
         count = sum(summary.others.values())
         lines.append(f"{count:,} other files are no pictures by their names: {said(summary.others)}")

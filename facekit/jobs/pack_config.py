@@ -24,8 +24,9 @@ class PackConfig:
         Folder that will appear when everything is done.
     align : bool
         Find the face in each picture that is not an aligned crop already, and warp it to the ArcFace template.
-    detector : str
-        ``"retinaface"``, or ``"module:name"`` of a callable that makes a `facekit.faces.detector.Detector`.
+    detector : str, optional
+        For ``align``: ``"retinaface"``, which is the default, or ``"module:name"`` of a callable that makes a
+        `facekit.faces.detector.Detector`.
     min_images : int
         Leave out people of whom fewer pictures could be packed.
     layout : str
@@ -33,7 +34,7 @@ class PackConfig:
     size : (int, int), optional
         Height and width that a picture must have to be stored as it is; None for any.
     quality : int
-        JPEG quality of aligned crops.
+        JPEG quality of aligned crops, and of pictures that are neither JPEG nor PNG.
     root : str, optional
         What the paths in a list are relative to.
     workers : int
@@ -49,7 +50,7 @@ class PackConfig:
     source: str
     destination: str
     align: bool = False
-    detector: str = "retinaface"
+    detector: str | None = None
     min_images: int = 1
     layout: str = "insightface"
     size: tuple[int, int] | None = (112, 112)
@@ -68,14 +69,16 @@ class PackConfig:
             raise ConfigError(f"quality is {self.quality}; it must be from 1 to 100")
         if self.workers < 1:
             raise ConfigError(f"workers is {self.workers}; it must be at least 1")
-        if self.detector != "retinaface" and not re.fullmatch(r"[\w.]+:\w+", self.detector):
+        if self.detector is not None and not self.align:
+            raise ConfigError("without align no faces are found: leave out detector, or give align too")
+        if self.detector not in (None, "retinaface") and not re.fullmatch(r"[\w.]+:\w+", str(self.detector)):
             raise ConfigError(f"detector is {self.detector!r}; it must be retinaface or MODULE:NAME")
         if self.align and self.size != (112, 112):
             raise ConfigError("aligned crops are 112 x 112: leave out size, or align")
 
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
-        given = asdict(self)
+        given = {**asdict(self), "detector": self.detector or "retinaface"}
         for name in ("source", "destination", "root", "workers", "ray", "overwrite"):
             del given[name]
         return given

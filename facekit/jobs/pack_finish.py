@@ -26,9 +26,10 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LABELS", "LIST", "SNIPPET", "put_together"]
+__all__ = ["LABELS", "LIST", "OTHER_SIZES", "SNIPPET", "put_together"]
 
 LABELS, LIST, SNIPPET = "labels.csv", "source.lst", "config.txt"
+OTHER_SIZES = "--align finds the faces in photographs, --size any stores pictures of every size"
 TOO_FEW = "few_images"
 
 
@@ -92,8 +93,9 @@ def count_classes(count: int, shards: Sequence[Shard], min_images: int, journal:
     if not keep.any():
         shutil.rmtree(journal.shards)  # so that the next attempt may have other settings
         said = ", ".join(f"{reason} ({number} times)" for reason, number in reasons.most_common(3))
+        cure = f"; {OTHER_SIZES}" if any(reason.startswith("size ") for reason in reasons) else ""
         fewer = f"no one has {min_images} pictures" if images.any() else "no picture could be packed"
-        raise FacekitError(f"nothing is left to pack: {fewer}" + (f"; {said}" if said else ""))
+        raise FacekitError(f"nothing is left to pack: {fewer}" + (f"; {said}" if said else "") + cure)
     return Classes(images, np.where(keep, np.cumsum(keep) - 1, -1))
 
 

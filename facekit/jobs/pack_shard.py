@@ -63,7 +63,7 @@ class Packed(NamedTuple):
     reason: str | None = None
 
 
-def make_detector(name: str) -> Detector:
+def make_detector(name: str | None) -> Detector:
     """The detector that a config names; a module may lie in the working directory.
 
     Raises
@@ -71,7 +71,7 @@ def make_detector(name: str) -> Detector:
     ConfigError
         There is no such module or name in it, what it needs is not installed, or it makes no detector.
     """
-    if name == "retinaface":
+    if name is None or name == "retinaface":
         return RetinaFace()
     module, _, maker = name.partition(":")
     _look_here()
