@@ -21,7 +21,7 @@ import facekit
 from facekit.errors import RecordError
 from facekit.jobs.train_checks import contradictions, need, refuse_faults
 from facekit.jobs.train_folder import agree, held
-from facekit.jobs.train_scores import scorer
+from facekit.jobs.train_scores import check_lists, list_names, scorer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -92,17 +92,20 @@ def train(
         No such plugin or setting, torch is not installed, the destination is in use and ``resume`` is not set, or
         another run is training in it.
     RecordError, FacekitError
-        The pack is missing, or has faults that would spoil the training.
+        The pack is missing, or has faults that would spoil the training; or a list of pairs cannot be scored.
     """
     need("training", "torch")
     from facekit.train.loop import train_network
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
 
+    list_names(config.pairs)
     plugin = load_plugin(config.plugin)
     settings = read_settings(plugin, config.recipe, config.changes)
     task = open_task(config, settings, centres)
     first = os.environ.get("RANK", "0") == "0"
+    if first:
+        check_lists(config.pairs, config.pack, task.facts.image_size)
     with held(task.out) if first else nullcontext():
         if first:
             agree(task.out, _record(config, settings, task), config.resume)

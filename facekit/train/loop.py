@@ -166,11 +166,11 @@ def _loop(
                 log_due, eval_due, save_due = _due(config, state, steps, length)
                 if log_due:
                     say({"rate": rate} | window.close())
-                if eval_due and evaluate is not None:
-                    say(_evaluated(state, task, evaluate))
-                if save_due:
+                if save_due:  # before the evaluation: what fails there must not cost the steps
                     _check_weights(state)
                     save_checkpoint(state, task.out, config.keep)
+                if eval_due and evaluate is not None:
+                    say(_evaluated(state, task, evaluate))
     return latest
 
 
