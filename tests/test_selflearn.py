@@ -24,12 +24,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import selflearn as example
 
 from facekit.clean.settings import CleanSettings
-from facekit.errors import ConfigError, DestinationExists
+from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.images import encode_jpeg
 from facekit.jobs.selflearn import SelfLearnConfig, selflearn
 from facekit.jobs.selflearn_round import purity_of, read_truth
 from facekit.jobs.synth import synth
 from facekit.jobs.synth_config import SynthConfig
+from facekit.jobs.train import TrainConfig, train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.synth.plan import PackSpec
 
@@ -171,6 +172,95 @@ def test_masked_rounds_train_on_masked_faces(tmp_path: Path) -> None:
     assert begun["images"] > 16
     assert done.rounds[0].purity is None
     assert "purity" not in Path(done.page).read_text()
+
+
+def wrong_inputs(config: SelfLearnConfig, folder: Path) -> dict[str, tuple[SelfLearnConfig, str]]:
+    """Settings that each have one mistake, and what is said of it."""
+    (folder / "nobody.csv").write_text("key,identity\n999,a\n")
+    (folder / "foreign.csv").write_text("key_a,key_b,same\n1,999,1\n")
+    (folder / "alike.csv").write_text("key_a,key_b,same\n" + "1,2,1\n" * 20)
+    (folder / "broken.bin").write_bytes(b"no pickle")
+    (folder / "none.onnx").write_bytes(b"no graph")
+    other, lists = str(other_model(config, folder)), [str(folder / name) for name in ("foreign.csv", "alike.csv")]
+    return {
+        "plugin": (replace(config, plugin="nope"), "there is no plugin 'nope'"),
+        "recipe": (replace(config, recipe="nope"), "there is no recipe 'nope'"),
+        "setting": (replace(config, changes=(*config.changes, "foo=1")), "there is no setting 'foo'"),
+        "backbone": (replace(config, changes=(*config.changes, "backbone=nope")), "nope"),
+        "masks": (replace(config, changes=(*config.changes, "online_masks=.1", "mask_types=nope")), "nope"),
+        "truth": (replace(config, truth=str(folder / "nothere.parquet")), "nothere.parquet cannot be read"),
+        "other truth": (replace(config, truth=str(folder / "nobody.csv")), "does not know every key"),
+        "pairs": (replace(config, pairs=("nothere.bin",)), "--eval nothere.bin: there is no such file"),
+        "broken pairs": (replace(config, pairs=(str(folder / "broken.bin"),)), "broken.bin"),
+        "foreign pairs": (replace(config, pairs=(lists[0],)), "foreign.csv means key 999"),
+        "pairs alike": (replace(config, pairs=(lists[1],)), "alike.csv: no impostor pair"),
+        "init": (replace(config, init=str(folder / "nothere")), "nothere holds no model.pt"),
+        "other init": (replace(config, init=other), "--init .* does not fit this network"),
+        "onnx": (replace(config, init="nothere.onnx"), "--init nothere.onnx: there is no such file"),
+        "broken onnx": (replace(config, init=str(folder / "none.onnx")), "none.onnx"),
+        "init pack": (replace(config, init_pack=str(folder / "nothere")), "nothere"),
+    }
+
+
+def other_model(config: SelfLearnConfig, folder: Path) -> Path:
+    """A run of a wider network."""
+    wider = (*QUICKER, "dimensions=24", "max_steps=1")
+    train(TrainConfig("bcl", config.source, str(folder / "wider"), "bcl-small", wider))
+    return folder / "wider"
+
+
+def test_mistakes_are_named_before_anything_is_written(config: SelfLearnConfig, tmp_path: Path) -> None:
+    for wrong, message in wrong_inputs(config, tmp_path).values():
+        with pytest.raises(FacekitError, match=message):
+            selflearn(wrong)
+        assert not (tmp_path / "loop").exists()
+
+
+def test_what_teaches_nothing_may_change(config: SelfLearnConfig, tmp_path: Path) -> None:
+    """Lists, truth, and settings of the loop that decide nothing; the scores are those of the lists given last."""
+    bare = selflearn(replace(config, rounds=1, pairs=(), truth=None))
+    assert (bare.rounds[0].scores, bare.rounds[0].purity) == ({}, None)
+    slower = replace(config, rounds=1, changes=(*QUICKER, "workers=1", "log_every=7", "save_every=3", "keep=1"))
+    more = selflearn(slower).rounds[0]
+    whole = selflearn(replace(config, rounds=1, destination=str(tmp_path / "whole"))).rounds[0]
+    assert (more.scores, more.purity) == (whole.scores, whole.purity)
+    assert next(iter(more.scores)) == "pairs accuracy"
+    shutil.copy(config.pairs[0], tmp_path / "again.csv")
+    renamed = selflearn(replace(slower, pairs=(str(tmp_path / "again.csv"),))).rounds[0]
+    assert list(renamed.scores) == [name.replace("pairs", "again") for name in whole.scores]
+    lines = Path(config.pairs[0]).read_text().splitlines()
+    Path(config.pairs[0]).write_text("\n".join(lines[:1] + [line[:-1] + "10"[int(line[-1])] for line in lines[1:]]))
+    assert selflearn(slower).rounds[0].scores["pairs accuracy"] < whole.scores["pairs accuracy"]
+    with pytest.raises(ConfigError, match=r"other settings \(intra, lr\)"):
+        selflearn(replace(slower, changes=(*QUICKER, "lr=.06"), settings=replace(SETTINGS, intra=0.2)))
+
+
+def test_a_run_without_a_checkpoint_takes_other_settings(config: SelfLearnConfig) -> None:
+    with pytest.raises(ConfigError, match="choose a smaller batch"):
+        selflearn(replace(config, changes=(*QUICKER, "batch=1000")))
+    assert len(selflearn(replace(config, rounds=1)).rounds) == 1
+
+
+def test_fewer_rounds_than_there_are_hide_none(config: SelfLearnConfig, tmp_path: Path) -> None:
+    both, kept = (
+        selflearn(config),
+        {name: (tmp_path / "loop" / name).read_text() for name in ("rounds.json", "index.html")},
+    )
+    again = selflearn(replace(config, rounds=1))
+    assert again.rounds == both.rounds
+    assert {name: (tmp_path / "loop" / name).read_text() for name in kept} == kept
+
+
+def test_two_lists_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--eval a/lfw.bin and --eval b/lfw.csv would both be called lfw"):
+        SelfLearnConfig("pack", "out", pairs=("a/lfw.bin", "b/lfw.csv"))
+
+
+def test_torchrun_is_refused(config: SelfLearnConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="facekit train is what torchrun runs"):
+        selflearn(config)
+    assert not (tmp_path / "loop").exists()
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=40))

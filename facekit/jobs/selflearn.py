@@ -19,11 +19,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import facekit
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, DestinationExists
-from facekit.jobs.selflearn_round import First, Round, do_round, first_model
-from facekit.jobs.source import open_source
+from facekit.jobs.selflearn_checks import check_inputs
+from facekit.jobs.selflearn_round import First, Round, do_round, finished_rounds, first_model
 from facekit.report.rounds_page import build_rounds_page
 
 __all__ = ["SelfLearnConfig", "SelfLearnSummary", "selflearn"]
@@ -42,6 +41,7 @@ class SelfLearnConfig:
     destination : str
     plugin : str
     rounds : int
+        Those that are finished already are shown even where they are more.
     init : str, optional
         Model 0: a run's folder or ``model.pt`` of the plugin, which round 1 also begins from; or an ``.onnx``, which
         only embeds.
@@ -80,14 +80,24 @@ class SelfLearnConfig:
             raise ConfigError("--init and --init-pack are two ways to a first model; give one of them")
         if not 0 <= self.mask < 1:
             raise ConfigError(f"mask is {self.mask}; it must be a share from 0 to below 1")
+        _refuse_one_name_twice(self.pairs)
 
     def record(self) -> dict[str, Any]:
-        """What decides the result; more rounds may be added to a run."""
-        given = asdict(self)
-        given["settings"].pop("threads")
-        for name in ("destination", "rounds", "source"):
-            del given[name]
-        return given
+        """What decides the models, besides what is read; rounds, lists of pairs and the truth may come later."""
+        cleaning = asdict(self.settings)
+        del cleaning["threads"]
+        return {"plugin": self.plugin, "mask": self.mask, **cleaning}
+
+
+def _refuse_one_name_twice(pairs: tuple[str, ...]) -> None:
+    """Scores go by the names of the files."""
+    seen: dict[str, str] = {}
+    for path in pairs:
+        other = seen.setdefault(Path(path).stem, path)
+        if other is not path:
+            raise ConfigError(
+                f"--eval {other} and --eval {path} would both be called {Path(path).stem}; rename one of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -120,42 +130,66 @@ def selflearn(
     ConfigError, DestinationExists
         Settings that contradict each other, or a destination that something else lies in.
     FacekitError
-        Something that is to be read is missing or corrupt, or a round left nothing to train on.
+        Something that is to be read is missing or corrupt (then nothing was written), or a round left nothing to train
+        on.
     """
     started, out = perf_counter(), Path(config.destination)
-    _begin(config, out)
+    _refuse_several_processes()
+    _begin(check_inputs(config), out)
     before: Round | None = None
     first = first_model(config, out, say, report)
     rounds: list[Round] = []
-    for number in range(1, config.rounds + 1):
+    finished = finished_rounds(out)
+    for number in range(1, max(config.rounds, finished) + 1):
         model = First(before.model, before.weights) if before is not None else first
         before = do_round(config, number, out, model, before, say, report)
         rounds.append(before)
-        _write(out / ROUNDS, json.dumps([asdict(one) for one in rounds], indent=2) + "\n")
-        _write(
-            out / PAGE, build_rounds_page(config.source, config.plugin, first.scores, [asdict(one) for one in rounds])
-        )
+        if number >= finished:
+            _show(config, out, first, rounds)
     return SelfLearnSummary(str(out), str(out / PAGE), tuple(rounds), perf_counter() - started)
 
 
-def _begin(config: SelfLearnConfig, out: Path) -> None:
+def _refuse_several_processes() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "facekit selflearn is one process, and torchrun would start each part several times: run it by itself; "
+            "facekit train is what torchrun runs"
+        )
+
+
+def _begin(record: dict[str, Any], out: Path) -> None:
     """Make the folder, or agree with what was begun in it."""
-    source, _ = open_source(config.source, layout="flat")
-    record = json.loads(
-        json.dumps({"facekit": facekit.__version__, "input": source.content, "config": config.record()})
-    )
     path = out / CONFIG
-    if path.is_file():
-        before = json.loads(path.read_text("utf-8"))
-        if before != record:
-            old, new = before["config"], record["config"]
-            names = [name for name in new if old.get(name) != new[name]] or ["the initial pack"]
+    if path.is_file() and _anything_done(out):
+        names = _changed(json.loads(path.read_text("utf-8")), record)
+        if names:
             raise ConfigError(f"{out} was begun with other settings ({', '.join(names)}); choose another destination")
         return
-    if out.exists() and any(out.iterdir()):
+    if not path.is_file() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DestinationExists(f"{out} exists already and is not of facekit selflearn; choose another destination")
     out.mkdir(parents=True, exist_ok=True)
     _write(path, json.dumps(record, indent=2) + "\n")
+
+
+def _anything_done(out: Path) -> bool:
+    """Whether there is something to lose; until the first checkpoint there is not."""
+    wanted = ("round-[1-9]*/*", "round-0/*.onnx", "round-0/scores.json", "round-0/train/checkpoints/[0-9]*")
+    return any(True for pattern in wanted for _ in out.glob(pattern))
+
+
+def _changed(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    """The settings, and what else, that a run was begun with and that are others now."""
+    names = [name for part in ("config", "training") for name, value in record[part].items()
+             if before.get(part, {}).get(name) != value]  # fmt: skip
+    names += [what for name, what in (("input", "the initial pack"), ("facekit", "the version of facekit"))
+              if before.get(name) != record[name]]  # fmt: skip
+    return names
+
+
+def _show(config: SelfLearnConfig, out: Path, first: First, rounds: list[Round]) -> None:
+    rows = [asdict(one) for one in rounds]
+    _write(out / ROUNDS, json.dumps(rows, indent=2) + "\n")
+    _write(out / PAGE, build_rounds_page(config.source, config.plugin, first.scores, rows))
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.embeddings import open_features
+from facekit.embeddings.onnx_engine import file_hash
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean import clean
 from facekit.jobs.clean_config import CleanConfig
@@ -27,7 +28,10 @@ from facekit.jobs.train import TrainConfig, train
 if TYPE_CHECKING:
     from facekit.jobs.selflearn import SelfLearnConfig
 
-__all__ = ["First", "Round", "do_round", "first_model"]
+__all__ = ["First", "Round", "do_round", "finished_rounds", "first_model"]
+
+LISTS = "lists"
+PARTS = ("features", "clean", "train/model.pt", "model.onnx")
 
 Say = Callable[[str], None]
 Listen = Callable[[Any], None]
@@ -93,16 +97,8 @@ class Round:
 
 
 def first_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) -> First:
-    """Model 0: the one that was given, or one trained on the pack as it is.
-
-    Raises
-    ------
-    ConfigError
-        What was given is no model.
-    """
+    """Model 0: the one that was given, or one trained on the pack as it is."""
     if config.init is not None and config.init.endswith(".onnx"):
-        if not Path(config.init).is_file():
-            raise ConfigError(f"--init {config.init}: there is no such file")
         return First(config.init, None, _scores(config, config.init, out / "round-0"))
     folder = out / "round-0"
     folder.mkdir(exist_ok=True)
@@ -112,6 +108,14 @@ def first_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) ->
         weights = _train(config, config.init_pack or config.source, folder, None, None, say, report)
     model = _export(weights, folder)
     return First(model, weights, _scores(config, model, folder))
+
+
+def finished_rounds(out: Path) -> int:
+    """How many rounds, from the first, have nothing left to do but scores."""
+    number = 0
+    while all((out / f"round-{number + 1}" / part).exists() for part in PARTS):
+        number += 1
+    return number
 
 
 def do_round(
@@ -187,23 +191,28 @@ def _centres(features: Path, table: DecisionTable) -> npt.NDArray[np.float32]:
 
 
 def _scores(config: SelfLearnConfig, model: str, folder: Path) -> dict[str, float]:
-    """Accuracy and TAR on each list, kept in a file."""
+    """Accuracy and TAR on each list, kept in a file with the hashes of the lists."""
     path = folder / "scores.json"
+    lists = {Path(pairs).stem: file_hash(Path(pairs)) for pairs in config.pairs}
     if path.is_file():
-        known: dict[str, float] = json.loads(path.read_text("utf-8"))
-        return known
+        known: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if known.pop(LISTS, None) == lists:
+            return known
     found: dict[str, float] = {}
     for pairs in config.pairs:
-        choice, name = ModelChoice(model, flip=True), Path(pairs).stem
-        score = evaluate(EvalConfig(model, choice, pairs=pairs, pack=config.source)).scores[0]
-        if score.accuracy is not None:
-            found[f"{name} accuracy"] = score.accuracy
-        found |= {f"{name} TAR@{point.far:g}": point.tar for point in score.points}
+        found |= _scores_of(config, model, pairs)
     folder.mkdir(exist_ok=True)
     aside = path.with_suffix(".new")
-    aside.write_text(json.dumps(found), "utf-8")
+    aside.write_text(json.dumps({**found, LISTS: lists}), "utf-8")
     os.replace(aside, path)
     return found
+
+
+def _scores_of(config: SelfLearnConfig, model: str, pairs: str) -> dict[str, float]:
+    choice, name = ModelChoice(model, flip=True), Path(pairs).stem
+    score = evaluate(EvalConfig(model, choice, pairs=pairs, pack=config.source)).scores[0]
+    found = {} if score.accuracy is None else {f"{name} accuracy": score.accuracy}
+    return found | {f"{name} TAR@{point.far:g}": point.tar for point in score.points}
 
 
 def _round(
