@@ -42,6 +42,8 @@ def run(pack: str, destination: Path, kill_at: int | None, overwrite: bool) -> i
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal seen
+        if event == "open" and arguments[1] == "r" and str(arguments[0]).startswith(f"{destination}{os.sep}"):
+            return  # all is done then, and only the summary is counted
         if event in EVENTS and (event == "fcntl.flock" or str(destination.parent) in str(arguments[0])):
             seen += 1
             if seen == kill_at:

@@ -307,6 +307,26 @@ def test_pictures_beside_folders_are_refused(tmp_path: Path) -> None:
         run(tmp_path / "people", tmp_path / "out")
 
 
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_masks_that_a_pack_wears_already_are_kept_and_counted(pack: Path, tmp_path: Path, mode: str) -> None:
+    first = run(pack, tmp_path / "first", ratio=0.3)
+    before = {row["key"]: row for row in ledger_of(tmp_path / "first") if row["action"] == "mask"}
+    copies = {row["source_key"]: row["key"] for row in ledger_of(tmp_path / "first") if row["action"] == "copy"}
+    second = run(tmp_path / "first", tmp_path / "second", ratio=0.5, mode=mode, seed=1)
+    assert (first.worn, second.worn) == (0, len(before))
+    assert second.masked == second.worn + second.wanted - sum(second.refused.values()) - sum(second.errors.values())
+    assert abs(second.wanted + second.worn - 0.5 * (second.images + second.wanted - second.masked + second.worn)) <= 1
+    rows = [row for row in ledger_of(tmp_path / "second") if row["action"] == "mask"]
+    old = [row for row in rows if row["params"] in {one["params"] for one in before.values()}]
+    assert len(rows) == second.masked
+    told = sorted((row["source_key"], row["type"], row["score"], row["payload_hash"]) for row in old)
+    expected = [(copies[one["source_key"]], one["type"], one["score"], one["payload_hash"]) for one in before.values()]
+    assert told == sorted(expected)
+    text = (tmp_path / "second" / "config.txt").read_text()
+    made = open_pack(tmp_path / "second")
+    assert text == f"config.num_classes = {made.num_classes}\nconfig.num_image = {made.num_images}\n"
+
+
 # --- the real model and renderer ------------------------------------------------------------------------------------
 
 
@@ -362,6 +382,14 @@ def test_a_mesh_cache_changes_nothing_and_spares_the_model(pack: Path, tmp_path:
     assert os.path.getsize(cache) == size
     with pytest.raises(RecordError, match="another pack or by another model"):
         run(pack, tmp_path / "other", ratio=0.5, mesh_cache=cache, estimator=no_mesh)
+
+
+def test_what_would_fail_at_the_end_is_refused_at_the_start(pack: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="lies in no folder"):
+        run(pack, tmp_path / "out", ratio=0.5, mesh_cache=str(tmp_path / "nowhere" / "meshes"))
+    with pytest.raises(ConfigError, match="so near to 1"):
+        run(pack, tmp_path / "out", ratio=0.999999)
+    assert not (tmp_path / "out.partial").exists()
 
 
 # --- again, in parallel, and killed ---------------------------------------------------------------------------------

@@ -153,6 +153,8 @@ def text_of(summary: MaskSummary) -> str:
         f"{summary.masked:,} of {summary.images:,} pictures are masked ({summary.ratio:.1%})",
         *(f"  {name:16}{count:>10,}" for name, count in summary.by_type.items()),
     ]
+    if summary.worn:
+        lines.append(f"{summary.worn:,} of them were masked before and were left alone")
     if summary.refused:
         lines.append(f"{sum(summary.refused.values()):,} of {summary.wanted:,} chosen faces were refused")
         lines += [f"  {name:16}{count:>10,}" for name, count in summary.refused.items()]

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import facekit
 from facekit.errors import ConfigError
@@ -22,6 +23,7 @@ from facekit.jobs.mask_finish import put_together
 from facekit.jobs.mask_plan import MaskPlan, make_plan
 from facekit.jobs.mask_shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask_summary import MaskSummary, summarise
+from facekit.jobs.pack_ledger import WornMasks
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
 from facekit.run.work import do_shards
@@ -66,11 +68,14 @@ def mask(
     Raises
     ------
     ConfigError, DestinationExists
-        The settings contradict each other, the destination exists, or another run is writing it.
+        The settings contradict each other, the destination exists, another run is writing it, or there is no folder for
+        the mesh cache.
     RecordError
         The source is missing or corrupt.
     """
     started, destination = perf_counter(), Path(os.path.abspath(config.destination))
+    if config.mesh_cache is not None and not Path(config.mesh_cache).absolute().parent.is_dir():
+        raise ConfigError(f"the mesh cache {config.mesh_cache} lies in no folder: make it first, or name another place")
     plan = make_plan(config)
     keep_apart(Path(plan.source.path), destination)
     settings = {
@@ -109,7 +114,18 @@ def keep_apart(source: Path, destination: Path) -> None:
 def task_of(plan: MaskPlan, shard: Any, journal: Journal) -> MaskTask:
     """A shard with everything a worker needs to do it."""
     records = plan.source.slice(shard.first, shard.stop)
-    return MaskTask(shard, journal.path(shard), records, plan.copies[shard.first : shard.stop])
+    worn = {} if plan.masks is None else worn_among(plan.masks, records.keys)
+    return MaskTask(shard, journal.path(shard), records, plan.copies[shard.first : shard.stop], worn)
+
+
+def worn_among(
+    masks: WornMasks, keys: npt.NDArray[np.int64]
+) -> dict[int, tuple[str | None, str | None, float | None]]:
+    """Type, params and score of those of some keys that wear a mask."""
+    chosen = np.flatnonzero(np.isin(masks.keys, keys))
+    rows = masks.rows.take(chosen)
+    said = zip(*(rows[name].to_pylist() for name in ("type", "params", "score")), strict=True)
+    return dict(zip(masks.keys[chosen].tolist(), said, strict=True))
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError
 from facekit.faces.cache import merge_mesh_caches
+from facekit.jobs.clean_tables import write_snippet
 from facekit.jobs.mask_plan import MaskPlan
 from facekit.jobs.mask_shard import MaskWorker, meshes_beside
 from facekit.jobs.mask_sheet import SheetSample, draw_sheet
+from facekit.jobs.pack_ledger import WornMasks
 from facekit.jobs.source import Source
 from facekit.records import PackWriter, RecordWriter
 from facekit.run.journal import Journal
@@ -54,7 +56,7 @@ def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     with LedgerWriter(aside) as ledger, progress("writing", len(plan.source)) as advance:
         for shard in plan.shards:
             rows, block = read_rows(journal.path(shard)), read_records(journal.path(shard))
-            entries = append_shard(rows, block, output)
+            entries = append_shard(rows, block, output, plan.masks)
             sample.take(entries, rows["offset"].to_numpy(), block)
             tally.update(entries["action"].to_pylist())
             ledger.append(entries)
@@ -65,18 +67,30 @@ def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     aside.rename(folder / LEDGER)
     if plan.source.files:
         write_list(plan.source, folder / "source.lst")
+    pictures = plan.pictures + (tally["mask"] - plan.worn if plan.adds else 0)
+    write_snippet(folder / "config.txt", int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
     draw_sheet(plan.source, sample, folder / "contact.png")
     keep_meshes(plan, worker, journal)
 
 
-def append_shard(rows: pa.Table, block: bytes, output: Output) -> pa.Table:
-    """Append the records of a shard, and return its ledger entries with the keys they got."""
+def append_shard(rows: pa.Table, block: bytes, output: Output, masks: WornMasks | None) -> pa.Table:
+    """Append the records of a shard, and return its ledger entries with the keys they got.
+
+    Pictures that came with a mask on name as their source the bare picture, as the others do.
+    """
     import pyarrow as pa
 
     written = rows["offset"].to_numpy() >= 0
     keys = np.full(len(written), -1, np.int64)
     keys[written] = output.append(block, rows.filter(pa.array(written)))
-    return rows.set_column(0, "key", pa.array(keys, mask=~written)).select(schema().names)
+    rows = rows.set_column(0, "key", pa.array(keys, mask=~written)).select(schema().names)
+    if masks is None:
+        return rows
+    column = rows.schema.get_field_index("source_key")
+    own = rows["source_key"].to_numpy()
+    place = np.minimum(np.searchsorted(masks.keys, own), len(masks.keys) - 1)
+    bare = np.where(masks.keys[place] == own, masks.bare[place], own)
+    return rows.set_column(column, "source_key", pa.array(bare))
 
 
 def layout_rows(plan: MaskPlan, tally: Counter[str]) -> pa.Table:
@@ -95,11 +109,11 @@ def layout_rows(plan: MaskPlan, tally: Counter[str]) -> pa.Table:
 def check_ledger(plan: MaskPlan, ledger: LedgerWriter, tally: Counter[str], folder: Path) -> None:
     """Each record of the source and of the output has its row, and each mask that was asked for has its outcome."""
     outcomes = tally["mask"] + tally["refused"] + tally["error"]
-    pictures = tally["copy"] + (0 if plan.adds else outcomes)
+    pictures = tally["copy"] + (plan.worn if plan.adds else outcomes)
     with open(folder / "train.idx", "rb") as index:
         lines = sum(block.count(b"\n") for block in iter(lambda: index.read(1 << 20), b""))
     for name, found, expected in (
-        ("masks", outcomes, plan.wanted),
+        ("masks", outcomes, plan.wanted + plan.worn),
         ("pictures", pictures, plan.pictures),
         ("records", ledger.written, lines),
     ):

@@ -7,13 +7,15 @@ and no worker holds any of it but its shard's part.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.mask_config import MaskConfig
+from facekit.jobs.pack_ledger import WornMasks, worn_masks
 from facekit.jobs.source import Source, open_source
 from facekit.run.shards import Shard, cut, shard_size
 
@@ -36,6 +38,10 @@ class MaskPlan(NamedTuple):
         Masked pictures are added; else they take the place of their originals.
     verbatim : bool
         Keys, order, header and identity records stay as they are; else the pack is numbered anew.
+    masks : WornMasks or None
+        What the source's ledger says of pictures that wear a mask already: they are left alone, and go on saying so.
+    worn : int
+        How many of the source's pictures those are.
     """
 
     source: Source
@@ -44,6 +50,8 @@ class MaskPlan(NamedTuple):
     layout: str
     adds: bool
     verbatim: bool
+    masks: WornMasks | None = None
+    worn: int = 0
 
     @property
     def wanted(self) -> int:
@@ -70,27 +78,35 @@ def make_plan(config: MaskConfig) -> MaskPlan:
     pictures = source.pictures
     if not pictures.any():
         raise FacekitError(f"{config.source} holds no pictures")
+    masks = worn_masks(Path(source.path)) if source.kind == "pack" else None
+    bare = pictures if masks is None else pictures & ~np.isin(source.keys, masks.keys)
+    worn = int(np.count_nonzero(pictures)) - int(np.count_nonzero(bare))
     copies = np.zeros(len(source), np.uint16)
-    copies[pictures] = copies_of(source.keys[pictures], config.seed, config.ratio, config.mode)
+    copies[bare] = copies_of(source.keys[bare], config.seed, config.ratio, config.mode, worn)
     groups = source.labels if source.layout == "insightface" else None
     shards = cut(len(source), shard_size(len(source)), groups)
     layout = source.layout if config.layout == "same" else config.layout
-    return MaskPlan(source, copies, shards, layout, config.mode == "add", verbatim)
+    return MaskPlan(source, copies, shards, layout, config.mode == "add", verbatim, masks if worn else None, worn)
 
 
-def copies_of(keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str) -> npt.NDArray[np.uint16]:
+def copies_of(
+    keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str, worn: int = 0
+) -> npt.NDArray[np.uint16]:
     """Choose exactly as many as the ratio asks for: those with the smallest hash of seed and key.
 
     Parameters
     ----------
     keys : (N,) int64
-        Keys of the pictures, in any order; the choice does not depend on it.
+        Keys of the bare pictures, in any order; the choice does not depend on it.
     seed : int
     ratio : float
         ``replace``: of N pictures ``round(ratio N)`` are masked. ``add``: ``round(ratio N / (1 - ratio))`` masked
         copies are added to N pictures, which makes them ``ratio`` of all; above N each gives one or more.
     mode : str
         ``add`` or ``replace``.
+    worn : int
+        Pictures that wear a mask already: they count among all and among the masked. Where they are more than the ratio
+        asks for, none is chosen.
 
     Returns
     -------
@@ -98,8 +114,11 @@ def copies_of(keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str) -
         Masked pictures that each is to give.
     """
     count = len(keys)
-    wanted = round(ratio * count) if mode == "replace" else round(ratio * count / (1 - ratio))
+    missing = ratio * (count + worn) - worn
+    wanted = max(round(missing if mode == "replace" else missing / (1 - ratio)), 0)
     each, rest = divmod(wanted, count) if count else (0, 0)
+    if each >= 1 << 16:
+        raise ConfigError(f"ratio {ratio} asks for {each:,} masks of every picture; choose one not so near to 1")
     copies = np.full(count, each, np.uint16)
     copies[smallest(keys, seed, rest)] += 1
     return copies

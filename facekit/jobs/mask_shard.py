@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -74,6 +74,8 @@ class MaskTask(NamedTuple):
     path: Path
     source: Source
     copies: npt.NDArray[np.uint16]
+    worn: dict[int, tuple[str | None, str | None, float | None]]
+    """Type, params and score of the pictures that wear a mask already, by key."""
 
     def __repr__(self) -> str:
         keys = self.source.keys
@@ -125,7 +127,13 @@ def do_shard(task: MaskTask, config: MaskConfig, meshes: KeyedMeshes, wear: Wear
         pictures, labels = task.source.pictures.tolist(), task.source.labels.tolist()
         entries = zip(read_records(task.source), task.copies.tolist(), pictures, labels, strict=True)
         for source, copies, picture, label in entries:
-            outcomes = work_on(source, copies, config, meshes, wear) if picture else [kept(source, "layout")]
+            key = source.record.key
+            if key in task.worn:
+                outcomes: Iterable[Outcome] = [still_worn(source, *task.worn[key])]
+            elif picture:
+                outcomes = work_on(source, copies, config, meshes, wear)
+            else:
+                outcomes = [kept(source, "layout")]
             for row, framed in outcomes:
                 offset = out.write(framed) if framed is not None else -1
                 rows.append(row, offset, label, source.record.header.id)
@@ -191,6 +199,11 @@ def draw_type(rng: np.random.Generator, config: MaskConfig) -> str:
 def kept(source: SourceRecord, action: str) -> Outcome:
     """The record as it was read, byte for byte."""
     return Outcome(row_of(source, action), source.framed)
+
+
+def still_worn(source: SourceRecord, type: str | None, params: str | None, score: float | None) -> Outcome:
+    """A picture that wears a mask already, byte for byte; its row goes on saying which."""
+    return Outcome(row_of(source, "mask", type=type, params=params, score=score), source.framed)
 
 
 def row_of(source: SourceRecord, action: str, **more: Any) -> LedgerRow:

@@ -25,8 +25,10 @@ class MaskSummary:
     layout : str
     source_images, images, identities, masked : int
         Pictures of the source and of the output, identities (classes) and how many pictures are masked.
+    worn : int
+        Those among the masked that came so, by the source's ledger.
     wanted : int
-        Masked pictures asked for; ``masked``, ``refused`` and ``errors`` add up to it.
+        Masked pictures asked for; with ``worn``, ``masked``, ``refused`` and ``errors`` add up to it.
     ratio : float
         Masked pictures / all pictures.
     by_type, refused, errors : dict from str to int
@@ -45,6 +47,7 @@ class MaskSummary:
     images: int
     identities: int
     masked: int
+    worn: int
     wanted: int
     ratio: float
     by_type: dict[str, int]
@@ -62,7 +65,7 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
     counts = count_ledger(destination / LEDGER)
     types, refused, errors = (by(counts, action) for action in ("mask", "refused", "error"))
     masked = sum(types.values())
-    images = plan.pictures + (masked if plan.adds else 0)
+    images = plan.pictures + (masked - plan.worn if plan.adds else 0)
     contact = destination / "contact.png"
     return MaskSummary(
         destination=str(destination),
@@ -73,6 +76,7 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
         images=images,
         identities=len(np.unique(plan.source.labels[plan.source.pictures])),
         masked=masked,
+        worn=plan.worn,
         wanted=plan.wanted,
         ratio=masked / images,
         by_type=types,
