@@ -89,3 +89,29 @@ def test_what_is_no_recipe_is_refused(spoil: str) -> None:
         spoil = json.dumps({**row, "version": row["version"] + 1})
     with pytest.raises(ConfigError, match=r"not mask parameters.*ledger"):
         MaskParams.from_json(spoil)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tilt", "hello"), ("tilt", None), ("tilt", True), ("tilt", float("nan")), ("tilt", [1.0]), ("light", 10**400),
+        ("type", 3), ("texture", None), ("folds", [[1]]), ("folds", 1), ("folds", ["abcdef"]), ("edge", [0.0] * 5),
+        ("inks", [[0.1, 0.2, 0.3]] * 2), ("strap", [0.1, 0.2, "b"]), ("stretch", {"0": 1, "1": 1}),
+        ("grain_seed", 1.5), ("grain_seed", -1),
+    ],
+)  # fmt: skip
+def test_a_recipe_with_a_wrong_value_is_refused_by_the_name_of_its_field(name: str, value: object) -> None:
+    row = {**json.loads(drawn("kn95").to_json()), name: value}
+    with pytest.raises(ConfigError, match=rf"not mask parameters: {name} is .*ledger"):
+        MaskParams.from_json(json.dumps(row))
+
+
+def test_whole_numbers_stand_for_numbers_in_a_recipe() -> None:
+    row = {**json.loads(drawn("kn95").to_json()), "tilt": 3}
+    assert MaskParams.from_json(json.dumps(row)).tilt == 3
+
+
+@pytest.mark.parametrize("given", [None, 3, ["{}"]])
+def test_a_recipe_must_be_a_text(given: object) -> None:
+    with pytest.raises(ConfigError, match=r"not mask parameters.*ledger"):
+        MaskParams.from_json(given)  # type: ignore[arg-type]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -18,6 +19,7 @@ __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
 VERSION = 1
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,35 @@ class MaskParams:
             known = {field.name for field in fields(cls)}
             if not isinstance(row, dict) or set(row) != known or row["version"] != VERSION:
                 raise ValueError(f"not a version {VERSION} record with the fields of MaskParams")
-        except ValueError as error:
+            for name, kind in _kinds().items():
+                if not _is_a(row[name], kind) or (name == "grain_seed" and row[name] < 0):
+                    raise ValueError(f"{name} is {row[name]!r}")
+        except (TypeError, ValueError) as error:
             raise ConfigError(
                 f"these are not mask parameters: {error}; take them from the ledger's params column"
             ) from None
         return cls(**{key: _tuples(value) for key, value in row.items()})
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    """What each field of MaskParams holds, with the lengths that its annotation leaves open."""
+    six = tuple[float, float, float, float, float, float]
+    return get_type_hints(MaskParams) | {"folds": tuple[six, ...], "edge": six}
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value of JSON is what a field holds: finite numbers, texts, and rows of them."""
+    if kind is float:
+        return type(value) in (int, float) and abs(value) <= LARGEST
+    if get_origin(kind) is not tuple:
+        return type(value) is kind
+    kinds = get_args(kind)
+    if not isinstance(value, list):
+        return False
+    if kinds[-1] is Ellipsis:
+        return all(_is_a(one, kinds[0]) for one in value)
+    return len(value) == len(kinds) and all(_is_a(one, wanted) for one, wanted in zip(value, kinds, strict=True))
 
 
 def _tuples(value: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -30,10 +32,24 @@ def _options(options: dict[str, Any]) -> MaskOptions:
         if field not in MaskOptions.__dataclass_fields__:
             known = ", ".join(f.removesuffix("_range") for f in MaskOptions.__dataclass_fields__)
             raise ConfigError(f"wear_mask has no option {name!r}; there are {known}")
-        ranges[field] = (
-            (float(value), float(value)) if isinstance(value, (int, float)) else (float(value[0]), float(value[1]))
-        )
+        ranges[field] = _range(name, value)
     return MaskOptions(**ranges)
+
+
+def _range(name: str, value: Any) -> tuple[float, float]:
+    """A number, of numpy's too, or two of them."""
+    given = value.tolist() if isinstance(value, np.ndarray) else value
+    ends = (given, given) if isinstance(given, Real) else given
+    if isinstance(ends, (tuple, list)) and len(ends) == 2 and all(isinstance(end, Real) for end in ends):
+        with suppress(OverflowError):  # whole numbers have no largest one
+            return float(ends[0]), float(ends[1])
+    raise ConfigError(f"{name} is {value!r}; it must be a number or a range (low, high)")
+
+
+def _checked_seed(seed: Any) -> int:
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ConfigError(f"seed is {seed!r}; it must be a whole number from 0")
+    return int(seed)
 
 
 def wear_mask(
@@ -67,7 +83,7 @@ def wear_mask(
     NoFace
         No mesh was given and none can be trusted: ``error.reason`` says why.
     ConfigError
-        Unknown type or option, or arrays of the wrong shape or dtype.
+        Unknown type or option, a seed or an option of a wrong value, or arrays of the wrong shape or dtype.
 
     Examples
     --------
@@ -77,7 +93,7 @@ def wear_mask(
     >>> worn.image.shape, float(worn.coverage.max()) > 0.99
     ((160, 160, 3), True)
     """
-    params = sample_params(np.random.default_rng(seed), type, _options(options))
+    params = sample_params(np.random.default_rng(_checked_seed(seed)), type, _options(options))
     if vertices is None:
         mesh = _estimator()(image)
         reason = gate(mesh, image.shape)
