@@ -153,8 +153,7 @@ def facts_of(samples: TrainingSet, labels: npt.NDArray[np.int64]) -> PackFacts:
     rec = samples.pack.paths.rec
     if not len(labels):
         raise RecordError("the pack has no image", rec)
-    height, width = samples.pack.image(int(samples.imgidx[0])).shape[:2]
-    return PackFacts(np.bincount(labels), (height, width), samples.masked_share())
+    return PackFacts(np.bincount(labels), samples.image_size, samples.masked_share())
 
 
 def _online_masks(settings: Settings) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from facekit.errors import FacekitError, PictureError
 from facekit.train.augment import apply_change, draw_change
 from facekit.train.config import TrainConfig
 from facekit.train.dataset import Augment, RecordDataset
@@ -39,14 +41,36 @@ class TrainingSet(RecordDataset):
         self.config = config
 
     def __getitem__(self, index: int) -> Any:
-        """Picture (3, H, W) float32 in [-1, 1], label, whether it is masked."""
+        """Picture (3, H, W) float32 in [-1, 1], label, whether it is masked.
+
+        Raises
+        ------
+        RecordError, PictureError
+            The record is truncated or corrupt, or holds no picture, or one of another size; names file and key.
+        """
         key = int(self._keys[index])
         label, image = self._read(key)
+        self._check_size(key, image)
         epoch, masked = int(self._epoch), self.is_masked(key)
         if not masked and self.augment is not None:
             image, masked = self.augment(image, key, epoch=epoch)
         rng = np.random.default_rng([self.config.seed, _CHANGE, epoch, key])
         return torch.from_numpy(apply_change(image, draw_change(rng, self.config))), label, masked
+
+    @cached_property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the first picture, pixels: that of all."""
+        height, width = self.pack.image(int(self._keys[0])).shape[:2]
+        return height, width
+
+    def _check_size(self, key: int, image: NDArray[np.uint8]) -> None:
+        height, width = image.shape[:2]
+        if (height, width) != self.image_size:
+            raise PictureError(
+                f"{self.pack.paths.rec}, key {key}: a picture of {height} x {width} pixels in a pack whose first has "
+                f"{self.image_size[0]} x {self.image_size[1]}; a copy with one size is made by "
+                f"facekit check --deep {self.root_dir} --repair DST"
+            )
 
     def masked_share(self) -> float | None:
         """Share of the images that the ledger calls masked; None without a ledger."""
@@ -107,14 +131,38 @@ def open_loader(
     batches = _Batches(order, config.batch, rank, world, first)
     generator = torch.Generator().manual_seed(0)  # otherwise each loader takes a number from torch's own
     loader: Any = DataLoader(
-        samples,
+        _Handed(samples),
         batch_sampler=batches,
         num_workers=config.workers,
+        collate_fn=_collated,
         generator=generator,
         pin_memory=torch.cuda.is_available() and config.device != "cpu",
         worker_init_fn=_quiet_worker,
     )
-    return (Batch(*parts) for parts in loader)
+    return map(_batch_of, loader)
+
+
+class _Handed(Dataset[Any]):
+    """Samples by the list; an error of facekit's is handed on, which torch would bury in a worker's traceback."""
+
+    def __init__(self, samples: TrainingSet) -> None:
+        self.samples = samples
+
+    def __getitems__(self, places: Sequence[int]) -> list[Any] | FacekitError:
+        try:
+            return [self.samples[place] for place in places]
+        except FacekitError as error:
+            return error
+
+
+def _collated(found: list[Any] | FacekitError) -> Any:
+    return found if isinstance(found, FacekitError) else default_collate(found)
+
+
+def _batch_of(parts: Any) -> Batch:
+    if isinstance(parts, FacekitError):
+        raise parts
+    return Batch(*parts)
 
 
 def _quiet_worker(number: int) -> None:

@@ -1,0 +1,50 @@
+"""Pictures that cannot be trained on: named in one sentence, whichever process met them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clean_packs import draw
+from train_packs import QUICK, changes, facekit
+
+from facekit.errors import PictureError, RecordError
+from facekit.images import encode_jpeg
+from facekit.records import Header, PackWriter
+from facekit.train.config import TrainConfig
+from facekit.train.samples import TrainingSet, open_loader
+
+
+def pack_with(folder: Path, odd: bytes) -> Path:
+    """A flat pack of 24 pictures, (40, 36) but for key 9."""
+    with PackWriter(folder, "flat") as writer:
+        for key in range(24):
+            writer.write(Header(0, float(key % 3), key, 0), odd if key == 9 else encode_jpeg(draw(key % 3, key)))
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_picture_of_another_size_is_named_with_its_cure(workers: int, tmp_path: Path) -> None:
+    pack = pack_with(tmp_path / "pack", encode_jpeg(draw(0, 9)[:30]))
+    given = changes(*QUICK, f"workers={workers}")
+    done = facekit("train", "bcl", str(pack), str(tmp_path / "run"), "--recipe", "bcl-small", *given)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"facekit: {pack}/train.rec, key 9: a picture of 30 x 36 pixels in a pack whose first has 40 x 36; "
+        f"a copy with one size is made by facekit check --deep {pack} --repair DST"
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_keeps_its_type_and_fields_through_a_worker(workers: int, tmp_path: Path) -> None:
+    pack = pack_with(tmp_path / "pack", b"no picture")
+    samples = TrainingSet(str(pack), TrainConfig(batch=12, workers=workers))
+    with pytest.raises(PictureError, match=r"train\.rec, key 9: the payload begins with"):
+        next(open_loader(samples, np.arange(12), 0))
+    rec = pack / "train.rec"
+    rec.write_bytes(rec.read_bytes()[:-100])
+    with pytest.raises(RecordError) as caught:
+        next(open_loader(samples, np.arange(12, 24), 0))
+    assert (caught.value.key, caught.value.path) == (23, str(rec))
