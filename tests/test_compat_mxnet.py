@@ -23,6 +23,7 @@ from mask_stand_ins import write_pack
 from facekit.compat import mxnet as mx
 from facekit.compat.mxnet import ndarray as nd
 from facekit.errors import ConfigError, PictureError, RecordError
+from facekit.images import decode
 from facekit.records import Header, PackWriter, RecordWriter, pack_record
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "mxnet" / "calls.json").read_text())
@@ -204,6 +205,19 @@ def test_another_process_reads_the_same_and_keeps_its_place(pack: Path, method: 
     process.join()
     assert second == record.read() == record.read_idx(2)
     assert all_of_them == [record.read_idx(key) for key in record.keys]
+
+
+def test_a_picture_that_is_cut_short_decodes_as_far_as_it_goes(caplog: pytest.LogCaptureFixture) -> None:
+    payload = payload_of("4:2:0")
+    whole = decode(payload)
+    assert (mx.image.imdecode(payload[:-2]).asnumpy() == whole).all()
+    half = mx.image.imdecode(payload[: len(payload) * 3 // 4]).asnumpy()
+    assert half.shape == whole.shape
+    assert (half[:16] == whole[:16]).all()
+    assert (half != whole).any()
+    assert caplog.text.count("cut short") == 2
+    with pytest.raises(PictureError):
+        mx.image.imdecode(payload[:100])
 
 
 def test_a_truncated_file_is_an_error_that_names_the_place(pack: Path) -> None:

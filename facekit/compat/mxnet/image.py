@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, NoReturn
 
 import numpy as np
 
 from facekit.compat.mxnet.ndarray import NDArray, wrap
+from facekit.errors import PictureError
 from facekit.images import decode, decode_stored
+from facekit.jpeg_coding import JPEG
 
 __all__ = ["imdecode", "imread", "imresize", "resize_short"]
 
+log = logging.getLogger(__name__)
+END = b"\xff\xd9"
+"""The marker that ends a JPEG."""
 AREA, CUBIC, LINEAR, AUTOMATIC = 3, 2, 1, 9
 
 
@@ -35,17 +41,27 @@ def imdecode(buf: Any, flag: int = 1, to_rgb: bool | int = True, out: NDArray | 
     Raises
     ------
     facekit.PictureError
-        The buffer holds no picture, or a truncated one.
+        The buffer holds no picture. A JPEG that is cut short decodes as far as it goes, as with mxnet; a warning is
+        logged.
     """
     content = buf.tobytes() if isinstance(buf, np.ndarray) else bytes(buf)
-    if flag == 0:
-        pixels = decode_stored(content, 0)[..., None]
-    else:
-        pixels = decode(content) if to_rgb else np.ascontiguousarray(decode(content)[..., ::-1])
+    try:
+        pixels = _decoded(content, flag, to_rgb)
+    except PictureError:
+        if not content.startswith(JPEG):
+            raise
+        pixels = _decoded(content + END, flag, to_rgb)
+        log.warning("a JPEG of %d bytes is cut short; facekit check --deep names such records", len(content))
     if out is None:
         return wrap(pixels)
     out[:] = pixels
     return out
+
+
+def _decoded(content: bytes, flag: int, to_rgb: bool | int) -> np.ndarray:
+    if flag == 0:
+        return decode_stored(content, 0)[..., None]
+    return decode(content) if to_rgb else np.ascontiguousarray(decode(content)[..., ::-1])
 
 
 def imread(filename: str | os.PathLike[str], flag: int = 1, to_rgb: bool | int = True) -> NDArray:
