@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,3 +86,19 @@ def test_a_file_in_place_of_the_folder_and_a_broken_record_are_refused(tmp_path:
         (out / "config.json").write_text(text)
         with pytest.raises(ConfigError, match=rf"config\.json .*{said}"):
             train(config)
+
+
+def test_another_pack_of_as_many_images_and_classes_is_not_gone_on_with(tmp_path: Path) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    config = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"), resume=True)
+    train(config)
+    train(config)
+    shutil.rmtree(pack)
+    pattern_pack(pack, seed=1)
+    with pytest.raises(ConfigError, match="begun with other settings: pack; choose another destination"):
+        train(config)
+    record = json.loads((out / "config.json").read_text())
+    assert record["image_size"] == [40, 36]
+    del record["pack"], record["image_size"]  # as an earlier facekit wrote it
+    (out / "config.json").write_text(json.dumps(record))
+    train(config)

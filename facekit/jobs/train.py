@@ -22,6 +22,7 @@ from facekit.errors import RecordError
 from facekit.jobs.train_checks import contradictions, need, refuse_faults
 from facekit.jobs.train_folder import agree, held
 from facekit.jobs.train_scores import check_lists, list_names, scorer
+from facekit.records.content import sampled_hash
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -172,6 +173,8 @@ def _record(config: TrainConfig, settings: Settings, task: Task) -> dict[str, An
         "facekit": facekit.__version__,
         "plugin": config.plugin,
         "settings": given | asdict(settings.plugin),
+        "pack": sampled_hash(task.samples.pack.paths.rec),
+        "image_size": task.facts.image_size,
         "images": len(task.labels),
         "classes": len(task.facts.class_counts),
         "init": config.init,

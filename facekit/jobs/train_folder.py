@@ -104,7 +104,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     """What differs, except for the length of the run."""
     aside = ("settings", "facekit", "init")
-    names = [name for name in record if before.get(name) != record[name] and name not in aside]
+    earlier = {"pack", "image_size"} - set(before)  # of a run that was begun before they were recorded
+    names = [name for name in record if before.get(name) != record[name] and name not in {*aside, *earlier}]
     old, new = before["settings"], record["settings"]
     differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
     return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]
