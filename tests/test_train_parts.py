@@ -222,7 +222,7 @@ def test_settings_come_from_files_and_words(tmp_path: Path) -> None:
         (None, ("lr",), "write key=value"),
         (None, ("lr=fast",), "lr is 'fast'; it must be of type float"),
         (None, ("channels_last=maybe",), "true or false"),
-        (None, ("lr=0",), "lr 0.0 must be above 0"),
+        (None, ("lr=0",), "lr is 0.0; it must be above 0"),
         (None, ("sampler=lottery",), "one of uniform, balanced"),
         (None, ("cutout=2",), "from 0 to 1"),
         (None, ("batch=0",), "at least 1"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from math import inf
 
 from facekit.errors import ConfigError
 
@@ -15,7 +17,9 @@ CHOICES = {
     "sampler": ("uniform", "balanced"),
     "device": ("auto", "cpu", "cuda"),
 }
-SHARES = ("flip", "cutout", "online_masks", "label_smoothing")
+TINIEST = sys.float_info.min
+POSITIVE = ("lr", "gamma", "power", "cutout_size", "sample_rate")
+SHARES = ("flip", "cutout", "cutout_size", "online_masks", "label_smoothing", "gamma", "sample_rate")
 
 
 @dataclass(frozen=True)
@@ -131,16 +135,14 @@ class TrainConfig:
         names = ("max_steps", "recipe_batch", "momentum", "weight_decay", "warmup", "clip", "brightness", "contrast",
                  "saturation", "crop", "seed", "workers", "threads", "save_every", "eval_every")  # fmt: skip
         _check("not negative", tuple(getattr(self, name) for name in names), least=0, names=names)
-        if not self.lr > 0 or not 0 < self.sample_rate <= 1 or not 0 <= self.ema < 1 or self.label_smoothing == 1:
-            raise ConfigError(
-                f"lr {self.lr} must be above 0, sample_rate {self.sample_rate} in (0, 1], ema {self.ema} and "
-                f"label_smoothing {self.label_smoothing} in [0, 1)"
-            )
-        if list(self.milestones) != sorted(self.milestones):
-            raise ConfigError(f"milestones are {self.milestones}; write them in order")
+        _check("above 0", tuple(getattr(self, name) for name in POSITIVE), least=TINIEST, names=POSITIVE)
+        if not 0 <= self.ema < 1 or self.label_smoothing == 1:
+            raise ConfigError(f"ema {self.ema} and label_smoothing {self.label_smoothing} must be in [0, 1)")
+        if list(self.milestones) != sorted(self.milestones) or not all(0 <= one < inf for one in self.milestones):
+            raise ConfigError(f"milestones are {self.milestones}; write epochs in order, none negative")
 
 
 def _check(wanted: str, values: tuple[float, ...], least: float, names: tuple[str, ...]) -> None:
     for name, value in zip(names, values, strict=True):
-        if not value >= least:
-            raise ConfigError(f"{name} is {value}; it must be {wanted}")
+        if not least <= value < inf:
+            raise ConfigError(f"{name} is {value}; it must be {wanted if value < least else 'a finite number'}")

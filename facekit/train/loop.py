@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
@@ -122,6 +123,7 @@ def steps_an_epoch(task: Task) -> int:
 
 def _open_state(task: Task, device: torch.device) -> State:
     state = State(task.name, load_plugin(task.name), task.settings, task.facts, device)
+    _check_batch(state)
     found = latest_checkpoint(task.out)
     if found is not None:
         load_checkpoint(state, found)
@@ -134,6 +136,12 @@ def _open_state(task: Task, device: torch.device) -> State:
             state.classifier.start_from(torch.from_numpy(task.centres))
     state.wrap()
     return state
+
+
+def _check_batch(state: State) -> None:
+    """A BatchNorm over embeddings has no variance of one image."""
+    if state.settings.train.batch == 1 and any(isinstance(one, nn.BatchNorm1d) for one in state.network.modules()):
+        raise ConfigError("batch is 1, and this network's BatchNorm needs 2 images or more: choose a larger batch")
 
 
 def _loop(

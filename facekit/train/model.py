@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,6 +83,11 @@ def load_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: there is no such file")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise FacekitError(
+            f"{path} cannot be read as weights: it holds something else than tensors, numbers and texts, and nothing "
+            "in it is executed; save its state_dict alone"
+        ) from error
     except Exception as error:  # the unpickler raises whatever the bytes lead it to
         raise FacekitError(f"{path} cannot be read as weights: {error}") from error
     return content
@@ -132,9 +138,7 @@ def start_network(network: nn.Module, path: str) -> None:
     ConfigError
         They are of another architecture.
     """
-    content = load_file(weights_file(Path(path)))
-    state = content.get("average") or content["network"] if "network" in content else content
-    state = {name.removeprefix("module."): value for name, value in state.items()}
+    state = _weights_in(load_file(weights_file(Path(path))), path)
     wrapped = all(name.startswith("network.") for name in state)
     inner: Any = network.network if wrapped and hasattr(network, "network") else network
     try:
@@ -144,5 +148,28 @@ def start_network(network: nn.Module, path: str) -> None:
         else:
             network.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise ConfigError(f"--init {path} does not fit this network: {reason}") from error
+        raise ConfigError(
+            f"--init {path} does not fit this network, these are weights of another: {_in_short(str(error))}"
+        ) from error
+
+
+def _weights_in(content: Any, path: str) -> dict[str, torch.Tensor]:
+    """Weights by name, without what DataParallel puts before the names."""
+    if isinstance(content, dict) and "network" in content:
+        content = content.get("average") or content["network"]
+    if not isinstance(content, dict) or not content or not all(map(torch.is_tensor, content.values())):
+        raise ConfigError(
+            f"--init {path} holds no weights by name: give OUT of a run, a checkpoint, or a backbone.pt (a state_dict)"
+        )
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _in_short(said: str) -> str:
+    """The first names of each line of what torch says, which lists every weight."""
+    lines = [line.strip().rstrip(".") for line in said.splitlines() if line.strip()]
+    short = []
+    for line in lines[1:4] if len(lines) > 1 else lines:
+        names = line.split(", ")
+        more = len(names) - 3
+        short.append(line if not line.endswith('"') or more <= 0 else f"{', '.join(names[:3])} and {more} more")
+    return "; ".join(short)

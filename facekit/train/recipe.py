@@ -58,7 +58,18 @@ def settings_of(plugin: Plugin, given: Mapping[str, Any]) -> Settings:
     parts: dict[type, dict[str, Any]] = {TrainConfig: {}, plugin.config: {}}
     for name, value in given.items():
         parts[homes[name]][name] = _as(name, value, hints[homes[name]][name])
-    return Settings(TrainConfig(**parts[TrainConfig]), plugin.config(**parts[plugin.config]))
+    own = plugin.config(**parts[plugin.config])
+    _check_own(own)
+    return Settings(TrainConfig(**parts[TrainConfig]), own)
+
+
+def _check_own(own: Any) -> None:
+    """What every plugin calls alike; torch says nothing, or nothing that can be understood."""
+    if own.dimensions < 1:
+        raise ConfigError(f"dimensions is {own.dimensions}; it must be at least 1")
+    dropout = getattr(own, "dropout", 0.0)
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout is {dropout}; it must be from 0 to below 1")
 
 
 def _recipe(plugin: Plugin, recipe: str | None) -> Mapping[str, Any]:
@@ -91,12 +102,26 @@ def _as(name: str, value: Any, kind: Any) -> Any:
         kind = next(one for one in get_args(kind) if one is not type(None))
     if get_origin(kind) is tuple:
         parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)):
+            raise ConfigError(f"{name} is {value!r}; it must be a list: [{value!r}]")
         return tuple(_as(name, part, get_args(kind)[0]) for part in parts)
     if kind is bool and isinstance(value, str):
         if value.lower() not in ("true", "false"):
             raise ConfigError(f"{name} is {value!r}; it must be true or false")
         return value.lower() == "true"
+    wrong = ConfigError(f"{name} is {value!r}; it must be of type {getattr(kind, '__name__', kind)}")
+    if not _converts(value, kind):
+        raise wrong
     try:
         return kind(value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{name} is {value!r}; it must be of type {kind.__name__}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise wrong from None
+
+
+def _converts(value: Any, kind: Any) -> bool:
+    """Whether the value of a TOML file can become what a field holds, and nothing of it is lost."""
+    if isinstance(value, bool) or kind is bool:
+        return kind is bool and isinstance(value, bool)
+    if kind is str:
+        return isinstance(value, str)
+    return not (kind is int and isinstance(value, float) and not value.is_integer())
