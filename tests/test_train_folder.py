@@ -16,7 +16,10 @@ from train_packs import QUICK, changes, facekit, pattern_pack
 
 from facekit.errors import ConfigError, DestinationExists
 from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.train_checks import other_step
 from facekit.jobs.train_folder import LOCK, held
+from facekit.train.plugin import load_plugin
+from facekit.train.recipe import read_settings
 
 
 def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(tmp_path: Path) -> None:
@@ -102,3 +105,14 @@ def test_another_pack_of_as_many_images_and_classes_is_not_gone_on_with(tmp_path
     del record["pack"], record["image_size"]  # as an earlier facekit wrote it
     (out / "config.json").write_text(json.dumps(record))
     train(config)
+
+
+def test_going_on_with_as_many_images_a_step_is_not_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
+    settings = (*QUICK, "max_steps=1")
+    train(TrainConfig("bcl", str(pack), str(out), "bcl-small", settings))
+    config = read_settings(load_plugin("bcl"), "bcl-small", settings).train
+    assert other_step(out, config) == other_step(tmp_path / "absent", config) == []
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    (said,) = other_step(out, config)
+    assert "steps of 8 images, and this run takes 24" in said

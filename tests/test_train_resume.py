@@ -152,7 +152,9 @@ def test_two_processes_train_resume_and_hand_over_to_one(tmp_path: Path) -> None
         assert rows == counts
         assert whole["common.pt/head/t"] != 0
         longer = (*given, f"classifier={kind}", "max_steps=7")
-        done = train(TrainConfig("bcl", str(pack), str(parts), "bcl-small", longer, resume=True), warn=str)
+        said: list[str] = []
+        done = train(TrainConfig("bcl", str(pack), str(parts), "bcl-small", longer, resume=True), warn=said.append)
+        assert any("was written by steps of 8 images, and this run takes 4" in sentence for sentence in said)
         assert (done.resumed_from, done.steps) == (6, 7)
         # Six steps of two processes are the 48 pictures of an epoch, for which one process takes twelve.
         assert (parts / "log.csv").read_text().splitlines()[-1].startswith(f"7,{13 / 12:.4f},")

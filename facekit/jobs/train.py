@@ -19,7 +19,7 @@ import numpy as np
 
 import facekit
 from facekit.errors import RecordError
-from facekit.jobs.train_checks import contradictions, need, refuse_faults
+from facekit.jobs.train_checks import contradictions, need, other_step, refuse_faults
 from facekit.jobs.train_folder import agree, held
 from facekit.jobs.train_scores import check_lists, list_names, scorer
 from facekit.records.content import sampled_hash
@@ -110,7 +110,7 @@ def train(
     with held(task.out) if first else nullcontext():
         if first:
             agree(task.out, _record(config, settings, task), config.resume)
-        for sentence in contradictions(plugin, settings, task.facts):
+        for sentence in contradictions(plugin, settings, task.facts) + other_step(task.out, settings.train):
             warn(sentence)
         _try_head(task, plugin, warn)
         with warnings.catch_warnings():

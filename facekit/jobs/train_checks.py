@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.check import CheckConfig, check
 
 if TYPE_CHECKING:
+    from facekit.train.config import TrainConfig
     from facekit.train.plugin import PackFacts, Plugin
     from facekit.train.recipe import Settings
 
-__all__ = ["contradictions", "need", "refuse_faults"]
+__all__ = ["contradictions", "need", "other_step", "refuse_faults"]
 
 HARMLESS = {"label_gap", "index_stale", "property"}
 """Findings that training is warned of elsewhere, or does not meet."""
@@ -69,3 +71,19 @@ def contradictions(plugin: Plugin, settings: Settings, facts: PackFacts) -> list
     if config.schedule == "step" and config.milestones and config.milestones[0] >= config.epochs:
         found.append(f"the rate never falls: the first milestone is {config.milestones[0]:g} of {config.epochs} epochs")
     return found
+
+
+def other_step(out: Path, config: TrainConfig) -> list[str]:
+    """A sentence where the last checkpoint was written with another number of images a step."""
+    from facekit.train.checkpoint import images_a_step, latest_checkpoint
+
+    found = latest_checkpoint(out)
+    now = config.batch * config.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
+    before = now if found is None else images_a_step(found)
+    if before == now:
+        return []
+    sentence = (
+        f"{found} was written by steps of {before} images, and this run takes {now}: it goes on at the same place of "
+        "the epoch and with the same lr, but not to the same bits; start as many processes as before for those"
+    )
+    return [sentence]

@@ -23,13 +23,18 @@ from facekit.train.sharded import world_size
 if TYPE_CHECKING:
     from facekit.train.state import State
 
-__all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["images_a_step", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 
 def latest_checkpoint(out: Path) -> Path | None:
     """The last whole checkpoint of a run; None where there is none."""
     found = sorted((out / CHECKPOINTS).glob("[0-9]*"))
     return found[-1] if found else None
+
+
+def images_a_step(folder: Path) -> int:
+    """Images, over all processes, of the steps that led to a checkpoint."""
+    return int(load_file(folder / COMMON)["images_a_step"])
 
 
 def save_checkpoint(state: State, out: Path, keep: int) -> Path:
