@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mask_measures as measures
 import mask_sheets
@@ -224,14 +224,14 @@ def _short(name: str) -> str:
     )
 
 
-def print_realism(trials: list[Trial], module: object) -> None:
+def print_realism(trials: list[Trial], module: Any) -> None:
     """Quantiles of the statistics that gave earlier renderers away, beside the real ones."""
     import json
 
-    names: list[str] = module.NAMES  # type: ignore[attr-defined]
-    reference = Path(module.__file__).parent / "../data/real_mask_statistics.json"  # type: ignore[attr-defined]
+    names: list[str] = module.NAMES
+    reference = Path(module.__file__).parent / "../data/real_mask_statistics.json"
     real = json.loads(reference.read_text())
-    ours = np.array([module.statistics(t.image, t.face.vertices) for t in trials])  # type: ignore[attr-defined]
+    ours = np.array([module.statistics(t.image, t.face.vertices) for t in trials])
     print("\nquantiles over the mix" + " " * 21 + "10%       50%       90%    real: 10%       50%       90%")
     for column, name in enumerate(names):
         mine = np.nanquantile(ours[:, column], [0.1, 0.5, 0.9])

@@ -14,7 +14,8 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -94,7 +95,13 @@ def stages(payloads: list[bytes], folder: Path) -> dict[str, Callable[[], object
         "pipeline, meshes cached": lambda n: mask(n, decode(payloads[n]), cached(n)),
         "whole pipeline": whole,
     }
-    return {name: lambda call=call: [call(n) for n in numbers] for name, call in calls.items()}  # type: ignore[misc]
+    return {name: partial(each, call, numbers) for name, call in calls.items()}
+
+
+def each(call: Callable[[int], object], numbers: Iterable[int]) -> None:
+    """One call after another."""
+    for number in numbers:
+        call(number)
 
 
 def report(timings: dict[str, Timing]) -> bool:

@@ -59,7 +59,7 @@ def decode(payload: Payload, upright: bool = False) -> Picture:
     colour = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)  # OpenCV 4.11 and later spare a pass over the pixels
     pixels = _decoded(payload, colour if upright else colour | cv2.IMREAD_IGNORE_ORIENTATION)
     if colour == cv2.IMREAD_COLOR:
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
     return pixels
 
 
@@ -98,7 +98,7 @@ def _decoded(payload: Payload, flags: int) -> Picture:
         raise PictureError(f"the decoder refused this {kind} of {len(content)} bytes: {error}") from error
     if pixels is None:
         raise PictureError(f"the {kind} of {len(content)} bytes is truncated or corrupt: it does not decode")
-    return pixels  # type: ignore[return-value]
+    return np.asarray(pixels, np.uint8)
 
 
 def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -> bytes:
@@ -210,13 +210,13 @@ def _checked(image: Picture) -> Picture:
 def _bgr(image: Picture) -> Picture:
     import cv2
 
-    return cv2.cvtColor(_checked(image), cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+    return np.asarray(cv2.cvtColor(_checked(image), cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def _grey(image: Picture) -> Picture:
     import cv2
 
-    return cv2.cvtColor(_checked(image), cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+    return np.asarray(cv2.cvtColor(_checked(image), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _encode_standard(pixels: Picture, quality: int, subsampling: str) -> bytes:

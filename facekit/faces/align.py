@@ -96,5 +96,4 @@ def align(image: NDArray[np.uint8], points: NDArray[np.floating], side: int = TE
 
     scale = side / TEMPLATE_SIDE
     matrix = similarity(points, (TEMPLATE + 0.5) * scale - 0.5)
-    crop: NDArray[np.uint8] = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return crop
+    return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), np.uint8)

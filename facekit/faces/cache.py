@@ -166,7 +166,7 @@ class MeshCacheWriter:
         self._rows: dict[int, int] = {}
         self._count = 0
         self._aside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        self._file: BinaryIO = open(self._aside, "wb")  # noqa: SIM115 (closed by close or discard)
+        self._file: BinaryIO = open(self._aside, "wb")  # noqa: SIM115 -- until close() or discard()
         self._file.write(_Layout(0, 0, self._bound).header())
 
     def add(self, key: int, mesh: Mesh) -> bool:

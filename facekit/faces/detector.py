@@ -94,7 +94,7 @@ class RetinaFace:
 
         margin = round(MARGIN * max(image.shape[:2]))
         padded = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-        return [_moved(face, 1.0, margin) for face in self._find(padded)]  # type: ignore[arg-type]
+        return [_moved(face, 1.0, margin) for face in self._find(np.asarray(padded, np.uint8))]
 
     def _find(self, image: NDArray[np.uint8]) -> list[Detection]:
         import cv2
@@ -103,7 +103,7 @@ class RetinaFace:
         scale = min(1.0, LONG_SIDE / max(height, width))
         if scale < 1:
             size = max(1, round(width * scale)), max(1, round(height * scale))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         shown = image[..., ::-1].astype(np.float32) - MEAN_BGR
         boxes, scores, points = self._network.run(None, {"input": shown.transpose(2, 0, 1)[None]})
         faces = _decoded(boxes[0], scores[0, :, 1], points[0], image.shape, self.least_score)

@@ -248,9 +248,8 @@ def _crop(image: NDArray[np.uint8], region: Region, matrix: NDArray[np.float64],
     # Whole pixels, as in aligned crops: padding and resizing takes a quarter of the time of warping.
     if x < 0 or y < 0 or x + side > width or y + side > height:
         above, below, before, after = -y, y + side - height, -x, x + side - width
-        inner = cv2.copyMakeBorder(
-            inner, max(above, 0), max(below, 0), max(before, 0), max(after, 0), cv2.BORDER_REPLICATE
-        )  # type: ignore[assignment]
+        widths = max(above, 0), max(below, 0), max(before, 0), max(after, 0)
+        inner = np.asarray(cv2.copyMakeBorder(inner, *widths, cv2.BORDER_REPLICATE), np.uint8)
     cv2.resize(inner, out.shape[:2], out, interpolation=cv2.INTER_LINEAR)
 
 

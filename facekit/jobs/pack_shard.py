@@ -219,7 +219,7 @@ def warped(image: npt.NDArray[np.uint8], points: npt.NDArray[np.float32]) -> npt
     if scale < 0.5:
         height, width = image.shape[:2]
         size = max(1, round(2 * scale * width)), max(1, round(2 * scale * height))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         shrunk = np.array([size[0] / width, size[1] / height], np.float32)
         points = (points + np.float32(0.5)) * shrunk - np.float32(0.5)
     return align(image, points)

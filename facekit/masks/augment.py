@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from facekit.masks.render import render_worn
 __all__ = ["MaskAugment"]
 
 
+@runtime_checkable
 class MeshLookup(Protocol):
     """Meshes or vertices by record key; `facekit.faces.cache.MeshCache`, `StoredMeshes` or a dictionary."""
 
@@ -119,9 +120,9 @@ class MaskAugment:
     def _mesh(self, image: NDArray[np.uint8], key: int) -> Mesh:
         if self.meshes is None:
             return rounded(_model()(image))
-        if not hasattr(self.meshes, "get"):
+        if not isinstance(self.meshes, MeshLookup):
             return rounded(self.meshes(image))
-        known = self.meshes.get(key)  # type: ignore[union-attr]
+        known = self.meshes.get(key)
         if known is None:
             return rounded(_model()(image))
         return rounded(known if isinstance(known, Mesh) else Mesh(np.asarray(known, np.float32), math.inf))

@@ -84,7 +84,7 @@ class TarWriter:
 
     def _next_shard(self) -> None:
         self.close()
-        self._file = open(self._folder / f"{self.shards:06d}.tar", "wb", buffering=1 << 20)  # noqa: SIM115
+        self._file = open(self._folder / f"{self.shards:06d}.tar", "wb", buffering=1 << 20)  # noqa: SIM115 -- until close()
         self.shards += 1
 
     def close(self) -> None:
@@ -224,7 +224,8 @@ def _members(path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, IO[bytes]]
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
+                # tarfile keeps every member for ever, 2 kB each, and the type stubs hide the list.
+                tar.members = []  # type: ignore[attr-defined]
                 if member.isreg() and not member.issparse():
                     suffix = member.name.rpartition("/")[2].partition(".")[2]
                     yield member.name[: len(member.name) - len(suffix) - 1], suffix.lower(), member, file
@@ -287,7 +288,7 @@ class TarReader:
         if shard not in self._opened:
             if len(self._opened) == _MOST_OPEN:
                 self._opened.pop(next(iter(self._opened))).close()
-            self._opened[shard] = open(self._samples.paths[shard], "rb", buffering=0)  # noqa: SIM115
+            self._opened[shard] = open(self._samples.paths[shard], "rb", buffering=0)  # noqa: SIM115 -- kept open
         return self._opened[shard]
 
     def __enter__(self) -> TarReader:

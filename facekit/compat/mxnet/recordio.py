@@ -67,7 +67,7 @@ class MXRecordIO:
         """Open the file; a reader begins at its start."""
         try:
             mode, buffered = ("wb", 1 << 20) if self.writable else ("rb", 0)
-            self._file: IO[bytes] = open(self.uri, mode, buffered)  # noqa: SIM115 -- held open until close()
+            self._file: IO[bytes] = open(self.uri, mode, buffered)  # noqa: SIM115 -- until close()
         except OSError as error:
             raise RecordError(f"the file cannot be opened: {error.strerror}", self.uri) from error
         self._position, self.is_open = 0, True
