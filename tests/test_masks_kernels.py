@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.masks import drape, look, raster
+from facekit.masks import drape, dye, finish, look, raster
 from facekit.masks.raster import FAR, SAMPLES, Window
 
 pytestmark = pytest.mark.kernels
@@ -108,13 +108,13 @@ def test_the_blur_is_a_convolution(channels: int, radius: int) -> None:
     plane = np.zeros((height, width, channels), F32)
     plane[radius:-radius, radius:-radius] = rng.random((8, 11, channels))
     out = np.zeros_like(plane)
-    raster._blur(plane, taps, np.full(plane.size, np.nan, F32), out)
+    finish._blur(plane, taps, np.full(plane.size, np.nan, F32), out)
     line = np.concatenate([taps[:0:-1], taps]).astype(np.float64)
     rows = np.apply_along_axis(lambda column: np.convolve(column, line, "same"), 0, plane)
     expected = np.apply_along_axis(lambda row: np.convolve(row, line, "same"), 1, rows)
     inside = (slice(radius, -radius), slice(radius, -radius))
     assert np.abs(out[inside] - expected[inside]).max() < 1e-4
-    raster._blur(plane, taps, np.empty(plane.size, F32), plane)
+    finish._blur(plane, taps, np.empty(plane.size, F32), plane)
     assert (plane[inside] == out[inside]).all()
 
 
@@ -123,7 +123,7 @@ def test_dyeing_without_creases_mixes_the_inks() -> None:
     level, inks = rng.random((5, 7, 4)).astype(F32), rng.random((3, 3)).astype(F32)
     out = np.full((7, 9, 4), 9, F32)
     flat = np.array([0, 0, 0.7, 0.3, 0.1, 0.2], F32)
-    raster.dye(level, inks, True, rng.standard_normal((8, 8, 2)).astype(F32), flat, out)
+    dye.dye(level, inks, True, rng.standard_normal((8, 8, 2)).astype(F32), flat, out)
     tone, first, second, cover = (level[..., k : k + 1].astype(np.float64) for k in range(4))
     colour = inks[0] + first * (inks[1] - inks[0].astype(np.float64))
     expected = cover * tone * (colour + second * (inks[2] - colour))
@@ -140,9 +140,9 @@ def test_settling_averages_in_linear_light_and_encodes() -> None:
     samples = np.zeros((4, 6, 4), F32)
     samples[:2, :2] = (0.5, 1.0, 2.0, 1.0)
     samples[0, 2] = (0.4, 0.4, 0.4, 0.4)
-    finish = raster.Finish(2.0, 1.0, 0.5, 0.0, 1.0, 0.0, 0, 0, 0, 0)
+    look_of = finish.Finish(2.0, 1.0, 0.5, 0.0, 1.0, 0.0, 0, 0, 0, 0)
     out = np.zeros((4, 5, 4), F32)
-    raster._settle(samples, finish, to_levels, 1, out)
+    finish._settle(samples, look_of, to_levels, 1, out)
     unit = 25 * 4097 / 4096
     assert np.allclose(out[1, 1], (unit, unit, unit, 1), rtol=2e-3)
     assert np.allclose(out[1, 2], (0.1 * 2 * unit, 0.1 * unit, 0.05 * unit, 0.1), rtol=2e-3)
@@ -153,12 +153,12 @@ def test_the_shadow_may_fall_where_an_even_odd_fill_says() -> None:
     rng = np.random.default_rng(4)
     angle = np.sort(rng.uniform(0, 2 * np.pi, 36))
     vertices = np.zeros((468, 3), F32)
-    oval = np.array(raster.OVAL, np.int32)
+    oval = np.array(finish.OVAL, np.int32)
     reach = rng.uniform(4, 9, 36)
     vertices[oval, 0], vertices[oval, 1] = 11 + reach * np.cos(angle), 8 + reach * np.sin(angle)
-    vertices[raster.CHIN] = (11, 400, 0)  # far below: no neck in the picture
+    vertices[finish.CHIN] = (11, 400, 0)  # far below: no neck in the picture
     out = np.full((17, 23), 5, F32)
-    raster._shadow_reach(vertices, oval, Window(0, 0, 23, 17), F32(1), out)
+    finish._shadow_reach(vertices, oval, Window(0, 0, 23, 17), F32(1), out)
     polygon = vertices[oval, :2].astype(np.float64)
     for y in range(17):
         for x in range(23):

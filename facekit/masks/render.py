@@ -13,8 +13,10 @@ from facekit.errors import ConfigError
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
 from facekit.masks.drape import Drape, drape, face_normals
+from facekit.masks.dye import dye
+from facekit.masks.finish import OVAL, Curves, Finish, finish_picture
 from facekit.masks.look import ANCHOR_REACH, Glow, Look, face_tables, read_look, shade
-from facekit.masks.raster import OVAL, SAMPLES, Finish, Strap, Tables, Window, dye, paint
+from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
 from facekit.masks.recipe import MaskParams
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
 from facekit.masks.textures import TEXTURE_SIZE, crease_slopes, texture_level, to_linear
@@ -82,7 +84,7 @@ def _type(kind: MaskType) -> _Type:
     tables = face_tables()
     squared = ((points[None] - face[tables.skin[tables.anchors]][:, None]) ** 2).sum(-1)
     near = np.exp(squared / (-2 * ANCHOR_REACH**2)).astype(np.float32)
-    kernel_tables = Tables(shell.triangles, shell.occluders, shell.strap_sides, _to_levels(), _grain())
+    kernel_tables = Tables(shell.triangles, shell.occluders, shell.strap_sides)
     return _Type(np.ascontiguousarray(shell.weights.T), shell.st, near, kernel_tables)
 
 
@@ -228,20 +230,9 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     shade(normals, shell.st, heights, COLUMNS, ROWS, look, shell.anchor_weights, glow, shading)
     width = params.strap_radius * scale
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *params.strap)
-    cloth = (st, shading, MIDDLES, _dyed(params, scale), shell.tables, _oval())
-    taps = _filters(look, params, scale)
-    paint(
-        image,
-        vertices,
-        points,
-        *cloth,
-        strap,
-        STRAP_POINTS,
-        _finish(look, params),
-        taps,
-        window,
-        frame.scale,
-        coverage,
-        out,
-    )
+    cloth = (st, shading, MIDDLES, _dyed(params, scale), shell.tables)
+    samples = draw(vertices, points, *cloth, strap, STRAP_POINTS, window, frame.scale)
+    taps, curves = _filters(look, params, scale), Curves(_to_levels(), _grain())
+    finish = _finish(look, params)
+    finish_picture(image, samples, vertices, _oval(), curves, finish, taps, window, frame.scale, coverage, out)
     return Worn(out, coverage, vertices, params)
