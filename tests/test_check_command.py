@@ -21,6 +21,7 @@ from facekit.jobs.check import CheckConfig, CheckSummary, check
 from facekit.jobs.check_decoder import caught
 from facekit.records import Header, PackWriter, RecordWriter, frame, open_pack, pack_record
 from facekit.records.findings import KINDS, Findings
+from facekit.records.label_sidecar import save_labels
 from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
 
 MAGIC = b"\n#\xd7\xce"
@@ -103,6 +104,19 @@ def stale(p: Pack) -> None:
     os.utime(p.idx, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
+def stale_labels(p: Pack) -> None:
+    """Labels that were kept, and a record that was changed behind their back."""
+    with open_pack(p.folder) as pack:
+        pack.save_labels()
+    stat = p.rec.stat()
+    patch(3, 12, label(0))(p)
+    os.utime(p.rec, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def stale_count(p: Pack) -> None:
+    save_labels(p.rec, p.idx, np.arange(5))
+
+
 def ledger(p: Pack) -> None:
     with LedgerWriter(p.folder / "train.ledger.parquet") as writer:
         rows = [LedgerRow(n, n, payload_hash(PAYLOADS[n - 1]), "copy") for n in range(1, 9)]
@@ -172,6 +186,8 @@ BREAKS: dict[str, tuple[Callable[[Pack], None], dict[str, int], set[int]]] = {
         {"index_stale": 1, "duplicate_key": 1, "header_record": 1, "identity_range": 1},
         NOBODY,
     ),
+    "kept labels that are wrong": (stale_labels, {"label_stale": 1, "identity_range": 1}, NOBODY),
+    "kept labels that are too few": (stale_count, {"label_stale": 1}, NOBODY),
     "record 0 counts wrongly": (patch(0, 32, label(8)), {"header_record": 1, "key_range": 1}, NOBODY),
     "record 0 without its sign": (patch(0, 32, label(0)), {"header_missing": 1, "identity_range": 1}, NOBODY),
     "a range too long": (patch(9, 36, label(4)), {"identity_range": 1, "identity_missing": 1}, NOBODY),

@@ -16,6 +16,8 @@ from facekit.images import encode_jpeg
 from facekit.jobs.train import TrainConfig, train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
+from facekit.records.index import RecordIndex, read_index, save_sidecar
+from facekit.records.label_sidecar import save_labels
 from facekit.train.iresnet import IResNet
 from facekit.train.model import open_model, start_network
 from facekit.train.plugin import PackFacts, load_plugin
@@ -84,6 +86,21 @@ def test_labels_that_the_pack_cannot_have_stop_too(tmp_path: Path) -> None:
             writer.write(Header(0, -1.0 if key == 5 else 0.0, key, 0), encode_jpeg(draw(1, key)))
     with pytest.raises(FacekitError, match=r"key 5.*label_not_whole"):
         train(TrainConfig("bcl", str(tmp_path / "minus"), str(tmp_path / "run"), "bcl-small", QUICK))
+
+
+@pytest.mark.parametrize("kept", ["index", "labels"])
+def test_what_is_kept_beside_the_pack_and_says_something_else_stops_too(tmp_path: Path, kept: str) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    rec, idx = pack / "train.rec", pack / "train.idx"
+    index = read_index(idx)
+    if kept == "index":
+        save_sidecar(idx, RecordIndex(index.keys, np.roll(index.offsets, 1)))
+    else:
+        with open_pack(pack) as opened:
+            save_labels(rec, idx, np.roll(opened.labels, 1))
+    with pytest.raises(FacekitError, match=rf"\({'index' if kept == 'index' else 'label'}_stale; \d+ faults"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "run"), "bcl-small", QUICK))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_larger_than_the_pack_and_a_missing_list_are_refused(tmp_path: Path) -> None:

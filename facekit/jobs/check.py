@@ -19,7 +19,7 @@ from facekit.jobs.pack_ledger import LEDGER, WornMasks, worn_masks
 from facekit.jobs.rewrite import Dropped, Selection, contiguous, grouped, write_selection
 from facekit.jobs.staging import staged
 from facekit.records.findings import Finding, Findings
-from facekit.records.meaning import Meaning, read_meaning
+from facekit.records.meaning import Meaning, check_kept_labels, read_meaning
 from facekit.records.pack import pack_paths
 from facekit.records.rewrite import Extents
 from facekit.records.structure import Structure, read_padded, read_structure
@@ -114,6 +114,7 @@ def check(config: CheckConfig) -> CheckSummary:
     found = Findings(config.most)
     records = read_structure(rec, idx, found)
     meaning = read_meaning(records, property_path, found)
+    check_kept_labels(rec, idx, records, meaning, found)
     good, changed = meaning.sound, np.zeros(len(records.offsets), np.bool_)
     if config.deep:
         decoded, changed = check_pictures(rec, records, meaning, property_path, found)

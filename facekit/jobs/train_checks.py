@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["contradictions", "need", "other_step", "refuse_faults"]
 
-HARMLESS = {"label_gap", "index_stale", "property"}
+HARMLESS = {"label_gap", "property"}
 """Findings that training is warned of elsewhere, or does not meet."""
 
 

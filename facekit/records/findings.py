@@ -34,6 +34,7 @@ KINDS = {
     "identity_range": "An identity record does not name the images of one label.",
     "identity_missing": "An image lies in no identity's range, or in two.",
     "label_not_whole": "A label is not a whole number from 0 on.",
+    "label_stale": "The labels that are kept beside the pack are not those of its records.",
     "label_rounded": "A label is above 2**24, where float32 rounds.",
     "label_gap": "Labels are missing between 0 and the largest: a classifier trains classes without images.",
     "label_range": "A label is not below the number of classes in property.",

@@ -3,26 +3,41 @@
     b"FKlabel1" | size and mtime (ns) of the .rec i64 x 2 | the same of the .idx, -1 without one | labels i64 | bytes of
     a label i64 | labels, i4 or i8, in the order of `Pack.keys`
 
-Little-endian. It is used only while both files are what they were.
+Little-endian. It is used only while both files are what they were. Whoever writes a long pack knows its labels and
+leaves them there; for the packs of others `Pack.save_labels` does, which `facekit reindex --sidecar` calls.
 """
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["load_labels", "save_labels"]
+__all__ = ["MIN_KEPT", "LabelWriter", "labels_path", "load_labels", "save_labels"]
+
+logger = logging.getLogger(__name__)
+
+MIN_KEPT = 50_000
+"""Labels that are kept by whoever writes them: the headers of fewer are read in ten milliseconds."""
 
 _HEAD = struct.Struct("<8sqqqqqq")
+_LABEL = struct.Struct("<i")
 _SIGNATURE = b"FKlabel1"
+_SMALL = 1 << 31
+
+
+def labels_path(rec: Path) -> Path:
+    """Where the labels of a pack are kept: ``train.labels.bin`` beside ``train.rec``."""
+    return rec.with_suffix(".labels.bin")
 
 
 def _stamps(rec: Path, idx: Path) -> tuple[int, int, int, int]:
@@ -36,9 +51,9 @@ def _stamps(rec: Path, idx: Path) -> tuple[int, int, int, int]:
 
 def save_labels(rec: Path, idx: Path, labels: NDArray[np.int64]) -> Path:
     """Write the labels of a pack beside it, as ``train.labels.bin``."""
-    small = not len(labels) or max(-int(labels.min()), int(labels.max())) < 1 << 31
+    small = not len(labels) or max(-int(labels.min()), int(labels.max())) < _SMALL
     kept = np.ascontiguousarray(labels, "<i4" if small else "<i8")
-    target = rec.with_suffix(".labels.bin")
+    target = labels_path(rec)
     aside = target.with_name(f"{target.name}.{os.getpid()}.partial")
     with open(aside, "wb") as file:
         file.write(_HEAD.pack(_SIGNATURE, *_stamps(rec, idx), len(kept), kept.itemsize))
@@ -50,7 +65,7 @@ def save_labels(rec: Path, idx: Path, labels: NDArray[np.int64]) -> Path:
 def load_labels(rec: Path, idx: Path) -> NDArray[np.int64] | None:
     """The labels that were saved; None where there are none, or the pack has changed since."""
     try:
-        with open(rec.with_suffix(".labels.bin"), "rb") as file:
+        with open(labels_path(rec), "rb") as file:
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:
                 return None
@@ -63,3 +78,92 @@ def load_labels(rec: Path, idx: Path) -> NDArray[np.int64] | None:
     except OSError:
         return None
     return np.frombuffer(content, f"<i{width}", count, _HEAD.size).astype(np.int64)
+
+
+class LabelWriter:
+    """Takes the labels of records while they are written, in four bytes each on disk and none in memory.
+
+    They can be read from the records again, so whatever goes wrong here is logged, and nothing is kept.
+
+    Parameters
+    ----------
+    rec : Path
+        The ``.rec`` that is being written; :func:`labels_path` of it must not be taken.
+    """
+
+    def __init__(self, rec: Path) -> None:
+        self._rec, self._path = rec, labels_path(rec)
+        self._file: IO[bytes] | None = None
+        self._count, self._last_key = 0, -1
+        try:
+            self._file = open(self._path, "wb", buffering=1 << 16)  # noqa: SIM115 (held until close)
+            self._file.write(bytes(_HEAD.size))
+        except OSError as error:
+            self._give_up(error)
+
+    def add(self, keys: NDArray[np.integer], labels: NDArray[np.number]) -> None:
+        """Note images that were just written.
+
+        Parameters
+        ----------
+        keys : (n,) integer
+            Keys that do not ascend may come twice, and then the order of `Pack.keys` is another: nothing is kept.
+        labels : (n,) number
+            Whole numbers; kept as float32 has them, which is what the header of a record holds.
+        """
+        stored = labels.astype(np.float32)
+        if not (keys[1:] > keys[:-1]).all() or (np.abs(stored) >= _SMALL).any():
+            self.abort()
+            return
+        self._append(int(keys[0]), int(keys[-1]), stored.astype("<i4").data, len(labels))
+
+    def add_one(self, key: int, label: float) -> None:
+        """Note one image, whose label is as float32 has it."""
+        if abs(label) < _SMALL:
+            self._append(key, key, _LABEL.pack(int(label)), 1)
+        else:
+            self.abort()
+
+    def _append(self, first: int, last: int, labels: bytes | memoryview, count: int) -> None:
+        if self._file is None:
+            return
+        if first <= self._last_key:
+            self.abort()
+            return
+        self._last_key, self._count = last, self._count + count
+        try:
+            self._file.write(labels)
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self, idx: Path) -> None:
+        """Finish, once ``.rec`` and ``.idx`` are closed; fewer than `MIN_KEPT` leave nothing."""
+        if self._count < MIN_KEPT:
+            self.abort()
+        if self._file is None:
+            return
+        try:
+            self._file.seek(0)
+            self._file.write(_HEAD.pack(_SIGNATURE, *_stamps(self._rec, idx), self._count, 4))
+            self._file.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def abort(self) -> None:
+        """Keep nothing; harmless when closed already."""
+        if self._file is not None:
+            self._shut()
+            self._path.unlink(missing_ok=True)
+
+    def _give_up(self, error: OSError) -> None:
+        logger.info("the labels of %s are not kept beside it: %s", self._rec, error.strerror)
+        self.abort()
+
+    def _shut(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+
+    def __del__(self) -> None:
+        self._shut()

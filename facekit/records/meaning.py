@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facekit.records.findings import Findings
+from facekit.records.label_sidecar import labels_path, load_labels
 from facekit.records.layout import EXACT_FLOAT32
 from facekit.records.structure import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Meaning", "read_meaning", "read_property"]
+__all__ = ["Meaning", "check_kept_labels", "read_meaning", "read_property"]
 
 
 class Meaning(NamedTuple):
@@ -163,6 +164,21 @@ def _check_labels(
         more = " and others" if len(after) > 10 else ""
         found.add("label_gap", f"{classes - len(distinct)} of {classes} labels have no image: {shown}{more}")
     _check_property(records, sound, labels, classes, property_path, found)
+
+
+def check_kept_labels(rec: Path, idx: Path, records: Structure, meaning: Meaning, found: Findings) -> None:
+    """Note where the labels that are kept beside a pack, and pass for it, are not those of its records."""
+    kept = load_labels(rec, idx)
+    if kept is None:
+        return
+    rows = np.flatnonzero(meaning.images & (records.keys >= 0))
+    if len(kept) != len(rows):
+        found.add("label_stale", f"{labels_path(rec).name} has {len(kept)} labels for {len(rows)} images: delete it")
+        return
+    wrong = np.zeros(len(records.keys), np.bool_)
+    wrong[rows] = kept != records.label[rows]
+    problem = f"{labels_path(rec).name} says another label than the record: delete it"
+    found.add_rows("label_stale", problem, wrong, records.keys, records.offsets)
 
 
 def read_property(path: Path) -> tuple[int, int, int] | None:

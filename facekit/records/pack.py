@@ -78,7 +78,8 @@ class Pack:
     def labels(self) -> NDArray[np.int64]:
         """(N,) int64, label of each image record, in the order of ``keys``; the first element of a vector label.
 
-        From the labels that :meth:`save_labels` left, where the pack is still what it was, else from the headers.
+        From the labels that :meth:`save_labels` or the pack's writer left, where the pack is still what it was, else
+        from the headers.
 
         Raises
         ------
@@ -86,7 +87,7 @@ class Pack:
             A record is truncated or corrupt, or its label is not a whole number.
         """
         stored = load_labels(self.paths.rec, self.paths.idx)
-        labels = self._read_labels() if stored is None else stored
+        labels = stored if stored is not None and len(stored) == len(self.keys) else self._read_labels()
         labels.flags.writeable = False
         return labels
 

@@ -1,4 +1,4 @@
-"""Records -> a whole pack: ``train.rec``, ``train.idx`` and ``property``, in either layout."""
+"""Records -> a whole pack: ``train.rec``, ``train.idx`` and ``property``, in either layout; a long one's labels too."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from facekit.errors import ConfigError, DestinationExists, PictureError, RecordE
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, Header, Record, pack_record, unpack_record
 from facekit.records.index import sidecar_path
+from facekit.records.label_sidecar import LabelWriter, labels_path
 from facekit.records.layout import LAYOUTS
 from facekit.records.patch import patch_headers
 from facekit.records.writer import RecordWriter
@@ -33,7 +34,8 @@ class PackWriter:
     closing writes record 0 (flag 2, label [N + 1, N + 1 + M]) and after it one record an identity (flag 2, label [first
     key, last key + 1)), as InsightFace's face2rec2 does. Beyond 2**24 images these numbers are rounded, being float32:
     that is the format. In the layout ``flat`` images get keys 0, 1, ... (or those given) and there is nothing else,
-    which DALI and shuffled packs need.
+    which DALI and shuffled packs need. Beside a pack of 50,000 images or more lie its labels (``train.labels.bin``), so
+    that `Pack.labels` need not touch every record; other tools pass that file by, and it may be deleted.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ class PackWriter:
             raise RecordError(f"the folder cannot be made: {error.strerror}", self._aside) from error
         name = self.path.name if self._is_file else "train.rec"
         self._writer = RecordWriter(self._aside / name)
+        self._labels = LabelWriter(self._writer.path)
         self._next = 1 if layout == "insightface" else 0
         self._identities = _Identities() if layout == "insightface" else None
         self._largest_label = -1
@@ -135,6 +138,7 @@ class PackWriter:
         starting = self._starting(labels)
         writer.write_bytes(number, buffer)
         self._note(labels, starting, number)
+        self._labels.add_one(number, float(labels[0]))
         self._size = self._size or _picture_size(payload)
         self._next = number + 1
         return number
@@ -192,6 +196,7 @@ class PackWriter:
         starting = self._starting(labels)
         writer.append_framed(block, own, offsets)
         self._note(labels, starting, int(own[0]))
+        self._labels.add(own, labels)
         self._size = self._size or _picture_size(unpack_record(unframe(block, int(offsets[0]))[0])[1])
         self._next = int(own[-1]) + 1
         return own
@@ -212,6 +217,7 @@ class PackWriter:
             if self._identities is not None:
                 self._write_identities(self._identities)
             self._writer.close()
+            self._labels.close(self._writer.idx_path)
             if not self._is_file:
                 height, width = self._size or _SIZE_OF_NO_PICTURE
                 (self._aside / "property").write_text(f"{self._largest_label + 1},{height},{width}\n", "ascii")
@@ -228,6 +234,7 @@ class PackWriter:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.abort()
+            self._labels.abort()
             shutil.rmtree(self._aside, ignore_errors=True)
 
     def __enter__(self) -> PackWriter:
@@ -282,8 +289,8 @@ class PackWriter:
         idx = folder / ((self.path.stem if self._is_file else "train") + ".idx")
         # Without an index a pack can be read, with another pack's index it cannot: the old one goes first, the new one
         # comes last.
-        sidecar_path(idx).unlink(missing_ok=True)
-        idx.unlink(missing_ok=True)
+        for old in (sidecar_path(idx), labels_path(idx), idx):
+            old.unlink(missing_ok=True)
         for name in sorted(os.listdir(self._aside), key=lambda name: (name.endswith(".idx"), name)):
             os.replace(self._aside / name, folder / name)
         self._aside.rmdir()
