@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mask_faces import turned
 
 from facekit.masks import drape, dye, finish, look, raster
 from facekit.masks.raster import FAR, SAMPLES, Window
@@ -197,6 +198,40 @@ def test_normals_of_a_sphere_point_outward() -> None:
     drape._grid_normals(points, columns, rows, F32(0), normals)
     assert (normals * points.T).sum(1).min() > 0.9
     assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+
+
+def reference_need(points: np.ndarray, columns: int, vertices: np.ndarray, frame: drape.Frame) -> tuple[float, ...]:
+    """How far down the picture the mask must come, and that direction: every lid against every piece of cloth above."""
+    down = -frame.axes[1, :2].astype(float) / np.linalg.norm(frame.axes[1, :2])
+    right = np.array([down[1], -down[0]])
+    lids = vertices[drape.LIDS, :2].astype(float)
+    widths = np.abs((lids[:, -1] - lids[:, 0]) @ right)
+    rows = points[:2, : columns * drape.TOP_ROWS].T.astype(float).reshape(drape.TOP_ROWS, columns, 2)
+    need = 0.0
+    for eye in range(2):
+        for lid in lids[eye] if 3 * widths[eye] >= widths[1 - eye] else ():
+            for a, b in ((row[c], row[c + 1]) for row in rows for c in range(columns - 1)):
+                if min(a @ right, b @ right) <= lid @ right < max(a @ right, b @ right):
+                    share = (lid @ right - a @ right) / (b @ right - a @ right)
+                    edge = a @ down + share * (b @ down - a @ down)
+                    need = max(need, lid @ down + drape.LID_GAP * frame.scale - edge)
+    return min(need, drape.MOST_LOWERED * frame.scale), *down
+
+
+@pytest.mark.parametrize(("yaw", "pitch", "height"), [(0, 0, 0), (0, 0, 9), (12, -20, 14), (-60, 5, 9), (0, -30, 40)])
+def test_the_mask_comes_down_as_far_as_the_lids_want(yaw: float, pitch: float, height: float) -> None:
+    vertices, columns = turned(yaw, pitch), 9
+    frame, rng = drape._frame(vertices), np.random.default_rng(4)
+    across, down = np.meshgrid(np.linspace(-35, 35, columns), np.linspace(-8 - height, 30 - height, 6))
+    points = np.stack([across + 51, down + 62 + across**2 / 90, 0 * down]).reshape(3, -1)
+    points = (points + rng.normal(0, 0.3, points.shape)).astype(F32)
+    need, *direction = reference_need(points, columns, vertices, frame)
+    assert (need > 0) == (height > 0)
+    before = points.copy()
+    drape._lower(points, columns, vertices, frame)
+    moved = points - before
+    assert np.allclose(moved[:2], need * np.array(direction)[:, None], atol=2e-4)
+    assert not moved[2].any()
 
 
 def test_folds_are_highest_on_their_line_and_gone_far_away() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from mask_faces import HEIGHT, WIDTH, picture, turned
@@ -12,6 +13,10 @@ from mask_faces import HEIGHT, WIDTH, picture, turned
 from facekit.errors import ConfigError, NoFace
 from facekit.masks import TYPES, MaskParams, render_worn, sample_params, wear_mask
 
+EYES = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
+)
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -43,6 +48,18 @@ def test_a_mask_covers_nose_mouth_and_chin_and_no_eye(type: str, yaw: float, pit
     for vertex in (159, 145, 386, 374, 10):
         x, y = np.round(vertices[vertex, :2]).astype(int)
         assert worn.coverage[y, x] < 0.1, vertex
+
+
+@pytest.mark.parametrize("type", TYPES)
+@pytest.mark.parametrize("yaw", [-18, 0, 12])
+def test_no_eye_is_touched_on_a_head_that_leans_back(type: str, yaw: float) -> None:
+    vertices = turned(yaw, -30)
+    for seed in range(4):
+        coverage = render_worn(picture(), vertices, drawn(type, seed)).coverage
+        for eye in EYES:
+            region = np.zeros(coverage.shape, np.uint8)
+            cv2.fillPoly(region, [np.round(vertices[eye, :2]).astype(np.int32)], 1)
+            assert coverage[region > 0].mean() < 0.02, seed
 
 
 @pytest.mark.parametrize("type", TYPES)

@@ -16,6 +16,10 @@ __all__ = ["Drape", "Frame", "drape", "face_normals"]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 RIGHT_EDGE, LEFT_EDGE, HAIRLINE, CHIN = 454, 234, 10, 152
+LIDS = np.array([[33, 7, 163, 144, 145, 153, 154, 155, 133], [263, 249, 390, 373, 374, 380, 381, 382, 362]])
+"""Vertices of both lower lids, corners included."""
+TOP_ROWS = 4  # of the grid: on a head that leans back, a cup bulges over its own upper edge
+LID_GAP, MOST_LOWERED = np.float32(0.25), np.float32(1.2)  # centimetres
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
 
 
@@ -193,6 +197,48 @@ def _lift(points, normals, heights, st, gape, scale):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _across(vertices, v, right):
+    return vertices[v, 0] * right[0] + vertices[v, 1] * right[1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lower(points, columns, vertices, frame):
+    """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
+
+    An eye that is turned away, and so has less than a third of the other's width, does not count.
+    """
+    right, down = np.empty(2, np.float32), np.empty(2, np.float32)
+    long = max(np.sqrt(frame.axes[1, 0] ** 2 + frame.axes[1, 1] ** 2), np.float32(1e-3))
+    down[0], down[1] = -frame.axes[1, 0] / long, -frame.axes[1, 1] / long
+    right[0], right[1] = down[1], -down[0]
+    last, need = LIDS.shape[1] - 1, F0
+    widths = np.empty(2, np.float32)
+    for e in range(2):
+        widths[e] = abs(_across(vertices, LIDS[e, last], right) - _across(vertices, LIDS[e, 0], right))
+    for e in range(2):
+        if F2 * widths[e] + widths[e] < widths[1 - e]:
+            continue
+        for i in range(LIDS.shape[1]):
+            v = LIDS[e, i]
+            x, y = _across(vertices, v, right), vertices[v, 0] * down[0] + vertices[v, 1] * down[1]
+            for c in range(columns * TOP_ROWS - 1):
+                if (c + 1) % columns == 0:
+                    continue
+                x0 = points[0, c] * right[0] + points[1, c] * right[1]
+                x1 = points[0, c + 1] * right[0] + points[1, c + 1] * right[1]
+                if min(x0, x1) > x or max(x0, x1) <= x:
+                    continue
+                y0 = points[0, c] * down[0] + points[1, c] * down[1]
+                y1 = points[0, c + 1] * down[0] + points[1, c + 1] * down[1]
+                need = max(need, y + LID_GAP * frame.scale - (y0 + (y1 - y0) * (x - x0) / (x1 - x0)))
+    need = min(need, MOST_LOWERED * frame.scale)
+    if need > F0:
+        for g in range(points.shape[1]):
+            points[0, g] += need * down[0]
+            points[1, g] += need * down[1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _wave(st, edge, out):
     """Move the texture's upper and lower edge up and down along s: constant, slope and bow of each, in units of t."""
     for g in range(st.shape[0]):
@@ -227,5 +273,6 @@ def drape(vertices, weights, controls, st, columns, rows, folds, edge, wear, poi
     _grid_normals(points, columns, rows, F0, normals)  # joined: the crest must not tear
     _relief(st, folds, wear, heights)
     _lift(points, normals, heights, st, np.float32(wear.gape), frame.scale)
+    _lower(points, columns, vertices, frame)
     _grid_normals(points, columns, rows, np.float32(wear.crease), normals)
     return frame, _bounds(points)

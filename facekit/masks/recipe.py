@@ -19,6 +19,7 @@ __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
 VERSION = 1
+MOST_CREASED = 2.8  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
 
@@ -205,7 +206,7 @@ def _jitter(draw: _Draws, colour: Colour, spread: float) -> Colour:
 
     More often toward blue, as masks in photographs are (their median b* is -2.6).
     """
-    light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.2, 1.6) * spread * 0.85, spread * 0.72
+    light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.2, 1.6) * spread * 0.85, spread
     shifts = (
         light - cool + draw.bell(0.3 * spread, tint),
         light + draw.bell(0, tint),
@@ -250,10 +251,18 @@ def _relief(draw: _Draws, kind: MaskType) -> tuple[float, float, float]:
     """Folds are lit from above more often than not, and from either side."""
     angle = draw.bell(0.0, 1.0)
     return (
-        _short(kind.relief * 2.718281828 ** draw.bell(0.0, 0.4)),
+        _short(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.5), 2.4)),
         _short(math.sin(angle)),
         _short(-math.cos(angle)),
     )
+
+
+def _creases(draw: _Draws, kind: MaskType, relief: float) -> tuple[float, float, float, float, float]:
+    """Deep creases in a mask of strong contrast look like marble: the two together are bounded."""
+    deep = kind.crumple * 2.718281828 ** draw.bell(0.25, 0.55)
+    most = MOST_CREASED / max(relief, 1e-3)
+    where = (draw.uniform(0.5, 1.1), draw.uniform(0.0, 6.2832), draw.uniform(0, 1), draw.uniform(0, 1))
+    return _short(min(deep, most)), *where
 
 
 def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | None = None) -> MaskParams:
@@ -279,7 +288,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
     """
     kind, options, draw = mask_type(type), options or MaskOptions(), _Draws(rng)
     inks = _inks(draw, kind)
-    soft = kind.shape.cup == 0
+    soft, relief = kind.shape.cup == 0, _relief(draw, kind)
     return MaskParams(
         type=type,
         texture=draw.choice(kind.textures),
@@ -294,21 +303,15 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         gather=(_short(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
         edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.02, 0.008, 0.010, 0.015)),
         falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
-        relief=_relief(draw, kind),
+        relief=relief,
         form=(draw.bell(kind.form[0], 0.4), draw.bell(kind.form[1], 0.35)),
-        creases=(
-            _short(kind.crumple * 2.718281828 ** draw.bell(0.0, 0.4)),
-            draw.uniform(0.5, 1.1),
-            draw.uniform(0.0, 6.2832),
-            draw.uniform(0, 1),
-            draw.uniform(0, 1),
-        ),
+        creases=_creases(draw, kind, relief[0]),
         ambient=draw.uniform(0.0, 0.15),
         light=draw.uniform(*options.light_range),
         trust=draw.uniform(0.8, 1.3),
         gloss=_short(2.718281828 ** draw.bell(0.32, 0.36)),
         shadow=draw.uniform(*options.shadow_range),
-        crispness=draw.bell(0.1, 1.0),
+        crispness=min(draw.bell(0.1, 2.2), 1.6),
         softness=draw.uniform(0.2, 0.6),
         grain_seed=int(rng.integers(2**31)),
     )

@@ -28,6 +28,9 @@ MIDDLES = ((ROWS // 2) * COLUMNS, (ROWS // 2) * COLUMNS + COLUMNS - 1)
 MARGIN = 7  # pixels around the mask that shadow and blur may reach
 TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the picture's white point says nothing
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
+# Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
+# skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
+WARM, COOL = 0.15, 0.35
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
@@ -133,8 +136,9 @@ def _exposure(look: Look, desaturate: float) -> tuple[float, float, float]:
     white = luminance / math.sqrt(seen * TYPICAL_SKIN)
     if desaturate >= 1:
         return white, white, white
-    # A third of the skin's departure from typical skin is put down to the colour of the light.
-    r, g, b = (min(max(c / luminance / usual, 0.5), 2.0) ** 0.35 for c, usual in zip(skin, TYPICAL_COLOUR, strict=True))
+    cast = [min(max(c / luminance / usual, 0.5), 2.0) for c, usual in zip(skin, TYPICAL_COLOUR, strict=True)]
+    share = WARM if cast[0] > cast[2] else COOL
+    r, g, b = (c**share for c in cast)
     white /= 0.2126 * r + 0.7152 * g + 0.0722 * b
     return white * r, white * g, white * b
 
