@@ -19,7 +19,7 @@ __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
 VERSION = 1
-MOST_CREASED = 2.8  # depth of the creases times contrast of the folds
+MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
 
