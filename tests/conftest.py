@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import settings
 
 settings.register_profile("facekit", deadline=None, max_examples=50)
 settings.load_profile("facekit")
+
+# A script that puts the tests into the background lets them, and every command they start, ignore Ctrl-C: what is
+# tested by sending it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
