@@ -198,6 +198,8 @@ def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:
         file.write(words)
         for array in (index.keys, index.offsets, *(() if order is None else (order,))):
             file.write(np.ascontiguousarray(array).data)
+        file.flush()
+        os.fsync(file.fileno())  # a head that outlives its offsets would pass zeros for them
     os.replace(aside, target)
     return target
 

@@ -58,6 +58,8 @@ def save_labels(rec: Path, idx: Path, labels: NDArray[np.int64]) -> Path:
     with open(aside, "wb") as file:
         file.write(_HEAD.pack(_SIGNATURE, *_stamps(rec, idx), len(kept), kept.itemsize))
         file.write(kept.data)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(aside, target)
     return target
 
@@ -145,6 +147,8 @@ class LabelWriter:
         try:
             self._file.seek(0)
             self._file.write(_HEAD.pack(_SIGNATURE, *_stamps(self._rec, idx), self._count, 4))
+            self._file.flush()
+            os.fsync(self._file.fileno())  # a head that outlives its labels would pass zeros for them
             self._file.close()
         except OSError as error:
             self._give_up(error)
