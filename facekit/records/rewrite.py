@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Copied", "Extents", "copy_records", "extents"]
 
-BLOCK = 4 << 20
+BLOCK = 2 << 20
 """Bytes of a block: larger ones leave the processor's cache between reading and writing."""
 
 
