@@ -32,8 +32,8 @@ def problem(step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     weight = rng.normal(size=(CLASSES, DIMENSIONS))
     labels = rng.integers(0, CLASSES - 4, BATCH) if step else np.array([0, 6, 1, 5, 2, 4, 3, 3, 0])
     embeddings = 2 * weight[labels] + rng.normal(size=(BATCH, DIMENSIONS))
-    leaves = (torch.tensor(a, dtype=torch.float32, requires_grad=True) for a in (embeddings, weight))
-    return *leaves, torch.from_numpy(labels)  # type: ignore[return-value]
+    points, centres = (torch.tensor(a, dtype=torch.float32, requires_grad=True) for a in (embeddings, weight))
+    return points, centres, torch.from_numpy(labels)
 
 
 def shard(rank: int, world: int) -> tuple[int, int]:

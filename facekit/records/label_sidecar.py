@@ -98,7 +98,7 @@ class LabelWriter:
         self._file: IO[bytes] | None = None
         self._count, self._last_key = 0, -1
         try:
-            self._file = open(self._path, "wb", buffering=1 << 16)  # noqa: SIM115 (held until close)
+            self._file = open(self._path, "wb", buffering=1 << 16)  # noqa: SIM115 -- until close() or abort()
             self._file.write(bytes(_HEAD.size))
         except OSError as error:
             self._give_up(error)

@@ -77,8 +77,8 @@ class LedgerWriter:
         self.rows = 0
         self.written = 0
         self._waiting: list[pa.Table] = []
-        # Opened here, since pyarrow opens no name that is not UTF-8, and closed by __exit__.
-        self._file = open(path, "wb")  # noqa: SIM115
+        # Opened here, since pyarrow opens no name that is not UTF-8.
+        self._file = open(path, "wb")  # noqa: SIM115 -- until __exit__
         self._parquet = pq.ParquetWriter(self._file, schema(), compression="zstd")
 
     def __enter__(self) -> LedgerWriter:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["HAIR_STYLES", "Identity", "Shot", "draw_identity", "draw_shot", "near_duplicate", "spoiled"]
 
@@ -242,6 +243,10 @@ def _expression(rng: np.random.Generator) -> tuple[float, ...]:
     )
 
 
+def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
 def draw_shot(seed: int, identity: int, image: int) -> Shot:
     """Picture number `image` of the person number `identity` of `seed`; the person's looks do not enter."""
     rng = np.random.default_rng([2, seed, identity, image])
@@ -261,7 +266,6 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     sky = _colour(rng, 0.12) * u(0.30, 0.85) * (1.45 - 0.8 * hard)
     floor = sky * u(0.45, 0.85) * np.array([1.04, 1.0, 0.94])
     fill = _colour(rng, 0.06) * u(0.1, 0.7)
-    three = lambda v: (float(v[0]), float(v[1]), float(v[2]))  # noqa: E731
     return Shot(
         yaw=float(np.clip(yaw, -60, 60)),
         pitch=_near(rng, 0, 8, 21) - 2,
@@ -269,18 +273,18 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
         distance=float(u(50, 130)),
         expression=_expression(rng),
         gaze=(_near(rng, 0, 9, 22), _near(rng, -1, 5, 12)),
-        light=three(light),
-        key=three(key),
-        fill=three(fill),
-        fill_side=three(side),
-        sky=three(sky),
-        floor=three(floor),
+        light=_three(light),
+        key=_three(key),
+        fill=_three(fill),
+        fill_side=_three(side),
+        sky=_three(sky),
+        floor=_three(floor),
         glasses=bool(u() < 0.8),
-        sway=three(n(0, 0.25, 3)),
-        cloth=three(u(0.02, 0.6) * u(0.45, 1, 3)),
+        sway=_three(n(0, 0.25, 3)),
+        cloth=_three(u(0.02, 0.6) * u(0.45, 1, 3)),
         jitter=tuple(float(v) for v in n(0, 0.5, 10)),
         exposure=float(np.exp(n(0, 0.24))),
-        balance=three(_colour(rng, 0.075)),
+        balance=_three(_colour(rng, 0.075)),
         contrast=float(u(0.92, 1.25)),
         saturation=float(u(0.8, 1.12)),
         grey=bool(u() < 0.04),

@@ -13,7 +13,7 @@ from facekit.synth.chance import Identity
 from facekit.synth.shape import Skull
 from facekit.synth.skin import skin_tone, to_linear
 from facekit.synth.skin_map import face_map
-from facekit.synth.strands import Strands, hair_colour, join
+from facekit.synth.strands import Strands, hair_colour, join, packed
 
 __all__ = ["POINTS", "face_hair", "glasses"]
 
@@ -43,10 +43,9 @@ def _fringe(
     points = (directions[:, None] * t + bend[:, None] * t * t) * length[:, None, None]
     tint = np.broadcast_to(np.float32(0.9), (count, POINTS))
     ones = np.ones((count, POINTS), np.float32)
-    f32 = lambda a: np.ascontiguousarray(a, dtype=np.float32)  # noqa: E731
     return Strands(
-        f32(points), f32(colour), f32(tint), f32(ones * 0.85), f32(width), np.full(count, tip, np.float32),
-        np.ascontiguousarray(corners, dtype=np.int32), f32(weights),
+        packed(points), packed(colour), packed(tint), packed(ones * 0.85), packed(width),
+        np.full(count, tip, np.float32), np.ascontiguousarray(corners, dtype=np.int32), packed(weights),
     )  # fmt: skip
 
 

@@ -148,6 +148,11 @@ def _beard_maps(position: Array, lips: Array) -> dict[str, Array]:
     return {"full": full, "goatee": ring, "moustache": upper * bare}
 
 
+def _lids(name: str) -> list[NDArray[np.int32]]:
+    """A line of both eyes."""
+    return [_texels(getattr(eye, name)) for eye in EYES]
+
+
 @cache
 def face_map() -> FaceMap:
     """The fixed maps (made once a process)."""
@@ -157,7 +162,6 @@ def face_map() -> FaceMap:
     cavity = (cv2.GaussianBlur(height, (0, 0), 9) - height).clip(0) + 0.6 * (
         cv2.GaussianBlur(height, (0, 0), 22) - height
     ).clip(0)
-    rows = lambda name: [_texels(getattr(e, name)) for e in EYES]  # noqa: E731
     nostril = _near(position, (0.70, -1.66, 6.0), (0.34, 0.20, 0.42))
     red = (
         0.9 * _near(position, (4.3, -0.9, 4.0), (1.6, 1.4, 3))
@@ -178,9 +182,9 @@ def face_map() -> FaceMap:
         position,
         lips,
         _line([_texels(LIPS_UPPER), _texels(LIPS_LOWER)], 1.7),
-        _line(rows("fold"), 1.3),
-        _line(rows("upper"), 1.2),
-        _line(rows("lower"), 1.2),
+        _line(_lids("fold"), 1.3),
+        _line(_lids("upper"), 1.2),
+        _line(_lids("lower"), 1.2),
         np.asarray(cavity, np.float32),
         nostril,
         _near(position, (2.34, -4.3, 4.2), (0.26, 0.18, 0.5)),

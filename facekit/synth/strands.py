@@ -278,11 +278,16 @@ def _dress(
     return _strands(points, colour, tint, openness, widths, 0.35)
 
 
+def packed(values: NDArray[np.floating[Any]]) -> Array:
+    """As the kernels take numbers: float32, one after another."""
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
 def _strands(points: Array, colour: Array, tint: Array, openness: Array, width: Array, tip: float) -> Strands:
     count = len(points)
-    f32 = lambda a: np.ascontiguousarray(a, dtype=np.float32)  # noqa: E731
     return Strands(
-        f32(points), f32(colour), f32(tint), f32(openness), f32(width), np.full(count, tip, np.float32),
+        packed(points), packed(colour), packed(tint), packed(openness), packed(width),
+        np.full(count, tip, np.float32),
         np.full((count, 3), -1, np.int32), np.zeros((count, 3), np.float32),
     )  # fmt: skip
 

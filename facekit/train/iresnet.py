@@ -6,6 +6,7 @@ Parameters and buffers have the names of arcface_torch's iresnet, so that its we
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -145,8 +146,8 @@ class IResNet(nn.Module):
         return embedding
 
 
-def iresnet(depth: int, **options: object) -> IResNet:
+def iresnet(depth: int, **options: Any) -> IResNet:
     """The IResNet of a published depth: 18, 34, 50, 100 or 200 (options as `IResNet`)."""
     if depth not in DEPTHS:
         raise ConfigError(f"no IResNet-{depth}; there are {', '.join(map(str, DEPTHS))}")
-    return IResNet(DEPTHS[depth], **options)  # type: ignore[arg-type]
+    return IResNet(DEPTHS[depth], **options)

@@ -28,7 +28,7 @@ class Log:
     def __init__(self, folder: Path, step: int = 0) -> None:
         path = folder / LOG
         known = [row for row in _rows(path) if int(row["step"]) <= step]
-        self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 -- until __exit__
         self._writer = csv.DictWriter(self._file, COLUMNS)
         self._writer.writeheader()
         self._writer.writerows(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from facekit.errors import ConfigError
 from facekit.train.config import TrainConfig
 from facekit.train.plugin import Plugin
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 __all__ = ["Settings", "read_settings", "settings_of"]
 
@@ -83,10 +89,6 @@ def _recipe(plugin: Plugin, recipe: str | None) -> Mapping[str, Any]:
 
 
 def _read_toml(path: Path) -> Mapping[str, Any]:
-    try:
-        import tomllib
-    except ImportError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[no-redef,import-not-found,unused-ignore]
     try:
         found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -71,7 +71,7 @@ class State:
         torch.manual_seed(config.seed)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network = plugin.build_network(settings.plugin, facts).to(device)
-        self.network.to(memory_format=layout)  # type: ignore[call-overload]
+        self.network.to(memory_format=layout)  # type: ignore[call-overload]  # torch takes it, its annotations lack it
         self.head = plugin.build_head(settings.plugin, facts).to(device)
         self.classifier = Classifier(
             len(facts.class_counts),

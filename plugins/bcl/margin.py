@@ -8,6 +8,7 @@ come from `facekit.train.angular.cosine_matrix`.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ __all__ = ["ArcMargin", "BalancedCurricularMargin", "BalancedSoftmax", "Curricul
 Counts = Sequence[int] | NDArray[Any] | torch.Tensor
 
 
-class CosineMargin(nn.Module):
+class CosineMargin(nn.Module, ABC):
     """What the margins share: a scale, the precision, and knowing which classes the columns are.
 
     Parameters
@@ -120,10 +121,11 @@ class CosineMargin(nn.Module):
         if class_index is not None and class_index.shape != cosines.shape[1:]:
             raise ConfigError(f"class_index {tuple(class_index.shape)} does not name the columns of {_shape(cosines)}")
 
+    @abstractmethod
     def _logits(
         self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
     ) -> torch.Tensor:
-        raise NotImplementedError
+        """Logits of the columns that are here."""
 
 
 class ArcMargin(CosineMargin):

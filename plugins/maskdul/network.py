@@ -7,6 +7,7 @@ speaks and are facekit's decision where it does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -154,7 +155,7 @@ class TwoStreamIResNet(nn.Module):
     def _homes(self, name: str) -> list[str]:
         """Where a tensor of a plain IResNet belongs."""
         part, _, rest = name.partition(".")
-        own = len(self.branches[0]) - 1  # type: ignore[arg-type]
+        own = len(cast(nn.Sequential, self.branches[0])) - 1
         if part in ("conv1", "bn1", "prelu"):
             return [f"branches.{i}.0.{name}" for i in range(2)]
         if part in ("fc", "features"):

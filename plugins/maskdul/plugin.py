@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from facekit.errors import ConfigError
 from facekit.train.plugin import Batch, Embedding, PackFacts, Step
 
 if TYPE_CHECKING:
     import torch
+    from facekit_maskdul.uncertainty import UncertaintyLoss
 
     from facekit.train.classifier import Classifier
     from facekit.train.config import TrainConfig
@@ -159,12 +160,13 @@ class _Maskdul:
         done = _through(config, network, batch.image, batch.masked)
         mu, log_variance = done if isinstance(done, tuple) else (done, None)
         embeddings = mu if log_variance is None else draw(mu, log_variance)
+        uncertainty = cast("UncertaintyLoss", head)
         seen = classifier(embeddings, batch.label)
-        logits, _ = head.margin(seen.embeddings, seen.weight, seen.labels)  # type: ignore[operator,union-attr]
+        logits, _ = uncertainty.margin(seen.embeddings, seen.weight, seen.labels)
         measures = {"magnitude": mu.detach().float().norm(dim=1).mean()}
-        loss = classifier.loss(logits, seen.labels) + head.margin.regularizer(embeddings)  # type: ignore[operator,union-attr]
+        loss = classifier.loss(logits, seen.labels) + uncertainty.margin.regularizer(embeddings)
         if log_variance is not None:
-            loss = loss + head.divergence(mu, log_variance, batch.masked)  # type: ignore[operator]
+            loss = loss + uncertainty.divergence(mu, log_variance, batch.masked)
             measures["sigma"] = (0.5 * log_variance.detach().float()).exp().norm(dim=1).mean()
         return Step(loss, measures)
 

@@ -149,7 +149,8 @@ class UncertaintyLoss(nn.Module):
         super().__init__()
         if not kl_weight >= 0:
             raise ConfigError(f"kl_weight is {kl_weight}; it must not be negative")
-        self.margin, self.kl_weight, self.hard = margin, float(kl_weight), hard
+        self.margin: MagnitudeMargin = margin
+        self.kl_weight, self.hard = float(kl_weight), hard
         self.sigma_bounds, self.xi_bounds = _ordered("sigma_bounds", sigma_bounds), _ordered("xi_bounds", xi_bounds)
         self.reduction = reduction
 
