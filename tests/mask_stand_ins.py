@@ -16,9 +16,13 @@ from facekit.faces.estimators import StoredMesh
 from facekit.faces.mesh import Mesh, MeshEstimator
 from facekit.faces.topology import load_topology
 from facekit.images import encode_jpeg, encode_like
+from facekit.jobs.mask import mask
+from facekit.jobs.mask_config import MaskConfig
+from facekit.jobs.mask_summary import MaskSummary
 from facekit.records import Header, PackWriter
 
 MAGIC = struct.pack("<I", 0xCED7230A)
+OUTPUTS = ("train.rec", "train.idx", "property", "train.ledger.parquet", "contact.png")
 
 
 class Paint(NamedTuple):
@@ -117,3 +121,15 @@ def slow_painter(config: object) -> Callable[..., Any]:
         return wear(*given)
 
     return slowly
+
+
+def run(source: Path, destination: Path, **settings: Any) -> MaskSummary:
+    """Mask with stand-ins for the model and the renderer."""
+    estimator = settings.pop("estimator", stored_mesh)
+    return mask(MaskConfig(str(source), str(destination), **settings), estimator, painter)
+
+
+def assert_same_output(one: Path, two: Path) -> None:
+    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in two.iterdir())
+    for name in OUTPUTS:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,22 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mask_stand_ins import any_mesh, no_mesh, painter, png, stored_mesh, write_pack
+from mask_stand_ins import OUTPUTS, any_mesh, no_mesh, png, run, stored_mesh, write_pack
 from photo import face
 
-from facekit.errors import ConfigError, DestinationExists, FacekitError, RecordError
+from facekit.errors import ConfigError, FacekitError, RecordError
 from facekit.faces.mesh import LiteRTMesh, rounded
 from facekit.faces.pack_meshes import open_meshes
 from facekit.images import decode, encode_jpeg, encode_like
 from facekit.jobs.mask import mask
 from facekit.jobs.mask_config import MaskConfig, parse_types
 from facekit.jobs.mask_plan import copies_of, hash_keys, smallest
-from facekit.jobs.mask_summary import MaskSummary
 from facekit.masks import MaskParams, render_worn
 from facekit.records import Pack, PackWriter, open_pack
 from facekit.run.ledger import payload_hash
-
-OUTPUTS = ("train.rec", "train.idx", "property", "train.ledger.parquet", "contact.png")
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +39,8 @@ def flat_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pack(tmp_path_factory.mktemp("source") / "pack", "flat")
 
 
-def run(source: Path, destination: Path, **settings: Any) -> MaskSummary:
-    """Mask with stand-ins for the model and the renderer."""
-    estimator = settings.pop("estimator", stored_mesh)
-    return mask(MaskConfig(str(source), str(destination), **settings), estimator, painter)
-
-
 def ledger_of(folder: Path) -> list[dict[str, Any]]:
     return pq.read_table(folder / "train.ledger.parquet").to_pylist()
-
-
-def assert_same_output(one: Path, two: Path) -> None:
-    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in two.iterdir())
-    for name in OUTPUTS:
-        assert (one / name).read_bytes() == (two / name).read_bytes(), name
 
 
 def assert_ledger_describes(folder: Path, source: Path) -> None:
@@ -393,100 +374,6 @@ def test_what_would_fail_at_the_end_is_refused_at_the_start(pack: Path, tmp_path
 
 
 # --- again, in parallel, and killed ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facekit.jobs.mask_plan.shard_size", lambda count: 3)
-
-
-@pytest.mark.usefixtures("small_shards")
-@pytest.mark.parametrize("mode", ["add", "replace"])
-def test_the_number_of_workers_changes_no_byte(pack: Path, tmp_path: Path, mode: str) -> None:
-    for workers in (1, 3):
-        run(pack, tmp_path / str(workers), ratio=0.5, mode=mode, workers=workers)
-    assert_same_output(tmp_path / "1", tmp_path / "3")
-
-
-def test_seeds_and_sources_are_told_apart(pack: Path, tmp_path: Path) -> None:
-    for seed in (0, 1):
-        run(pack, tmp_path / str(seed), ratio=0.5, seed=seed)
-    assert (tmp_path / "0" / "train.rec").read_bytes() != (tmp_path / "1" / "train.rec").read_bytes()
-
-
-def test_a_destination_is_replaced_only_when_asked(pack: Path, tmp_path: Path) -> None:
-    run(pack, tmp_path / "out", ratio=0.2)
-    with pytest.raises(DestinationExists, match="--overwrite"):
-        run(pack, tmp_path / "out", ratio=0.4)
-    run(pack, tmp_path / "out", ratio=0.4, overwrite=True)
-    run(pack, tmp_path / "new", ratio=0.4)
-    assert_same_output(tmp_path / "out", tmp_path / "new")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "out"]
-
-
-def test_the_source_is_never_the_destination(pack: Path) -> None:
-    for destination in (pack, pack.parent):
-        with pytest.raises(ConfigError, match="holds the source"):
-            run(pack, destination, overwrite=True)
-    assert open_pack(pack).num_images == 20
-
-
-def test_a_run_killed_at_any_step_is_finished_by_the_next(tmp_path: Path) -> None:
-    """`kill_everywhere.py` kills a run with SIGKILL before each thing it does to the file system, one after another."""
-    pack = write_pack(tmp_path / "pack", people=2, pictures=3)
-    script = Path(__file__).with_name("kill_everywhere.py")
-    command = [sys.executable, str(script), str(pack), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    assert int(done.stdout.split()[-1]) > 40
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_with_workers_goes_on_after_a_signal(pack: Path, tmp_path: Path, number: signal.Signals) -> None:
-    config = MaskConfig(str(pack), str(tmp_path / "straight"), ratio=0.5)
-    mask(config, stored_mesh, painter)
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import mask_stand_ins, facekit.jobs.mask_plan, time\n"
-        "from facekit.jobs.mask import mask; from facekit.jobs.mask_config import MaskConfig\n"
-        "facekit.jobs.mask_plan.shard_size = lambda count: 1\n"
-        "mask(MaskConfig(sys.argv[2], sys.argv[3], ratio=0.5, workers=2), mask_stand_ins.stored_mesh,\n"
-        "     mask_stand_ins.slow_painter)"
-    )
-    destination = tmp_path / "out"
-    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(pack), str(destination)]
-    interrupted = 0
-    for _ in range(10):
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            _wait_for_progress(process, destination)
-            if process.poll() is None:
-                os.kill(process.pid, number)
-                interrupted += 1
-            process.wait()
-        if destination.exists():
-            break
-    assert interrupted >= 2
-    assert_same_output(destination, tmp_path / "straight")
-    assert not destination.with_name("out.partial").exists()
-
-
-def _wait_for_progress(process: subprocess.Popen[str], destination: Path) -> None:
-    """Until six more shards are finished, or the run is."""
-    pattern = "out.partial/shards-*/0*"
-    before = len(list(destination.parent.glob(pattern)))
-    while process.poll() is None and len(list(destination.parent.glob(pattern))) < before + 6:
-        time.sleep(0.005)
-
-
-def test_a_run_with_other_settings_does_not_take_over(pack: Path, tmp_path: Path) -> None:
-    partial = tmp_path / "out.partial"
-    with pytest.raises(ZeroDivisionError):
-        mask(MaskConfig(str(pack), str(tmp_path / "out"), ratio=0.5), _failing_late, painter)
-    assert not list(partial.glob("shards-*/0*"))
-    run(pack, tmp_path / "out", ratio=0.3)
-
-
-def _failing_late() -> Any:
-    raise ZeroDivisionError
 
 
 def test_settings_are_frozen(pack: Path) -> None:
