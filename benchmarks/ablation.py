@@ -21,18 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facekit.clean.settings import CleanSettings
-from facekit.jobs.clean import clean
-from facekit.jobs.clean_config import CleanConfig
-from facekit.jobs.embed import EmbedConfig, embed
-from facekit.jobs.eval_config import EvalConfig
-from facekit.jobs.evaluate import evaluate
-from facekit.jobs.export import ExportConfig, export
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import PRESETS, MaskConfig, parse_types
-from facekit.jobs.model import ModelChoice
-from facekit.jobs.synth import synth
-from facekit.jobs.synth_config import SynthConfig
-from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.clean.job import clean
+from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.job import evaluate
+from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.mask.config import PRESETS, MaskConfig, parse_types
+from facekit.jobs.mask.job import mask
+from facekit.jobs.synth.config import SynthConfig
+from facekit.jobs.synth.job import synth
+from facekit.jobs.train.export import ExportConfig, export
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.synth.plan import PackSpec
 
 TABLES = ("1", "2", "3", "4", "iv")

@@ -25,8 +25,8 @@ import numpy as np
 
 from facekit.clean import clean_embeddings
 from facekit.clean.sweep import sweep_thresholds
-from facekit.jobs.clean_features import open_vectors
-from facekit.jobs.source import open_source
+from facekit.jobs.clean.features import open_vectors
+from facekit.jobs.inputs.source import open_source
 
 REMOVED = ["intra", "relabel", "hub", "second_person"]
 WAYS: dict[str, dict[str, Any]] = {

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from facekit.embeddings import is_features, open_features
-from facekit.jobs.embed import EmbedConfig, embed
-from facekit.jobs.eval_config import EvalConfig
-from facekit.jobs.eval_scores import Score
-from facekit.jobs.evaluate import evaluate
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import MaskConfig
-from facekit.jobs.model import ModelChoice
+from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.job import evaluate
+from facekit.jobs.evaluate.scores import Score
+from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.mask.config import MaskConfig
+from facekit.jobs.mask.job import mask
 
 FARS = (1e-2, 1e-3, 1e-4, 1e-5)
 

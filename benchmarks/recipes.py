@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from facekit.embeddings import embed_pictures
 from facekit.evaluate import FaceSet, verify_all
 from facekit.images import decode
-from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.records import Header, Pack, PackWriter, open_pack
 
 TAIL = 3
@@ -136,8 +136,8 @@ def tail_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: 
 
 def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: Path) -> dict[str, Any]:
     """Train on four fifths of the people, half their images masked, and verify the others."""
-    from facekit.jobs.mask import mask
-    from facekit.jobs.mask_config import MaskConfig, parse_types
+    from facekit.jobs.mask.config import MaskConfig, parse_types
+    from facekit.jobs.mask.job import mask
 
     labels, keys = pack.labels, pack.keys
     people = np.random.default_rng(5).permutation(int(labels.max()) + 1)
@@ -152,8 +152,8 @@ def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch:
     init = None if method.begin is None else scratch / f"{method.begin}-{seed}"
     given, out = [*method.changes, *changes], scratch / f"{name}-{seed}"
     run = train_one(method.plugin, method.recipe, scratch / "train-masked", seed, given, out, init)
-    from facekit.jobs.embed import read_flags
-    from facekit.jobs.source import open_source
+    from facekit.jobs.embed.job import read_flags
+    from facekit.jobs.inputs.source import open_source
 
     test = open_pack(scratch / "test-masked")
     source, _ = open_source(str(scratch / "test-masked"), layout="flat")

@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from facekit.clean.settings import CleanSettings
-from facekit.jobs.bins import MakeConfig, make_bins
-from facekit.jobs.selflearn import SelfLearnConfig, SelfLearnSummary, selflearn
-from facekit.jobs.synth import synth
-from facekit.jobs.synth_config import SynthConfig
+from facekit.jobs.packs.bins import MakeConfig, make_bins
+from facekit.jobs.selflearn.config import SelfLearnConfig
+from facekit.jobs.selflearn.job import SelfLearnSummary, selflearn
+from facekit.jobs.synth.config import SynthConfig
+from facekit.jobs.synth.job import synth
 from facekit.records import open_pack
 from facekit.synth.plan import PackSpec
 

@@ -19,7 +19,7 @@ from timing import machine, ratio, side_by_side
 from torch.nn import functional
 
 from facekit.images import decode, encode_jpeg
-from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.train.angular import cosine_matrix
 from facekit.train.augment import apply_change, draw_change

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from mask_stand_ins import painter, stored_mesh
 
-import facekit.jobs.mask_plan
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import MaskConfig
+import facekit.jobs.mask.plan
+from facekit.jobs.mask.config import MaskConfig
+from facekit.jobs.mask.job import mask
 
 SLOW_IMPORTS = ("cv2", "pandas", "pyarrow.parquet", "PIL.ImageDraw", "PIL.ImageFont", "PIL.PngImagePlugin")
 for module in (*SLOW_IMPORTS, "facekit.report.contact"):
@@ -66,7 +66,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def main() -> None:
     pack, scratch = sys.argv[1], Path(sys.argv[2]) / "killed"
-    facekit.jobs.mask_plan.shard_size = lambda count: 4
+    facekit.jobs.mask.plan.shard_size = lambda count: 4
     scratch.mkdir()
     assert run(pack, scratch / "straight" / "out", None, False) == 0
     expected = content(scratch / "straight" / "out")

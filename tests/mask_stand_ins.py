@@ -16,9 +16,9 @@ from facekit.faces.estimators import StoredMesh
 from facekit.faces.mesh import Mesh, MeshEstimator
 from facekit.faces.topology import load_topology
 from facekit.images import encode_jpeg, encode_like
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import MaskConfig
-from facekit.jobs.mask_summary import MaskSummary
+from facekit.jobs.mask.config import MaskConfig
+from facekit.jobs.mask.job import mask
+from facekit.jobs.mask.summary import MaskSummary
 from facekit.records import Header, PackWriter
 
 MAGIC = struct.pack("<I", 0xCED7230A)

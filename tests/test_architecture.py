@@ -11,23 +11,34 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for folder in ("facekit", "plugins") for path in (ROOT / folder).rglob("*.py"))
 
 # A room may import itself, the rooms listed here, and facekit.errors.
-PICTURES = {"images", "picture_size", "jpeg_coding"}
-GROUND = {"records", "run"} | PICTURES
+GROUND = {"records", "run", "images"}
 MIDDLE = GROUND | {"faces", "embeddings"}
 UPPER = {"masks", "clean", "evaluate", "train", "report", "synth"}
 ROOMS = {
     "errors": set[str](),
     "assets": set[str](),
-    "records": PICTURES,  # PackWriter reads a picture's size for `property`
-    **dict.fromkeys(PICTURES, PICTURES),
+    "images": set[str](),
+    "records": {"images"},  # PackWriter reads a picture's size for `property`
     "run": set[str](),
-    "compat": {"records"} | PICTURES,
+    "compat": {"records", "images"},
     "faces": GROUND | {"assets"},
     "embeddings": GROUND,
     **{room: MIDDLE | {"assets"} for room in UPPER},
     "jobs": MIDDLE | UPPER,
     "cli": MIDDLE | UPPER | {"jobs"},
     "__main__": {"cli"},
+}
+
+# Families of jobs: what each may take of the others.
+SHARED = {"inputs", "outputs"}
+FAMILIES = {
+    "inputs": set[str](),
+    "outputs": {"inputs"},
+    **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures"), SHARED),
+    "clean": SHARED | {"embed"},
+    "evaluate": SHARED | {"embed"},
+    "train": SHARED | {"packs", "evaluate"},
+    "selflearn": SHARED | {"embed", "clean", "mask", "train", "evaluate"},
 }
 
 # Third-party libraries that have one home.
@@ -41,7 +52,7 @@ HOMES = {
     "hdbscan": ("facekit/clean/",),
     "rich": ("facekit/run/progress.py", "facekit/cli/"),
     "click": ("facekit/cli/",),
-    "PIL": ("facekit/report/", "facekit/images.py"),
+    "PIL": ("facekit/report/", "facekit/images/codec.py"),
     "mxnet": (),
 }
 
@@ -52,7 +63,7 @@ LIGHT_LIBRARIES = {*sys.stdlib_module_names, "click"}
 
 TALK = {"print", "exit", "quit", "sys.exit", "click.echo", "sys.stdout.write"}
 VAGUE = {"utils", "util", "helper", "helpers", "manager", "process", "data", "info", "misc", "common"}
-CODECS = {"facekit/images.py", "facekit/masks/textures.py"}  # the latter reads the project's own RGBA assets
+CODECS = {"facekit/images/codec.py", "facekit/masks/textures.py"}  # the latter reads the project's own RGBA assets
 
 
 def name(path: Path) -> str:
@@ -90,6 +101,27 @@ def test_imports_go_downward() -> None:
         allowed = {own, "errors"} | (MIDDLE | UPPER if own == "plugins" else ROOMS[own])
         wrong = [module for module in imports(tree(path)) if (room(module) or own) not in allowed]
         assert not wrong, f"{name(path)} may import {sorted(allowed)}"
+
+
+def test_families_of_jobs_import_downward() -> None:
+    for path in (ROOT / "facekit" / "jobs").rglob("*.py"):
+        own = path.relative_to(ROOT / "facekit" / "jobs").parts[0]
+        named = {module.split(".")[2] for module in imports(tree(path)) if module.startswith("facekit.jobs.")}
+        assert path.name == "__init__.py" or named <= FAMILIES[own] | {own}, f"{name(path)} imports {sorted(named)}"
+
+
+def test_every_family_but_the_shared_ones_has_a_job() -> None:
+    for family in FAMILIES.keys() - SHARED - {"packs"}:
+        assert (ROOT / "facekit" / "jobs" / family / "job.py").is_file(), family
+
+
+def test_no_file_is_tied_to_itself() -> None:
+    """No circle of imports, those inside functions included: any file can be read after the files it takes from."""
+    graph = {module_name(path): {m for m in named_modules(path) if m != module_name(path)} for path in MODULES}
+    while graph:
+        ground = {module for module, named in graph.items() if not named & graph.keys()}
+        assert ground, f"these import each other in a circle: {sorted(graph)}"
+        graph = {module: named for module, named in graph.items() if module not in ground}
 
 
 def test_heavy_libraries_stay_at_home() -> None:
@@ -146,6 +178,18 @@ def test_compiled_kernels_that_call_each_other_share_a_file() -> None:
         elsewhere = {function for other in MODULES if other != path for function in kernels[other]}
         taken = {module.rpartition(".")[2] for module in imports(tree(path)) if module.startswith("facekit")}
         assert not kernels[path] or not taken & elsewhere, name(path)
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts)
+
+
+def named_modules(path: Path) -> set[str]:
+    """The files of facekit that a file takes names from; a room's ``__init__`` only hands names on."""
+    known = {module_name(other) for other in MODULES if other.name != "__init__.py"}
+    taken = set(imports(tree(path))) if path.name != "__init__.py" else set()
+    return {module for name in taken for module in (name, name.rpartition(".")[0]) if module in known}
 
 
 def calls(module: ast.Module) -> Iterator[str]:

@@ -15,8 +15,8 @@ from broken_packs import BREAKS, MAGIC, PAYLOADS, label, lines, make, patch
 from facekit.cli import main
 from facekit.errors import FacekitError, RecordError
 from facekit.images import decode, encode_jpeg
-from facekit.jobs.check import CheckConfig, CheckSummary, check
-from facekit.jobs.check_decoder import caught
+from facekit.jobs.packs.check import CheckConfig, CheckSummary, check
+from facekit.jobs.packs.check_decoder import caught
 from facekit.records import Header, PackWriter, RecordWriter, frame, open_pack, pack_record
 from facekit.records.findings import KINDS, Findings
 from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from facekit.errors import FacekitError, RecordError
-from facekit.jobs.check import CheckConfig, check
+from facekit.jobs.packs.check import CheckConfig, check
 from facekit.records import Header, PackWriter, open_pack, scan
 from facekit.records.findings import Findings
 

@@ -15,11 +15,11 @@ from small_models import HEIGHT, PNG, WIDTH, save_model
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
 from facekit.images import encode_like
-from facekit.jobs.clean import clean
-from facekit.jobs.clean_config import CleanConfig, CleanSummary
-from facekit.jobs.clean_tables import read_decisions
-from facekit.jobs.embed import EmbedConfig, embed
-from facekit.jobs.model import ModelChoice
+from facekit.jobs.clean.config import CleanConfig, CleanSummary
+from facekit.jobs.clean.job import clean
+from facekit.jobs.clean.tables import read_decisions
+from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.inputs.model import ModelChoice
 from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
 

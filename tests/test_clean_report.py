@@ -21,11 +21,11 @@ from clean_packs import make_pack
 
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.apply import ApplyConfig, apply
-from facekit.jobs.clean import clean
-from facekit.jobs.clean_config import CleanConfig
-from facekit.jobs.clean_report import ReviewConfig, open_review
-from facekit.jobs.clean_tables import read_decisions
+from facekit.jobs.clean.apply import ApplyConfig, apply
+from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.clean.job import clean
+from facekit.jobs.clean.report import ReviewConfig, open_review
+from facekit.jobs.clean.tables import read_decisions
 from facekit.report.clean_content import CleanRows, build_content
 from facekit.report.clean_page import build_page
 from facekit.report.review import Desk, open_server

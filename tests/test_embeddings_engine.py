@@ -15,7 +15,7 @@ from facekit.embeddings.onnx_engine import OnnxEngine
 from facekit.embeddings.onnx_header import first_operations, normalises_itself
 from facekit.embeddings.preprocessing import METADATA_KEY
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.model import ModelChoice, open_engine, parse_columns
+from facekit.jobs.inputs.model import ModelChoice, open_engine, parse_columns
 from facekit.train.iresnet import iresnet
 
 torch.set_num_threads(1)

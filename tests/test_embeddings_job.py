@@ -13,10 +13,10 @@ from small_models import NoisePack, directions, save_model, save_pack
 from facekit.cli import program
 from facekit.embeddings import Embeddings, is_features, open_features
 from facekit.errors import ConfigError, DestinationExists, FacekitError
-from facekit.jobs import embed as job
-from facekit.jobs.embed import EmbedConfig, embed
-from facekit.jobs.embed_shard import start_worker
-from facekit.jobs.model import ModelChoice
+from facekit.jobs.embed import job
+from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.embed.shard import start_worker
+from facekit.jobs.inputs.model import ModelChoice
 from facekit.records import Header, PackWriter, open_pack
 
 

@@ -19,12 +19,12 @@ from facekit.cli import program
 from facekit.errors import ConfigError, FacekitError, NoFace
 from facekit.evaluate import fold_accuracy, operating_points
 from facekit.images import encode_like
-from facekit.jobs import eval_scores
-from facekit.jobs.embed import EmbedConfig, embed
-from facekit.jobs.eval_config import EvalConfig
-from facekit.jobs.eval_pictures import alterations, blurred
-from facekit.jobs.evaluate import EvalSummary, evaluate
-from facekit.jobs.model import ModelChoice
+from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.evaluate import scores as eval_scores
+from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.job import EvalSummary, evaluate
+from facekit.jobs.evaluate.pictures import alterations, blurred
+from facekit.jobs.inputs.model import ModelChoice
 from facekit.records.bins import write_bins
 
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facekit import jpeg_coding as coding
 from facekit.errors import ConfigError, PictureError
 from facekit.images import SUBSAMPLINGS, decode, encode_jpeg, encode_like, jpeg_coding, picture_size
+from facekit.images import jpeg as coding
 
 HEIGHT, WIDTH = 70, 86
 

@@ -16,8 +16,8 @@ from photo import face
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.images import decode, encode_jpeg, jpeg_coding
-from facekit.jobs.mask_bins import mask_bins
-from facekit.jobs.mask_config import MaskConfig, parse_types
+from facekit.jobs.mask.bins import mask_bins
+from facekit.jobs.mask.config import MaskConfig, parse_types
 from facekit.masks import MaskOptions
 from facekit.records.bins import read_bins, write_bins
 

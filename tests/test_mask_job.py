@@ -21,9 +21,9 @@ from facekit.errors import ConfigError, FacekitError, RecordError
 from facekit.faces.mesh import LiteRTMesh, rounded
 from facekit.faces.pack_meshes import open_meshes
 from facekit.images import decode, encode_jpeg, encode_like
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import MaskConfig, parse_types
-from facekit.jobs.mask_plan import copies_of, hash_keys, smallest
+from facekit.jobs.mask.config import MaskConfig, parse_types
+from facekit.jobs.mask.job import mask
+from facekit.jobs.mask.plan import copies_of, hash_keys, smallest
 from facekit.masks import MaskParams, render_worn
 from facekit.records import Pack, PackWriter, open_pack
 from facekit.run.ledger import payload_hash

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from mask_stand_ins import painter, stored_mesh, write_pack
 
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import MaskConfig
+from facekit.jobs.mask.config import MaskConfig
+from facekit.jobs.mask.job import mask
 from facekit.records import open_pack
 
 READ = r"""

@@ -14,8 +14,8 @@ import pytest
 from mask_stand_ins import assert_same_output, painter, run, stored_mesh, write_pack
 
 from facekit.errors import ConfigError, DestinationExists
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import MaskConfig
+from facekit.jobs.mask.config import MaskConfig
+from facekit.jobs.mask.job import mask
 from facekit.records import open_pack
 
 
@@ -26,7 +26,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facekit.jobs.mask_plan.shard_size", lambda count: 3)
+    monkeypatch.setattr("facekit.jobs.mask.plan.shard_size", lambda count: 3)
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -75,9 +75,9 @@ def test_a_run_with_workers_goes_on_after_a_signal(pack: Path, tmp_path: Path, n
     config = MaskConfig(str(pack), str(tmp_path / "straight"), ratio=0.5)
     mask(config, stored_mesh, painter)
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import mask_stand_ins, facekit.jobs.mask_plan, time\n"
-        "from facekit.jobs.mask import mask; from facekit.jobs.mask_config import MaskConfig\n"
-        "facekit.jobs.mask_plan.shard_size = lambda count: 1\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import mask_stand_ins, facekit.jobs.mask.plan, time\n"
+        "from facekit.jobs.mask.job import mask; from facekit.jobs.mask.config import MaskConfig\n"
+        "facekit.jobs.mask.plan.shard_size = lambda count: 1\n"
         "mask(MaskConfig(sys.argv[2], sys.argv[3], ratio=0.5, workers=2), mask_stand_ins.stored_mesh,\n"
         "     mask_stand_ins.slow_painter)"
     )

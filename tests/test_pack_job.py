@@ -20,10 +20,10 @@ from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.faces.align import TEMPLATE, align
 from facekit.faces.detector import Detection, RetinaFace, largest
 from facekit.images import decode, encode_jpeg
-from facekit.jobs.pack import pack
-from facekit.jobs.pack_config import PackConfig
-from facekit.jobs.pack_shard import warped
-from facekit.jobs.picture_list import read_pictures
+from facekit.jobs.pack.config import PackConfig
+from facekit.jobs.pack.job import pack
+from facekit.jobs.pack.picture_list import read_pictures
+from facekit.jobs.pack.shard import warped
 from facekit.records import open_pack
 
 
@@ -210,7 +210,7 @@ def test_the_bytes_do_not_depend_on_the_workers_and_a_run_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("facekit.jobs.pack.put_together", stop)
+        patched.setattr("facekit.jobs.pack.job.put_together", stop)
         pack(config(people, tmp_path / "three"))
     assert not (tmp_path / "three").exists()
     again = pack(config(people, tmp_path / "three"))

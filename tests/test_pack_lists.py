@@ -22,11 +22,11 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.faces.align import align
 from facekit.faces.detector import Detection
 from facekit.images import decode, encode_jpeg
-from facekit.jobs.pack import pack
-from facekit.jobs.pack_config import PackConfig
-from facekit.jobs.pack_shard import make_detector, overlap
-from facekit.jobs.picture_list import read_pictures
-from facekit.jobs.source import _folder_source
+from facekit.jobs.inputs.source import _folder_source
+from facekit.jobs.pack.config import PackConfig
+from facekit.jobs.pack.job import pack
+from facekit.jobs.pack.picture_list import read_pictures
+from facekit.jobs.pack.shard import make_detector, overlap
 from facekit.records import open_pack
 
 LEFT = np.float32([180, 60, 270, 170])

@@ -16,16 +16,16 @@ from mask_stand_ins import painter, stored_mesh, write_pack
 from small_packs import call, drops, held, picture, write
 
 from facekit.errors import DestinationExists, FacekitError, RecordError
-from facekit.jobs.bins import MakeConfig, make_bins
-from facekit.jobs.check import CheckConfig, check
-from facekit.jobs.convert import ConvertConfig, convert
-from facekit.jobs.inspect import InspectConfig, inspect
-from facekit.jobs.mask import mask
-from facekit.jobs.mask_config import MaskConfig
-from facekit.jobs.merge import MergeConfig, merge
-from facekit.jobs.reindex import ReindexConfig, reindex
-from facekit.jobs.split import SplitConfig, split
-from facekit.jobs.unpack import UnpackConfig, unpack
+from facekit.jobs.mask.config import MaskConfig
+from facekit.jobs.mask.job import mask
+from facekit.jobs.packs.bins import MakeConfig, make_bins
+from facekit.jobs.packs.check import CheckConfig, check
+from facekit.jobs.packs.convert import ConvertConfig, convert
+from facekit.jobs.packs.inspect import InspectConfig, inspect
+from facekit.jobs.packs.merge import MergeConfig, merge
+from facekit.jobs.packs.reindex import ReindexConfig, reindex
+from facekit.jobs.packs.split import SplitConfig, split
+from facekit.jobs.packs.unpack import UnpackConfig, unpack
 from facekit.records import Header, PackWriter, RecordWriter, open_pack, pack_record, read_bins, write_bins
 from facekit.run.ledger import LedgerRow, LedgerWriter, table
 

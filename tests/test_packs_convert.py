@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, FacekitError, RecordError
 from facekit.images import encode_jpeg
-from facekit.jobs.convert import ConvertConfig, ConvertSummary, convert
+from facekit.jobs.packs.convert import ConvertConfig, ConvertSummary, convert
 from facekit.records import Header, PackWriter, Record, RecordWriter, open_pack, pack_record
 from facekit.records.rewrite import copy_records, extents
 from facekit.run.ledger import payload_hash

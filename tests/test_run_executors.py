@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from facekit.errors import ConfigError, NoFace
-from facekit.run.executors import WorkerError, open_executor
+from facekit.run.executors import open_executor
+from facekit.run.protocol import WorkerError
 
 
 def squares(offset: int) -> Callable[[int], tuple[int, int]]:

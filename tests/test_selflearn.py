@@ -26,11 +26,12 @@ import selflearn as example
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.images import encode_jpeg
-from facekit.jobs.selflearn import SelfLearnConfig, selflearn
-from facekit.jobs.selflearn_round import purity_of, read_truth
-from facekit.jobs.synth import synth
-from facekit.jobs.synth_config import SynthConfig
-from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.selflearn.config import SelfLearnConfig
+from facekit.jobs.selflearn.job import selflearn
+from facekit.jobs.selflearn.round import purity_of, read_truth
+from facekit.jobs.synth.config import SynthConfig
+from facekit.jobs.synth.job import synth
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.synth.plan import PackSpec
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from small_packs import call, held, picture, write
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.check import CheckConfig, check
-from facekit.jobs.merge import MergeConfig, merge
-from facekit.jobs.split import SplitConfig, split
+from facekit.jobs.packs.check import CheckConfig, check
+from facekit.jobs.packs.merge import MergeConfig, merge
+from facekit.jobs.packs.split import SplitConfig, split
 
 # --- split ------------------------------------------------------------------------------------------------------------
 

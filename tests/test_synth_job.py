@@ -20,9 +20,9 @@ from facekit import open_pack
 from facekit.cli.synth import command
 from facekit.errors import ConfigError, DestinationExists
 from facekit.images import decode
-from facekit.jobs.synth import synth
-from facekit.jobs.synth_config import SynthConfig
-from facekit.jobs.synth_finish import LEDGER, SHEET, TRUTH, truth_schema
+from facekit.jobs.synth.config import SynthConfig
+from facekit.jobs.synth.finish import LEDGER, SHEET, TRUTH, truth_schema
+from facekit.jobs.synth.job import synth
 from facekit.run.ledger import payload_hash
 from facekit.synth import draw_person
 from facekit.synth.plan import PackSpec

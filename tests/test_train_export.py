@@ -13,10 +13,10 @@ from train_packs import QUICK, pattern_pack, with_masks
 from facekit.embeddings import open_features
 from facekit.embeddings.onnx_engine import OnnxEngine
 from facekit.errors import ConfigError, DestinationExists, FacekitError
-from facekit.jobs.embed import EmbedConfig, embed
-from facekit.jobs.export import ExportConfig, export
-from facekit.jobs.model import ModelChoice
-from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.train.export import ExportConfig, export
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.train.model import open_model
 
 

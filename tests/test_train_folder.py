@@ -15,9 +15,9 @@ import pytest
 from train_packs import QUICK, changes, facekit, pattern_pack
 
 from facekit.errors import ConfigError, DestinationExists
-from facekit.jobs.train import TrainConfig, train
-from facekit.jobs.train_checks import other_step
-from facekit.jobs.train_folder import LOCK, held
+from facekit.jobs.train.checks import other_step
+from facekit.jobs.train.folder import LOCK, held
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
 
@@ -47,7 +47,7 @@ def test_only_the_first_process_holds_the_folder(tmp_path: Path, monkeypatch: py
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from facekit.jobs.train_folder import held
+from facekit.jobs.train.folder import held
 with held(Path(sys.argv[1])):
     child = os.fork()
     if child == 0:

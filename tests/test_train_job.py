@@ -13,7 +13,7 @@ from train_packs import QUICK, changes, facekit, pattern_pack, with_masks
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.images import encode_jpeg
-from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
 from facekit.records.index import RecordIndex, read_index, save_sidecar

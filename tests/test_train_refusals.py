@@ -10,7 +10,7 @@ import torch
 from train_packs import QUICK, pattern_pack
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.train import TrainConfig, train
+from facekit.jobs.train.job import TrainConfig, train
 from facekit.train.iresnet import IResNet
 from facekit.train.model import start_network
 from facekit.train.plugin import load_plugin

@@ -49,7 +49,7 @@ def command(as_json: bool, **given: Any) -> None:
       facekit apply ms1m ms1m-clean ms1m-restored --revert all
     """
     from facekit.cli.clean import text_of
-    from facekit.jobs.apply import ApplyConfig, apply
+    from facekit.jobs.clean.apply import ApplyConfig, apply
 
     summary = apply(ApplyConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

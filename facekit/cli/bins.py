@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.bins import BinsSummary
+    from facekit.jobs.packs.bins import BinsSummary
 
 __all__ = ["command"]
 
@@ -44,7 +44,7 @@ def make(as_json: bool, **given: Any) -> None:
     Example:
       facekit bins make pairs.csv ms1m-test test.bin
     """
-    from facekit.jobs.bins import MakeConfig, make_bins
+    from facekit.jobs.packs.bins import MakeConfig, make_bins
 
     _print(make_bins(MakeConfig(**given)), as_json)
 
@@ -62,7 +62,7 @@ def show(as_json: bool, **given: Any) -> None:
     Example:
       facekit bins show lfw.bin --unpack lfw-pictures
     """
-    from facekit.jobs.bins import ShowConfig, show_bins
+    from facekit.jobs.packs.bins import ShowConfig, show_bins
 
     _print(show_bins(ShowConfig(**given)), as_json)
 

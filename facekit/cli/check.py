@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.check import CheckSummary
+    from facekit.jobs.packs.check import CheckSummary
 
 __all__ = ["command"]
 
@@ -37,7 +37,7 @@ def command(as_json: bool, **given: Any) -> int:
       facekit check ms1m-retinaface --deep
       facekit check broken --repair mended
     """
-    from facekit.jobs.check import CheckConfig, check
+    from facekit.jobs.packs.check import CheckConfig, check
 
     summary = check(CheckConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

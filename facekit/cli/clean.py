@@ -14,7 +14,7 @@ from facekit.cli.embed import model_options, take_model
 
 if TYPE_CHECKING:
     from facekit.clean.settings import CleanSettings
-    from facekit.jobs.clean_config import CleanSummary
+    from facekit.jobs.clean.config import CleanSummary
 
 __all__ = ["command", "settings_options", "take_settings", "text_of"]
 
@@ -105,8 +105,8 @@ def command(as_json: bool, model: str | None, **given: Any) -> None:
     Example:
       facekit clean ms1m ms1m-clean --features ms1m-features --intra 0.25
     """
-    from facekit.jobs.clean import clean
-    from facekit.jobs.clean_config import CleanConfig
+    from facekit.jobs.clean.config import CleanConfig
+    from facekit.jobs.clean.job import clean
 
     threads, device = given["threads"], given["device"]
     choice = take_model(model or "", given)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.convert import ConvertSummary
+    from facekit.jobs.packs.convert import ConvertSummary
 
 __all__ = ["command"]
 
@@ -48,7 +48,7 @@ def command(as_json: bool, **given: Any) -> None:
       facekit convert ms1m-cleaned ms1m-tars --layout webdataset
       facekit convert ms1m-tars ms1m --min-images 3
     """
-    from facekit.jobs.convert import ConvertConfig, convert
+    from facekit.jobs.packs.convert import ConvertConfig, convert
 
     summary = convert(ConvertConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

@@ -24,8 +24,8 @@ def command(first: str, second: str, keys: bool, as_json: bool) -> None:
     Example:
       facekit diff ms1m-round1 ms1m-round2
     """
-    from facekit.jobs.clean_tables import read_decisions
-    from facekit.jobs.decisions import diff
+    from facekit.jobs.clean.compare import diff
+    from facekit.jobs.clean.tables import read_decisions
 
     found = diff(read_decisions(first), read_decisions(second))
     if as_json:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.embed import EmbedSummary
-    from facekit.jobs.model import ModelChoice
+    from facekit.jobs.embed.job import EmbedSummary
+    from facekit.jobs.inputs.model import ModelChoice
 
 __all__ = ["MODEL_OPTIONS", "command", "model_options", "take_model"]
 
@@ -49,7 +49,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def take_model(path: str, given: dict[str, Any]) -> ModelChoice:
     """Take the model's options out of what was given."""
-    from facekit.jobs.model import ModelChoice, parse_columns
+    from facekit.jobs.inputs.model import ModelChoice, parse_columns
 
     names = ("arch", "branch", "flip", "batch", "device", "threads", "columns", "mean", "std", "channels")
     chosen = {name: given.pop(name) for name in names}
@@ -77,7 +77,7 @@ def command(as_json: bool, model: str, **given: Any) -> None:
     Example:
       facekit embed ms1m-retinaface ms1m-features --model w600k_r50.onnx
     """
-    from facekit.jobs.embed import EmbedConfig, embed
+    from facekit.jobs.embed.job import EmbedConfig, embed
 
     choice = take_model(model, given)
     summary = embed(EmbedConfig(model=choice, **given))

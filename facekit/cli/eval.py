@@ -11,8 +11,8 @@ import click
 from facekit.cli.embed import model_options, take_model
 
 if TYPE_CHECKING:
-    from facekit.jobs.eval_scores import Score
-    from facekit.jobs.evaluate import EvalSummary
+    from facekit.jobs.evaluate.job import EvalSummary
+    from facekit.jobs.evaluate.scores import Score
 
 __all__ = ["command"]
 
@@ -50,8 +50,8 @@ def command(as_json: bool, subject: str, **given: Any) -> None:
     Example, LFW with a mask on the second picture of each pair:
       facekit eval w600k_r50.onnx --pairs lfw.bin --wear surgical-blue --flip
     """
-    from facekit.jobs.eval_config import EvalConfig
-    from facekit.jobs.evaluate import evaluate
+    from facekit.jobs.evaluate.config import EvalConfig
+    from facekit.jobs.evaluate.job import evaluate
 
     model = take_model(subject, given)
     summary = evaluate(EvalConfig(subject=subject, model=model, **given))

@@ -23,8 +23,8 @@ def command(decisions: str, key: int, as_json: bool) -> None:
     Example:
       facekit explain ms1m-clean 3104
     """
-    from facekit.jobs.clean_tables import read_decisions
-    from facekit.jobs.decisions import explain
+    from facekit.jobs.clean.compare import explain
+    from facekit.jobs.clean.tables import read_decisions
 
     found = explain(read_decisions(decisions), key)
     if as_json:

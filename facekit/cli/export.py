@@ -25,7 +25,7 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       facekit export runs/bcl bcl.onnx
     """
-    from facekit.jobs.export import ExportConfig, export
+    from facekit.jobs.train.export import ExportConfig, export
 
     done = export(ExportConfig(**given))
     if as_json:

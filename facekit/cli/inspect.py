@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.inspect import InspectSummary
+    from facekit.jobs.packs.inspect import InspectSummary
 
 __all__ = ["command"]
 
@@ -32,7 +32,7 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       facekit inspect ms1m-retinaface --sheet faces.png
     """
-    from facekit.jobs.inspect import InspectConfig, inspect
+    from facekit.jobs.packs.inspect import InspectConfig, inspect
 
     summary = inspect(InspectConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

@@ -12,9 +12,9 @@ import click
 from facekit.errors import ConfigError, FacekitError
 
 if TYPE_CHECKING:
-    from facekit.jobs.mask_bins import MaskBinsSummary
-    from facekit.jobs.mask_config import MaskConfig
-    from facekit.jobs.mask_summary import MaskSummary
+    from facekit.jobs.mask.bins import MaskBinsSummary
+    from facekit.jobs.mask.config import MaskConfig
+    from facekit.jobs.mask.summary import MaskSummary
 
 __all__ = ["command"]
 
@@ -80,7 +80,7 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     Example, a preview of the first 200 pictures:
       facekit mask ms1m-retinaface masked-preview --limit 200
     """
-    from facekit.jobs.mask import mask
+    from facekit.jobs.mask.job import mask
 
     if given["source"].endswith(".bin"):
         mask_pairs(context, given, as_json)
@@ -98,7 +98,7 @@ NOT_FOR_PAIRS = ("ratio", "mode", "preset", "limit", "layout", "mesh_cache")
 
 def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> None:
     """The same for a verification .bin."""
-    from facekit.jobs.mask_bins import mask_bins
+    from facekit.jobs.mask.bins import mask_bins
 
     default = click.core.ParameterSource.DEFAULT
     for name in NOT_FOR_PAIRS:
@@ -133,7 +133,7 @@ def text_of_pairs(summary: MaskBinsSummary) -> str:
 
 def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     """The frozen config that the options ask for."""
-    from facekit.jobs.mask_config import PRESETS, MaskConfig, known_types, parse_range, parse_types
+    from facekit.jobs.mask.config import PRESETS, MaskConfig, known_types, parse_range, parse_types
     from facekit.masks import MaskOptions
 
     given.pop("side", None)

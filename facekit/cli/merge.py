@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.merge import MergeSummary
+    from facekit.jobs.packs.merge import MergeSummary
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ def command(as_json: bool, **given: Any) -> None:
       facekit merge ms1m asian-celeb both
       facekit merge ms1m asian-celeb both-again --identities both/identities.csv
     """
-    from facekit.jobs.merge import MergeConfig, merge
+    from facekit.jobs.packs.merge import MergeConfig, merge
 
     summary = merge(MergeConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.pack import PackSummary
+    from facekit.jobs.pack.job import PackSummary
 
 __all__ = ["command"]
 
@@ -62,8 +62,8 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       facekit pack photographs my-pack --align --min-images 5
     """
-    from facekit.jobs.pack import pack
-    from facekit.jobs.pack_config import PackConfig, parse_size
+    from facekit.jobs.pack.config import PackConfig, parse_size
+    from facekit.jobs.pack.job import pack
 
     given["size"] = parse_size(given["size"])
     given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
@@ -73,8 +73,8 @@ def command(as_json: bool, **given: Any) -> None:
 
 def text_of(summary: PackSummary) -> str:
     """The summary for a person."""
-    from facekit.jobs.pack_finish import OTHER_SIZES
-    from facekit.jobs.picture_files import said
+    from facekit.jobs.inputs.picture_files import said
+    from facekit.jobs.pack.finish import OTHER_SIZES
 
     lines = [f"{summary.images:,} of {summary.pictures:,} pictures, {summary.identities:,} people"]
     lines += [f"  {name:16}{count:>10,}" for name, count in summary.by_action.items()]

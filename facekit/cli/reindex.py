@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.reindex import ReindexSummary
+    from facekit.jobs.packs.reindex import ReindexSummary
 
 __all__ = ["command"]
 
@@ -30,7 +30,7 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       facekit reindex webface/train.rec --sidecar
     """
-    from facekit.jobs.reindex import ReindexConfig, reindex
+    from facekit.jobs.packs.reindex import ReindexConfig, reindex
 
     summary = reindex(ReindexConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

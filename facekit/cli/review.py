@@ -25,7 +25,7 @@ def command(browse: bool, **given: Any) -> None:
     Example:
       facekit review ms1m-clean
     """
-    from facekit.jobs.clean_report import ReviewConfig, open_review
+    from facekit.jobs.clean.report import ReviewConfig, open_review
 
     with open_review(ReviewConfig(**given)) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}/"

@@ -12,7 +12,7 @@ from facekit.cli.clean import settings_options, take_settings
 from facekit.cli.train import reporting
 
 if TYPE_CHECKING:
-    from facekit.jobs.selflearn import SelfLearnSummary
+    from facekit.jobs.selflearn.job import SelfLearnSummary
 
 __all__ = ["command"]
 
@@ -44,7 +44,8 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       facekit selflearn ms1m runs/loop --plugin bcl --rounds 3 --init runs/bcl --mask 0.15 --eval lfw.bin
     """
-    from facekit.jobs.selflearn import SelfLearnConfig, selflearn
+    from facekit.jobs.selflearn.config import SelfLearnConfig
+    from facekit.jobs.selflearn.job import selflearn
 
     settings = take_settings(given)
     with reporting() as (report, _):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.split import SplitSummary
+    from facekit.jobs.packs.split import SplitSummary
 
 __all__ = ["command"]
 
@@ -38,7 +38,7 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       facekit split ms1m-cleaned ms1m-parts --test 0.02 --seed 1
     """
-    from facekit.jobs.split import SplitConfig, split
+    from facekit.jobs.packs.split import SplitConfig, split
 
     summary = split(SplitConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

@@ -30,7 +30,7 @@ def command(source: str, features: str, thresholds: str, truth: str | None, thre
     Example:
       facekit sweep ms1m ms1m-features
     """
-    from facekit.jobs.sweep import SweepConfig, sweep
+    from facekit.jobs.clean.sweep import SweepConfig, sweep
 
     settings = take_settings(given, threads)
     found = sweep(SweepConfig(source, features, settings, truth, parse_thresholds(thresholds)))

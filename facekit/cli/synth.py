@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.synth import SynthSummary
-    from facekit.jobs.synth_config import SynthConfig
+    from facekit.jobs.synth.config import SynthConfig
+    from facekit.jobs.synth.job import SynthSummary
 
 __all__ = ["command"]
 
@@ -59,7 +59,7 @@ def command(as_json: bool, **given: Any) -> None:
     Example, a pack with planted noise to clean:
       facekit synth drawn --identities 200 --images 16 --label-noise 0.1 --duplicate-identities 0.05
     """
-    from facekit.jobs.synth import synth
+    from facekit.jobs.synth.job import synth
 
     summary = synth(config_of(given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
@@ -67,7 +67,7 @@ def command(as_json: bool, **given: Any) -> None:
 
 def config_of(given: dict[str, Any]) -> SynthConfig:
     """The frozen config that the options ask for."""
-    from facekit.jobs.synth_config import SynthConfig
+    from facekit.jobs.synth.config import SynthConfig
     from facekit.synth.plan import PackSpec
 
     spec = PackSpec(**{name: given.pop(name) for name in ("identities", "images", "sizes", "seed", *CHANCES)})

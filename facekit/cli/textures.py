@@ -30,7 +30,7 @@ def list_command(textures: str | None, as_json: bool) -> None:
     Example:
       facekit textures list --textures my-masks.toml
     """
-    from facekit.jobs.textures import list_types
+    from facekit.jobs.textures.job import list_types
 
     types = list_types(textures)
     if as_json:
@@ -58,8 +58,8 @@ def preview_command(
       facekit textures preview sheet.png my-mask --textures my-masks.toml
     """
     from facekit.errors import ConfigError
-    from facekit.jobs.staging import new_file, refuse_other_than_png
-    from facekit.jobs.textures import drawn_wearer, photographed, preview
+    from facekit.jobs.outputs.staging import new_file, refuse_other_than_png
+    from facekit.jobs.textures.job import drawn_wearer, photographed, preview
 
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must not be negative")
@@ -83,7 +83,7 @@ def check_command(table: str, as_json: bool) -> None:
     Example:
       facekit textures check my-masks.toml
     """
-    from facekit.jobs.textures import check_table
+    from facekit.jobs.textures.job import check_table
 
     findings = check_table(table)
     if as_json:

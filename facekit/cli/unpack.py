@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.unpack import UnpackSummary
+    from facekit.jobs.packs.unpack import UnpackSummary
 
 __all__ = ["command"]
 
@@ -30,7 +30,7 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       facekit unpack ms1m-retinaface pictures --limit 1000
     """
-    from facekit.jobs.unpack import UnpackConfig, unpack
+    from facekit.jobs.packs.unpack import UnpackConfig, unpack
 
     summary = unpack(UnpackConfig(**given))
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

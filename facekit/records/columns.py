@@ -12,7 +12,7 @@ import numpy as np
 from facekit.errors import RecordError
 from facekit.records.framing import MAGIC, FramingError, join_parts, padded, record_parts
 from facekit.records.header import HEADER_BYTES, unpack_record
-from facekit.records.scan import WINDOW, window
+from facekit.records.mapping import WINDOW, window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

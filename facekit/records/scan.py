@@ -13,16 +13,14 @@ import numpy as np
 from facekit.errors import RecordError
 from facekit.records.framing import MAGIC, MAGIC_BYTES, FramingError, padded, record_parts
 from facekit.records.index import RecordIndex
+from facekit.records.mapping import WINDOW, window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Hop = Callable[[NDArray[np.uint32], int, NDArray[np.int64]], tuple[int, int]]
 
-__all__ = ["Gap", "Scan", "rebuild_index", "scan", "window"]
-
-WINDOW = 64 << 20
-"""Bytes of a file that are mapped at once; memory stays below this whatever the size of the file."""
+__all__ = ["Gap", "Scan", "rebuild_index", "scan"]
 
 _MOST_STARTS = 1 << 20
 
@@ -155,18 +153,6 @@ def _hop_window(descriptor: int, at: int, size: int, hop: Hop) -> tuple[NDArray[
         # The last one claims more than the file has: leave it to the careful walk.
         count, stop = count - 1, at + 4 * int(starts[count - 1])
     return at + 4 * starts[:count], stop
-
-
-def window(descriptor: int, start: int, stop: int) -> mmap.mmap:
-    """Map the bytes of a file from ``start``, rounded down to the mapping granularity, to ``stop``, for reading.
-
-    Its pages are mapped at once where the system can: about half the time of one page fault after another.
-    """
-    base = start - start % mmap.ALLOCATIONGRANULARITY
-    if not hasattr(mmap, "MAP_POPULATE"):
-        return mmap.mmap(descriptor, stop - base, access=mmap.ACCESS_READ, offset=base)
-    flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-    return mmap.mmap(descriptor, stop - base, flags, mmap.PROT_READ, offset=base)
 
 
 def _hop_for(size: int) -> Hop:

@@ -29,7 +29,7 @@ def build_rounds_page(source: str, plugin: str, first: Mapping[str, float], roun
     first : mapping
         Scores of model 0.
     rounds : sequence of mapping
-        The fields of `facekit.jobs.selflearn_round.Round`.
+        The fields of `facekit.jobs.selflearn.round.Round`.
 
     Returns
     -------

@@ -1,42 +1,19 @@
 """Who does the shards: this process, several processes on this machine, or (in its own file) a Ray cluster.
 
-An executor answers two calls: ``submit(task)`` and ``next_finished()``. What a worker does is a function that takes a
-task and returns a result; it is made once in each worker by ``start(config)``, so models and files are opened once.
+What a worker does is a function that takes a task and returns a result; it is made once in each worker by
+``start(config)``, so models and files are opened once.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError
+from facekit.run.protocol import Executor, Start
 
-__all__ = ["Executor", "Start", "WorkerError", "open_executor"]
-
-Start = Callable[[Any], Callable[[Any], Any]]
-
-
-class WorkerError(FacekitError):
-    """A worker failed at something nobody foresaw, or died; the message names the shard."""
-
-
-class Executor(Protocol):
-    """Does tasks and hands back their results in the order in which they finish."""
-
-    def submit(self, task: Any) -> None:
-        """Queue a task; its ``repr`` is how errors name it."""
-
-    def next_finished(self) -> Any:
-        """Wait for the next result. A worker's error is raised here."""
-
-    def __enter__(self) -> Executor: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
+__all__ = ["open_executor"]
 
 class InProcess:
     """Does each task in this process, when its result is asked for."""

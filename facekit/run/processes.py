@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any
 
-from facekit.run.executors import Start, WorkerError
+from facekit.run.protocol import Start, WorkerError
 
 __all__ = ["LocalProcesses", "single_thread"]
 

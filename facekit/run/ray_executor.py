@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from facekit.errors import ConfigError
-from facekit.run.executors import Start
+from facekit.run.protocol import Start
 
 __all__ = ["RayTasks"]
 

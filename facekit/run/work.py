@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-from facekit.run.executors import Start, open_executor
+from facekit.run.executors import open_executor
 from facekit.run.journal import Journal
 from facekit.run.progress import progress
+from facekit.run.protocol import Start
 from facekit.run.shards import Shard
 
 __all__ = ["do_shards"]

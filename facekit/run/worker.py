@@ -54,7 +54,7 @@ def _listen(connection: Connection, inbox: SimpleQueue[bytes]) -> None:
 def _portable(error: Exception, message: bytes) -> Exception:
     """The error itself when it is one of ours, else one that names the shard and quotes the traceback."""
     from facekit.errors import FacekitError
-    from facekit.run.executors import WorkerError
+    from facekit.run.protocol import WorkerError
 
     if isinstance(error, FacekitError):
         return error

@@ -11,7 +11,7 @@ import numpy as np
 from facekit.compat.mxnet.ndarray import NDArray, wrap
 from facekit.errors import PictureError
 from facekit.images import decode, decode_stored
-from facekit.jpeg_coding import JPEG
+from facekit.images.jpeg import JPEG
 
 __all__ = ["imdecode", "imread", "imresize", "resize_short"]
 

@@ -1,0 +1,17 @@
+"""JPEG and other payloads <-> pictures. A picture is ``(H, W, 3) uint8`` RGB everywhere in facekit."""
+
+from facekit.images.codec import SUBSAMPLINGS, decode, decode_stored, encode_jpeg, encode_like, encode_stored
+from facekit.images.jpeg import JpegCoding, jpeg_coding
+from facekit.images.size import picture_size
+
+__all__ = [
+    "SUBSAMPLINGS",
+    "JpegCoding",
+    "decode",
+    "decode_stored",
+    "encode_jpeg",
+    "encode_like",
+    "encode_stored",
+    "jpeg_coding",
+    "picture_size",
+]

@@ -1,0 +1,86 @@
+"""What an evaluation is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facekit.errors import ConfigError
+from facekit.jobs.inputs.model import ModelChoice
+from facekit.masks.catalogue import TYPES
+
+__all__ = ["EvalConfig"]
+
+SIDES = ("second", "both")
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Settings of ``facekit eval``.
+
+    Attributes
+    ----------
+    subject : str
+        A folder of vectors that ``facekit embed`` wrote, or a model.
+    model : ModelChoice
+        How ``subject`` is used, if it is a model.
+    pairs : str, optional
+        Pairs to verify: a ``.bin``, or a ``.csv`` with the columns key_a, key_b, same over the pictures of ``pack``
+        or of the folder of vectors.
+    gallery, probe : str, optional
+        Two packs, or two folders of vectors: verification over all pairs, and identification.
+    related : bool
+        The probes were made from the gallery's photographs: those of one source are not compared.
+    pack : str, optional
+        Pictures that the keys of pairs, or the masked protocol, mean.
+    groups : str, optional
+        A ``.csv`` or ``.parquet`` with a column ``key`` and one or more columns that name groups.
+    wear : str, optional
+        Mask type to be worn by the second of each pair (or the probes), or by both (also the gallery).
+    side : str
+        ``second`` or ``both``.
+    blur : float
+        Standard deviation of a Gaussian blur in pixels, of all pictures.
+    fars : tuple of float
+        None given: 1e-4 and 1e-6 of the masked protocol, the powers of ten that can be measured elsewhere.
+    folds : int
+    seed : int
+        Of worn masks.
+    plots : str, optional
+        Folder for the pictures.
+    """
+
+    subject: str
+    model: ModelChoice
+    pairs: str | None = None
+    gallery: str | None = None
+    probe: str | None = None
+    related: bool = False
+    pack: str | None = None
+    groups: str | None = None
+    wear: str | None = None
+    side: str = "second"
+    blur: float = 0.0
+    fars: tuple[float, ...] = ()
+    folds: int = 10
+    seed: int = 0
+    plots: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.gallery is None) != (self.probe is None):
+            raise ConfigError("--gallery and --probe belong together; give both")
+        if self.pairs is not None and self.gallery is not None:
+            raise ConfigError("--pairs and --gallery are two evaluations; give one of them")
+        if self.wear is not None and self.wear not in TYPES:
+            raise ConfigError(f"wear is {self.wear!r}; it must be one of {', '.join(TYPES)}")
+        if self.wear is not None and self.pairs is None and self.gallery is None:
+            raise ConfigError("--wear masks pairs or probes; give --pairs, or --gallery and --probe")
+        if self.side not in SIDES:
+            raise ConfigError(f"side is {self.side!r}; it must be one of {', '.join(SIDES)}")
+        if not 0 <= self.blur < 100:
+            raise ConfigError(f"blur is {self.blur}; it must be a number of pixels from 0 to 100")
+        if any(not 0 < far <= 1 for far in self.fars):
+            raise ConfigError(f"fars are {', '.join(map(str, self.fars))}; each must be above 0 and at most 1")
+        if self.groups is not None and self.gallery is not None:
+            raise ConfigError(
+                "--groups is for pairs by key and for one pack; a gallery and probes have keys of their own"
+            )

@@ -1,0 +1,128 @@
+"""``facekit eval``: vectors, or a model and pictures, in; verification and identification scores out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.embeddings import Features
+from facekit.errors import ConfigError, FacekitError
+from facekit.evaluate.plots import histogram_svg, roc_svg
+from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.faces import Faces, Network, open_subject
+from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
+
+__all__ = ["EvalSummary", "evaluate"]
+
+
+@dataclass(frozen=True)
+class EvalSummary:
+    """The result of ``facekit eval``.
+
+    Attributes
+    ----------
+    model : str
+        BLAKE2b of the model file.
+    pictures : int
+        That have a vector.
+    errors : dict from str to int
+        Pictures that have none, by the reason.
+    left_out : int
+        Pairs of a list that one of those pictures belongs to.
+    scores : tuple of Score
+    contradictions : int
+        Pairs by key whose ``same`` is not what the labels say: many of them mean keys of another pack.
+    masked_score : float or None
+        A quarter of masked to bare at 1e-4 and three quarters of all to all at 1e-6 (ICCV21-MFR).
+    ranks : dict from int to float, or None
+        Identification accuracy by rank.
+    probes_without_mate : int
+        Probes whose person is not in the gallery; they do not count in ``ranks``.
+    uncertainty : dict from str to float
+        Median norm of sigma of bare and of masked faces, for networks that say it.
+    milliseconds_per_image : float or None
+        Of the network with its preprocessing and flips; None for vectors that were there.
+    plots : tuple of str
+        Files written.
+    """
+
+    model: str
+    pictures: int
+    errors: dict[str, int]
+    scores: tuple[Score, ...]
+    left_out: int = 0
+    contradictions: int = 0
+    masked_score: float | None = None
+    ranks: dict[int, float] | None = None
+    probes_without_mate: int = 0
+    uncertainty: dict[str, float] = field(default_factory=dict)
+    milliseconds_per_image: float | None = None
+    plots: tuple[str, ...] = ()
+
+
+def evaluate(config: EvalConfig) -> EvalSummary:
+    """Evaluate a model or the vectors it made.
+
+    Raises
+    ------
+    ConfigError
+        The settings contradict each other, a FAR that was asked for cannot be measured, or there is nothing to compare.
+    RecordError, FacekitError
+        Something that is to be read is missing or corrupt.
+    """
+    subject = open_subject(config.subject, config.model)
+    if isinstance(subject, Features) and (config.wear or config.blur):
+        raise ConfigError("--wear and --blur change pictures, and a folder of vectors has none: give the model")
+    if config.pairs is not None:
+        found = bin_scores(config, subject) if config.pairs.endswith(".bin") else key_scores(config, subject)
+    elif config.gallery is not None:
+        found = gallery_scores(config, subject)
+    else:
+        found = pack_scores(config, subject)
+    return _summary(config, subject, found)
+
+
+def _summary(config: EvalConfig, subject: Network | Features, found: Findings) -> EvalSummary:
+    pictures = sum(len(faces.keys) for faces in found.faces)
+    seconds = sum(faces.seconds for faces in found.faces)
+    return EvalSummary(
+        model=subject.model_hash if isinstance(subject, Features) else subject.engine.model_hash,
+        pictures=pictures,
+        errors=dict(sum((faces.errors for faces in found.faces), Counter[str]())),
+        scores=tuple(found.scores),
+        uncertainty={name: float(np.median(values)) for name, values in _uncertainty(found.faces).items()},
+        milliseconds_per_image=1000 * seconds / pictures if seconds else None,
+        plots=_draw(config, found),
+        **found.more,
+    )
+
+
+def _uncertainty(faces: list[Faces]) -> dict[str, npt.NDArray[np.float32]]:
+    """Norms of sigma of bare and of masked faces."""
+    found: dict[str, list[npt.NDArray[np.float32]]] = {}
+    for side in faces:
+        if side.uncertainty is not None:
+            for name, keep in (("bare", ~side.masked), ("masked", side.masked)):
+                found.setdefault(name, []).append(side.uncertainty[keep])
+    joined = {name: np.concatenate(parts) for name, parts in found.items()}
+    return {name: values for name, values in joined.items() if len(values)}
+
+
+def _draw(config: EvalConfig, found: Findings) -> tuple[str, ...]:
+    if config.plots is None:
+        return ()
+    folder = Path(config.plots)
+    if folder.exists() and not folder.is_dir():
+        raise FacekitError(f"{folder} is a file; the pictures need a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    drawings = {"roc.svg": roc_svg(found.curves)}
+    uncertainty = _uncertainty(found.faces)
+    if uncertainty:
+        drawings["uncertainty.svg"] = histogram_svg(uncertainty, "Uncertainty of bare and masked faces", "|sigma|")
+    for name, text in drawings.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return tuple(str(folder / name) for name in drawings)

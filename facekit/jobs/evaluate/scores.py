@@ -1,0 +1,221 @@
+"""The evaluations: pairs of a .bin, pairs by key, a gallery with probes, one pack with masked faces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.embeddings import Features, is_features, open_features
+from facekit.errors import ConfigError
+from facekit.evaluate import AllPairs, FaceSet, OperatingPoint, PairScores, Roc, identify, verify_all, verify_pairs
+from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_features, of_pack, of_payloads
+from facekit.jobs.evaluate.pictures import alterations
+from facekit.jobs.inputs.pair_tables import KeyPairs, read_groups, read_pairs
+from facekit.records.bins import read_bins
+
+__all__ = ["Findings", "Score", "bin_scores", "gallery_scores", "key_scores", "pack_scores"]
+
+MASKED_FAR, ALL_FAR = 1e-4, 1e-6
+
+
+@dataclass(frozen=True)
+class Score:
+    """One comparison.
+
+    Attributes
+    ----------
+    name : str
+    genuine, impostor : int
+        Pairs.
+    points : tuple of OperatingPoint
+    refused : str or None
+        Why there are none.
+    accuracy, deviation : float or None
+        Of the folds, for lists of pairs.
+    """
+
+    name: str
+    genuine: int = 0
+    impostor: int = 0
+    points: tuple[OperatingPoint, ...] = ()
+    refused: str | None = None
+    accuracy: float | None = None
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one of the evaluations found: scores, curves, the faces that were looked at, and what else there is."""
+
+    scores: list[Score]
+    curves: dict[str, Roc]
+    faces: list[Faces]
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def bin_scores(config: EvalConfig, subject: Network | Features) -> Findings:
+    """The pairs of a .bin."""
+    if isinstance(subject, Features):
+        raise ConfigError(f"{config.pairs} holds pictures, and {config.subject} vectors: give the model")
+    if config.groups:
+        raise ConfigError("--groups goes by key, and the pictures of a .bin have none: use pairs as .csv")
+    pairs = read_bins(str(config.pairs))
+    faces = of_payloads(subject, iter(pairs.payloads), alterations(config))
+    keys = np.arange(2 * len(pairs.same)).reshape(-1, 2)
+    return _pairs(config, faces, faces, KeyPairs(keys, pairs.same), known_labels=False)
+
+
+def key_scores(config: EvalConfig, subject: Network | Features) -> Findings:
+    """Pairs by key, of a folder of vectors or of a pack's pictures."""
+    pairs = read_pairs(str(config.pairs))
+    if isinstance(subject, Features):
+        faces = of_features(subject)
+        absent = ~np.isin(pairs.keys, np.concatenate([faces.keys, _failed(subject)]))
+        if absent.any():
+            raise ConfigError(
+                f"{config.subject} has no vector of key {pairs.keys[absent][0]}: features of another pack?"
+            )
+        return _pairs(config, faces, faces, pairs)
+    if config.pack is None:
+        raise ConfigError(f"{config.pairs} names pictures by key: say of which pack, with --pack")
+    first, second = alterations(config)
+    left = of_pack(subject, config.pack, first, np.unique(pairs.keys[:, 0]))
+    right = of_pack(subject, config.pack, second, np.unique(pairs.keys[:, 1]))
+    return _pairs(config, left, right, pairs)
+
+
+def _failed(features: Features) -> npt.NDArray[np.int64]:
+    return np.array([row["key"] for row in features.failures()], np.int64)
+
+
+def _pairs(config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs, known_labels: bool = True) -> Findings:
+    rows = np.stack([left.rows_of(pairs.keys[:, 0]), right.rows_of(pairs.keys[:, 1])], 1)
+    whole = (rows >= 0).all(axis=1)
+    rows, pairs = rows[whole], KeyPairs(pairs.keys[whole], pairs.same[whole])
+    similarity = np.einsum("ij,ij->i", left.set.vectors[rows[:, 0]], right.set.vectors[rows[:, 1]])
+    scores = verify_pairs(similarity, pairs.same, config.fars or None, config.folds)
+    lines, curves = [_score("pairs", scores)], {"pairs": scores.roc}
+    for name, keep in _pair_groups(config, pairs):
+        lines.append(_tried(name, similarity[keep], pairs.same[keep], config))
+    more = {"left_out": int((~whole).sum()), "contradictions": 0}
+    if known_labels:
+        same_label = left.set.labels[rows[:, 0]] == right.set.labels[rows[:, 1]]
+        more["contradictions"] = int((same_label != pairs.same).sum())
+    return Findings(lines, curves, [left] if left is right else [left, right], more)
+
+
+def _pair_groups(config: EvalConfig, pairs: KeyPairs) -> Iterable[tuple[str, npt.NDArray[np.bool_]]]:
+    """Groups that both pictures of a pair belong to."""
+    if config.groups is None:
+        return
+    for column, groups in read_groups(config.groups, pairs.keys.ravel()).items():
+        both = groups.reshape(-1, 2)
+        for name in np.unique(both):
+            if name:
+                yield f"{column} {name}", (both == name).all(axis=1)
+
+
+def gallery_scores(config: EvalConfig, subject: Network | Features) -> Findings:
+    """Probes against a gallery."""
+    first, second = alterations(config)
+    # In two packs that have nothing in common, equal keys mean nothing.
+    related = config.related or os.path.realpath(str(config.gallery)) == os.path.realpath(str(config.probe))
+    gallery = _one_side(str(config.gallery), subject, first, related)
+    probe = _one_side(str(config.probe), subject, second, related)
+    scores = verify_all(probe.set, gallery.set, config.fars or None)
+    ranks = identify(probe.set, gallery.set)
+    more = {"ranks": ranks.accuracy, "probes_without_mate": ranks.without_mate}
+    return Findings([_score("probe to gallery", scores)], {"probe to gallery": scores.roc}, [gallery, probe], more)
+
+
+def _one_side(path: str, subject: Network | Features, alter: Alter | None, related: bool) -> Faces:
+    """A pack's pictures, or a folder of vectors that the same model made."""
+    known = subject.model_hash if isinstance(subject, Features) else subject.engine.model_hash
+    if is_features(Path(path)):
+        features = open_features(path)
+        if features.model_hash != known:
+            raise ConfigError(f"{path} was made by model {features.model_hash}, not {known}: nothing can be compared")
+        faces = of_features(features)
+    elif isinstance(subject, Features):
+        raise ConfigError(f"{path} is no folder of vectors: give the model in place of {subject.path}, or embed it")
+    else:
+        faces = of_pack(subject, path, alter)
+    return faces if related else replace(faces, set=replace(faces.set, sources=None))
+
+
+def pack_scores(config: EvalConfig, subject: Network | Features) -> Findings:
+    """One pack with a ledger: masked to bare, all to all, and the parts of it."""
+    if isinstance(subject, Network) and config.pack is None:
+        raise ConfigError("nothing to compare: give --pairs, --gallery and --probe, or a --pack with a ledger")
+    if isinstance(subject, Features):
+        faces = of_features(subject)
+    else:
+        faces = of_pack(subject, str(config.pack), alterations(config)[0])
+    masked = faces.masked
+    scores: dict[str, AllPairs | str] = {}
+    if masked.any() and not masked.all():
+        worn, bare = faces.set.take(masked), faces.set.take(~masked)
+        scores["masked to bare"] = _allowed(config, MASKED_FAR, worn, bare)
+        scores["masked to masked"] = _allowed(config, None, worn)
+        scores["bare to bare"] = _allowed(config, None, bare)
+    scores["all to all"] = _allowed(config, ALL_FAR, faces.set)
+    for name, keep in _groups(config, faces.keys):
+        scores[name] = _allowed(config, None, faces.set.take(keep))
+    lines = [
+        Score(name, refused=score) if isinstance(score, str) else _score(name, score) for name, score in scores.items()
+    ]
+    curves = {name: score.roc for name, score in scores.items() if isinstance(score, AllPairs)}
+    return Findings(lines, curves, [faces], {"masked_score": _masked_score(scores)})
+
+
+def _groups(config: EvalConfig, keys: npt.NDArray[np.int64]) -> Iterable[tuple[str, npt.NDArray[np.bool_]]]:
+    if config.groups is None:
+        return
+    for column, groups in read_groups(config.groups, keys).items():
+        for name in np.unique(groups):
+            if name:
+                yield f"{column} {name}", groups == name
+
+
+def _allowed(config: EvalConfig, far: float | None, probe: FaceSet, gallery: FaceSet | None = None) -> AllPairs | str:
+    """Scores at the FARs asked for; if there are none, at the protocol's own, or at those that can be measured.
+
+    Where these cannot be had there is a sentence in the summary; but of the protocol's comparisons (those with a FAR of
+    their own) what was asked for is an error.
+    """
+    try:
+        return verify_all(probe, gallery, config.fars or (None if far is None else (far,)))
+    except ConfigError as error:
+        if config.fars and far is not None:
+            raise
+        return str(error)
+
+
+def _masked_score(scores: dict[str, AllPairs | str]) -> float | None:
+    found = []
+    for name, far in (("masked to bare", MASKED_FAR), ("all to all", ALL_FAR)):
+        score = scores.get(name, "")
+        points = () if isinstance(score, str) else score.points
+        found += [point.tar for point in points if point.far == far]
+    return 0.25 * found[0] + 0.75 * found[1] if len(found) == 2 else None
+
+
+def _score(name: str, scores: AllPairs | PairScores) -> Score:
+    if isinstance(scores, AllPairs):
+        return Score(name, scores.genuine, scores.impostor, scores.points)
+    folds = scores.accuracy
+    return Score(name, scores.genuine, scores.impostor, scores.points, None, folds.mean, folds.deviation)
+
+
+def _tried(name: str, similarity: npt.NDArray[Any], same: npt.NDArray[np.bool_], config: EvalConfig) -> Score:
+    try:
+        return _score(name, verify_pairs(similarity, same, config.fars or None, config.folds))
+    except ConfigError as error:
+        return Score(name, refused=str(error))

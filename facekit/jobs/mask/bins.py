@@ -1,0 +1,197 @@
+"""``facekit mask lfw.bin mlfw.bin``: the masked version of verification pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from facekit.errors import ConfigError, DestinationExists
+from facekit.faces.estimators import KeyedMeshes
+from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.jobs.inputs.source import SourceRecord
+from facekit.jobs.mask.config import MaskConfig
+from facekit.jobs.mask.job import textured_shells
+from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, masked_copies
+from facekit.records import Header, Record, unframe, unpack_record
+from facekit.records.bins import Bins, read_bins, write_bins
+from facekit.run.executors import open_executor
+from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
+from facekit.run.progress import progress
+
+__all__ = ["MaskBinsSummary", "mask_bins"]
+
+SIDES = ("both", "second")
+PICTURES_A_TASK = 128
+
+
+@dataclass(frozen=True)
+class MaskBinsSummary:
+    """The result of ``facekit mask`` on a verification ``.bin``.
+
+    Attributes
+    ----------
+    destination, ledger : str
+    pairs, pictures, masked : int
+        Pairs, pictures of them, and how many of those wear a mask now.
+    wanted : int
+        Pictures that were to be masked; ``masked``, ``refused`` and ``errors`` add up to it.
+    by_type, refused, errors : dict from str to int
+        Masked pictures by type; those that stayed bare, by the reason of the gate or by what went wrong.
+    seconds, images_per_second : float
+    """
+
+    destination: str
+    ledger: str
+    pairs: int
+    pictures: int
+    masked: int
+    wanted: int
+    by_type: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+
+
+class Pictures(NamedTuple):
+    """A task: pictures with their positions in the file."""
+
+    first: int
+    payloads: list[tuple[int, bytes]]
+
+    def __repr__(self) -> str:
+        return f"pictures {self.first} to {self.payloads[-1][0]}"
+
+
+class Made(NamedTuple):
+    """What became of a picture."""
+
+    position: int
+    payload: bytes
+    row: LedgerRow
+
+
+def mask_bins(
+    config: MaskConfig,
+    side: str = "both",
+    estimator: Callable[[], MeshEstimator] = LiteRTMesh,
+    wear: Callable[[MaskConfig], Wear] = textured_shells,
+) -> MaskBinsSummary:
+    """Put masks on the pictures of a verification ``.bin``.
+
+    Parameters
+    ----------
+    config : MaskConfig
+        Its source and destination are ``.bin`` files; types, seed, options, textures, workers, overwrite count.
+    side : str
+        ``"both"`` pictures of each pair, or the ``"second"`` only: masked against bare.
+    estimator, wear : callable
+        As in `facekit.jobs.mask.job.mask`.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        The side is another, or a file exists.
+    RecordError
+        The source is no verification ``.bin``.
+    """
+    if side not in SIDES:
+        raise ConfigError(f"side is {side!r}; it must be one of {', '.join(SIDES)}")
+    started, destination = perf_counter(), Path(config.destination)
+    ledger = destination.with_suffix(".ledger.parquet")
+    _check_files(Path(config.source), destination, ledger, config.overwrite)
+    bins = read_bins(config.source)
+    wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
+    made = {item.position: item for item in _masked(bins, wanted, MaskWorker(config, "", estimator, wear))}
+    rows = [_row(bins, position, made) for position in range(len(bins.payloads))]
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    aside = ledger.with_name(ledger.name + ".partial")
+    with LedgerWriter(aside) as out:
+        out.append(table(rows))
+    payloads = [made[i].payload if i in made else payload for i, payload in enumerate(bins.payloads)]
+    write_bins(destination, payloads, bins.same, config.overwrite)
+    aside.replace(ledger)
+    return _summarise(config, ledger, bins, rows, len(wanted), perf_counter() - started)
+
+
+def _check_files(source: Path, destination: Path, ledger: Path, overwrite: bool) -> None:
+    if destination.resolve() == source.resolve():
+        raise ConfigError(f"{destination} is the source itself; choose another destination")
+    for path in (destination, ledger):
+        if path.exists() and not overwrite:
+            raise DestinationExists(f"{path} exists already; choose another destination or pass --overwrite")
+
+
+def start_worker(worker: MaskWorker) -> Callable[[Pictures], list[Made]]:
+    """Open what a worker keeps open, and return what it does with a task."""
+    limit_threads()
+    meshes, wear = KeyedMeshes(worker.estimator()), worker.wear(worker.config)
+
+    def work(task: Pictures) -> list[Made]:
+        return [mask_one(position, payload, worker.config, meshes, wear) for position, payload in task.payloads]
+
+    return work
+
+
+def mask_one(position: int, payload: bytes, config: MaskConfig, meshes: KeyedMeshes, wear: Wear) -> Made:
+    """The masked picture; the picture itself where it cannot be masked."""
+    record = Record(position, Header(0, 0.0, position, 0), payload)
+    outcome: Outcome = next(masked_copies(SourceRecord(record, b""), 1, config, meshes, wear))
+    if outcome.framed is not None:
+        payload = unpack_record(unframe(outcome.framed)[0])[1]
+    return Made(position, payload, outcome.row._replace(key=position, payload_hash=payload_hash(payload)))
+
+
+def _masked(bins: Bins, wanted: range, worker: MaskWorker) -> Iterator[Made]:
+    """Every picture that is to be masked, in the order in which they are finished."""
+    tasks = [wanted[start : start + PICTURES_A_TASK] for start in range(0, len(wanted), PICTURES_A_TASK)]
+    workers = max(1, min(worker.config.workers, len(tasks)))
+    with (
+        progress("masking", len(wanted)) as advance,
+        open_executor(workers, start_worker, worker, worker.config.ray) as executor,
+    ):
+        ahead = iter(tasks)
+        for task in islice(ahead, 2 * workers):
+            executor.submit(Pictures(task[0], [(i, bins.payloads[i]) for i in task]))
+        for _ in tasks:
+            finished: list[Made] = executor.next_finished()
+            advance(len(finished))
+            for task in islice(ahead, 1):
+                executor.submit(Pictures(task[0], [(i, bins.payloads[i]) for i in task]))
+            yield from finished
+
+
+def _row(bins: Bins, position: int, made: dict[int, Made]) -> LedgerRow:
+    if position in made:
+        return made[position].row
+    return LedgerRow(position, position, payload_hash(bins.payloads[position]), "copy")
+
+
+def _summarise(
+    config: MaskConfig, ledger: Path, bins: Bins, rows: list[LedgerRow], wanted: int, seconds: float
+) -> MaskBinsSummary:
+    counts = Counter((row.action, row.type or row.reason) for row in rows)
+    types, refused, errors = (
+        {str(name): count for (action, name), count in counts.most_common() if action == wanted_action}
+        for wanted_action in ("mask", "refused", "error")
+    )
+    return MaskBinsSummary(
+        destination=config.destination,
+        ledger=str(ledger),
+        pairs=int(np.size(bins.same)),
+        pictures=len(bins.payloads),
+        masked=sum(types.values()),
+        wanted=wanted,
+        by_type=types,
+        refused=refused,
+        errors=errors,
+        seconds=seconds,
+        images_per_second=wanted / seconds,
+    )

@@ -1,0 +1,167 @@
+"""Putting the output of a masking job together from its shards: pack, ledger, contact sheet, mesh cache."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import FacekitError
+from facekit.faces.cache import merge_mesh_caches
+from facekit.jobs.inputs.ledger import WornMasks
+from facekit.jobs.mask.plan import MaskPlan
+from facekit.jobs.mask.shard import MaskWorker, meshes_beside
+from facekit.jobs.mask.sheet import SheetSample, draw_sheet
+from facekit.jobs.outputs.tables import SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
+from facekit.records import PackWriter, RecordWriter
+from facekit.run.journal import Journal
+from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.progress import progress
+from facekit.run.shard_file import read_records, read_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LEDGER", "put_together"]
+
+LEDGER = "train.ledger.parquet"
+
+
+class Output(Protocol):
+    """What takes the records of one shard after another."""
+
+    def append(self, block: bytes, written: pa.Table) -> npt.NDArray[np.int64]:
+        """Take framed records and their rows; return the keys they got."""
+
+    def close(self) -> None:
+        """Write what comes after the pictures."""
+
+
+def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
+    """Make the output folder in the journal.
+
+    Raises
+    ------
+    FacekitError
+        The ledger does not add up: a defect of facekit, and nothing is published.
+    """
+    folder, aside = journal.output(), journal.folder / LEDGER
+    output: Output = SamePack(plan, folder) if plan.verbatim else NewPack(plan, folder)
+    sample, tally = SheetSample(), Counter[str]()
+    with LedgerWriter(aside) as ledger, progress("writing", len(plan.source)) as advance:
+        for shard in plan.shards:
+            rows, block = read_rows(journal.path(shard)), read_records(journal.path(shard))
+            entries = append_shard(rows, block, output, plan.masks)
+            sample.take(entries, rows["offset"].to_numpy(), block)
+            tally.update(entries["action"].to_pylist())
+            ledger.append(entries)
+            advance(shard.stop - shard.first)
+        output.close()
+        ledger.append(layout_rows(plan, tally))
+    check_ledger(plan, ledger, tally, folder)
+    aside.rename(folder / LEDGER)
+    if plan.source.files:
+        write_source_list(plan.source, folder / SOURCE_LIST)
+    pictures = plan.pictures + (tally["mask"] - plan.worn if plan.adds else 0)
+    write_train_config(folder / TRAIN_CONFIG, int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
+    draw_sheet(plan.source, sample, folder / "contact.png")
+    keep_meshes(plan, worker, journal)
+
+
+def append_shard(rows: pa.Table, block: bytes, output: Output, masks: WornMasks | None) -> pa.Table:
+    """Append the records of a shard, and return its ledger entries with the keys they got.
+
+    Pictures that came with a mask on name as their source the bare picture, as the others do.
+    """
+    import pyarrow as pa
+
+    written = rows["offset"].to_numpy() >= 0
+    keys = np.full(len(written), -1, np.int64)
+    keys[written] = output.append(block, rows.filter(pa.array(written)))
+    rows = rows.set_column(0, "key", pa.array(keys, mask=~written)).select(schema().names)
+    if masks is None:
+        return rows
+    column = rows.schema.get_field_index("source_key")
+    own = rows["source_key"].to_numpy()
+    place = np.minimum(np.searchsorted(masks.keys, own), len(masks.keys) - 1)
+    bare = np.where(masks.keys[place] == own, masks.bare[place], own)
+    return rows.set_column(column, "source_key", pa.array(bare))
+
+
+def layout_rows(plan: MaskPlan, tally: Counter[str]) -> pa.Table:
+    """Entries of the records that a new pack of layout ``insightface`` has besides its pictures."""
+    if plan.verbatim or plan.layout == "flat":
+        return table([])
+    first = tally["copy"] + tally["mask"] + 1
+    if not plan.adds:
+        first += tally["refused"] + tally["error"]
+    labels = plan.source.labels
+    identities = 1 + int(np.count_nonzero(labels[1:] != labels[:-1]))
+    nothing = payload_hash(b"")
+    return table([LedgerRow(key, None, nothing, "layout") for key in (0, *range(first, first + identities))])
+
+
+def check_ledger(plan: MaskPlan, ledger: LedgerWriter, tally: Counter[str], folder: Path) -> None:
+    """Each record of the source and of the output has its row, and each mask that was asked for has its outcome."""
+    outcomes = tally["mask"] + tally["refused"] + tally["error"]
+    pictures = tally["copy"] + (plan.worn if plan.adds else outcomes)
+    with open(folder / "train.idx", "rb") as index:
+        lines = sum(block.count(b"\n") for block in iter(lambda: index.read(1 << 20), b""))
+    for name, found, expected in (
+        ("masks", outcomes, plan.wanted + plan.worn),
+        ("pictures", pictures, plan.pictures),
+        ("records", ledger.written, lines),
+    ):
+        if found != expected:
+            raise FacekitError(f"the ledger has {found} {name} where there are {expected}; please report this")
+
+
+def keep_meshes(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
+    """Add the meshes that were found to the cache."""
+    if worker.config.mesh_cache is None:
+        return
+    cache = Path(worker.config.mesh_cache)
+    parts = [meshes_beside(journal.path(shard)) for shard in plan.shards]
+    known = [cache] if cache.exists() else []
+    merge_mesh_caches(cache, known + [part for part in parts if part.exists()], worker.fingerprint)
+
+
+class SamePack:
+    """The source's records under their own keys and in their own order."""
+
+    def __init__(self, plan: MaskPlan, folder: Path) -> None:
+        folder.mkdir()
+        self._plan, self._folder = plan, folder
+        self._writer = RecordWriter(folder / "train.rec")
+
+    def append(self, block: bytes, written: pa.Table) -> npt.NDArray[np.int64]:
+        keys = written["source_key"].to_numpy()
+        self._writer.append_framed(block, keys, written["offset"].to_numpy())
+        return keys
+
+    def close(self) -> None:
+        self._writer.close()
+        rec = Path(self._plan.source.path)
+        for beside, name in ((rec.with_name("property"), "property"), (rec.with_suffix(".meta"), "train.meta")):
+            if beside.exists():
+                shutil.copyfile(beside, self._folder / name)
+
+
+class NewPack:
+    """Records numbered anew. ``header.id`` follows the key where it did in the source, else it is left as it was."""
+
+    def __init__(self, plan: MaskPlan, folder: Path) -> None:
+        self._writer = PackWriter(folder, plan.layout)
+
+    def append(self, block: bytes, written: pa.Table) -> npt.NDArray[np.int64]:
+        old, ids = written["source_key"].to_numpy(), written["id"].to_numpy()
+        new = np.arange(self._writer.next_key, self._writer.next_key + len(old))
+        ids = np.where(ids == old.astype(np.uint64), new.astype(np.uint64), ids)
+        return self._writer.append_block(block, written["offset"].to_numpy(), written["label"].to_numpy(), new_ids=ids)
+
+    def close(self) -> None:
+        self._writer.close()

@@ -1,0 +1,105 @@
+"""What a masking job did, counted from the ledger it left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from facekit.jobs.mask.finish import LEDGER
+from facekit.jobs.mask.plan import MaskPlan
+
+__all__ = ["MaskSummary", "summarise"]
+
+
+@dataclass(frozen=True)
+class MaskSummary:
+    """The result of ``facekit mask``.
+
+    Attributes
+    ----------
+    destination, ledger : str
+        Where the pack and its ledger lie.
+    contact : str or None
+        Where the contact sheet lies; none where nothing was masked.
+    layout : str
+    source_images, images, identities, masked : int
+        Pictures of the source and of the output, identities (classes) and how many pictures are masked.
+    worn : int
+        Those among the masked that came so, by the source's ledger.
+    wanted : int
+        Masked pictures asked for; with ``worn``, ``masked``, ``refused`` and ``errors`` add up to it.
+    ratio : float
+        Masked pictures / all pictures.
+    by_type, refused, errors : dict from str to int
+        Masked pictures by type; those that could not be, by the reason of the gate or by what went wrong.
+    bytes : int
+        Size of ``train.rec``.
+    seconds, images_per_second : float
+        Of this run; what an earlier one had finished is not counted.
+    """
+
+    destination: str
+    ledger: str
+    contact: str | None
+    layout: str
+    source_images: int
+    images: int
+    identities: int
+    masked: int
+    worn: int
+    wanted: int
+    ratio: float
+    by_type: dict[str, int]
+    refused: dict[str, int]
+    errors: dict[str, int]
+    bytes: int
+    seconds: float
+    images_per_second: float
+
+
+def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> MaskSummary:
+    """Count the ledger of a finished job; ``done`` records took ``seconds``."""
+    import numpy as np
+
+    counts = count_ledger(destination / LEDGER)
+    types, refused, errors = (by(counts, action) for action in ("mask", "refused", "error"))
+    masked = sum(types.values())
+    images = plan.pictures + (masked - plan.worn if plan.adds else 0)
+    contact = destination / "contact.png"
+    return MaskSummary(
+        destination=str(destination),
+        ledger=str(destination / LEDGER),
+        contact=str(contact) if contact.exists() else None,
+        layout=plan.layout,
+        source_images=plan.pictures,
+        images=images,
+        identities=len(np.unique(plan.source.labels[plan.source.pictures])),
+        masked=masked,
+        worn=plan.worn,
+        wanted=plan.wanted,
+        ratio=masked / images,
+        by_type=types,
+        refused=refused,
+        errors=errors,
+        bytes=(destination / "train.rec").stat().st_size,
+        seconds=seconds,
+        images_per_second=done / seconds,
+    )
+
+
+def count_ledger(path: Path) -> Counter[tuple[str, str | None]]:
+    """How often each action stands in a ledger with each type (of masks) or reason."""
+    import pyarrow.parquet as pq
+
+    counts: Counter[tuple[str, str | None]] = Counter()
+    with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+        for batch in pq.ParquetFile(file).iter_batches(columns=["action", "type", "reason"]):
+            actions, types, reasons = (batch[name].to_pylist() for name in ("action", "type", "reason"))
+            counts.update(zip(actions, (type or reason for type, reason in zip(types, reasons))))
+    return counts
+
+
+def by(counts: Counter[tuple[str, str | None]], action: str) -> dict[str, int]:
+    """The counts of one action, the largest first."""
+    return {str(name): count for (what, name), count in counts.most_common() if what == action}

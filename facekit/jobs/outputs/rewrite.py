@@ -1,0 +1,250 @@
+"""Chosen records of packs -> a new pack with its ledger: what convert, merge and split have in common."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.inputs.ledger import LEDGER, WornMasks, worn_masks
+from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_rows
+from facekit.records import Pack, PackWriter, open_pack
+from facekit.records.rewrite import Extents, copy_records, extents
+from facekit.run.ledger import LedgerWriter
+from facekit.run.progress import progress
+
+__all__ = [
+    "NO_LABEL",
+    "Dropped",
+    "PackSource",
+    "RecordSource",
+    "Selection",
+    "Written",
+    "contiguous",
+    "grouped",
+    "open_packs",
+    "refuse_nothing",
+    "write_selection",
+]
+
+NO_LABEL = "label_not_whole"
+"""Why records with a label below 0 are left out: the word that check has for them."""
+
+
+class RecordSource(Protocol):
+    """What there is to copy from."""
+
+    @property
+    def name(self) -> str:
+        """As it was given."""
+
+    @property
+    def rec(self) -> Path:
+        """The ``.rec`` file."""
+
+    @property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """(N,) int64, -1 where unknown."""
+
+    @property
+    def where(self) -> Extents:
+        """Where the N records lie."""
+
+    @property
+    def masks(self) -> WornMasks | None:
+        """What its ledger says of masked pictures."""
+
+
+@dataclass(frozen=True)
+class PackSource:
+    """The images of a pack as arrays in physical order: 29 bytes a record beside its index."""
+
+    pack: Pack
+    name: str
+
+    @property
+    def rec(self) -> Path:
+        """The ``.rec`` file."""
+        return self.pack.paths.rec
+
+    @property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """(N,) int64."""
+        return self.pack.keys
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(N,) int64."""
+        return self.pack.labels
+
+    @cached_property
+    def where(self) -> Extents:
+        """Where the records lie."""
+        return extents(self.pack, self.pack.keys)
+
+    @cached_property
+    def masks(self) -> WornMasks | None:
+        """What the pack's ledger says of masked pictures."""
+        return worn_masks(self.pack.paths.rec)
+
+
+class Selection(NamedTuple):
+    """Records in the order in which they are to stand.
+
+    Attributes
+    ----------
+    pack : (n,) int32
+        Number of the source.
+    rows : (n,) int64
+        Place in that source.
+    labels : (n,) int64
+        New label.
+    """
+
+    pack: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+
+    def take(self, order: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Selection:
+        """Some of them, or all in another order."""
+        return Selection(self.pack[order], self.rows[order], self.labels[order])
+
+
+class Dropped(NamedTuple):
+    """Keys (-1: unknown) of records of one source that are left out, and why."""
+
+    pack: int
+    keys: npt.NDArray[np.int64]
+    reason: str
+
+
+class Written(NamedTuple):
+    """What was written."""
+
+    images: int
+    identities: int
+    num_classes: int
+    bytes: int
+
+
+def open_packs(paths: Sequence[str]) -> tuple[PackSource, ...]:
+    """Open packs.
+
+    Raises
+    ------
+    RecordError
+        One is missing or corrupt.
+    """
+    return tuple(PackSource(open_pack(path), path) for path in paths)
+
+
+def contiguous(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
+    """New labels from 0 on without a gap, in the order of the old ones, and the table from old to new."""
+    old, new = np.unique(labels, return_inverse=True)
+    return new.reshape(-1).astype(np.int64), {int(label): place for place, label in enumerate(old.tolist())}
+
+
+def grouped(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """The order that brings the images of each label together, stable; None where they are together already."""
+    runs = np.count_nonzero(labels[1:] != labels[:-1]) + 1
+    if not len(labels) or runs == len(np.unique(labels)):
+        return None
+    return np.argsort(labels, kind="stable")
+
+
+def write_selection(
+    sources: Sequence[RecordSource],
+    chosen: Selection,
+    folder: Path,
+    layout: str,
+    dropped: Sequence[Dropped] = (),
+    hashes: bool = True,
+    title: str = "writing",
+) -> Written:
+    """Write a pack and its ledger; payloads are copied byte for byte.
+
+    Raises
+    ------
+    RecordError
+        A record is truncated or corrupt, or the disk refuses.
+    FacekitError
+        Nothing is chosen, or the ledger does not add up.
+    """
+    refuse_nothing(len(chosen.rows), dropped)
+    ledger_path = folder.with_name(folder.name + "." + LEDGER)
+    several = len(sources) > 1
+    threads = min(4, len(os.sched_getaffinity(0)))
+    with (
+        PackWriter(folder, layout, overwrite=True) as writer,
+        LedgerWriter(ledger_path) as ledger,
+        ThreadPoolExecutor(threads) as pool,
+        progress(title, len(chosen.rows)) as advance,
+    ):
+        for number, part in _runs(chosen.pack):
+            source = sources[number]
+            params = _said(source) if several else None
+            rows = chosen.rows[part]
+            for done in copy_records(source.rec, source.where, rows, chosen.labels[part], writer):
+                digest = hash_block(done.block, done.starts, pool) if hashes else None
+                old = source.keys[rows[done.rows]]
+                ledger.append(copied_rows(done.keys, old, digest, source.masks, params))
+                advance(len(old))
+        left = 0
+        for gone in dropped:
+            left += len(gone.keys)
+            params = _said(sources[gone.pack]) if several else None
+            ledger.append(dropped_rows(gone.keys, gone.reason, params))
+        groups = np.unique(chosen.labels)
+        after = writer.next_key
+        extra = (
+            np.append(0, np.arange(after, after + len(groups))) if layout == "insightface" else np.empty(0, np.int64)
+        )
+        ledger.append(layout_rows(extra))
+    if (ledger.written, ledger.rows) != (len(chosen.rows) + len(extra), len(chosen.rows) + len(extra) + left):
+        raise FacekitError(
+            f"the ledger has {ledger.written} records where {len(chosen.rows)} belong; please report this"
+        )
+    os.replace(ledger_path, folder / LEDGER)
+    return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
+
+
+def refuse_nothing(pictures: int, dropped: Sequence[Dropped]) -> None:
+    """Refuse to write a pack without a picture, and say where the pictures went."""
+    if pictures:
+        return
+    counts: Counter[str] = Counter()
+    for gone in dropped:
+        counts[gone.reason] += len(gone.keys)
+    if not counts:
+        raise FacekitError("the source holds no picture, there is nothing to write: name another")
+    said = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    cure = "give them labels from 0 on" if set(counts) == {NO_LABEL} else "choose fewer to drop"
+    raise FacekitError(f"no picture is left to write, all are dropped ({said}): {cure}")
+
+
+def _runs(numbers: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:
+    """Stretches that come from one pack."""
+    starts = np.append(0, np.flatnonzero(numbers[1:] != numbers[:-1]) + 1)
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)]):
+        yield int(numbers[start]), slice(start, stop)
+
+
+def _said(source: RecordSource) -> str:
+    import json
+
+    return json.dumps({"pack": source.name})
+
+
+def refuse_unknown(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a setting that is none of those allowed."""
+    if value not in allowed:
+        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")

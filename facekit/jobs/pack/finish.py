@@ -1,0 +1,141 @@
+"""Putting the output of a packing job together from its shards: pack, ledger, tables."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import FacekitError
+from facekit.jobs.inputs.ledger import LEDGER
+from facekit.jobs.outputs.ledger_rows import layout_rows
+from facekit.jobs.outputs.tables import LABELS, SOURCE_LIST, TRAIN_CONFIG, write_train_config
+from facekit.jobs.pack.config import PackConfig
+from facekit.jobs.pack.picture_list import PictureList
+from facekit.records import PackWriter
+from facekit.run.journal import Journal
+from facekit.run.ledger import LedgerWriter, schema
+from facekit.run.shard_file import read_records, read_rows
+from facekit.run.shards import Shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["OTHER_SIZES", "put_together"]
+
+OTHER_SIZES = "--align finds the faces in photographs, --size any stores pictures of every size"
+TOO_FEW = "few_images"
+
+
+class Classes(NamedTuple):
+    """Which classes stay.
+
+    Attributes
+    ----------
+    images : (C,) int64
+        Pictures of each that could be packed.
+    label : (C,) int64
+        Its label in the output; -1 where it is left out.
+    """
+
+    images: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64]
+
+    @property
+    def number(self) -> int:
+        """Classes of the output."""
+        return int(self.label.max(initial=-1)) + 1
+
+
+def put_together(pictures: PictureList, shards: Sequence[Shard], config: PackConfig, journal: Journal) -> None:
+    """Make the output folder in the journal.
+
+    Raises
+    ------
+    FacekitError
+        Nothing could be packed; or the ledger does not add up, a defect of facekit: nothing is published.
+    """
+    classes = count_classes(len(pictures.names), shards, config.min_images, journal)
+    folder, aside = journal.output(), journal.folder / LEDGER
+    with PackWriter(folder, config.layout) as pack, LedgerWriter(aside) as ledger:
+        first = pack.next_key
+        for shard in shards:
+            ledger.append(
+                append_shard(pack, read_rows(journal.path(shard)), read_records(journal.path(shard)), classes)
+            )
+        images = pack.next_key - first
+        if config.layout == "insightface":
+            ledger.append(layout_rows(np.append(0, np.arange(pack.next_key, pack.next_key + classes.number))))
+    expected = len(pictures) + (1 + classes.number if config.layout == "insightface" else 0)
+    if images != int(classes.images[classes.label >= 0].sum()) or ledger.rows != expected:
+        raise FacekitError(f"the ledger has {ledger.rows} rows where {expected} belong; please report this")
+    aside.rename(folder / LEDGER)
+    write_tables(folder, pictures, classes)
+    write_train_config(folder / TRAIN_CONFIG, classes.number, images)
+
+
+def count_classes(count: int, shards: Sequence[Shard], min_images: int, journal: Journal) -> Classes:
+    """Count what could be packed of each class, and number those that have enough."""
+    images = np.zeros(count, np.int64)
+    reasons: Counter[str] = Counter()
+    for shard in shards:
+        rows = read_rows(journal.path(shard))
+        written = rows["offset"].to_numpy() >= 0
+        images += np.bincount(rows["label"].to_numpy()[written], minlength=count)
+        reasons.update(reason for reason in rows["reason"].to_pylist() if reason)
+    keep = images >= min_images
+    if not keep.any():
+        shutil.rmtree(journal.shards)  # so that the next attempt may have other settings
+        said = ", ".join(f"{reason} ({number} times)" for reason, number in reasons.most_common(3))
+        cure = f"; {OTHER_SIZES}" if any(reason.startswith("size ") for reason in reasons) else ""
+        fewer = f"no one has {min_images} pictures" if images.any() else "no picture could be packed"
+        raise FacekitError(f"nothing is left to pack: {fewer}" + (f"; {said}" if said else "") + cure)
+    return Classes(images, np.where(keep, np.cumsum(keep) - 1, -1))
+
+
+def append_shard(pack: PackWriter, rows: pa.Table, block: bytes, classes: Classes) -> pa.Table:
+    """Append what stays of a shard; its ledger rows with the keys that the records got."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    offsets, labels = rows["offset"].to_numpy(), classes.label[rows["label"].to_numpy()]
+    keep, dropped = (offsets >= 0) & (labels >= 0), (offsets >= 0) & (labels < 0)
+    starts, kept = selected(block, offsets[offsets >= 0], keep[offsets >= 0])
+    keys = np.full(len(offsets), -1, np.int64)
+    keys[keep] = pack.append_block(kept, starts, labels[keep], new_ids=True, relabel=True)
+    rows = rows.set_column(0, "key", pa.array(keys, mask=~keep))
+    for name, word in (("action", "refused"), ("reason", TOO_FEW)):
+        column = rows.schema.get_field_index(name)
+        rows = rows.set_column(column, name, pc.if_else(pa.array(dropped), word, rows[name]))
+    return rows.select(schema().names)
+
+
+def selected(
+    block: bytes, offsets: npt.NDArray[np.int64], keep: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], bytes]:
+    """Where the kept records start when the others are gone, and their bytes."""
+    if keep.all():
+        return offsets, block
+    stops = np.append(offsets[1:], len(block))
+    sizes = (stops - offsets)[keep]
+    pieces = [block[start:stop] for start, stop in zip(offsets[keep].tolist(), stops[keep].tolist(), strict=True)]
+    return np.cumsum(sizes) - sizes, b"".join(pieces)
+
+
+def write_tables(folder: Path, pictures: PictureList, classes: Classes) -> None:
+    """``labels.csv``: label, name and pictures of the classes that stay. ``source.lst``: what source keys stand for."""
+    with open(folder / LABELS, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("label", "name", "images"))
+        kept = zip(classes.label.tolist(), pictures.names, classes.images.tolist(), strict=True)
+        table.writerows(row for row in kept if row[0] >= 0)
+    with open(folder / SOURCE_LIST, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        labels = classes.label[pictures.labels].tolist()
+        lines = zip(pictures.keys.tolist(), labels, pictures.files, strict=True)
+        file.writelines(f"{key}\t{label}\t{name}\n" for key, label, name in lines)

@@ -1,0 +1,153 @@
+"""``facekit pack``: a folder of people or a list of pictures in, a pack out.
+
+List the pictures, do the shards, put the output together, move it into place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+import facekit
+from facekit.errors import ConfigError
+from facekit.jobs.inputs.ledger import LEDGER
+from facekit.jobs.outputs.tables import TRAIN_CONFIG
+from facekit.jobs.pack.config import PackConfig
+from facekit.jobs.pack.finish import put_together
+from facekit.jobs.pack.picture_list import PictureList, read_pictures
+from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
+from facekit.run.destination import check_destination
+from facekit.run.journal import Journal, was_published
+from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.work import do_shards
+
+__all__ = ["PackSummary", "pack"]
+
+
+@dataclass(frozen=True)
+class PackSummary:
+    """The result of ``facekit pack``.
+
+    Attributes
+    ----------
+    destination, ledger : str
+        Where the pack and its ledger lie.
+    layout : str
+    pictures, images, identities : int
+        Picture files looked at, images and classes of the pack.
+    by_action : dict from str to int
+        Images that were copied byte for byte, aligned, or encoded anew.
+    skipped : dict from str to int
+        Pictures that are not in the pack, by reason.
+    others : dict from str to int
+        Files in the folder that are no pictures by their names and were not looked at, by suffix.
+    config : str
+        The two lines that arcface_torch's configuration needs.
+    bytes : int
+        Size of ``train.rec``.
+    seconds, images_per_second : float
+        Of this run; what an earlier one had finished is not counted.
+    """
+
+    destination: str
+    ledger: str
+    layout: str
+    pictures: int
+    images: int
+    identities: int
+    by_action: dict[str, int]
+    skipped: dict[str, int]
+    others: dict[str, int]
+    config: str
+    bytes: int
+    seconds: float
+    images_per_second: float
+
+
+def pack(config: PackConfig) -> PackSummary:
+    """Pack pictures.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        The settings contradict each other, the list is wrong, the destination exists, or another run is writing it.
+    FacekitError
+        There are no pictures, or none could be packed.
+    """
+    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
+    pictures = read_pictures(config.source, config.root)
+    _keep_apart(Path(config.source), destination)
+    if config.align:
+        make_detector(config.detector)
+    if config.layout == "insightface" and (np.diff(pictures.labels) < 0).any():
+        pictures = pictures.chosen(np.argsort(pictures.labels, kind="stable"))
+    settings = {
+        "facekit": facekit.__version__,
+        "job": "pack",
+        "input": pictures.content,
+        "config": config.settings(),
+    }
+    done = 0
+    if config.overwrite or not was_published(destination, settings):
+        check_destination(destination, config.overwrite)
+        shards = _shards(pictures, config.layout)
+        with Journal(destination, settings, config.overwrite) as journal:
+            done = do_shards(
+                "packing",
+                shards,
+                journal,
+                lambda shard: _task(pictures, shard, journal),
+                config.workers,
+                start_worker,
+                config,
+                config.ray,
+            )
+            put_together(pictures, shards, config, journal)
+            journal.publish()
+    return _summarise(config, pictures, destination, done, perf_counter() - started)
+
+
+def _keep_apart(source: Path, destination: Path) -> None:
+    if destination.resolve() in (source.resolve(), *source.resolve().parents):
+        raise ConfigError(f"{destination} holds the source itself; choose another destination")
+
+
+def _shards(pictures: PictureList, layout: str) -> list[Shard]:
+    groups = pictures.labels if layout == "insightface" else None
+    return cut(len(pictures), shard_size(len(pictures)), groups)
+
+
+def _task(pictures: PictureList, shard: Shard, journal: Journal) -> PackTask:
+    return PackTask(shard, journal.path(shard), pictures.chosen(np.arange(shard.first, shard.stop)))
+
+
+def _summarise(config: PackConfig, pictures: PictureList, destination: Path, done: int, seconds: float) -> PackSummary:
+    import pyarrow.parquet as pq
+
+    stored: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for batch in pq.ParquetFile(destination / LEDGER).iter_batches(columns=["key", "action", "reason"]):
+        for key, action, reason in zip(*(batch[name].to_pylist() for name in ("key", "action", "reason")), strict=True):
+            (skipped if key is None else stored)[str(action if key is not None else reason)] += 1
+    stored.pop("layout", None)
+    snippet = (destination / TRAIN_CONFIG).read_text("utf-8")
+    return PackSummary(
+        destination=config.destination,
+        ledger=str(Path(config.destination) / LEDGER),
+        layout=config.layout,
+        pictures=len(pictures),
+        images=sum(stored.values()),
+        identities=int(snippet.splitlines()[0].rpartition(" ")[2]),
+        by_action=dict(stored.most_common()),
+        skipped=dict(skipped.most_common()),
+        others=pictures.others,
+        config=snippet,
+        bytes=(destination / "train.rec").stat().st_size,
+        seconds=seconds,
+        images_per_second=done / seconds,
+    )

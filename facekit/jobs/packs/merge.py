@@ -1,0 +1,221 @@
+"""``facekit merge``: several packs -> one, with a table that says which label became which."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.outputs.rewrite import (
+    NO_LABEL,
+    Dropped,
+    PackSource,
+    Selection,
+    contiguous,
+    grouped,
+    open_packs,
+    write_selection,
+)
+from facekit.jobs.outputs.staging import staged
+from facekit.jobs.outputs.tables import TRAIN_CONFIG, write_train_config
+
+__all__ = ["MergeConfig", "MergeSummary", "merge"]
+
+IDENTITIES = "identities.csv"
+COLUMNS = ("source", "old_label", "new_label", "images")
+
+
+@dataclass(frozen=True)
+class MergeConfig:
+    """Settings of ``facekit merge``.
+
+    Attributes
+    ----------
+    sources : tuple of str
+        Two or more packs.
+    destination : str
+    identities : str, optional
+        A table with the columns source, old_label and new_label: labels with one new label become one identity, those
+        with none (empty, or not in the table) are left out. By default every label of every source is a person of its
+        own.
+    layout : {"insightface", "flat"}
+    overwrite : bool
+    """
+
+    sources: tuple[str, ...]
+    destination: str
+    identities: str | None = None
+    layout: str = "insightface"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.sources) < 2:
+            raise ConfigError("merging takes two packs or more, and where to write")
+        if len(set(map(Path, self.sources))) < len(self.sources):
+            raise ConfigError("a pack is named twice: its pictures would be in the merged one twice")
+        if self.layout not in ("insightface", "flat"):
+            raise ConfigError(f"layout is {self.layout!r}; it must be one of insightface, flat")
+
+
+@dataclass(frozen=True)
+class MergeSummary:
+    """What ``facekit merge`` did."""
+
+    destination: str
+    layout: str
+    images: int
+    identities: int
+    dropped: dict[str, int]
+    """Images left out, by reason."""
+    shared: int
+    """Identities that have images of more than one source."""
+    table: str
+    snippet: str
+    seconds: float
+
+
+def merge(config: MergeConfig) -> MergeSummary:
+    """Merge packs.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        Settings outside what is allowed, or the destination exists.
+    RecordError
+        A source is missing or corrupt.
+    FacekitError
+        The table of identities is none, or leaves nothing.
+    """
+    started = perf_counter()
+    with staged(config.destination, config.overwrite, sources=config.sources) as folder:
+        sources = open_packs(config.sources)
+        wanted = own_labels(sources) if config.identities is None else read_table(config.identities, sources)
+        everything, dropped = select(sources, wanted)
+        new, _ = contiguous(everything.labels)
+        everything = everything._replace(labels=new)
+        together = grouped(new) if config.layout == "insightface" else None
+        chosen = everything if together is None else everything.take(together)
+        written = write_selection(sources, chosen, folder, config.layout, dropped, title="merging")
+        shared = write_table(folder / IDENTITIES, sources, everything)
+        snippet = write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
+    place = Path(config.destination)
+    return MergeSummary(
+        str(place),
+        config.layout,
+        written.images,
+        written.identities,
+        counted(dropped),
+        shared,
+        str(place / IDENTITIES),
+        snippet,
+        perf_counter() - started,
+    )
+
+
+def counted(dropped: list[Dropped]) -> dict[str, int]:
+    """Images left out of all sources, by reason."""
+    counts: Counter[str] = Counter()
+    for gone in dropped:
+        counts[gone.reason] += len(gone.keys)
+    return dict(counts)
+
+
+Wanted = list[dict[int, int]]
+"""For each source, the new label of each old one."""
+
+
+def own_labels(sources: tuple[PackSource, ...]) -> Wanted:
+    """Every label from 0 on of every source is a person of its own; those of the first source come first."""
+    wanted: Wanted = []
+    count = 0
+    for source in sources:
+        old = np.unique(source.labels[source.labels >= 0]).tolist()
+        wanted.append({label: count + place for place, label in enumerate(old)})
+        count += len(old)
+    return wanted
+
+
+def read_table(path: str, sources: tuple[PackSource, ...]) -> Wanted:
+    """Read a table of identities.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read, lacks a column, names another source, or says two things of one label.
+    """
+    numbers = {str(Path(source.name)): number for number, source in enumerate(sources)}
+    wanted: Wanted = [{} for _ in sources]
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = csv.DictReader(file)
+            if not set(COLUMNS[:3]) <= set(rows.fieldnames or ()):
+                raise FacekitError(f"{path} lacks one of the columns {', '.join(COLUMNS[:3])}")
+            for row in rows:
+                _take(row, numbers, wanted, f"{path}, line {rows.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FacekitError(f"{path} cannot be read as a table: {error}") from error
+    return wanted
+
+
+def _take(row: dict[str, str | None], numbers: dict[str, int], wanted: Wanted, where: str) -> None:
+    source, old, new = (row[name] or "" for name in COLUMNS[:3])
+    source = str(Path(source))  # a slash at the end names no other pack
+    if source not in numbers:
+        raise FacekitError(f"{where}: {source!r} is none of the packs to merge ({', '.join(numbers)})")
+    if not new.strip():
+        return
+    labels = wanted[numbers[source]]
+    try:
+        key, value = int(old), int(new)
+    except ValueError:
+        raise FacekitError(f"{where}: {old!r} and {new!r} must be whole numbers") from None
+    if labels.get(key, value) != value:
+        raise FacekitError(f"{where}: label {key} of {source} has two new labels, {labels[key]} and {value}")
+    labels[key] = value
+
+
+def select(sources: tuple[PackSource, ...], wanted: Wanted) -> tuple[Selection, list[Dropped]]:
+    """The images whose labels are wanted, source after source, and the others."""
+    parts, dropped = [], []
+    for number, (source, labels) in enumerate(zip(sources, wanted, strict=True)):
+        old, place = np.unique(source.labels, return_inverse=True)
+        asked = [labels.get(label, -1) if label >= 0 else -1 for label in old.tolist()]
+        new = np.array(asked, np.int64)[place.reshape(-1)]
+        rows = _ordered(source)
+        stay = rows[new[rows] >= 0]
+        parts.append(Selection(np.full(len(stay), number, np.int32), stay, new[stay]))
+        unlabelled = source.labels < 0
+        for gone, reason in ((unlabelled, NO_LABEL), ((new < 0) & ~unlabelled, "not_wanted")):
+            if gone.any():
+                dropped.append(Dropped(number, source.keys[gone], reason))
+    return Selection(*(np.concatenate(column) for column in zip(*parts, strict=True))), dropped
+
+
+def _ordered(source: PackSource) -> npt.NDArray[np.int64]:
+    keys = source.keys
+    in_order = source.pack.layout == "flat" or bool((keys[1:] > keys[:-1]).all())
+    return np.arange(len(keys)) if in_order else np.argsort(keys, kind="stable")
+
+
+def write_table(path: Path, sources: tuple[PackSource, ...], chosen: Selection) -> int:
+    """Write which label of which source became which; how many new labels have several sources."""
+    seen: dict[int, set[int]] = {}
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for number, source in enumerate(sources):
+            rows = chosen.pack == number
+            old, place, counts = np.unique(
+                source.labels[chosen.rows[rows]], return_index=True, return_counts=True
+            )  # fmt: skip
+            new = chosen.labels[rows][place]
+            for a, b, count in zip(old.tolist(), new.tolist(), counts.tolist(), strict=True):
+                table.writerow([source.name, a, b, count])
+                seen.setdefault(b, set()).add(number)
+    return sum(len(numbers) > 1 for numbers in seen.values())

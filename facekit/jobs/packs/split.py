@@ -1,0 +1,141 @@
+"""``facekit split``: one pack -> a pack to train on and one to test on, with no identity in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.outputs.rewrite import (
+    NO_LABEL,
+    Dropped,
+    PackSource,
+    Selection,
+    Written,
+    contiguous,
+    grouped,
+    open_packs,
+    write_selection,
+)
+from facekit.jobs.outputs.staging import staged
+from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
+
+__all__ = ["SplitConfig", "SplitSummary", "split"]
+
+PARTS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Settings of ``facekit split``.
+
+    Attributes
+    ----------
+    source, destination : str
+        ``destination/train`` and ``destination/test`` will be packs.
+    test : float
+        Share of the identities that go to the test pack.
+    seed : int
+    layout : {"same", "insightface", "flat"}
+    overwrite : bool
+    """
+
+    source: str
+    destination: str
+    test: float
+    seed: int = 0
+    layout: str = "same"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test < 1:
+            raise ConfigError(f"test is {self.test:g}; it must be above 0 and below 1")
+        if self.layout not in ("same", "insightface", "flat"):
+            raise ConfigError(f"layout is {self.layout!r}; it must be one of same, insightface, flat")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """What ``facekit split`` did: where the parts lie, and how many images and identities each has.
+
+    Attributes
+    ----------
+    destination : str
+    images, identities : dict from str to int
+        By part.
+    dropped : dict from str to int
+        Records left out, by reason; the ledger of the part to train on names them.
+    seconds : float
+    """
+
+    destination: str
+    images: dict[str, int]
+    identities: dict[str, int]
+    dropped: dict[str, int]
+    seconds: float
+
+
+def split(config: SplitConfig) -> SplitSummary:
+    """Split a pack by identity.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        Settings outside what is allowed, or the destination exists.
+    RecordError
+        The source is missing or corrupt.
+    FacekitError
+        One of the parts would have no identity.
+    """
+    started = perf_counter()
+    written: dict[str, Written] = {}
+    with staged(config.destination, config.overwrite, ("train/*.rec",), (config.source,)) as folder:
+        source = open_packs([config.source])[0]
+        layout = source.pack.layout if config.layout == "same" else config.layout
+        labelled = np.flatnonzero(source.labels >= 0)
+        unlabelled = Dropped(0, source.keys[source.labels < 0], NO_LABEL)
+        tested = chosen_for_test(source.labels[labelled], config)
+        dropped = [unlabelled] if len(unlabelled.keys) else []
+        for name, rows, gone in zip(PARTS, (labelled[~tested], labelled[tested]), (dropped, []), strict=True):
+            written[name] = write_part(source, rows, gone, folder / name, layout)
+    return SplitSummary(
+        str(Path(config.destination)),
+        {name: part.images for name, part in written.items()},
+        {name: part.identities for name, part in written.items()},
+        {gone.reason: len(gone.keys) for gone in dropped},
+        perf_counter() - started,
+    )
+
+
+def chosen_for_test(labels: npt.NDArray[np.int64], config: SplitConfig) -> npt.NDArray[np.bool_]:
+    """(N,) bool: the images of the identities that the seed draws."""
+    identities, place = np.unique(labels, return_inverse=True)
+    count = round(config.test * len(identities))
+    if not 0 < count < len(identities):
+        raise FacekitError(f"{count} of {len(identities)} identities to test on: one of the parts would be empty")
+    chosen = np.zeros(len(identities), np.bool_)
+    chosen[np.random.default_rng([config.seed]).permutation(len(identities))[:count]] = True
+    inside: npt.NDArray[np.bool_] = chosen[place.reshape(-1)]
+    return inside
+
+
+def write_part(
+    source: PackSource, rows: npt.NDArray[np.int64], dropped: list[Dropped], folder: Path, layout: str
+) -> Written:
+    """Write one part, with labels of its own from 0 on."""
+    if layout == "insightface":
+        rows = rows[np.argsort(source.keys[rows], kind="stable")]
+        together = grouped(source.labels[rows])
+        rows = rows if together is None else rows[together]
+    new, table = contiguous(source.labels[rows])
+    chosen = Selection(np.zeros(len(rows), np.int32), rows, new)
+    written = write_selection([source], chosen, folder, layout, dropped, title=folder.name)
+    write_labels(folder / LABELS, table)
+    write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
+    return written

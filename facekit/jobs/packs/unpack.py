@@ -1,0 +1,113 @@
+"""``facekit unpack``: a pack -> one folder an identity, with a list from which the pack can be made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from facekit.errors import ConfigError, RecordError
+from facekit.jobs.outputs.rewrite import NO_LABEL
+from facekit.jobs.outputs.staging import staged
+from facekit.records import open_pack
+from facekit.records.tar_shards import picture_suffix
+from facekit.run.progress import progress
+
+__all__ = ["LIST", "UnpackConfig", "UnpackSummary", "unpack"]
+
+LIST = "unpacked.lst"
+
+
+@dataclass(frozen=True)
+class UnpackConfig:
+    """Settings of ``facekit unpack``.
+
+    Attributes
+    ----------
+    source, destination : str
+    limit : int, optional
+        Take only the first pictures of those with a label from 0 on.
+    overwrite : bool
+    """
+
+    source: str
+    destination: str
+    limit: int | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}; it must be 1 or more")
+
+
+@dataclass(frozen=True)
+class UnpackSummary:
+    """What ``facekit unpack`` did.
+
+    Attributes
+    ----------
+    destination : str
+    pictures, identities : int
+    strange : int
+        Payloads that are no picture by their first bytes, and were written too.
+    dropped : dict from str to int
+        Records of the pack left out, by reason.
+    list : str
+    seconds : float
+    """
+
+    destination: str
+    pictures: int
+    identities: int
+    strange: int
+    dropped: dict[str, int]
+    list: str
+    seconds: float
+
+
+def unpack(config: UnpackConfig) -> UnpackSummary:
+    """Write every labelled payload of a pack, byte for byte, as a file ``LABEL/KEY.jpg``, and the list of all.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        Settings outside what is allowed, or the destination exists.
+    RecordError
+        The pack is missing or corrupt, or the disk refuses.
+    """
+    started = perf_counter()
+    seen: set[int] = set()
+    strange = 0
+    with (
+        staged(config.destination, config.overwrite, (LIST,), (config.source,)) as folder,
+        open_pack(config.source) as pack,
+    ):
+        rows = np.flatnonzero(pack.labels >= 0)[: config.limit]
+        unlabelled = int((pack.labels < 0).sum())
+        keys, labels = pack.keys[rows].tolist(), pack.labels[rows].tolist()
+        with progress("unpacking", len(keys)) as advance, open(folder / LIST, "w", encoding="ascii") as lines:
+            for key, label in zip(keys, labels, strict=True):
+                payload = pack.read(key).payload
+                suffix = picture_suffix(payload)
+                name = f"{label:07d}/{key:08d}.{suffix}"
+                _write(folder / name, payload, label not in seen)
+                seen.add(label)
+                strange += suffix == "bin"
+                lines.write(f"{key}\t{label}\t{name}\n")
+                advance(1)
+    place = Path(config.destination)
+    dropped = {NO_LABEL: unlabelled} if unlabelled else {}
+    return UnpackSummary(
+        str(place), len(keys), len(seen), strange, dropped, str(place / LIST), perf_counter() - started
+    )  # fmt: skip
+
+
+def _write(path: Path, payload: bytes, new_folder: bool) -> None:
+    try:
+        if new_folder:
+            path.parent.mkdir(exist_ok=True)
+        path.write_bytes(payload)
+    except OSError as error:
+        raise RecordError(f"writing failed: {error.strerror}", path) from error

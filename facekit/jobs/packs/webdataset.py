@@ -1,0 +1,133 @@
+"""Packs -> WebDataset shards, and shards -> packs or other shards, one record at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.jobs.inputs.ledger import LEDGER
+from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, layout_rows
+from facekit.jobs.outputs.rewrite import Dropped, PackSource, Written, refuse_nothing
+from facekit.records import Header, PackWriter, Record
+from facekit.records.tar_shards import TarReader, TarSamples, TarWriter
+from facekit.run.ledger import LedgerWriter, payload_hash
+from facekit.run.progress import progress
+
+__all__ = ["write_pack_of_shards", "write_shards"]
+
+AT_ONCE = 1024
+
+
+def write_shards(
+    source: PackSource | TarSamples,
+    rows: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    dropped: Sequence[Dropped],
+    folder: Path,
+    records: int,
+    hashes: bool,
+) -> Written:
+    """Write records as WebDataset shards with a ledger; samples are numbered from 0 on.
+
+    Raises
+    ------
+    RecordError
+        A record is truncated or corrupt, or the disk refuses.
+    """
+    refuse_nothing(len(rows), dropped)
+    with TarWriter(folder, records) as writer, LedgerWriter(folder / LEDGER) as ledger:
+        with progress("converting", len(rows)) as advance:
+            for first, some in _batches(source, rows):
+                keys = np.arange(first, first + len(some))
+                for key, record in zip(keys.tolist(), some):
+                    header = _renumbered(_relabelled(record.header, int(labels[key])), record.key, key)
+                    writer.write(key, header, record.payload)
+                _note(source, ledger, keys, some, hashes)
+                advance(len(some))
+        _note_dropped(ledger, dropped)
+    found = np.unique(labels)
+    return Written(len(rows), len(found), int(found[-1]) + 1, writer.bytes)
+
+
+def write_pack_of_shards(
+    samples: TarSamples,
+    rows: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    dropped: Sequence[Dropped],
+    folder: Path,
+    layout: str,
+    hashes: bool,
+) -> Written:
+    """Write samples as a pack with a ledger.
+
+    Raises
+    ------
+    RecordError
+        A shard cannot be read, or the disk refuses.
+    """
+    refuse_nothing(len(rows), dropped)
+    ledger_path = folder.with_name(folder.name + "." + LEDGER)
+    with PackWriter(folder, layout, overwrite=True) as writer, LedgerWriter(ledger_path) as ledger:
+        with progress("converting", len(rows)) as advance:
+            for first, some in _batches(samples, rows):
+                keys = np.empty(len(some), np.int64)
+                for place, record in enumerate(some):
+                    header = _relabelled(record.header, int(labels[first + place]))
+                    keys[place] = writer.write(_renumbered(header, record.key, writer.next_key), record.payload)
+                _note(samples, ledger, keys, some, hashes)
+                advance(len(some))
+        _note_dropped(ledger, dropped)
+        found = np.unique(labels)
+        if layout == "insightface":
+            ledger.append(layout_rows(np.append(0, np.arange(writer.next_key, writer.next_key + len(found)))))
+    os.replace(ledger_path, folder / LEDGER)
+    return Written(len(rows), len(found), int(found[-1]) + 1, (folder / "train.rec").stat().st_size)
+
+
+def _batches(source: PackSource | TarSamples, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[Record]]]:
+    records = _records(source, rows)
+    for first in range(0, len(rows), AT_ONCE):
+        yield first, list(islice(records, AT_ONCE))
+
+
+def _records(source: PackSource | TarSamples, rows: npt.NDArray[np.int64]) -> Iterator[Record]:
+    if isinstance(source, PackSource):
+        yield from (source.pack.read(key) for key in source.keys[rows].tolist())
+        return
+    with TarReader(source) as reader:
+        yield from (reader.read(row) for row in rows.tolist())
+
+
+def _relabelled(header: Header, label: int) -> Header:
+    if not header.flag:
+        return header._replace(label=float(label))
+    vector = header.label.copy()
+    vector[0] = label
+    return header._replace(label=vector)
+
+
+def _renumbered(header: Header, old: int, new: int) -> Header:
+    """The id follows the key where it did."""
+    return header._replace(id=new) if header.id == old else header
+
+
+def _note(
+    source: PackSource | TarSamples,
+    ledger: LedgerWriter,
+    keys: npt.NDArray[np.int64],
+    records: list[Record],
+    hashes: bool,
+) -> None:
+    old = np.array([record.key for record in records], np.int64)
+    digest = b"".join(payload_hash(record.payload) for record in records) if hashes else None
+    ledger.append(copied_rows(keys, old, digest, source.masks if isinstance(source, PackSource) else None))
+
+
+def _note_dropped(ledger: LedgerWriter, dropped: Sequence[Dropped]) -> None:
+    for gone in dropped:
+        ledger.append(dropped_rows(gone.keys, gone.reason))

@@ -1,0 +1,82 @@
+"""What a self-learning run is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facekit.clean.settings import CleanSettings
+from facekit.errors import ConfigError
+
+__all__ = ["SelfLearnConfig"]
+
+
+@dataclass(frozen=True)
+class SelfLearnConfig:
+    """Settings of ``facekit selflearn``.
+
+    Attributes
+    ----------
+    source : str
+        The initial pack.
+    destination : str
+    plugin : str
+    rounds : int
+        Those that are finished already are shown even where they are more.
+    init : str, optional
+        Model 0: a run's folder or ``model.pt`` of the plugin, which round 1 also begins from; or an ``.onnx``, which
+        only embeds.
+    init_pack : str, optional
+        Train model 0 on this pack. Without both, model 0 is trained on the initial pack as it is.
+    mask : float
+        Share of masked pictures that each round's pack is given; 0: none.
+    recipe : str, optional
+    changes : tuple of str
+        ``key=value`` of the plugin or the loop.
+    settings : CleanSettings
+    pairs : tuple of str
+        Lists that each model is scored on: ``.bin``, or ``.csv`` over the keys of the initial pack.
+    truth : str, optional
+        Who is really in the pictures: ``.parquet`` (as ``facekit synth`` writes) or ``.csv``, with the columns key and
+        identity or true_person; without it no purity is known.
+    """
+
+    source: str
+    destination: str
+    plugin: str = "bcl"
+    rounds: int = 3
+    init: str | None = None
+    init_pack: str | None = None
+    mask: float = 0.0
+    recipe: str | None = None
+    changes: tuple[str, ...] = ()
+    settings: CleanSettings = field(default_factory=CleanSettings)
+    pairs: tuple[str, ...] = ()
+    truth: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ConfigError(f"rounds is {self.rounds}; it must be at least 1")
+        if self.init is not None and self.init_pack is not None:
+            raise ConfigError("--init and --init-pack are two ways to a first model; give one of them")
+        if not 0 <= self.mask < 1:
+            raise ConfigError(f"mask is {self.mask}; it must be a share from 0 to below 1")
+        _refuse_one_name_twice(self.pairs)
+
+    def record(self) -> dict[str, Any]:
+        """What decides the models, besides what is read; rounds, lists of pairs and the truth may come later."""
+        cleaning = asdict(self.settings)
+        del cleaning["threads"]
+        return {"plugin": self.plugin, "mask": self.mask, **cleaning}
+
+
+def _refuse_one_name_twice(pairs: tuple[str, ...]) -> None:
+    """Scores go by the names of the files."""
+    seen: dict[str, str] = {}
+    for path in pairs:
+        other = seen.setdefault(Path(path).stem, path)
+        if other is not path:
+            raise ConfigError(
+                f"--eval {other} and --eval {path} would both be called {Path(path).stem}; rename one of them"
+            )

@@ -1,0 +1,128 @@
+"""``facekit selflearn``: embed, clean, mask, train, evaluate; and again, always from the initial pack.
+
+Round i embeds the initial pack with model i - 1, cleans it, and trains model i on what is left, starting from model
+i - 1. Every part of a round that is finished is a file or folder that appeared whole, so a run goes on anywhere.
+
+    OUT/
+        config.json  rounds.json  index.html
+        round-0/     train/  model.onnx                (without --init)
+        round-1/     features/  clean/  masked/  train/  model.onnx  scores.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from facekit.errors import ConfigError, DestinationExists
+from facekit.jobs.selflearn.checks import check_inputs
+from facekit.jobs.selflearn.config import SelfLearnConfig
+from facekit.jobs.selflearn.round import First, Round, do_round, finished_rounds, first_model
+from facekit.report.rounds_page import build_rounds_page
+
+__all__ = ["SelfLearnSummary", "selflearn"]
+
+CONFIG, ROUNDS, PAGE = "config.json", "rounds.json", "index.html"
+
+
+@dataclass(frozen=True)
+class SelfLearnSummary:
+    """The result of ``facekit selflearn``."""
+
+    destination: str
+    page: str
+    rounds: tuple[Round, ...]
+    seconds: float
+
+
+def selflearn(
+    config: SelfLearnConfig,
+    say: Callable[[str], None] = lambda sentence: None,
+    report: Callable[[Any], None] = lambda report: None,
+) -> SelfLearnSummary:
+    """Clean and train in rounds.
+
+    Parameters
+    ----------
+    config : SelfLearnConfig
+    say : callable
+        Is told which part begins, and warnings.
+    report : callable
+        Is told how far training is.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        Settings that contradict each other, or a destination that something else lies in.
+    FacekitError
+        Something that is to be read is missing or corrupt (then nothing was written), or a round left nothing to train
+        on.
+    """
+    started, out = perf_counter(), Path(config.destination)
+    _refuse_several_processes()
+    _begin(check_inputs(config), out)
+    before: Round | None = None
+    first = first_model(config, out, say, report)
+    rounds: list[Round] = []
+    finished = finished_rounds(out)
+    for number in range(1, max(config.rounds, finished) + 1):
+        model = First(before.model, before.weights) if before is not None else first
+        before = do_round(config, number, out, model, before, say, report)
+        rounds.append(before)
+        if number >= finished:
+            _show(config, out, first, rounds)
+    return SelfLearnSummary(str(out), str(out / PAGE), tuple(rounds), perf_counter() - started)
+
+
+def _refuse_several_processes() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "facekit selflearn is one process, and torchrun would start each part several times: run it by itself; "
+            "facekit train is what torchrun runs"
+        )
+
+
+def _begin(record: dict[str, Any], out: Path) -> None:
+    """Make the folder, or agree with what was begun in it."""
+    path = out / CONFIG
+    if path.is_file() and _anything_done(out):
+        names = _changed(json.loads(path.read_text("utf-8")), record)
+        if names:
+            raise ConfigError(f"{out} was begun with other settings ({', '.join(names)}); choose another destination")
+        return
+    if not path.is_file() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DestinationExists(f"{out} exists already and is not of facekit selflearn; choose another destination")
+    out.mkdir(parents=True, exist_ok=True)
+    _write(path, json.dumps(record, indent=2) + "\n")
+
+
+def _anything_done(out: Path) -> bool:
+    """Whether there is something to lose; until the first checkpoint there is not."""
+    wanted = ("round-[1-9]*/*", "round-0/*.onnx", "round-0/scores.json", "round-0/train/checkpoints/[0-9]*")
+    return any(True for pattern in wanted for _ in out.glob(pattern))
+
+
+def _changed(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    """The settings, and what else, that a run was begun with and that are others now."""
+    names = [name for part in ("config", "training") for name, value in record[part].items()
+             if before.get(part, {}).get(name) != value]  # fmt: skip
+    names += [what for name, what in (("input", "the initial pack"), ("facekit", "the version of facekit"))
+              if before.get(name) != record[name]]  # fmt: skip
+    return names
+
+
+def _show(config: SelfLearnConfig, out: Path, first: First, rounds: list[Round]) -> None:
+    rows = [asdict(one) for one in rounds]
+    _write(out / ROUNDS, json.dumps(rows, indent=2) + "\n")
+    _write(out / PAGE, build_rounds_page(config.source, config.plugin, first.scores, rows))
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}")
+    aside.write_text(text, "utf-8")
+    os.replace(aside, path)

@@ -1,0 +1,61 @@
+"""Who is really in the pictures, and how pure labels are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError
+
+__all__ = ["purity_of", "read_truth"]
+
+
+def purity_of(person: npt.NDArray[np.int64], label: npt.NDArray[np.int64]) -> float:
+    """Share of the images that show the person whom most images of their label show.
+
+    Parameters
+    ----------
+    person, label : (N,) int64
+    """
+    pairs, counts = np.unique(np.stack([label, person]), axis=1, return_counts=True)
+    most = np.zeros(int(pairs[0].max()) + 1, np.int64)
+    np.maximum.at(most, pairs[0], counts)
+    return float(most.sum() / len(label))
+
+
+def read_truth(path: str, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The person of each key, (N,) int64; each name is a number.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, lacks a column, or does not know a key.
+    """
+    import pyarrow as pa
+
+    try:
+        columns = _truth_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"truth {path} cannot be read: {error}") from error
+    name = next((name for name in ("identity", "true_person") if name in columns.column_names), None)
+    if name is None or "key" not in columns.column_names:
+        raise ConfigError(f"truth {path} must have the columns key and identity or true_person")
+    known, person = columns["key"].to_numpy(), np.asarray(columns[name].to_pylist(), dtype=str)
+    order = np.argsort(known)
+    places = order[np.minimum(np.searchsorted(known, keys, sorter=order), len(known) - 1)]
+    if not np.array_equal(known[places], keys):
+        raise ConfigError(f"truth {path} does not know every key of the pack: it belongs to another")
+    return np.unique(person, return_inverse=True)[1].reshape(-1)[places]
+
+
+def _truth_table(path: str) -> Any:
+    if path.endswith(".csv"):
+        from pyarrow import csv
+
+        return csv.read_csv(path)
+    import pyarrow.parquet as pq
+
+    names = [name for name in ("key", "identity", "true_person") if name in pq.read_schema(path).names]
+    return pq.read_table(path, columns=names)

@@ -1,0 +1,113 @@
+"""Putting the output of a drawing job together from its shards: pack, ledger, truth, sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facekit.errors import FacekitError
+from facekit.jobs.synth.shard import TRUTH_VERTICES
+from facekit.jobs.synth.sheet import draw_sheet
+from facekit.records import PackWriter
+from facekit.run.journal import Journal
+from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.shard_file import read_records, read_rows
+from facekit.run.shards import Shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LEDGER", "SHEET", "TRUTH", "put_together", "truth_schema"]
+
+LEDGER, TRUTH, SHEET = "train.ledger.parquet", "train.truth.parquet", "contact.png"
+
+
+def truth_schema() -> pa.Schema:
+    """Columns of ``train.truth.parquet``, one row a picture.
+
+    ``identity`` and ``image`` are what `facekit.synth.draw_person` takes; ``source_key`` is the record of which this
+    one is a near duplicate; ``mesh`` has 468 x 3 numbers, x, y and z of each vertex in pixels.
+    """
+    import pyarrow as pa
+
+    f32 = pa.float32()
+    return pa.schema(
+        [
+            ("key", pa.int64()),
+            ("identity", pa.int64()),
+            ("label", pa.int64()),
+            ("canonical_label", pa.int64()),
+            ("kind", pa.string()),
+            ("image", pa.int64()),
+            ("source_key", pa.int64()),
+            ("mask", pa.string()),
+            ("yaw", f32),
+            ("pitch", f32),
+            ("roll", f32),
+            ("light", pa.list_(f32, 3)),
+            ("expression", pa.list_(f32, 7)),
+            ("mesh", pa.list_(f32, TRUTH_VERTICES)),
+        ]
+    )
+
+
+def put_together(shards: list[Shard], layout: str, journal: Journal) -> None:
+    """Make the output folder in the journal, one shard after another.
+
+    Raises
+    ------
+    FacekitError
+        The counts do not add up: a defect of facekit, and nothing is published.
+    """
+    import pyarrow.parquet as pq
+
+    folder = journal.output()
+    aside = {name: journal.folder / name for name in (LEDGER, TRUTH)}
+    labels = 0
+    with (
+        PackWriter(folder, layout) as pack,
+        LedgerWriter(aside[LEDGER]) as ledger,
+        pq.ParquetWriter(aside[TRUTH], truth_schema(), compression="zstd", use_dictionary=["kind", "mask"]) as truth,
+    ):
+        first = pack.next_key
+        for shard in shards:
+            rows, block = read_rows(journal.path(shard)), read_records(journal.path(shard))
+            keys = pack.append_block(block, rows["offset"].to_numpy(), rows["label"].to_numpy(), new_ids=True)
+            ledger.append(_with_keys(rows, keys).select(schema().names))
+            truth.write_table(_truth(rows, keys, first))
+        labels = int(rows["label"][-1].as_py()) + 1
+        written = pack.next_key - first
+        if layout == "insightface":
+            nothing, last = payload_hash(b""), pack.next_key
+            numbers = (0, *range(last, last + labels))
+            ledger.append(table([LedgerRow(key, None, nothing, "layout") for key in numbers]))
+    _check(written, shards[-1].stop, ledger, folder)
+    for name, path in aside.items():
+        path.rename(folder / name)
+    draw_sheet(folder, folder / SHEET)
+
+
+def _with_keys(rows: pa.Table, keys: np.ndarray) -> pa.Table:
+    import pyarrow as pa
+
+    return rows.set_column(0, "key", pa.array(keys, pa.int64()))
+
+
+def _truth(rows: pa.Table, keys: np.ndarray, first: int) -> pa.Table:
+    import pyarrow as pa
+
+    source = rows["source"].to_numpy()
+    rows = _with_keys(rows, keys).drop_columns(["source_key"])
+    rows = rows.append_column("source_key", pa.array(source + first, pa.int64(), mask=source < 0))
+    return rows.select(truth_schema().names)
+
+
+def _check(pictures: int, planned: int, ledger: LedgerWriter, folder: Path) -> None:
+    """Each planned record was written, and each record that was written has its row."""
+    with open(folder / "train.idx", "rb") as index:
+        lines = sum(block.count(b"\n") for block in iter(lambda: index.read(1 << 20), b""))
+    for name, found, expected in (("pictures", pictures, planned), ("rows in the ledger", ledger.written, lines)):
+        if found != expected:
+            raise FacekitError(f"there are {found} {name} where {expected} belong; please report this")

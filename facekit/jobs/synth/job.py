@@ -1,0 +1,149 @@
+"""``facekit synth``: a pack of drawn people, with everything known about them beside it.
+
+Plan the labels, draw the shards, put the output together, move it into place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+import facekit
+from facekit.jobs.synth.config import SynthConfig
+from facekit.jobs.synth.finish import LEDGER, SHEET, TRUTH, put_together
+from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
+from facekit.run.destination import check_destination
+from facekit.run.journal import Journal, was_published
+from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.work import do_shards
+from facekit.synth.plan import make_roster
+
+__all__ = ["SynthSummary", "synth", "textured_shells"]
+
+
+@dataclass(frozen=True)
+class SynthSummary:
+    """The result of ``facekit synth``.
+
+    Attributes
+    ----------
+    destination, truth, ledger, contact : str
+        Where the pack, the truth about it, its ledger and a sheet of its first pictures lie.
+    layout : str
+    identities, labels, images : int
+        People, labels (more where people were split between two) and pictures.
+    by_kind : dict from str to int
+        Pictures by kind; see `facekit.synth.plan.KINDS`.
+    bytes : int
+        Size of ``train.rec``.
+    seconds, images_per_second : float
+        Of this run; what an earlier one had finished is not counted.
+    """
+
+    destination: str
+    truth: str
+    ledger: str
+    contact: str
+    layout: str
+    identities: int
+    labels: int
+    images: int
+    by_kind: dict[str, int]
+    bytes: int
+    seconds: float
+    images_per_second: float
+
+
+def textured_shells() -> WearMask:
+    """The masks of facekit, every type as often as the others."""
+    from facekit.masks import TYPES, MaskOptions, render_worn, sample_params
+
+    names, options = list(TYPES), MaskOptions()
+
+    def wear(
+        image: NDArray[np.uint8], vertices: NDArray[np.float32], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], str, str]:
+        params = sample_params(rng, names[int(rng.integers(len(names)))], options)
+        worn = render_worn(image, vertices, params)
+        return worn.image, params.type, worn.params.to_json()
+
+    return wear
+
+
+def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -> SynthSummary:
+    """Draw a pack of people.
+
+    Parameters
+    ----------
+    config : SynthConfig
+    wear : callable
+        Makes the function that puts masks on drawn faces; importable by name.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        The settings contradict each other, the destination exists, or another run is writing it.
+    """
+    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
+    settings = {
+        "facekit": facekit.__version__,
+        "job": "synth",
+        "config": config.settings(),
+        "wear": f"{wear.__module__}.{wear.__qualname__}",
+    }
+    starts = make_roster(config.spec).starts
+    done = 0
+    if not was_published(destination, settings):
+        check_destination(destination, config.overwrite)
+        shards = _shards(starts)
+        with Journal(destination, settings, config.overwrite) as journal:
+            done = do_shards(
+                "drawing",
+                shards,
+                journal,
+                lambda shard: SynthTask(shard, journal.path(shard)),
+                config.workers,
+                start_worker,
+                SynthWorker(config, wear),
+                config.ray,
+            )
+            put_together(shards, config.layout, journal)
+            journal.publish()
+    return _summarise(config, destination, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
+
+
+def _shards(starts: NDArray[np.int64]) -> list[Shard]:
+    count = int(starts[-1])
+    return cut(count, shard_size(count), np.repeat(np.arange(len(starts) - 1), np.diff(starts)))
+
+
+def _summarise(
+    config: SynthConfig, destination: Path, labels: int, images: int, done: int, seconds: float
+) -> SynthSummary:
+    import pyarrow.parquet as pq
+
+    kinds: Counter[str] = Counter()
+    for batch in pq.ParquetFile(destination / TRUTH).iter_batches(columns=["kind"]):
+        kinds.update(batch["kind"].to_pylist())
+    shown = Path(config.destination)
+    return SynthSummary(
+        destination=str(shown),
+        truth=str(shown / TRUTH),
+        ledger=str(shown / LEDGER),
+        contact=str(shown / SHEET),
+        layout=config.layout,
+        identities=config.spec.identities,
+        labels=labels,
+        images=images,
+        by_kind=dict(kinds.most_common()),
+        bytes=(destination / "train.rec").stat().st_size,
+        seconds=seconds,
+        images_per_second=done / seconds,
+    )

@@ -1,0 +1,191 @@
+"""``facekit train``: a pack in, a network out.
+
+Read the pack and the recipe, look whether they fit each other, and let the loop run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import facekit
+from facekit.errors import RecordError
+from facekit.jobs.train.checks import contradictions, need, other_step, refuse_faults
+from facekit.jobs.train.folder import agree, held
+from facekit.jobs.train.scores import check_lists, list_names, scorer
+from facekit.records.content import sampled_hash
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from facekit.train.loop import Report, Run, Task
+    from facekit.train.plugin import PackFacts, Plugin
+    from facekit.train.recipe import Settings
+    from facekit.train.samples import TrainingSet
+
+__all__ = ["TrainConfig", "train"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What is to be trained, on what, into which folder.
+
+    Attributes
+    ----------
+    plugin : str
+    pack : str
+    destination : str
+        Folder of the checkpoints, the logs and ``model.pt``.
+    recipe : str, optional
+        A name of the plugin's, or a TOML file.
+    changes : tuple of str
+        ``key=value``.
+    init : str, optional
+        Weights to begin from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
+    resume : bool
+        Go on from the last checkpoint of ``destination``; without one, begin.
+    pairs : tuple of str
+        Verification pairs to be scored during training: ``.bin``, or ``.csv`` over the keys of the pack.
+    """
+
+    plugin: str
+    pack: str
+    destination: str
+    recipe: str | None = None
+    changes: tuple[str, ...] = ()
+    init: str | None = None
+    resume: bool = False
+    pairs: tuple[str, ...] = ()
+
+
+def train(
+    config: TrainConfig,
+    report: Callable[[Report], None] = lambda report: None,
+    warn: Callable[[str], None] = log.warning,
+    centres: npt.NDArray[np.float32] | None = None,
+) -> Run:
+    """Train a network.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    report : callable
+        Is told how far the run is.
+    warn : callable
+        Is told where the recipe contradicts itself or the pack.
+    centres : (C, D) float32, optional
+        What the classifier's rows begin from.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        No such plugin or setting, torch is not installed, the destination is in use and ``resume`` is not set, or
+        another run is training in it.
+    RecordError, FacekitError
+        The pack is missing, or has faults that would spoil the training; or a list of pairs cannot be scored.
+    """
+    need("training", "torch")
+    from facekit.train.loop import train_network
+    from facekit.train.plugin import load_plugin
+    from facekit.train.recipe import read_settings
+
+    list_names(config.pairs)
+    plugin = load_plugin(config.plugin)
+    settings = read_settings(plugin, config.recipe, config.changes)
+    task = open_task(config, settings, centres)
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        check_lists(config.pairs, config.pack, task.facts.image_size)
+    with held(task.out) if first else nullcontext():
+        if first:
+            agree(task.out, _record(config, settings, task), config.resume)
+        for sentence in contradictions(plugin, settings, task.facts) + other_step(task.out, settings.train):
+            warn(sentence)
+        _try_head(task, plugin, warn)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # said above, once
+            return train_network(task, scorer(config.pairs, config.pack) if config.pairs else None, report)
+
+
+def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
+    """Build a head for its warnings: it says what is wrong with its settings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        plugin.build_head(task.settings.plugin, task.facts)
+    for warning in caught:
+        warn(str(warning.message))
+
+
+def open_task(config: TrainConfig, settings: Settings, centres: npt.NDArray[np.float32] | None = None) -> Task:
+    """The pack, looked through, with everything the loop needs."""
+    from facekit.train.loop import Task
+    from facekit.train.samples import TrainingSet
+
+    if os.environ.get("RANK", "0") == "0":
+        refuse_faults(config.pack)
+    samples = TrainingSet(config.pack, settings.train, _online_masks(settings))
+    labels = samples.labels
+    facts = facts_of(samples, labels)
+    out = Path(config.destination)
+    return Task(config.plugin, settings, samples, labels, facts, out, config.init, centres)
+
+
+def facts_of(samples: TrainingSet, labels: npt.NDArray[np.int64]) -> PackFacts:
+    """Class counts, size of the pictures and share of masked ones.
+
+    Raises
+    ------
+    RecordError
+        There is no image.
+    """
+    from facekit.train.plugin import PackFacts
+
+    rec = samples.pack.paths.rec
+    if not len(labels):
+        raise RecordError("the pack has no image", rec)
+    return PackFacts(np.bincount(labels), samples.image_size, samples.masked_share())
+
+
+def _online_masks(settings: Settings) -> Any:
+    if not settings.train.online_masks:
+        return None
+    from facekit.masks.augment import MaskAugment
+
+    return MaskAugment(settings.train.online_masks, settings.train.mask_types, settings.train.seed)
+
+
+def _record(config: TrainConfig, settings: Settings, task: Task) -> dict[str, Any]:
+    """What decides the result."""
+    names = ("threads", "workers", "log_every", "save_every", "eval_every", "keep", "device")
+    given = {name: value for name, value in asdict(settings.train).items() if name not in names}
+    record = {
+        "facekit": facekit.__version__,
+        "plugin": config.plugin,
+        "settings": given | asdict(settings.plugin),
+        "pack": sampled_hash(task.samples.pack.paths.rec),
+        "image_size": task.facts.image_size,
+        "images": len(task.labels),
+        "classes": len(task.facts.class_counts),
+        "init": config.init,
+        "init_hash": None if config.init is None else _hash_of(config.init),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
+
+
+def _hash_of(init: str) -> str:
+    from facekit.embeddings.onnx_engine import file_hash
+    from facekit.train.model import weights_file
+
+    return file_hash(weights_file(Path(init)))

@@ -1,0 +1,134 @@
+"""Verification while a network is trained: the same scores as ``facekit eval``'s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, PictureError
+from facekit.evaluate.pairs import fold_accuracy
+from facekit.images import decode
+from facekit.images.size import picture_size
+from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.faces import Network, taken
+from facekit.jobs.evaluate.scores import bin_scores, key_scores
+from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
+from facekit.jobs.inputs.source import open_source, read_records
+from facekit.records.bins import read_bins
+
+__all__ = ["check_lists", "list_names", "scorer"]
+
+Size = tuple[int, int]
+
+
+def list_names(pairs: tuple[str, ...]) -> dict[str, str]:
+    """What the scores of each list are called: its file's name without the ending.
+
+    Raises
+    ------
+    ConfigError
+        A list is not there, or two have one name.
+    """
+    names: dict[str, str] = {}
+    for path in pairs:
+        if not Path(path).is_file():
+            raise ConfigError(f"--eval {path}: there is no such file")
+        name = Path(path).stem
+        if name in names:
+            raise ConfigError(
+                f"--eval {names[name]} and --eval {path}: the scores of both would be called {name}; "
+                "give one of them under another name (ln -s)"
+            )
+        names[name] = path
+    return {path: name for name, path in names.items()}
+
+
+def check_lists(pairs: tuple[str, ...], pack: str, size: Size) -> None:
+    """Look whether lists can be scored, before the hours that their first scores take.
+
+    Parameters
+    ----------
+    pairs : tuple of str
+    pack : str
+        Whose keys a ``.csv`` names.
+    size : (int, int)
+        Height and width that the network takes, pixels.
+
+    Raises
+    ------
+    ConfigError
+        A key that the pack does not have, too few pairs, pictures of another size.
+    RecordError, FacekitError
+        A list cannot be read.
+    """
+    for path in pairs:
+        _check_list(path, pack, size)
+
+
+def _check_list(path: str, pack: str, size: Size) -> None:
+    if path.endswith(".bin"):
+        bins = read_bins(path)
+        listed = KeyPairs(np.arange(len(bins.payloads)).reshape(-1, 2), bins.same)
+        pictures: Iterator[tuple[int, bytes]] = enumerate(bins.payloads)
+    else:
+        listed = read_pairs(path)
+        pictures = _payloads(path, pack, np.unique(listed.keys))
+    whole = np.array([number for number, payload in pictures if _fits(payload, f"{path}, picture {number}", size)])
+    same = listed.same[np.isin(listed.keys, whole).all(axis=1)]
+    try:
+        fold_accuracy(np.zeros(len(same)), same, EvalConfig.folds)
+    except ConfigError as error:
+        raise ConfigError(f"--eval {path} cannot be scored: {error}") from error
+
+
+def _payloads(path: str, pack: str, keys: npt.NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
+    source, _ = open_source(pack, layout="flat")
+    missing = np.setdiff1d(keys, source.keys)
+    if len(missing):
+        raise ConfigError(f"--eval {path}: {pack} has no picture of key {missing[0]} ({len(missing)} keys are missing)")
+    for record, _ in read_records(taken(source, np.flatnonzero(np.isin(source.keys, keys)))):
+        yield record.key, record.payload
+
+
+def _fits(payload: bytes, where: str, size: Size) -> bool:
+    """Whether a picture can be scored, by its header; what is no picture is left out of the scores."""
+    try:
+        found = picture_size(payload)
+        found = found if found == size else decode(payload).shape[:2]  # EXIF may turn it
+    except PictureError:
+        return False
+    if found != size:
+        raise ConfigError(
+            f"--eval {where}: {found[0]} x {found[1]} pixels, and the network takes {size[0]} x {size[1]}, the size of "
+            "the pack's: align the list's faces to that size"
+        )
+    return True
+
+
+def scorer(pairs: tuple[str, ...], pack: str) -> Callable[[Any], Mapping[str, float]]:
+    """From an engine to the accuracy and the TAR of each list of pairs.
+
+    Raises
+    ------
+    ConfigError
+        A list is not there, or two have one name.
+    """
+    names = list_names(pairs)
+
+    def evaluate(engine: Any) -> Mapping[str, float]:
+        found: dict[str, float] = {}
+        choice = ModelChoice("in memory.pt")
+        for path, name in names.items():
+            config = EvalConfig("in memory", choice, pairs=path, pack=pack)
+            score = (bin_scores if path.endswith(".bin") else key_scores)(config, Network(engine, choice)).scores[0]
+            if score.accuracy is not None:
+                found[f"{name} accuracy"] = score.accuracy
+            found |= {f"{name} TAR@{point.far:g}": point.tar for point in score.points}
+        return found
+
+    return evaluate
