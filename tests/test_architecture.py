@@ -11,15 +11,16 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for folder in ("facekit", "plugins") for path in (ROOT / folder).rglob("*.py"))
 
 # A room may import itself, the rooms listed here, and facekit.errors.
-GROUND = {"records", "run", "images"}
+GROUND = {"records", "run", "images", "output"}
 MIDDLE = GROUND | {"faces", "embeddings"}
 UPPER = {"masks", "clean", "evaluate", "train", "report", "synth"}
 ROOMS = {
     "errors": set[str](),
     "assets": set[str](),
     "images": set[str](),
-    "records": {"images"},  # PackWriter reads a picture's size for `property`
-    "run": set[str](),
+    "output": set[str](),
+    "records": {"images", "output"},  # PackWriter reads a picture's size for `property`
+    "run": {"output"},
     "compat": {"records", "images"},
     "faces": GROUND | {"assets"},
     "embeddings": GROUND,

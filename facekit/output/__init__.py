@@ -1,0 +1,51 @@
+"""The one way anything of facekit's is written: locked, refused, staged, resumed, compared once more, and published.
+
+Nothing of anybody's is ever lost: a destination that is an input, holds one or lies in one is refused, through links
+and mounts; only files that facekit's own record lists are replaced; everything appears whole, by rename.
+"""
+
+from facekit.output.aside import aside_file, new_aside, replace_file, replacing
+from facekit.output.files import (
+    BINS,
+    HTML,
+    JSON,
+    ONNX,
+    PARQUET,
+    PNG,
+    SVG,
+    FileKind,
+    FilesOutput,
+    check_files,
+    open_files,
+)
+from facekit.output.folder import FolderOutput, check_folder, open_folder
+from facekit.output.inputs import Input, folder_input, input_of
+from facekit.output.record import RECORD, read_record
+from facekit.output.run_folder import open_run_folder
+
+__all__ = [
+    "BINS",
+    "HTML",
+    "JSON",
+    "ONNX",
+    "PARQUET",
+    "PNG",
+    "RECORD",
+    "SVG",
+    "FileKind",
+    "FilesOutput",
+    "FolderOutput",
+    "Input",
+    "aside_file",
+    "check_files",
+    "check_folder",
+    "folder_input",
+    "input_of",
+    "new_aside",
+    "open_files",
+    "open_folder",
+    "open_run_folder",
+    "read_record",
+    "replace_file",
+    "replacing",
+]

@@ -1,0 +1,177 @@
+"""The folder beside a destination in which its output is made: ``DST.partial``, facekit's own, marked and locked.
+
+    DST.partial/
+        lock              held while a run is alive
+        journal.json      facekit's mark, and the settings that everything here was made with
+        shards-<hash>/    finished shards, and files that are still being written (their names begin with a dot)
+        scratch/          what is written on the way and not published
+        output/           the output while it is put together
+        ready             the output is whole
+        former/           what stood at the destination, while the output takes its place
+
+A folder of that name without the mark is somebody else's: it is refused by name and never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facekit.errors import ConfigError, DestinationExists
+from facekit.output.aside import flush_folder, replace_file
+from facekit.output.lock import LOCK, take_lock
+from facekit.output.record import plain
+
+__all__ = [
+    "FORMER",
+    "OUTPUT",
+    "READY",
+    "SCRATCH",
+    "SHARDS",
+    "agree",
+    "clear",
+    "is_made_with",
+    "open_staging",
+    "refuse_foreign",
+    "settings_hash",
+    "staging_folder",
+]
+
+JOURNAL, SHARDS, SCRATCH, OUTPUT, READY, FORMER = "journal.json", "shards-", "scratch", "output", "ready", "former"
+MARK = "facekit unfinished output"
+
+
+def staging_folder(target: Path) -> Path:
+    """Where the output of a destination is made."""
+    return target.with_name(target.name + ".partial")
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """A hash of everything that decides the bytes of the output."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse what stands in the place of the staging folder and is not facekit's.
+
+    Raises
+    ------
+    DestinationExists
+        It is a link, a file, or a folder without the mark.
+    """
+    if not os.path.lexists(folder):
+        return
+    names = set() if folder.is_symlink() or not folder.is_dir() else set(os.listdir(folder))
+    ours = bool(names) and (_mark(folder) is not None or all(_precedes_mark(name) for name in names))
+    if not ours and (names or folder.is_symlink() or not folder.is_dir()):
+        raise DestinationExists(
+            f"{folder} is in the way and not of facekit, which makes its output there: move it away, "
+            "or choose another destination"
+        )
+    strange = sorted(name for name in names if not _is_known(name))
+    if strange:
+        raise DestinationExists(
+            f"{folder} holds {strange[0]}, which is not of facekit: move it away, or choose another destination"
+        )
+
+
+def open_staging(folder: Path) -> int:
+    """Make and lock the staging folder.
+
+    Returns
+    -------
+    int
+        The descriptor of the lock.
+
+    Raises
+    ------
+    DestinationExists
+        Something else stands in its place.
+    ConfigError
+        Another run holds it.
+    """
+    refuse_foreign(folder)
+    lock = take_lock(folder)
+    if lock is None:
+        raise ConfigError(f"another run is writing {folder}; wait for it, or choose another destination")
+    return lock
+
+
+def agree(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    """Go on with what was made with the same settings; with others it is refused, or discarded where ``overwrite``.
+
+    Where nothing is finished there is nothing to lose, and the settings may be others.
+
+    Raises
+    ------
+    ConfigError
+        Finished shards were made with other settings.
+    """
+    before, wanted = _mark(folder), plain(settings)
+    if before == wanted:
+        return
+    if before is not None and not overwrite and any(folder.glob(f"{SHARDS}*/[0-9]*")):
+        raise ConfigError(_disagreement(folder, before, wanted))
+    clear(folder)
+    replace_file(folder / JOURNAL, json.dumps({"mark": MARK, "settings": wanted}, sort_keys=True, indent=2) + "\n")
+    flush_folder(folder)
+
+
+def is_made_with(folder: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether what lies in a staging folder was made with these settings."""
+    return _mark(folder) == plain(settings)
+
+
+def clear(folder: Path, keep_lock: bool = True) -> None:
+    """Remove what facekit put into a staging folder, and nothing else; ``former`` is not among it."""
+    last = {READY: 1, JOURNAL: 2, LOCK: 3}  # until then a run that was killed here is known for what it was
+    for entry in sorted(os.scandir(folder), key=lambda entry: last.get(entry.name, 0)):
+        if not _is_known(entry.name) or entry.name == FORMER or (keep_lock and entry.name == LOCK):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+    if not keep_lock and not any(os.scandir(folder)):
+        os.rmdir(folder)
+
+
+def _precedes_mark(name: str) -> bool:
+    """Whether facekit itself leaves this in a folder that it was killed in before the mark was there."""
+    return name == LOCK or name.startswith(f".{JOURNAL}.")
+
+
+def _is_known(name: str) -> bool:
+    return name in (LOCK, JOURNAL, SCRATCH, OUTPUT, READY, FORMER) or name.startswith((SHARDS, f".{JOURNAL}."))
+
+
+def _mark(folder: Path) -> dict[str, Any] | None:
+    """The settings in facekit's mark; None where the folder does not carry it."""
+    try:
+        content = json.loads((folder / JOURNAL).read_bytes())
+        return content["settings"] if content["mark"] == MARK else None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _disagreement(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> str:
+    old, new = _flat(before), _flat(now)
+    names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    changes = "; ".join(f"{name} was {old.get(name)!r}, is {new.get(name)!r}" for name in names)
+    return (
+        f"{folder} holds an unfinished run with other settings ({changes}). "
+        "Run it again with its own settings to continue it, or pass --overwrite to discard it"
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value})
+    return flat
