@@ -14,7 +14,7 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
 from facekit.output.inputs import Input, refuse_changed, refuse_related
 from facekit.output.lock import release
-from facekit.output.places import real
+from facekit.output.places import real, same_place
 from facekit.output.record import RECORD, plain, read_record
 from facekit.output.staging import (
     OUTPUT,
@@ -284,9 +284,10 @@ def _move_new(path: Path, target: Path) -> None:
     try:
         os.link(path, target)
     except FileExistsError as error:
-        raise DestinationExists(
-            f"{target} appeared while it was made, and is left alone: move it away and give the command again"
-        ) from error
+        if not same_place(path, target):  # else a run was killed between the two names
+            raise DestinationExists(
+                f"{target} appeared while it was made, and is left alone: move it away and give the command again"
+            ) from error
     except OSError:  # a file system without hard links
         if os.path.lexists(target):
             raise

@@ -105,7 +105,8 @@ def refuse_related(target: Path, inputs: Iterable[Input]) -> None:
 def _files_of(path: Path) -> list[Path]:
     """The file itself, what lies at the top of a folder, or the files that a prefix names."""
     if path.is_dir():
-        return sorted(Path(entry.path) for entry in os.scandir(path) if entry.is_file())
+        with os.scandir(path) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_file())
     stem = path.with_suffix("") if path.suffix in (".rec", ".idx") else path
     beside = [stem.with_name(stem.name + suffix) for suffix in (".rec", ".idx")]
     return [path, *(other for other in beside if other != path and other.exists())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["holds", "is_mount", "real", "same_place"]
+__all__ = ["holds", "is_empty", "is_mount", "real", "same_place"]
 
 
 def real(path: str | os.PathLike[str]) -> Path:
@@ -26,6 +26,12 @@ def holds(outer: str | os.PathLike[str], inner: str | os.PathLike[str]) -> bool:
     """Whether ``inner`` is ``outer`` or lies somewhere below it; neither needs to exist."""
     place = real(inner)
     return any(same_place(outer, step) for step in (place, *place.parents))
+
+
+def is_empty(folder: str | os.PathLike[str]) -> bool:
+    """Whether nothing lies in a folder; one that holds millions is not listed for it."""
+    with os.scandir(folder) as entries:
+        return next(entries, None) is None
 
 
 def is_mount(path: Path) -> bool:

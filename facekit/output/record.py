@@ -116,7 +116,8 @@ def _digest(path: Path) -> str | None:
 
 
 def _top_files(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
 
 
 def _files(folder: Path) -> list[str]:

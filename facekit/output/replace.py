@@ -17,7 +17,7 @@ import numpy as np
 
 from facekit.errors import DestinationExists
 from facekit.output.aside import flush_folder
-from facekit.output.places import is_mount
+from facekit.output.places import is_empty, is_mount
 from facekit.output.record import RECORD, FolderRecord, read_record
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def look(target: Path, overwrite: bool) -> FolderRecord | None:
             f"{target} is where a file system is mounted, and nothing can be renamed into its place; "
             f"choose a folder in it, such as {target / 'out'}"
         )
-    if not any(os.scandir(target)):
+    if is_empty(target):
         return None
     if not overwrite:
         raise DestinationExists(f"{target} exists already; choose another destination or pass --overwrite")
@@ -79,7 +79,7 @@ def move_new(output: Path, target: Path) -> None:
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise _appeared(output, target) from error
     except OSError as error:
-        if os.path.lexists(target) and not (target.is_dir() and not any(os.scandir(target))):
+        if os.path.lexists(target) and not (target.is_dir() and is_empty(target)):
             raise _appeared(output, target) from error
         raise
     flush_folder(target.parent)
@@ -119,7 +119,7 @@ def remove_former(former: Path, target: Path) -> None:
             path = Path(place, name)
             if path.is_symlink():
                 _remove_file(path, former, target, listed)
-            elif not any(os.scandir(path)):
+            elif is_empty(path):
                 path.rmdir()
     former.rmdir()
 
@@ -174,7 +174,8 @@ def _entries(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def _holds_listed(folder: Path, target: Path, listed: NDArray[np.uint64]) -> bool:
-    return any(_is_listed(os.path.relpath(entry.path, target), listed) for entry in os.scandir(folder))
+    with os.scandir(folder) as entries:
+        return any(_is_listed(os.path.relpath(entry.path, target), listed) for entry in entries)
 
 
 def _make_like(path: Path, new: Path) -> None:

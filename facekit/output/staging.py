@@ -25,6 +25,7 @@ from typing import Any
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
 from facekit.output.lock import LOCK, take_lock
+from facekit.output.places import is_empty
 from facekit.output.record import plain
 
 __all__ = [
@@ -131,14 +132,15 @@ def is_made_with(folder: Path, settings: Mapping[str, Any]) -> bool:
 def clear(folder: Path, keep_lock: bool = True) -> None:
     """Remove what facekit put into a staging folder, and nothing else; ``former`` is not among it."""
     last = {READY: 1, JOURNAL: 2, LOCK: 3}  # until then a run that was killed here is known for what it was
-    for entry in sorted(os.scandir(folder), key=lambda entry: last.get(entry.name, 0)):
-        if not _is_known(entry.name) or entry.name == FORMER or (keep_lock and entry.name == LOCK):
+    for name in sorted(os.listdir(folder), key=lambda name: last.get(name, 0)):
+        path = folder / name
+        if not _is_known(name) or name == FORMER or (keep_lock and name == LOCK):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
         else:
-            os.unlink(entry.path)
-    if not keep_lock and not any(os.scandir(folder)):
+            path.unlink()
+    if not keep_lock and is_empty(folder):
         os.rmdir(folder)
 
 
@@ -148,7 +150,8 @@ def _precedes_mark(name: str) -> bool:
 
 
 def _is_known(name: str) -> bool:
-    return name in (LOCK, JOURNAL, SCRATCH, OUTPUT, READY, FORMER) or name.startswith((SHARDS, f".{JOURNAL}."))
+    asides = (f".{JOURNAL}.", f".{READY}.")
+    return name in (LOCK, JOURNAL, SCRATCH, OUTPUT, READY, FORMER) or name.startswith((SHARDS, *asides))
 
 
 def _mark(folder: Path) -> dict[str, Any] | None:
