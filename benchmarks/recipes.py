@@ -152,7 +152,7 @@ def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch:
     init = None if method.begin is None else scratch / f"{method.begin}-{seed}"
     given, out = [*method.changes, *changes], scratch / f"{name}-{seed}"
     run = train_one(method.plugin, method.recipe, scratch / "train-masked", seed, given, out, init)
-    from facekit.jobs.embed.job import read_flags
+    from facekit.jobs.inputs.ledger import read_flags
     from facekit.jobs.inputs.source import open_source
 
     test = open_pack(scratch / "test-masked")

@@ -21,9 +21,9 @@ from facekit.cli.synth import command
 from facekit.errors import ConfigError, DestinationExists
 from facekit.images import decode
 from facekit.jobs.synth.config import SynthConfig
-from facekit.jobs.synth.finish import LEDGER, SHEET, TRUTH, truth_schema
+from facekit.jobs.synth.finish import SHEET, TRUTH, truth_schema
 from facekit.jobs.synth.job import synth
-from facekit.run.ledger import payload_hash
+from facekit.run.ledger import LEDGER, payload_hash
 from facekit.synth import draw_person
 from facekit.synth.plan import PackSpec
 

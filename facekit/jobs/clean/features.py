@@ -13,7 +13,7 @@ from facekit.clean.folders import Vectors
 from facekit.embeddings import is_features, open_features
 from facekit.embeddings.store import Features
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.embed.job import read_flags
+from facekit.jobs.inputs.ledger import read_flags
 from facekit.jobs.inputs.source import Source
 
 __all__ = ["FaceVectors", "FeatureRows", "open_vectors"]

@@ -21,7 +21,8 @@ from facekit.embeddings import Engine, is_features, open_features
 from facekit.embeddings.store import DESCRIPTION, FAILURES, FORMAT, INDEX, VECTORS
 from facekit.errors import ConfigError, FacekitError
 from facekit.images import decode
-from facekit.jobs.embed.shard import EmbedTask, Flags, start_worker, vectors_beside
+from facekit.jobs.embed.shard import EmbedTask, start_worker, vectors_beside
+from facekit.jobs.inputs.ledger import read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, open_source, read_records
 from facekit.run.destination import check_destination
@@ -33,7 +34,7 @@ from facekit.run.work import do_shards
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["EmbedConfig", "EmbedSummary", "embed", "read_flags"]
+__all__ = ["EmbedConfig", "EmbedSummary", "embed"]
 
 
 @dataclass(frozen=True)
@@ -139,27 +140,6 @@ def embed(config: EmbedConfig) -> EmbedSummary:
     return _summarise(destination, len(source), done, perf_counter() - started)
 
 
-def read_flags(source: Source) -> Flags:
-    """What the ledger beside a pack says about its records; without one every record is bare and its own source."""
-    ledger = Path(source.path).with_suffix(".ledger.parquet")
-    masked, sources = np.zeros(len(source), np.bool_), source.keys.copy()
-    if source.kind == "pack" and ledger.exists():
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
-        rows = pq.read_table(ledger, columns=["key", "source_key", "action"])
-        rows = rows.filter(rows["key"].is_valid())  # not what was refused
-        keys = rows["key"].to_numpy()
-        origins = pc.coalesce(rows["source_key"], rows["key"]).to_numpy()  # drawn pictures have no other source
-        order = np.argsort(keys, kind="stable")
-        places = np.minimum(np.searchsorted(keys, source.keys, sorter=order), max(len(keys) - 1, 0))
-        if not len(keys) or not np.array_equal(keys[order[places]], source.keys):
-            raise FacekitError(f"{ledger} does not know every record of {source.path}: it belongs to another pack")
-        masked = (rows["action"].to_numpy(zero_copy_only=False) == "mask")[order[places]]
-        sources = origins[order[places]]
-    return Flags(masked, sources)
-
-
 def _check_first(source: Source, engine: Engine) -> None:
     """Raise ConfigError where the first picture that can be read does not fit the network."""
     for record, _ in islice(read_records(source.slice(0, min(len(source), 100))), 100):
@@ -205,8 +185,9 @@ def _put_together(source: Source, shards: list[Shard], settings: dict[str, Any],
         if shape[0]:
             dimensions = shape[1]
             _link(vectors, folder / VECTORS / vectors.name)
-    pq.write_table(index, folder / INDEX, compression="zstd")
-    pq.write_table(failures, folder / FAILURES, compression="zstd")
+    for name, table in ((INDEX, index), (FAILURES, failures)):
+        with open(folder / name, "wb") as file:  # pyarrow itself opens no name that is not UTF-8
+            pq.write_table(table, file, compression="zstd")
     description = {"format": FORMAT, "dimensions": dimensions, "count": index.num_rows} | settings
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
 

@@ -15,7 +15,7 @@ from facekit.embeddings import Embedded, Engine, Features, embed_pictures, is_fe
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
-from facekit.jobs.embed.job import read_flags
+from facekit.jobs.inputs.ledger import read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, open_source, read_records
 

@@ -22,7 +22,7 @@ from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, ma
 from facekit.records import Header, Record, unframe, unpack_record
 from facekit.records.bins import Bins, read_bins, write_bins
 from facekit.run.executors import open_executor
-from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
+from facekit.run.ledger import LedgerRow, LedgerWriter, ledger_path, payload_hash, table
 from facekit.run.progress import progress
 
 __all__ = ["MaskBinsSummary", "mask_bins"]
@@ -105,7 +105,7 @@ def mask_bins(
     if side not in SIDES:
         raise ConfigError(f"side is {side!r}; it must be one of {', '.join(SIDES)}")
     started, destination = perf_counter(), Path(config.destination)
-    ledger = destination.with_suffix(".ledger.parquet")
+    ledger = ledger_path(destination)
     _check_files(Path(config.source), destination, ledger, config.overwrite)
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)

@@ -12,23 +12,21 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError
 from facekit.faces.cache import merge_mesh_caches
-from facekit.jobs.inputs.ledger import WornMasks
+from facekit.jobs.inputs.ledger import AlreadyMasked
 from facekit.jobs.mask.plan import MaskPlan
 from facekit.jobs.mask.shard import MaskWorker, meshes_beside
 from facekit.jobs.mask.sheet import SheetSample, draw_sheet
 from facekit.jobs.outputs.tables import SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
 from facekit.records import PackWriter, RecordWriter
 from facekit.run.journal import Journal
-from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
 from facekit.run.progress import progress
 from facekit.run.shard_file import read_records, read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LEDGER", "put_together"]
-
-LEDGER = "train.ledger.parquet"
+__all__ = ["put_together"]
 
 
 class Output(Protocol):
@@ -72,7 +70,7 @@ def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     keep_meshes(plan, worker, journal)
 
 
-def append_shard(rows: pa.Table, block: bytes, output: Output, masks: WornMasks | None) -> pa.Table:
+def append_shard(rows: pa.Table, block: bytes, output: Output, masks: AlreadyMasked | None) -> pa.Table:
     """Append the records of a shard, and return its ledger entries with the keys they got.
 
     Pictures that came with a mask on name as their source the bare picture, as the others do.
@@ -86,9 +84,7 @@ def append_shard(rows: pa.Table, block: bytes, output: Output, masks: WornMasks 
     if masks is None:
         return rows
     column = rows.schema.get_field_index("source_key")
-    own = rows["source_key"].to_numpy()
-    place = np.minimum(np.searchsorted(masks.keys, own), len(masks.keys) - 1)
-    bare = np.where(masks.keys[place] == own, masks.bare[place], own)
+    bare = masks.bare_of(rows["source_key"].to_numpy())
     return rows.set_column(column, "source_key", pa.array(bare))
 
 

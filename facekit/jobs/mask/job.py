@@ -18,7 +18,7 @@ import facekit
 from facekit.errors import ConfigError
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.faces.pack_meshes import mesh_fingerprint
-from facekit.jobs.inputs.ledger import WornMasks
+from facekit.jobs.inputs.ledger import AlreadyMasked
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.finish import put_together
 from facekit.jobs.mask.plan import MaskPlan, make_plan
@@ -119,7 +119,7 @@ def task_of(plan: MaskPlan, shard: Any, journal: Journal) -> MaskTask:
 
 
 def worn_among(
-    masks: WornMasks, keys: npt.NDArray[np.int64]
+    masks: AlreadyMasked, keys: npt.NDArray[np.int64]
 ) -> dict[int, tuple[str | None, str | None, float | None]]:
     """Type, params and score of those of some keys that wear a mask."""
     chosen = np.flatnonzero(np.isin(masks.keys, keys))

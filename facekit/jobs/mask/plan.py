@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.ledger import WornMasks, worn_masks
+from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import Source, open_source
 from facekit.jobs.mask.config import MaskConfig
 from facekit.run.shards import Shard, cut, shard_size
@@ -38,7 +38,7 @@ class MaskPlan(NamedTuple):
         Masked pictures are added; else they take the place of their originals.
     verbatim : bool
         Keys, order, header and identity records stay as they are; else the pack is numbered anew.
-    masks : WornMasks or None
+    masks : AlreadyMasked or None
         What the source's ledger says of pictures that wear a mask already: they are left alone, and go on saying so.
     worn : int
         How many of the source's pictures those are.
@@ -50,7 +50,7 @@ class MaskPlan(NamedTuple):
     layout: str
     adds: bool
     verbatim: bool
-    masks: WornMasks | None = None
+    masks: AlreadyMasked | None = None
     worn: int = 0
 
     @property
@@ -78,7 +78,7 @@ def make_plan(config: MaskConfig) -> MaskPlan:
     pictures = source.pictures
     if not pictures.any():
         raise FacekitError(f"{config.source} holds no pictures")
-    masks = worn_masks(Path(source.path)) if source.kind == "pack" else None
+    masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     bare = pictures if masks is None else pictures & ~np.isin(source.keys, masks.keys)
     worn = int(np.count_nonzero(pictures)) - int(np.count_nonzero(bare))
     copies = np.zeros(len(source), np.uint16)

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facekit.jobs.mask.finish import LEDGER
+from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.mask.plan import MaskPlan
+from facekit.run.ledger import LEDGER
 
 __all__ = ["MaskSummary", "summarise"]
 
@@ -62,7 +63,9 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
     """Count the ledger of a finished job; ``done`` records took ``seconds``."""
     import numpy as np
 
-    counts = count_ledger(destination / LEDGER)
+    counts: Counter[tuple[str | None, str | None]] = Counter()
+    for (action, type, reason, _), count in count_outcomes(destination / LEDGER, "action", "type", "reason").items():
+        counts[action, type or reason] += count
     types, refused, errors = (by(counts, action) for action in ("mask", "refused", "error"))
     masked = sum(types.values())
     images = plan.pictures + (masked - plan.worn if plan.adds else 0)
@@ -88,18 +91,6 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
     )
 
 
-def count_ledger(path: Path) -> Counter[tuple[str, str | None]]:
-    """How often each action stands in a ledger with each type (of masks) or reason."""
-    import pyarrow.parquet as pq
-
-    counts: Counter[tuple[str, str | None]] = Counter()
-    with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-        for batch in pq.ParquetFile(file).iter_batches(columns=["action", "type", "reason"]):
-            actions, types, reasons = (batch[name].to_pylist() for name in ("action", "type", "reason"))
-            counts.update(zip(actions, (type or reason for type, reason in zip(types, reasons))))
-    return counts
-
-
-def by(counts: Counter[tuple[str, str | None]], action: str) -> dict[str, int]:
+def by(counts: Counter[tuple[str | None, str | None]], action: str) -> dict[str, int]:
     """The counts of one action, the largest first."""
     return {str(name): count for (what, name), count in counts.most_common() if what == action}

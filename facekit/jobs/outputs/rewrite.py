@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.ledger import LEDGER, WornMasks, worn_masks
+from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_rows
 from facekit.records import Pack, PackWriter, open_pack
 from facekit.records.rewrite import Extents, copy_records, extents
-from facekit.run.ledger import LedgerWriter
+from facekit.run.ledger import LEDGER, LedgerWriter
 from facekit.run.progress import progress
 
 __all__ = [
@@ -60,7 +60,7 @@ class RecordSource(Protocol):
         """Where the N records lie."""
 
     @property
-    def masks(self) -> WornMasks | None:
+    def masks(self) -> AlreadyMasked | None:
         """What its ledger says of masked pictures."""
 
 
@@ -92,9 +92,9 @@ class PackSource:
         return extents(self.pack, self.pack.keys)
 
     @cached_property
-    def masks(self) -> WornMasks | None:
+    def masks(self) -> AlreadyMasked | None:
         """What the pack's ledger says of masked pictures."""
-        return worn_masks(self.pack.paths.rec)
+        return already_masked(self.pack.paths.rec)
 
 
 class Selection(NamedTuple):
@@ -180,12 +180,12 @@ def write_selection(
         Nothing is chosen, or the ledger does not add up.
     """
     refuse_nothing(len(chosen.rows), dropped)
-    ledger_path = folder.with_name(folder.name + "." + LEDGER)
+    aside = folder.with_name(folder.name + "." + LEDGER)
     several = len(sources) > 1
     threads = min(4, len(os.sched_getaffinity(0)))
     with (
         PackWriter(folder, layout, overwrite=True) as writer,
-        LedgerWriter(ledger_path) as ledger,
+        LedgerWriter(aside) as ledger,
         ThreadPoolExecutor(threads) as pool,
         progress(title, len(chosen.rows)) as advance,
     ):
@@ -213,7 +213,7 @@ def write_selection(
         raise FacekitError(
             f"the ledger has {ledger.written} records where {len(chosen.rows)} belong; please report this"
         )
-    os.replace(ledger_path, folder / LEDGER)
+    os.replace(aside, folder / LEDGER)
     return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
 
 

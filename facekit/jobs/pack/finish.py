@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
-from facekit.jobs.inputs.ledger import LEDGER
 from facekit.jobs.outputs.ledger_rows import layout_rows
 from facekit.jobs.outputs.tables import LABELS, SOURCE_LIST, TRAIN_CONFIG, write_train_config
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.picture_list import PictureList
 from facekit.records import PackWriter
 from facekit.run.journal import Journal
-from facekit.run.ledger import LedgerWriter, schema
+from facekit.run.ledger import LEDGER, LedgerWriter, schema
 from facekit.run.shard_file import read_records, read_rows
 from facekit.run.shards import Shard
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
-from facekit.jobs.inputs.ledger import LEDGER, WornMasks, worn_masks
+from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.outputs.rewrite import Dropped, Selection, contiguous, grouped, write_selection
 from facekit.jobs.outputs.staging import staged
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
@@ -23,7 +23,8 @@ from facekit.records.meaning import Meaning, check_kept_labels, read_meaning
 from facekit.records.pack import pack_paths
 from facekit.records.rewrite import Extents
 from facekit.records.structure import Structure, read_padded, read_structure
-from facekit.run.ledger import LedgerWriter
+from facekit.run.ledger import LEDGER, LedgerWriter, schema
+from facekit.run.ledger_reader import ledger_batches
 
 __all__ = ["CheckConfig", "CheckSummary", "check"]
 
@@ -96,7 +97,7 @@ class Salvage(NamedTuple):
     rec: Path
     keys: npt.NDArray[np.int64]
     where: Extents
-    masks: WornMasks | None
+    masks: AlreadyMasked | None
 
 
 def check(config: CheckConfig) -> CheckSummary:
@@ -161,7 +162,7 @@ def repair(
     new, table = contiguous(meaning.labels[rows])
     sizes = (records.stops - records.offsets).astype(np.uint32)
     where = Extents(records.offsets, sizes, records.own_id)
-    source = Salvage(config.source, rec, records.keys, where, worn_masks(rec))
+    source = Salvage(config.source, rec, records.keys, where, already_masked(rec))
     lost = left_behind(records, meaning, good)
     with (
         staged(config.repair, config.overwrite, sources=(rec,)) as folder,
@@ -180,11 +181,10 @@ def say_changed(path: Path, scratch: Path, changed: npt.NDArray[np.bool_]) -> No
     """Give those of a ledger's first rows that are changed copies the reason: their new hash vouches for nothing."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     at = 0
-    with pq.ParquetFile(path) as old, LedgerWriter(scratch / LEDGER) as new:
-        for batch in old.iter_batches():
+    with LedgerWriter(scratch / LEDGER) as new:
+        for batch in ledger_batches(path, *schema().names):
             part = changed[at : at + batch.num_rows]
             mask = pa.array(np.append(part, np.zeros(batch.num_rows - len(part), np.bool_)))
             rows = pa.Table.from_batches([batch])

@@ -6,21 +6,21 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError, PictureError
+from facekit.errors import PictureError
 from facekit.images import decode
-from facekit.jobs.inputs.ledger import LEDGER
+from facekit.jobs.inputs.ledger import payload_hashes
 from facekit.jobs.packs.check_decoder import caught, warnings_of_each
 from facekit.records import unpack_record
 from facekit.records.findings import Findings
 from facekit.records.framing import unframe
 from facekit.records.meaning import Meaning, read_property
 from facekit.records.structure import Structure
-from facekit.run.ledger import payload_hash
+from facekit.run.ledger import LEDGER, payload_hash
 from facekit.run.progress import progress
 
 __all__ = ["check_pictures"]
@@ -54,20 +54,21 @@ def check_pictures(
     rows = np.flatnonzero(meaning.sound)
     decoded, changed = np.zeros((2, len(records.offsets)), np.bool_)
     sizes = np.zeros((len(rows), 2), np.int32)
-    known = _Hashes(rec)
+    known = payload_hashes(rec)
     with progress("decoding", len(rows)) as advance:
         for first, looks in _looks(rec, records, rows):
-            for place, look in enumerate(looks, first):
+            said = known.of(records.keys[rows[first : first + len(looks)]])
+            for place, (look, digest) in enumerate(zip(looks, said, strict=True), first):
                 row = int(rows[place])
                 sizes[place] = look.height, look.width
                 decoded[row] = not look.problem
-                changed[row] = _note(look, int(records.keys[row]), int(records.offsets[row]), known, found)
+                changed[row] = _note(look, int(records.keys[row]), int(records.offsets[row]), digest, found)
             advance(len(looks))
     _check_sizes(records, rows, sizes, property_path, found)
     return decoded, changed
 
 
-def _note(look: _Look, key: int, offset: int, known: _Hashes, found: Findings) -> bool:
+def _note(look: _Look, key: int, offset: int, known: bytes | None, found: Findings) -> bool:
     """Note what is wrong; whether the payload is another than the ledger's."""
     if look.problem:
         found.add("undecodable", look.problem, key, offset)
@@ -75,8 +76,7 @@ def _note(look: _Look, key: int, offset: int, known: _Hashes, found: Findings) -
         found.add("picture_cut", "the JPEG ends before its end marker", key, offset)
     elif look.warning:
         found.add("picture_damaged", f"the decoder says: {look.warning}", key, offset)
-    said = known.of(key)
-    changed = said is not None and said != look.hash
+    changed = known is not None and known != look.hash
     if changed:
         found.add("payload_changed", f"{LEDGER} has another hash of this payload", key, offset)
     return changed
@@ -136,31 +136,3 @@ def _check_sizes(
             records.offsets[row],
         )
 
-
-class _Hashes:
-    """The payload hashes in the ledger beside a pack, by key; none where there is no ledger that can be read."""
-
-    def __init__(self, rec: Path) -> None:
-        self._keys = np.empty(0, np.int64)
-        self._hashes: Any = ()
-        path = rec.with_suffix(".ledger.parquet")
-        if not path.exists():
-            return
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
-        try:
-            rows = pq.read_table(path, columns=["key", "payload_hash"])
-        except (pa.ArrowException, OSError) as error:
-            raise FacekitError(f"{path} cannot be read: {error}") from error
-        rows = rows.filter(pc.is_valid(rows["key"])).sort_by("key")
-        self._keys, self._hashes = rows["key"].to_numpy(), rows["payload_hash"].combine_chunks()
-
-    def of(self, key: int) -> bytes | None:
-        """The hash of a key's payload, if it is known."""
-        place = int(np.searchsorted(self._keys, key))
-        if place == len(self._keys) or self._keys[place] != key:
-            return None
-        said: bytes | None = self._hashes[place].as_py()
-        return said

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError, PictureError
+from facekit.errors import ConfigError, PictureError
 from facekit.images import jpeg_coding, picture_size
+from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.outputs.staging import new_file, refuse_other_than_png
 from facekit.records import Pack, open_pack
 from facekit.records.meaning import read_property
 from facekit.records.tar_shards import picture_suffix
+from facekit.run.ledger import ledger_path
 
 __all__ = ["InspectConfig", "InspectSummary", "inspect"]
 
@@ -187,23 +189,12 @@ def look_at(pack: Pack, sample: int) -> dict[str, Counter[str]]:
 
 
 def masked_types(rec: Path) -> Counter[str]:
-    """Images by mask type, from the ledger beside a pack."""
-    path = rec.with_suffix(".ledger.parquet")
-    if not path.exists():
-        return Counter()
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
+    """Images by mask type, from the ledger beside a pack; none without a ledger."""
+    path = ledger_path(rec)
     counts: Counter[str] = Counter()
-    try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            for batch in pq.ParquetFile(file).iter_batches(columns=["key", "action", "type"]):
-                worn = pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"]))
-                types = pc.value_counts(batch["type"].filter(worn))
-                counts.update({str(row["values"]): row["counts"] for row in types.to_pylist()})
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise FacekitError(f"{path} cannot be read: {error}") from error
+    for (action, type, written), count in count_outcomes(path, "action", "type").items() if path.exists() else ():
+        if written and action == "mask":
+            counts[str(type)] += count
     return counts
 
 

@@ -12,16 +12,16 @@ from facekit.jobs.synth.shard import TRUTH_VERTICES
 from facekit.jobs.synth.sheet import draw_sheet
 from facekit.records import PackWriter
 from facekit.run.journal import Journal
-from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
 from facekit.run.shard_file import read_records, read_rows
 from facekit.run.shards import Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LEDGER", "SHEET", "TRUTH", "put_together", "truth_schema"]
+__all__ = ["SHEET", "TRUTH", "put_together", "truth_schema"]
 
-LEDGER, TRUTH, SHEET = "train.ledger.parquet", "train.truth.parquet", "contact.png"
+TRUTH, SHEET = "train.truth.parquet", "contact.png"
 
 
 def truth_schema() -> pa.Schema:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 import facekit
 from facekit.jobs.synth.config import SynthConfig
-from facekit.jobs.synth.finish import LEDGER, SHEET, TRUTH, put_together
+from facekit.jobs.synth.finish import SHEET, TRUTH, put_together
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
+from facekit.run.ledger import LEDGER
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import do_shards
 from facekit.synth.plan import make_roster
