@@ -210,7 +210,7 @@ def test_the_bytes_do_not_depend_on_the_workers_and_a_run_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("facekit.jobs.pack.job.put_together", stop)
+        patched.setattr("facekit.jobs.pack.job.assemble_output", stop)
         pack(config(people, tmp_path / "three"))
     assert not (tmp_path / "three").exists()
     again = pack(config(people, tmp_path / "three"))

@@ -135,7 +135,7 @@ def embed(config: EmbedConfig) -> EmbedSummary:
                 return EmbedTask(shard, journal.path(shard), source.slice(*span), flags.slice(*span))
 
             done = do_shards("embedding", shards, journal, task_of, config.workers, start_worker, config.model)
-            _put_together(source, shards, settings, journal)
+            _assemble_output(source, shards, settings, journal)
             journal.publish()
     return _summarise(destination, len(source), done, perf_counter() - started)
 
@@ -163,7 +163,7 @@ def _settings(source: Source, engine: Engine, config: EmbedConfig) -> dict[str, 
     }
 
 
-def _put_together(source: Source, shards: list[Shard], settings: dict[str, Any], journal: Journal) -> None:
+def _assemble_output(source: Source, shards: list[Shard], settings: dict[str, Any], journal: Journal) -> None:
     """Index and failures from the shards' rows; the shards' vectors as they are."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -55,7 +55,7 @@ def start_worker(choice: ModelChoice) -> Callable[[EmbedTask], Shard]:
     engine = open_engine(choice)
 
     def work(task: EmbedTask) -> Shard:
-        do_shard(task, engine, choice)
+        run_shard(task, engine, choice)
         return task.shard
 
     return work
@@ -66,13 +66,13 @@ def vectors_beside(path: Path) -> Path:
     return path.with_name(path.name + ".npy")
 
 
-def do_shard(task: EmbedTask, engine: Engine, choice: ModelChoice) -> None:
+def run_shard(task: EmbedTask, engine: Engine, choice: ModelChoice) -> None:
     """Embed a shard: first its vectors are put in place, then the file that says that it is done."""
     rows: list[dict[str, Any]] = []
     vectors = [
         block
         for batch in batches(pictures(task, engine), choice.batch)
-        for block in do_batch(batch, engine, choice, rows)
+        for block in embed_batch(batch, engine, choice, rows)
     ]
     save_vectors(vectors_beside(task.path), vectors)
     with ShardWriter(task.path) as out:
@@ -103,7 +103,7 @@ def batches(entries: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
         yield batch
 
 
-def do_batch(
+def embed_batch(
     batch: list[Picture], engine: Engine, choice: ModelChoice, rows: list[dict[str, Any]]
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Embed a batch, append a row for each of its pictures, and give the vectors of those that have one."""

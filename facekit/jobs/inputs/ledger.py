@@ -104,7 +104,7 @@ class MaskFlags:
         """Those of the records from one position to another."""
         return MaskFlags(self.masked[first:stop], self.sources[first:stop])
 
-    def select(self, rows: npt.NDArray[np.int64]) -> MaskFlags:
+    def select_rows(self, rows: npt.NDArray[np.int64]) -> MaskFlags:
         """Those of the records at some positions."""
         return MaskFlags(self.masked[rows], self.sources[rows])
 

@@ -26,7 +26,7 @@ from facekit.run.shard_file import read_records, read_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["put_together"]
+__all__ = ["assemble_output"]
 
 
 class Output(Protocol):
@@ -39,7 +39,7 @@ class Output(Protocol):
         """Write what comes after the pictures."""
 
 
-def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
+def assemble_output(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     """Make the output folder in the journal.
 
     Raises
@@ -64,7 +64,7 @@ def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     aside.rename(folder / LEDGER)
     if plan.source.files:
         write_source_list(plan.source, folder / SOURCE_LIST)
-    pictures = plan.pictures + (tally["mask"] - plan.worn if plan.adds else 0)
+    pictures = plan.pictures + (tally["mask"] - plan.already_masked if plan.adds else 0)
     write_train_config(folder / TRAIN_CONFIG, int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
     draw_sheet(plan.source, sample, folder / "contact.png")
     keep_meshes(plan, worker, journal)
@@ -104,11 +104,11 @@ def layout_rows(plan: MaskPlan, tally: Counter[str]) -> pa.Table:
 def check_ledger(plan: MaskPlan, ledger: LedgerWriter, tally: Counter[str], folder: Path) -> None:
     """Each record of the source and of the output has its row, and each mask that was asked for has its outcome."""
     outcomes = tally["mask"] + tally["refused"] + tally["error"]
-    pictures = tally["copy"] + (plan.worn if plan.adds else outcomes)
+    pictures = tally["copy"] + (plan.already_masked if plan.adds else outcomes)
     with open(folder / "train.idx", "rb") as index:
         lines = sum(block.count(b"\n") for block in iter(lambda: index.read(1 << 20), b""))
     for name, found, expected in (
-        ("masks", outcomes, plan.wanted + plan.worn),
+        ("masks", outcomes, plan.wanted + plan.already_masked),
         ("pictures", pictures, plan.pictures),
         ("records", ledger.written, lines),
     ):

@@ -26,10 +26,10 @@ class MaskSummary:
     layout : str
     source_images, images, identities, masked : int
         Pictures of the source and of the output, identities (classes) and how many pictures are masked.
-    worn : int
+    already_masked : int
         Those among the masked that came so, by the source's ledger.
     wanted : int
-        Masked pictures asked for; with ``worn``, ``masked``, ``refused`` and ``errors`` add up to it.
+        Masked pictures asked for; with ``already_masked``, ``masked``, ``refused`` and ``errors`` add up to it.
     ratio : float
         Masked pictures / all pictures.
     by_type, refused, errors : dict from str to int
@@ -48,7 +48,7 @@ class MaskSummary:
     images: int
     identities: int
     masked: int
-    worn: int
+    already_masked: int
     wanted: int
     ratio: float
     by_type: dict[str, int]
@@ -68,7 +68,7 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
         counts[action, type or reason] += count
     types, refused, errors = (by(counts, action) for action in ("mask", "refused", "error"))
     masked = sum(types.values())
-    images = plan.pictures + (masked - plan.worn if plan.adds else 0)
+    images = plan.pictures + (masked - plan.already_masked if plan.adds else 0)
     contact = destination / "contact.png"
     return MaskSummary(
         destination=str(destination),
@@ -79,7 +79,7 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
         images=images,
         identities=len(np.unique(plan.source.labels[plan.source.pictures])),
         masked=masked,
-        worn=plan.worn,
+        already_masked=plan.already_masked,
         wanted=plan.wanted,
         ratio=masked / images,
         by_type=types,

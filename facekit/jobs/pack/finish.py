@@ -26,7 +26,7 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["OTHER_SIZES", "put_together"]
+__all__ = ["OTHER_SIZES", "assemble_output"]
 
 OTHER_SIZES = "--align finds the faces in photographs, --size any stores pictures of every size"
 TOO_FEW = "few_images"
@@ -52,7 +52,7 @@ class Classes(NamedTuple):
         return int(self.label.max(initial=-1)) + 1
 
 
-def put_together(pictures: PictureList, shards: Sequence[Shard], config: PackConfig, journal: Journal) -> None:
+def assemble_output(pictures: PictureList, shards: Sequence[Shard], config: PackConfig, journal: Journal) -> None:
     """Make the output folder in the journal.
 
     Raises

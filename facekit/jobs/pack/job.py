@@ -18,7 +18,7 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.outputs.tables import TRAIN_CONFIG
 from facekit.jobs.pack.config import PackConfig
-from facekit.jobs.pack.finish import put_together
+from facekit.jobs.pack.finish import assemble_output
 from facekit.jobs.pack.picture_list import PictureList, read_pictures
 from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
 from facekit.run.destination import check_destination
@@ -108,7 +108,7 @@ def pack(config: PackConfig) -> PackSummary:
                 config,
                 config.ray,
             )
-            put_together(pictures, shards, config, journal)
+            assemble_output(pictures, shards, config, journal)
             journal.publish()
     return _summarise(config, pictures, destination, done, perf_counter() - started)
 

@@ -102,13 +102,13 @@ def start_worker(config: PackConfig) -> Callable[[PackTask], Shard]:
     detector = make_detector(config.detector) if config.align else None
 
     def work(task: PackTask) -> Shard:
-        do_shard(task, config, detector)
+        run_shard(task, config, detector)
         return task.shard
 
     return work
 
 
-def do_shard(task: PackTask, config: PackConfig, detector: Detector | None) -> None:
+def run_shard(task: PackTask, config: PackConfig, detector: Detector | None) -> None:
     """Work through a shard and leave its file."""
     import pyarrow as pa
 

@@ -19,7 +19,7 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SHEET", "TRUTH", "put_together", "truth_schema"]
+__all__ = ["SHEET", "TRUTH", "assemble_output", "truth_schema"]
 
 TRUTH, SHEET = "train.truth.parquet", "contact.png"
 
@@ -53,7 +53,7 @@ def truth_schema() -> pa.Schema:
     )
 
 
-def put_together(shards: list[Shard], layout: str, journal: Journal) -> None:
+def assemble_output(shards: list[Shard], layout: str, journal: Journal) -> None:
     """Make the output folder in the journal, one shard after another.
 
     Raises

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import facekit
 from facekit.jobs.synth.config import SynthConfig
-from facekit.jobs.synth.finish import SHEET, TRUTH, put_together
+from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
@@ -115,7 +115,7 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
                 SynthWorker(config, wear),
                 config.ray,
             )
-            put_together(shards, config.layout, journal)
+            assemble_output(shards, config.layout, journal)
             journal.publish()
     return _summarise(config, destination, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
 
