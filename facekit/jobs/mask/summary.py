@@ -66,7 +66,7 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
     counts: Counter[tuple[str | None, str | None]] = Counter()
     for (action, type, reason, _), count in count_outcomes(destination / LEDGER, "action", "type", "reason").items():
         counts[action, type or reason] += count
-    types, refused, errors = (by(counts, action) for action in ("mask", "refused", "error"))
+    types, refused, errors = (counts_of(counts, action) for action in ("mask", "refused", "error"))
     masked = sum(types.values())
     images = plan.pictures + (masked - plan.already_masked if plan.adds else 0)
     contact = destination / "contact.png"
@@ -91,6 +91,6 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
     )
 
 
-def by(counts: Counter[tuple[str | None, str | None]], action: str) -> dict[str, int]:
+def counts_of(counts: Counter[tuple[str | None, str | None]], action: str) -> dict[str, int]:
     """The counts of one action, the largest first."""
     return {str(name): count for (what, name), count in counts.most_common() if what == action}

@@ -191,7 +191,7 @@ def write_selection(
     ):
         for number, part in _runs(chosen.pack):
             source = sources[number]
-            params = _said(source) if several else None
+            params = _name_of_pack(source) if several else None
             rows = chosen.rows[part]
             for done in copy_records(source.rec, source.where, rows, chosen.labels[part], writer):
                 digest = hash_block(done.block, done.starts, pool) if hashes else None
@@ -201,7 +201,7 @@ def write_selection(
         left = 0
         for gone in dropped:
             left += len(gone.keys)
-            params = _said(sources[gone.pack]) if several else None
+            params = _name_of_pack(sources[gone.pack]) if several else None
             ledger.append(dropped_rows(gone.keys, gone.reason, params))
         groups = np.unique(chosen.labels)
         after = writer.next_key
@@ -226,9 +226,9 @@ def refuse_nothing(pictures: int, dropped: Sequence[Dropped]) -> None:
         counts[gone.reason] += len(gone.keys)
     if not counts:
         raise FacekitError("the source holds no picture, there is nothing to write: name another")
-    said = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     cure = "give them labels from 0 on" if set(counts) == {NO_LABEL} else "choose fewer to drop"
-    raise FacekitError(f"no picture is left to write, all are dropped ({said}): {cure}")
+    raise FacekitError(f"no picture is left to write, all are dropped ({reasons}): {cure}")
 
 
 def _runs(numbers: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:
@@ -238,7 +238,7 @@ def _runs(numbers: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:
         yield int(numbers[start]), slice(start, stop)
 
 
-def _said(source: RecordSource) -> str:
+def _name_of_pack(source: RecordSource) -> str:
     import json
 
     return json.dumps({"pack": source.name})

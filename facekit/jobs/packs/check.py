@@ -41,7 +41,7 @@ class CheckConfig:
     repair : str, optional
         Where to write a copy of all that can be saved.
     most : int
-        Findings of one kind that are listed; all are counted.
+        Findings of one kind that are as_json; all are counted.
     overwrite : bool
     """
 
@@ -65,7 +65,7 @@ class CheckSummary:
     counts : dict from str to int
         Findings by kind.
     findings : list of dict
-        kind, problem, key and offset of each that is listed.
+        kind, problem, key and offset of each that is as_json.
     repaired : str or None
     saved, lost : int
         Records of the repaired copy, and rows in its ledger of what could not be saved.
@@ -90,7 +90,7 @@ class CheckSummary:
     seconds: float = 0.0
 
 
-class Salvage(NamedTuple):
+class DamagedPack(NamedTuple):
     """A damaged pack as something to copy from."""
 
     name: str
@@ -129,14 +129,14 @@ def check(config: CheckConfig) -> CheckSummary:
         len(np.unique(meaning.labels[good])),
         config.deep,
         dict(found.counts),
-        [listed(finding) for finding in found.kept],
+        [as_json(finding) for finding in found.kept],
         config.repair,
         *done,
         perf_counter() - started,
     )
 
 
-def listed(finding: Finding) -> dict[str, object]:
+def as_json(finding: Finding) -> dict[str, object]:
     """A finding as JSON has it."""
     return dict(finding._asdict())
 
@@ -162,8 +162,8 @@ def repair(
     new, table = contiguous(meaning.labels[rows])
     sizes = (records.stops - records.offsets).astype(np.uint32)
     where = Extents(records.offsets, sizes, records.own_id)
-    source = Salvage(config.source, rec, records.keys, where, already_masked(rec))
-    lost = left_behind(records, meaning, good)
+    source = DamagedPack(config.source, rec, records.keys, where, already_masked(rec))
+    lost = unsaved_records(records, meaning, good)
     with (
         staged(config.repair, config.overwrite, sources=(rec,)) as folder,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as scratch,
@@ -171,13 +171,13 @@ def repair(
         sources, chosen = with_padding(source, Selection(np.zeros(len(rows), np.int32), rows, new), Path(scratch))
         written = write_selection(sources, chosen, folder, meaning.layout, lost, title="repairing")
         if changed[rows].any():
-            say_changed(folder / LEDGER, Path(scratch), changed[rows])
+            mark_changed(folder / LEDGER, Path(scratch), changed[rows])
         write_labels(folder / LABELS, table)
         write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
     return written.images, sum(len(gone.keys) for gone in lost), int(changed[rows].sum())
 
 
-def say_changed(path: Path, scratch: Path, changed: npt.NDArray[np.bool_]) -> None:
+def mark_changed(path: Path, scratch: Path, changed: npt.NDArray[np.bool_]) -> None:
     """Give those of a ledger's first rows that are changed copies the reason: their new hash vouches for nothing."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -194,7 +194,7 @@ def say_changed(path: Path, scratch: Path, changed: npt.NDArray[np.bool_]) -> No
     shutil.move(scratch / LEDGER, path)
 
 
-def with_padding(source: Salvage, chosen: Selection, scratch: Path) -> tuple[list[Salvage], Selection]:
+def with_padding(source: DamagedPack, chosen: Selection, scratch: Path) -> tuple[list[DamagedPack], Selection]:
     """The last record of the file from a file of its own where its padding is missing: records are copied framed."""
     offsets, sizes, own_id = source.where
     last = len(offsets) - 1
@@ -205,11 +205,11 @@ def with_padding(source: Salvage, chosen: Selection, scratch: Path) -> tuple[lis
     rec = scratch / source.rec.name
     rec.write_bytes(framed)
     where = Extents(np.zeros(1, np.int64), np.array([len(framed)], np.uint32), own_id[last:])
-    alone = Salvage(source.name, rec, source.keys[last:], where, source.masks)
+    alone = DamagedPack(source.name, rec, source.keys[last:], where, source.masks)
     return [source, alone], Selection(cut.astype(np.int32), np.where(cut, 0, chosen.rows), chosen.labels)
 
 
-def left_behind(records: Structure, meaning: Meaning, good: npt.NDArray[np.bool_]) -> list[Dropped]:
+def unsaved_records(records: Structure, meaning: Meaning, good: npt.NDArray[np.bool_]) -> list[Dropped]:
     """What cannot be saved: a row of the ledger for each record, lost key and damaged stretch."""
     unreadable = records.payload_bytes < 0
     empty = meaning.images & (records.payload_bytes == 0)
