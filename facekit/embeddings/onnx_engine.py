@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.embeddings.engine import Raw
-from facekit.embeddings.onnx_header import normalises_itself
+from facekit.embeddings.onnx_header import external_files, normalises_itself
 from facekit.embeddings.preprocessing import METADATA_KEY, Preprocessing
 from facekit.errors import ConfigError, FacekitError
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["OnnxEngine", "file_hash"]
+__all__ = ["OnnxEngine", "file_hash", "model_hash"]
 
 FLAG, UNCERTAINTY = "mask_flag", "uncertainty"
 NUMBERS = {"tensor(bool)": np.bool_, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
@@ -30,6 +30,17 @@ def file_hash(path: Path) -> str:
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def model_hash(path: Path) -> str:
+    """BLAKE2b of an ONNX file, 32 hexadecimal digits; of those beside it too where its weights lie there."""
+    beside = external_files(path)
+    if not beside:
+        return file_hash(path)
+    digest = blake2b(digest_size=16)
+    for name in ("", *beside):
+        digest.update(f"{name}\0{file_hash(path.parent / name if name else path)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
@@ -74,7 +85,7 @@ class OnnxEngine:
         names = [entry.name for entry in self.session.get_outputs()]
         self._outputs = [names[0], *[name for name in names[1:] if name == UNCERTAINTY]]
         self.preprocessing = self._find_preprocessing(path, given or {})
-        self.model_hash = file_hash(path)
+        self.model_hash = model_hash(path)
 
     def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> Raw:
         """See `Engine.run`. A network with a fixed batch gets its batches, the last filled up."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError, RecordError
+from facekit.errors import FacekitError, PictureError, RecordError
+from facekit.images import decode
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, format_counts
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
 from facekit.records.content import sampled_hash
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
 
-__all__ = ["Source", "SourceRecord", "open_source", "read_records"]
+__all__ = ["Source", "SourceRecord", "first_picture", "open_source", "read_records"]
 
 CHUNK = 1 << 20
 
@@ -215,10 +217,21 @@ def read_records(source: Source) -> Iterator[SourceRecord]:
     RecordError
         A record is truncated or corrupt, or a file has gone.
     """
-    if source.kind == "pack":
-        yield from _read_pack(source)
-    else:
-        yield from _read_folder(source)
+    yield from _read_folder(source) if source.kind == "folder" else _read_pack(source)
+
+
+def first_picture(source: Source, tried: int = 100) -> npt.NDArray[np.uint8] | None:
+    """The first picture that decodes, (H, W, 3) uint8 RGB; None where none of the first ``tried`` records does.
+
+    Raises
+    ------
+    RecordError
+        A record is truncated or corrupt, or a file has gone.
+    """
+    for record, _ in read_records(source.slice(0, min(len(source), tried))):
+        with suppress(PictureError):
+            return decode(record.payload)
+    return None
 
 
 def _read_pack(source: Source) -> Iterator[SourceRecord]:
