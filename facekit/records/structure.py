@@ -20,7 +20,7 @@ from facekit.records.header import unpack_record
 from facekit.records.index import RecordIndex, load_sidecar
 from facekit.records.index_text import parse_text
 from facekit.records.layout import rebuilt_keys
-from facekit.records.scan import Gap, scan
+from facekit.records.scan import Gap, Reached, scan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class _Entries(NamedTuple):
     offsets: NDArray[np.int64]
 
 
-def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
+def read_structure(rec: Path, idx: Path, found: Findings, reached: Reached = lambda offset: None) -> Structure:
     """Walk a file and its index.
 
     Parameters
@@ -82,13 +82,15 @@ def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
         The index may be missing.
     found : Findings
         Takes what is wrong.
+    reached : callable, optional
+        Called now and then with how far it is: from 0 to twice the size of the file, which is passed over twice.
 
     Raises
     ------
     RecordError
         A file cannot be read at all.
     """
-    scanned = scan(rec, resynchronise=True)
+    scanned = scan(rec, resynchronise=True, reached=reached)
     offsets, cut = scanned.offsets, scanned.padding_missing
     if not len(offsets) and not scanned.gaps:
         found.add("empty", f"{rec.name} has 0 bytes: fetch or make it again, nothing can be saved")
@@ -104,7 +106,7 @@ def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
         keys, lost = _assign(entries, offsets, scanned.gaps, found)
     if cut:
         found.add("padding_missing", f"{cut} zeros are missing at the end of the file", keys[-1], offsets[-1])
-    columns = _read_columns(rec, offsets, keys, cut, found)
+    columns = _read_columns(rec, offsets, keys, cut, found, reached)
     return Structure(offsets, scanned.stops, keys, *columns, scanned.gaps, lost)
 
 
@@ -233,13 +235,13 @@ def _rebuilt(rec: Path, offsets: NDArray[np.int64], cut: int) -> NDArray[np.int6
 
 
 def _read_columns(
-    rec: Path, offsets: NDArray[np.int64], keys: NDArray[np.int64], cut: int, found: Findings
+    rec: Path, offsets: NDArray[np.int64], keys: NDArray[np.int64], cut: int, found: Findings, reached: Reached
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
     count = len(offsets)
     flag, label, second = np.empty(count, np.uint32), np.empty(count, np.float32), np.empty(count, np.float32)
     payload, own_id = np.empty(count, np.int64), np.empty(count, np.bool_)
     faults: list[RecordError] = []
-    whole = count - (cut > 0)
+    whole, size = count - (cut > 0), os.path.getsize(rec)
     for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], faults=faults):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
@@ -247,6 +249,7 @@ def _read_columns(
         for error in faults:
             found.add("header", error.problem, error.key, error.offset)
         faults.clear()
+        reached(size + int(offsets[chosen.stop - 1]))
     if cut:
         last = _last_header(rec, int(offsets[-1]), int(keys[-1]), found)
         flag[-1], label[-1], second[-1], payload[-1], own_id[-1] = last

@@ -40,7 +40,7 @@ class _Verdict(NamedTuple):
 
 
 def check_pictures(
-    rec: Path, records: Structure, meaning: Meaning, property_path: Path, found: Findings
+    rec: Path, records: Structure, roles: Meaning, property_path: Path, found: Findings
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Decode the pictures, and note what is wrong with them.
 
@@ -51,7 +51,7 @@ def check_pictures(
     (N,) bool
         Which are not those of the ledger.
     """
-    rows = np.flatnonzero(meaning.sound)
+    rows = np.flatnonzero(roles.sound)
     decoded, changed = np.zeros((2, len(records.offsets)), np.bool_)
     sizes = np.zeros((len(rows), 2), np.int32)
     known = payload_hashes(rec)
