@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.synth.anatomy import EYES, load_head
-from facekit.synth.chance import Shot
+from facekit.synth.sampling import CaptureParams
 
-__all__ = ["TEMPLATE", "View", "rotation", "similarity", "view"]
+__all__ = ["TEMPLATE", "View", "place_camera", "rotation", "similarity"]
 
 Array = NDArray[np.floating[Any]]
 TEMPLATE = np.array(
@@ -45,7 +45,7 @@ class View(NamedTuple):
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:
-    """Head to camera axes from degrees; see :class:`facekit.synth.chance.Shot` for the signs."""
+    """Head to camera axes from degrees; see :class:`facekit.synth.sampling.CaptureParams` for the signs."""
     y, p, r = np.radians([yaw, -pitch, -roll])
     turn_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     turn_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -62,7 +62,7 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
     return np.column_stack([linear, target.mean(axis=0) - linear @ source.mean(axis=0)])
 
 
-def plane(points: Array, distance: float) -> NDArray[np.float64]:
+def to_unit_plane(points: Array, distance: float) -> NDArray[np.float64]:
     """Perspective onto the plane at unit distance, y down, (n, 2)."""
     return np.stack([points[:, 0], -points[:, 1]], axis=1).astype(np.float64) / (distance - points[:, 2:]).astype(
         np.float64
@@ -74,11 +74,11 @@ def _five_points(points: Array) -> Array:
     return np.stack([*eyes, points[4] * 0.5 + points[1] * 0.5, points[61], points[291]])
 
 
-def view(figure: Array, shot: Shot) -> View:
+def place_camera(figure: Array, capture: CaptureParams) -> View:
     """Pose a figure (V, 3) in head axes and align its crop; the body follows the head half way."""
     head = load_head()
-    turn = rotation(shot.yaw, shot.pitch, shot.roll)
-    body = rotation(shot.yaw * 0.45, shot.pitch * 0.25, shot.roll * 0.4)
+    turn = rotation(capture.yaw, capture.pitch, capture.roll)
+    body = rotation(capture.yaw * 0.45, capture.pitch * 0.25, capture.roll * 0.4)
     centred = figure - PIVOT
     points = centred @ turn.T
     base = np.array([0, -6.0, -1.0], np.float32)
@@ -87,22 +87,22 @@ def view(figure: Array, shot: Shot) -> View:
         follow = np.clip((rest[:, 1:2] + 9.0) / 8.0, 0, 1)
         moved = (rest - base) @ body.T + base @ (0.5 * turn + 0.5 * body).T
         points[part] = follow * points[part] + (1 - follow) * moved
-    five = plane(_five_points(points), shot.distance)
-    frame = similarity(five, TEMPLATE + np.array(shot.jitter).reshape(5, 2))
+    five = to_unit_plane(_five_points(points), capture.distance)
+    frame = similarity(five, TEMPLATE + np.array(capture.jitter).reshape(5, 2))
     tilt = float(np.degrees(np.arctan2(frame[1, 0], frame[0, 0])))
-    eye = np.array([0, 0, shot.distance], np.float32)
-    return View(np.ascontiguousarray(points, np.float32), turn, eye, frame, shot.roll + tilt)
+    eye = np.array([0, 0, capture.distance], np.float32)
+    return View(np.ascontiguousarray(points, np.float32), turn, eye, frame, capture.roll + tilt)
 
 
-def project(points: Array, seen: View) -> Array:
+def project(points: Array, view: View) -> Array:
     """Camera cm to crop pixels and depth, (..., 3): pixel centres at integers, depth in pixels toward the viewer.
 
     Depth is measured from the pivot with the scale that holds there.
     """
-    distance = seen.eye[2]
+    distance = view.eye[2]
     inverse = np.float32(1) / (distance - points[..., 2])
     x, y = points[..., 0] * inverse, -points[..., 1] * inverse
-    frame = seen.frame.astype(np.float32)
+    frame = view.frame.astype(np.float32)
     scale = np.float32(np.hypot(frame[0, 0], frame[1, 0])) / distance
     out = np.empty_like(points)
     out[..., 0] = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2]

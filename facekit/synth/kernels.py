@@ -14,16 +14,16 @@ from numba import njit
 __all__ = [
     "EMPTY",
     "STRAND",
-    "nearest",
-    "normals",
+    "darken",
+    "draw_strands",
+    "mix_colour",
+    "nearest_index",
     "place_strands",
-    "raster",
+    "rasterize",
     "resolve",
     "shadow_strands",
     "shadow_triangles",
-    "stain",
-    "strands",
-    "tint",
+    "vertex_normals",
 ]
 
 EMPTY, STRAND = -1, -2
@@ -31,7 +31,7 @@ _F = np.float32
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def normals(points, triangles, out):
+def vertex_normals(points, triangles, out):
     """Area-weighted vertex normals, not yet of unit length."""
     out[:] = _F(0)
     for t in range(triangles.shape[0]):
@@ -46,7 +46,7 @@ def normals(points, triangles, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def raster(screen, triangles, two_sided, depth, ids, bary):
+def rasterize(screen, triangles, two_sided, depth, ids, bary):
     """Nearest triangle of every sample, with the barycentric weights of its first two corners."""
     height, width = depth.shape
     for t in range(triangles.shape[0]):
@@ -213,7 +213,7 @@ def _hidden(x, y, z, depth, margin):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids, rgb):
+def _draw_segment(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids, rgb):
     """One piece of a strand, widths in samples."""
     height, width = depth.shape
     dx, dy, dz = bx - ax, by - ay, bz - az
@@ -249,7 +249,7 @@ def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def strands(
+def draw_strands(
     points, base, tints, openness, widths, tips, gloss, lights, matrix, shadow, eye, frame, scale, depth, ids, rgb
 ):
     """Project, shade and draw strands.
@@ -296,7 +296,7 @@ def strands(
                 before, after = _F(p - 1) / _F(length - 1), _F(p) / _F(length - 1)
                 wide = widths[s] * (_F(1) - before * before * (_F(1) - tips[s]))
                 wide_end = widths[s] * (_F(1) - after * after * (_F(1) - tips[s]))
-                _line(ax, ay, az, x, y, z, wide, wide_end, colour, colour_end, depth, ids, rgb)
+                _draw_segment(ax, ay, az, x, y, z, wide, wide_end, colour, colour_end, depth, ids, rgb)
                 shaded = True
             else:
                 shaded = False
@@ -304,7 +304,7 @@ def strands(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def tint(albedo, share, colour):
+def mix_colour(albedo, share, colour):
     """Mix a colour (3,) into the first three channels of a texture (H, W, C) in place, by a share (H, W)."""
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
@@ -314,7 +314,7 @@ def tint(albedo, share, colour):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def stain(albedo, share, amounts):
+def darken(albedo, share, amounts):
     """Darken the first three channels of a texture (H, W, C) in place: each by 1 - share * its amount."""
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
@@ -324,7 +324,7 @@ def stain(albedo, share, amounts):
 
 
 @njit(cache=True, nogil=True)
-def nearest(points, others, out):
+def nearest_index(points, others, out):
     """Index of the nearest of `others` (M, 3) for each of `points` (N, 3)."""
     for i in range(points.shape[0]):
         best, where = _F(1e30), 0
@@ -355,7 +355,7 @@ def _texel(atlas, u, v, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _smooth(low, high, x):
+def _smoothstep(low, high, x):
     t = min(_F(1), max(_F(0), (x - low) / (high - low)))
     return t * t * (_F(3) - _F(2) * t)
 
@@ -387,13 +387,13 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):
     px, py, pz = nx - gx * cosine, ny - gy * cosine, nz - gz * cosine
     rho = _F(1.22) * math.sqrt(px * px + py * py + pz * pz) if cosine > 0 else _F(1.2)
     iris, pupil, red = eyes[side, 4, 0], eyes[side, 4, 1], eyes[side, 4, 2]
-    inside = _F(1) - _smooth(iris - _F(0.05), iris + _F(0.03), rho)
+    inside = _F(1) - _smoothstep(iris - _F(0.05), iris + _F(0.03), rho)
     if inside > 0:
         rise = px * eyes[side, 2, 0] + py * eyes[side, 2, 1] + pz * eyes[side, 2, 2]
         angle = math.asin(min(_F(1), max(_F(-1), rise / (rho / _F(1.22) + _F(1e-6)))))
-        fibre = _F(0.8) + _F(0.4) * _hash(math.floor(angle * _F(6)), _F(3)) * _smooth(pupil, iris, rho)
-        ring = _smooth(iris * _F(0.72), iris, rho)
-        dark = _smooth(pupil - _F(0.03), pupil + _F(0.04), rho)
+        fibre = _F(0.8) + _F(0.4) * _hash(math.floor(angle * _F(6)), _F(3)) * _smoothstep(pupil, iris, rho)
+        ring = _smoothstep(iris * _F(0.72), iris, rho)
+        dark = _smoothstep(pupil - _F(0.03), pupil + _F(0.04), rho)
         caustic = _F(1) + _F(0.5) * max(_F(0), -rise) / iris
     facing = nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2]
     light = max(_F(0), facing * _F(0.7) + _F(0.3))
@@ -402,11 +402,13 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):
     hx, hy, hz = lights[0, 0] - vx, lights[0, 1] - vy, lights[0, 2] - vz
     hnorm = _F(1) / math.sqrt(hx * hx + hy * hy + hz * hz)
     mirror = (kx * hx + ky * hy + kz * hz) * norm * hnorm
-    spark = _smooth(_F(0.982), _F(0.992), mirror) * _F(0.8) + _smooth(_F(0.8), _F(1), mirror) * _F(0.03)
-    cover = _F(1) - _F(0.75) * _smooth(_F(0.25), _F(1), shade) - _F(0.25) * _smooth(_F(0.75), _F(1), _F(1) - shade)
+    spark = _smoothstep(_F(0.982), _F(0.992), mirror) * _F(0.8) + _smoothstep(_F(0.8), _F(1), mirror) * _F(0.03)
+    cover = (
+        _F(1) - _F(0.75) * _smoothstep(_F(0.25), _F(1), shade) - _F(0.25) * _smoothstep(_F(0.75), _F(1), _F(1) - shade)
+    )
     sky = _F(0.5) + _F(0.5) * ny
     for c in range(3):
-        white = eyes[side, 5, c] * (_F(1) - red * (_F(0.25) if c > 0 else _F(0.0)) * _smooth(_F(0.6), _F(1.2), rho))
+        white = eyes[side, 5, c] * (_F(1) - red * (_F(0.25) if c > 0 else _F(0.0)) * _smoothstep(_F(0.6), _F(1.2), rho))
         colour = white
         if inside > 0:
             tone = eyes[side, 3, c] * fibre * caustic * (_F(1) - _F(0.75) * ring)
@@ -432,17 +434,19 @@ def _teeth(x, y, z, shade, mouth, view, lights, out):
     t = max(_F(0), forward + _F(0.35) + _F(0.16) * right * right) / -sz
     right, up = right + sx * t, up + sy * t
     drop, width = mouth[4, 0], mouth[4, 1]
-    inner = _F(1) - _smooth(_F(1.2), _F(2.3), abs(right))
+    inner = _F(1) - _smoothstep(_F(1.2), _F(2.3), abs(right))
     cell = abs(right) / width
     gap = abs(cell - math.floor(cell + _F(0.5)))
-    seam = _F(0.78) + _F(0.22) * _smooth(_F(0.0), _F(0.14), gap)
+    seam = _F(0.78) + _F(0.22) * _smoothstep(_F(0.0), _F(0.14), gap)
     edge = _F(-0.42) - _F(0.05) * (math.floor(cell) % 2) + _F(0.06) * cell
-    upper = _smooth(edge - _F(0.05), edge + _F(0.05), up)
+    upper = _smoothstep(edge - _F(0.05), edge + _F(0.05), up)
     low_top = edge - _F(0.08) - drop
-    lower = (_F(1) - _smooth(low_top - _F(0.05), low_top + _F(0.05), up)) * _F(0.75)
+    lower = (_F(1) - _smoothstep(low_top - _F(0.05), low_top + _F(0.05), up)) * _F(0.75)
     tooth = max(upper, lower)
-    gum = _smooth(_F(0.42), _F(0.6), up)
-    deep = _F(0.9) - _F(0.65) * _smooth(_F(0.6), _F(1), shade) - _F(0.45) * _smooth(_F(0.6), _F(1), _F(1) - shade)
+    gum = _smoothstep(_F(0.42), _F(0.6), up)
+    deep = (
+        _F(0.9) - _F(0.65) * _smoothstep(_F(0.6), _F(1), shade) - _F(0.45) * _smoothstep(_F(0.6), _F(1), _F(1) - shade)
+    )
     for c in range(3):
         flesh = _F(0.16) if c == 0 else _F(0.05)
         bone = mouth[5, c] * seam * (_F(1) - gum) + gum * (_F(0.3) if c == 0 else _F(0.12))

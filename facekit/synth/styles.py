@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from facekit.synth.chance import Identity
+from facekit.synth.sampling import Identity
 
 __all__ = ["Style", "style_of"]
 
