@@ -55,7 +55,9 @@ def density_svg(samples: Mapping[str, Array], title: str, unit: str, bins: int =
     values = np.concatenate(list(samples.values())) if samples else np.zeros(1)
     across = linear_axis(unit, float(values.min()), float(values.max()), count=8)
     edges = np.linspace(across.low, across.high, bins + 1)
-    shares = [np.histogram(sample.clip(edges[0], edges[-1]), edges)[0] / max(len(sample), 1) for sample in samples.values()]
+    shares = [
+        np.histogram(sample.clip(edges[0], edges[-1]), edges)[0] / max(len(sample), 1) for sample in samples.values()
+    ]
     most = max((float(share.max()) for share in shares), default=1.0) or 1.0
     lines = [Line(name, *_outline(edges, share)) for name, share in zip(samples, shares, strict=True)]
     return chart_svg(title, across, _shares("share of pictures", most), lines)

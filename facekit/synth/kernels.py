@@ -7,9 +7,11 @@ holds the triangle seen in a sample, ``EMPTY`` or ``STRAND``. All is float32; no
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 __all__ = [
     "EMPTY",
@@ -28,10 +30,15 @@ __all__ = [
 
 EMPTY, STRAND = -1, -2
 _F = np.float32
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Indices = NDArray[np.int64]
+Scalar = np.floating[Any] | float
+"""A number; compiled it is a float32 like everything else."""
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def vertex_normals(points, triangles, out):
+def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
     """Area-weighted vertex normals, not yet of unit length."""
     out[:] = _F(0)
     for t in range(triangles.shape[0]):
@@ -46,7 +53,9 @@ def vertex_normals(points, triangles, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def rasterize(screen, triangles, two_sided, depth, ids, bary):
+def rasterize(
+    screen: Floats, triangles: Ints, two_sided: NDArray[np.bool_], depth: Floats, ids: Ints, bary: Floats
+) -> None:
     """Nearest triangle of every sample, with the barycentric weights of its first two corners."""
     height, width = depth.shape
     for t in range(triangles.shape[0]):
@@ -80,7 +89,7 @@ def rasterize(screen, triangles, two_sided, depth, ids, bary):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def shadow_triangles(light, triangles, depth):
+def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
     """Depth map of the triangles as the key light sees them; `light` (V, 3) in texels, depth toward the light."""
     size = depth.shape[0]
     for t in range(triangles.shape[0]):
@@ -104,7 +113,7 @@ def shadow_triangles(light, triangles, depth):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _to_light(x, y, z, matrix):
+def _to_light(x: Scalar, y: Scalar, z: Scalar, matrix: Floats) -> tuple[Scalar, Scalar, Scalar]:
     return (
         matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
         matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
@@ -113,7 +122,7 @@ def _to_light(x, y, z, matrix):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def shadow_strands(points, matrix, stride, depth):
+def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -> None:
     """Splat every `stride`-th strand (S, P, 3) in camera cm into the light's depth map."""
     size = depth.shape[0]
     for s in range(0, points.shape[0], stride):
@@ -133,7 +142,7 @@ def shadow_strands(points, matrix, stride, depth):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _soft_shadow(x, y, z, matrix, depth, bias):
+def _soft_shadow(x: Scalar, y: Scalar, z: Scalar, matrix: Floats, depth: Floats, bias: Scalar) -> Scalar:
     """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth."""
     size = depth.shape[0]
     u, v, w = _to_light(x, y, z, matrix)
@@ -154,7 +163,7 @@ def _soft_shadow(x, y, z, matrix, depth, bias):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def place_strands(points, roots, sway, turn, pivot, out):
+def place_strands(points: Floats, roots: Floats, sway: Floats, turn: Floats, pivot: Floats, out: Floats) -> None:
     """Strands (S, P, 3) on their roots (S, 3), swaying with the square of the way, in camera axes."""
     length = points.shape[1]
     for s in range(points.shape[0]):
@@ -168,7 +177,20 @@ def place_strands(points, roots, sway, turn, pivot, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shadow, eye, out):
+def _strand_colour(
+    points: Floats,
+    s: int,
+    p: int,
+    base: Floats,
+    tint: Scalar,
+    open_: Scalar,
+    gloss: Scalar,
+    lights: Floats,
+    matrix: Floats,
+    shadow: Floats,
+    eye: Floats,
+    out: Floats,
+) -> None:
     """Kajiya-Kay shading (1989) with a second, tinted highlight; light fades with the depth of hair above."""
     size = shadow.shape[0]
     q = min(p, points.shape[1] - 2)
@@ -206,14 +228,28 @@ def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shado
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _hidden(x, y, z, depth, margin):
+def _hidden(x: Scalar, y: Scalar, z: Scalar, depth: Floats, margin: Scalar) -> bool:
     """Whether a point lies in the picture and well behind what is drawn there."""
     column, row = math.floor(x + _F(0.5)), math.floor(y + _F(0.5))
     return 0 <= row < depth.shape[0] and 0 <= column < depth.shape[1] and z < depth[row, column] - margin
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _draw_segment(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids, rgb):
+def _draw_segment(
+    ax: Scalar,
+    ay: Scalar,
+    az: Scalar,
+    bx: Scalar,
+    by: Scalar,
+    bz: Scalar,
+    wide: Scalar,
+    wide_end: Scalar,
+    colour: Floats,
+    colour_end: Floats,
+    depth: Floats,
+    ids: Ints,
+    rgb: Floats,
+) -> None:
     """One piece of a strand, widths in samples."""
     height, width = depth.shape
     dx, dy, dz = bx - ax, by - ay, bz - az
@@ -250,8 +286,23 @@ def _draw_segment(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, de
 
 @njit(cache=True, nogil=True, fastmath=True)
 def draw_strands(
-    points, base, tints, openness, widths, tips, gloss, lights, matrix, shadow, eye, frame, scale, depth, ids, rgb
-):
+    points: Floats,
+    base: Floats,
+    tints: Floats,
+    openness: Floats,
+    widths: Floats,
+    tips: Floats,
+    gloss: Scalar,
+    lights: Floats,
+    matrix: Floats,
+    shadow: Floats,
+    eye: Floats,
+    frame: Floats,
+    scale: Scalar,
+    depth: Floats,
+    ids: Ints,
+    rgb: Floats,
+) -> None:
     """Project, shade and draw strands.
 
     points (S, P, 3) camera cm; base (S, 3) linear colour; tints, openness (S, P); widths (S,) in samples at the root,
@@ -304,7 +355,7 @@ def draw_strands(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def mix_colour(albedo, share, colour):
+def mix_colour(albedo: Floats, share: Floats, colour: Floats) -> None:
     """Mix a colour (3,) into the first three channels of a texture (H, W, C) in place, by a share (H, W)."""
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
@@ -314,7 +365,7 @@ def mix_colour(albedo, share, colour):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def darken(albedo, share, amounts):
+def darken(albedo: Floats, share: Floats, amounts: Floats) -> None:
     """Darken the first three channels of a texture (H, W, C) in place: each by 1 - share * its amount."""
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
@@ -324,7 +375,7 @@ def darken(albedo, share, amounts):
 
 
 @njit(cache=True, nogil=True)
-def nearest_index(points, others, out):
+def nearest_index(points: Floats, others: Floats, out: Indices) -> None:
     """Index of the nearest of `others` (M, 3) for each of `points` (N, 3)."""
     for i in range(points.shape[0]):
         best, where = _F(1e30), 0
@@ -337,7 +388,7 @@ def nearest_index(points, others, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _texel(atlas, u, v, out):
+def _texel(atlas: Floats, u: Scalar, v: Scalar, out: Floats) -> None:
     """Bilinear sample of the atlas at texel coordinates."""
     x = min(max(u, _F(0)), _F(atlas.shape[1] - 1.001))
     y = min(max(v, _F(0)), _F(atlas.shape[0] - 1.001))
@@ -355,20 +406,22 @@ def _texel(atlas, u, v, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _smoothstep(low, high, x):
+def _smoothstep(low: Scalar, high: Scalar, x: Scalar) -> Scalar:
     t = min(_F(1), max(_F(0), (x - low) / (high - low)))
     return t * t * (_F(3) - _F(2) * t)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _hash(a, b):
+def _hash(a: Scalar, b: Scalar) -> Scalar:
     """A fixed pattern in [0, 1) from two coordinates."""
     h = math.sin(_F(a) * _F(12.9898) + _F(b) * _F(78.233)) * _F(43758.547)
     return h - math.floor(h)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _eye(x, y, z, shade, eyes, side, view, lights, out):
+def _eye(
+    x: Scalar, y: Scalar, z: Scalar, shade: Scalar, eyes: Floats, side: int, view: Floats, lights: Floats, out: Floats
+) -> None:
     """Radiance of the eyeball seen through a point of the lid opening.
 
     eyes (2, 6, 3): centre, gaze, up (unit, camera axes), iris colour, (iris radius, pupil radius, redness), sclera.
@@ -419,7 +472,9 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _teeth(x, y, z, shade, mouth, view, lights, out):
+def _teeth(
+    x: Scalar, y: Scalar, z: Scalar, shade: Scalar, mouth: Floats, view: Floats, lights: Floats, out: Floats
+) -> None:
     """Radiance of teeth, gums and tongue seen through a point of the mouth opening.
 
     mouth (6, 3): origin, right, up, forward (camera axes), (drop of the jaw, width of a tooth, brightness), tooth.
@@ -462,7 +517,9 @@ def _teeth(x, y, z, shade, mouth, view, lights, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _surface(group, cloth, eye, lights, matrix, shadow, out):
+def _surface(
+    group: Floats, cloth: bool, eye: Floats, lights: Floats, matrix: Floats, shadow: Floats, out: Floats
+) -> None:
     """Radiance of skin or cloth. group: normal (3), point (3), albedo (3), openness, gloss, all already averaged.
 
     The diffuse term wraps round the terminator, furthest in red, for light that travelled through the skin.
@@ -502,24 +559,24 @@ def _surface(group, cloth, eye, lights, matrix, shadow, out):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def resolve(
-    ids,
-    bary,
-    rgb,
-    triangles,
-    materials,
-    vertices,
-    atlas,
-    eyes,
-    mouth,
-    lights,
-    matrix,
-    shadow,
-    eye,
-    ground,
-    cloth,
-    factor,
-    out,
-):
+    ids: Ints,
+    bary: Floats,
+    rgb: Floats,
+    triangles: Ints,
+    materials: NDArray[np.uint8],
+    vertices: Floats,
+    atlas: Floats,
+    eyes: Floats,
+    mouth: Floats,
+    lights: Floats,
+    matrix: Floats,
+    shadow: Floats,
+    eye: Floats,
+    ground: Floats,
+    cloth: Floats,
+    factor: int,
+    out: Floats,
+) -> None:
     """Shade and average the samples: colour at every sample, light once a pixel and material.
 
     vertices (V, 9): normal, point, texel (u, v), shade of the opening. Materials: 0 skin, 1 cloth, 2, 3 eyes, 4 mouth.
