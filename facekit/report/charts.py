@@ -55,7 +55,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """A polyline through points: ``x`` and ``y`` are (N,); ``dots`` marks each point."""
+    """A polyline.
+
+    Attributes
+    ----------
+    name : str
+    x, y : (N,) floating
+    dots : bool
+        Whether each point is marked.
+    colour : str or None
+        A CSS colour; None: the next one that can be told apart.
+    """
 
     name: str
     x: Array | Sequence[float]
@@ -66,7 +76,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Bars:
-    """A histogram that stands on the lower end of the axis: ``edges`` (N + 1,), ``heights`` (N,)."""
+    """A histogram that stands on the lower end of the axis.
+
+    Attributes
+    ----------
+    name : str
+    edges : (N + 1,) floating
+    heights : (N,) floating
+    colour : str or None
+        A CSS colour; None: the next one that can be told apart.
+    """
 
     name: str
     edges: Array | Sequence[float]
@@ -76,14 +95,30 @@ class Bars:
 
 @dataclass(frozen=True)
 class Limit:
-    """A dashed vertical line at a value of the horizontal axis."""
+    """A dashed vertical line.
+
+    Attributes
+    ----------
+    name : str
+    value : float
+        On the horizontal axis; beyond its ends nothing is drawn.
+    """
 
     name: str
     value: float
 
 
 def as_percent(value: float) -> str:
-    """A share as a percentage without needless digits."""
+    """A share as a percentage without needless digits.
+
+    Parameters
+    ----------
+    value : float
+
+    Returns
+    -------
+    str
+    """
     return f"{100 * value:.6g}%"
 
 

@@ -19,7 +19,17 @@ _SIGNATURES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/w
 
 
 def picture_type(payload: bytes) -> str:
-    """Return the media type of an encoded picture, from its first two bytes."""
+    """Media type of an encoded picture, from its first two bytes.
+
+    Parameters
+    ----------
+    payload : bytes
+
+    Returns
+    -------
+    str
+        ``application/octet-stream`` where it is none of JPEG, PNG, WebP and BMP.
+    """
     return _SIGNATURES.get(payload[:2], "application/octet-stream")
 
 

@@ -45,7 +45,18 @@ class View(NamedTuple):
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:
-    """Head to camera axes from degrees; see :class:`facekit.synth.sampling.CaptureParams` for the signs."""
+    """Head axes to camera axes.
+
+    Parameters
+    ----------
+    yaw, pitch, roll : float
+        Degrees; see :class:`facekit.synth.sampling.CaptureParams` for the signs.
+
+    Returns
+    -------
+    (3, 3) float32
+        ``points @ m.T`` turns points; yaw is applied after pitch, and roll last.
+    """
     y, p, r = np.radians([yaw, -pitch, -roll])
     turn_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     turn_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -54,7 +65,21 @@ def rotation(yaw: float, pitch: float, roll: float) -> Array:
 
 
 def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least-squares similarity (2, 3) from (n, 2) points to others (Umeyama 1991, no reflection)."""
+    """The least-squares similarity between points of the plane, without mirroring.
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991, in its
+    closed form for two dimensions.
+
+    Parameters
+    ----------
+    source, target : (N, 2) float64
+        Corresponding points, not all in one place.
+
+    Returns
+    -------
+    (2, 3) float64
+        ``points @ m[:, :2].T + m[:, 2]`` maps points.
+    """
     a, b = source - source.mean(axis=0), target - target.mean(axis=0)
     scale = (a**2).sum()
     cosine, sine = (a * b).sum() / scale, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / scale
@@ -63,7 +88,20 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 
 
 def to_unit_plane(points: Array, distance: float) -> NDArray[np.float64]:
-    """Perspective onto the plane at unit distance, y down, (n, 2)."""
+    """Perspective projection onto the plane at unit distance from the camera.
+
+    Parameters
+    ----------
+    points : (N, 3) float32
+        Camera axes, cm.
+    distance : float
+        Of the camera from the pivot, cm.
+
+    Returns
+    -------
+    (N, 2) float64
+        x right, y down.
+    """
     return np.stack([points[:, 0], -points[:, 1]], axis=1).astype(np.float64) / (distance - points[:, 2:]).astype(
         np.float64
     )
@@ -75,7 +113,18 @@ def _five_points(points: Array) -> Array:
 
 
 def place_camera(figure: Array, capture: CaptureParams) -> View:
-    """Pose a figure (V, 3) in head axes and align its crop; the body follows the head half way."""
+    """Pose a figure and align its crop; the body follows the head half way.
+
+    Parameters
+    ----------
+    figure : (V, 3) float32
+        Head axes, cm; see `facekit.synth.shape.assemble_figure`.
+    capture : CaptureParams
+
+    Returns
+    -------
+    View
+    """
     head = load_head()
     turn = rotation(capture.yaw, capture.pitch, capture.roll)
     body = rotation(capture.yaw * 0.45, capture.pitch * 0.25, capture.roll * 0.4)
@@ -95,9 +144,19 @@ def place_camera(figure: Array, capture: CaptureParams) -> View:
 
 
 def project(points: Array, view: View) -> Array:
-    """Camera cm to crop pixels and depth, (..., 3): pixel centres at integers, depth in pixels toward the viewer.
+    """Camera axes to pixels of the crop.
 
-    Depth is measured from the pivot with the scale that holds there.
+    Parameters
+    ----------
+    points : (..., 3) float32
+        Camera axes, cm.
+    view : View
+
+    Returns
+    -------
+    (..., 3) float32
+        x right, y down, pixel centres at integers; depth in pixels toward the viewer, measured from the pivot with the
+        scale that holds there.
     """
     distance = view.eye[2]
     inverse = np.float32(1) / (distance - points[..., 2])

@@ -149,7 +149,17 @@ def _beard(identity: Identity, rng: np.random.Generator) -> Strands | None:
 
 
 def face_hair(identity: Identity) -> Strands:
-    """Brows, lashes and beard of a person; points are relative to the roots."""
+    """Brows, lashes and beard of a person.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Strands
+        Points are relative to the roots, which lie on the face mesh.
+    """
     rng = np.random.default_rng([identity.texture, 4])
     parts = [_brow(identity, s, rng) for s in (0, 1)]
     parts += [_lashes(identity, s, u, rng) for s in (0, 1) for u in (True, False)]
@@ -174,7 +184,18 @@ def _rim(centre: Array, half: tuple[float, float], square: float, count: int) ->
 
 
 def glasses(identity: Identity, skull: Skull) -> tuple[Strands, Array] | None:
-    """Frame as strands fixed to the head, and the outline (2, 40, 3) of the lenses; None for who wears none."""
+    """The glasses of a person.
+
+    Parameters
+    ----------
+    identity : Identity
+    skull : Skull
+
+    Returns
+    -------
+    (Strands, (2, 40, 3) float32) or None
+        The frame as strands fixed to the head, and the outlines of the lenses in head axes (cm); None: wears none.
+    """
     if identity.glasses == "none":
         return None
     eyes = skull.eye_centres

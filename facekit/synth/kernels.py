@@ -39,7 +39,15 @@ Scalar = np.floating[Any] | float
 
 @njit(cache=True, nogil=True, fastmath=True)
 def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
-    """Area-weighted vertex normals, not yet of unit length."""
+    """Area-weighted vertex normals, not yet of unit length.
+
+    Parameters
+    ----------
+    points : (V, 3) float32
+    triangles : (T, 3) int32
+    out : (V, 3) float32
+        Written.
+    """
     out[:] = _F(0)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -56,7 +64,22 @@ def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
 def rasterize(
     screen: Floats, triangles: Ints, two_sided: NDArray[np.bool_], depth: Floats, ids: Ints, bary: Floats
 ) -> None:
-    """Nearest triangle of every sample, with the barycentric weights of its first two corners."""
+    """Find the nearest triangle of every sample.
+
+    Parameters
+    ----------
+    screen : (V, 3) float32
+        x, y in samples, depth growing toward the viewer.
+    triangles : (T, 3) int32
+        Clockwise on the screen when seen from the front; others are skipped unless they are two-sided.
+    two_sided : (T,) bool
+    depth : (H, W) float32
+        Written where a triangle is nearer.
+    ids : (H, W) int32
+        Number of the triangle.
+    bary : (H, W, 2) float32
+        Barycentric weights of its first two corners.
+    """
     height, width = depth.shape
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -90,7 +113,16 @@ def rasterize(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
-    """Depth map of the triangles as the key light sees them; `light` (V, 3) in texels, depth toward the light."""
+    """Add triangles to the depth map of the key light.
+
+    Parameters
+    ----------
+    light : (V, 3) float32
+        x, y in texels of the map, depth toward the light in cm.
+    triangles : (T, 3) int32
+    depth : (S, S) float32
+        Written where a triangle is nearer to the light.
+    """
     size = depth.shape[0]
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -123,7 +155,18 @@ def _to_light(x: Scalar, y: Scalar, z: Scalar, matrix: Floats) -> tuple[Scalar, 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -> None:
-    """Splat every `stride`-th strand (S, P, 3) in camera cm into the light's depth map."""
+    """Add every ``stride``-th strand to the depth map of the key light.
+
+    Parameters
+    ----------
+    points : (S, P, 3) float32
+        Camera axes, cm.
+    matrix : (3, 4) float32
+        Camera axes to texels of the map and depth toward the light.
+    stride : int
+    depth : (M, M) float32
+        Written where a strand is nearer to the light.
+    """
     size = depth.shape[0]
     for s in range(0, points.shape[0], stride):
         for p in range(1, points.shape[1]):
@@ -164,7 +207,21 @@ def _soft_shadow(x: Scalar, y: Scalar, z: Scalar, matrix: Floats, depth: Floats,
 
 @njit(cache=True, nogil=True, fastmath=True)
 def place_strands(points: Floats, roots: Floats, sway: Floats, turn: Floats, pivot: Floats, out: Floats) -> None:
-    """Strands (S, P, 3) on their roots (S, 3), swaying with the square of the way, in camera axes."""
+    """Put strands on their roots, let them sway with the square of the way, and turn them to camera axes.
+
+    Parameters
+    ----------
+    points : (S, P, 3) float32
+        Head axes, cm, relative to the roots.
+    roots : (S, 3) float32
+    sway : (3,) float32
+        Displacement of the tips, cm.
+    turn : (3, 3) float32
+        Head axes to camera axes.
+    pivot : (3,) float32
+    out : (S, P, 3) float32
+        Written.
+    """
     length = points.shape[1]
     for s in range(points.shape[0]):
         for p in range(length):
@@ -356,7 +413,15 @@ def draw_strands(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def mix_colour(albedo: Floats, share: Floats, colour: Floats) -> None:
-    """Mix a colour (3,) into the first three channels of a texture (H, W, C) in place, by a share (H, W)."""
+    """Mix a colour into a texture in place.
+
+    Parameters
+    ----------
+    albedo : (H, W, C) float32
+        Its first three channels are changed.
+    share : (H, W) float32
+    colour : (3,) float32
+    """
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
             s = share[row, column]
@@ -366,7 +431,15 @@ def mix_colour(albedo: Floats, share: Floats, colour: Floats) -> None:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def darken(albedo: Floats, share: Floats, amounts: Floats) -> None:
-    """Darken the first three channels of a texture (H, W, C) in place: each by 1 - share * its amount."""
+    """Darken a texture in place: each channel is multiplied by 1 - share * amount.
+
+    Parameters
+    ----------
+    albedo : (H, W, C) float32
+        Its first three channels are changed.
+    share : (H, W) float32
+    amounts : (3,) float32
+    """
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
             s = share[row, column]
@@ -376,7 +449,16 @@ def darken(albedo: Floats, share: Floats, amounts: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def nearest_index(points: Floats, others: Floats, out: Indices) -> None:
-    """Index of the nearest of `others` (M, 3) for each of `points` (N, 3)."""
+    """Index of the nearest other point, the first of several.
+
+    Parameters
+    ----------
+    points : (N, 3) float32
+    others : (M, 3) float32
+        M at least 1.
+    out : (N,) int64
+        Written.
+    """
     for i in range(points.shape[0]):
         best, where = _F(1e30), 0
         for j in range(others.shape[0]):
@@ -579,7 +661,36 @@ def resolve(
 ) -> None:
     """Shade and average the samples: colour at every sample, light once a pixel and material.
 
-    vertices (V, 9): normal, point, texel (u, v), shade of the opening. Materials: 0 skin, 1 cloth, 2, 3 eyes, 4 mouth.
+    Parameters
+    ----------
+    ids : (H * factor, W * factor) int32
+    bary : (H * factor, W * factor, 2) float32
+    rgb : (H * factor, W * factor, 3) float32
+        Radiance of strands.
+    triangles : (T, 3) int32
+    materials : (T,) uint8
+        0 skin, 1 cloth, 2 and 3 eyes, 4 mouth.
+    vertices : (V, 9) float32
+        Normal, point (camera axes, cm), texel (u, v), shade of the opening.
+    atlas : (A, B, 5) float32
+        Linear red, green, blue, openness, gloss.
+    eyes : (2, 6, 3) float32
+        See `_eye`.
+    mouth : (6, 3) float32
+        See `_teeth`.
+    lights : (6, 3) float32
+        Key direction and colour, fill direction and colour, sky, floor.
+    matrix, shadow : (3, 4) and (M, M) float32
+        The key light's map.
+    eye : (3,) float32
+        The camera.
+    ground : (H, W, 3) float32
+        What is behind the figure.
+    cloth : (3,) float32
+    factor : int
+        Samples along each side of a pixel.
+    out : (H, W, 3) float32
+        Linear radiance, written.
     """
     height, width = out.shape[0], out.shape[1]
     texel = np.zeros(5, np.float32)

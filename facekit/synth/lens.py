@@ -16,7 +16,20 @@ Array = NDArray[np.floating[Any]]
 
 
 def background(capture: CaptureParams, size: int) -> Array:
-    """A scene far out of focus, (size, size, 3) linear; it depends on nothing but the capture."""
+    """A scene far out of focus.
+
+    Parameters
+    ----------
+    capture : CaptureParams
+        Only its ``texture`` is read.
+    size : int
+        Side in pixels.
+
+    Returns
+    -------
+    (size, size, 3) float32
+        Linear RGB.
+    """
     rng = np.random.default_rng([capture.texture, 5])
     side = 28
     row, column = np.mgrid[0:side, 0:side].astype(np.float32) / (side - 1)
@@ -67,7 +80,21 @@ def _meter(light: Array, exposure: float) -> np.float32:
 
 
 def develop(light: Array, capture: CaptureParams, scale: float = 1.0) -> NDArray[np.uint8]:
-    """Linear radiance (S, S, 3) to levels: blur, exposure, vignette, balance, grain, shoulder; `scale` is S / 112."""
+    """Linear radiance to a picture: blur, exposure, vignette, white balance, grain, shoulder, gamma, contrast.
+
+    Parameters
+    ----------
+    light : (S, S, 3) float32
+        Linear RGB.
+    capture : CaptureParams
+    scale : float
+        S / 112; widths of blur grow with it.
+
+    Returns
+    -------
+    (S, S, 3) uint8
+        RGB.
+    """
     rng = np.random.default_rng([capture.texture, 6])
     size = light.shape[0]
     light = _blur(light, capture, scale)

@@ -8,9 +8,21 @@ __all__ = ["MODES", "PROPORTIONS", "Mode"]
 
 
 class Mode(NamedTuple):
-    """A Gaussian window on both sides of the face, and how far one standard deviation moves what is under it (cm).
+    """A Gaussian window on both sides of the face, and how far one standard deviation moves what is under it.
 
-    `stretch` scales about the centre instead of moving; `male_shift` is how many deviations men lie above women.
+    Attributes
+    ----------
+    name : str
+    centre : (x, y, z)
+        cm; x = 0 is one window in the middle.
+    sigma : float
+        Width of the window, cm.
+    move : (x, y, z)
+        Displacement, cm.
+    stretch : (x, y)
+        Scales about the centre instead of moving.
+    male_shift : float
+        How many deviations the mean of men lies above that of women.
     """
 
     name: str

@@ -48,7 +48,18 @@ FACTOR = 3
 
 
 class Person(NamedTuple):
-    """What all pictures of a person share; building it costs several pictures."""
+    """What all pictures of a person share; building it costs as much as several pictures.
+
+    Attributes
+    ----------
+    identity : Identity
+    skull : Skull
+    atlas : (388, 256, 5) float32
+        See `facekit.synth.skin.paint_atlas`.
+    hair, face_hair : Strands
+    glasses : (Strands, (2, 40, 3) float32) or None
+        See `facekit.synth.facehair.glasses`.
+    """
 
     identity: Identity
     skull: Skull
@@ -96,7 +107,16 @@ class DrawnFace(NamedTuple):
 
 
 def build_person(identity: Identity) -> Person:
-    """Shape, paint and comb a person."""
+    """Shape, paint and comb a person.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Person
+    """
     skull = build_skull(identity)
     colour = hair_colour(identity)
     shade = colour * (1 - identity.grey) + to_linear((170, 168, 165)) * identity.grey
@@ -271,9 +291,24 @@ def _cast_shadows(view: View, hair: Array, canvas: _Canvas) -> None:
 def render_radiance(
     person: Person, capture: CaptureParams, size: int = 112, factor: int = FACTOR
 ) -> tuple[Array, Array, Truth]:
-    """Linear radiance (size, size, 3), vertices (468, 3) in the pixels of a 112 crop, and the truth.
+    """Light that reaches the camera, before the camera does anything to it.
 
-    `factor` samples are taken along each side of a pixel.
+    Parameters
+    ----------
+    person : Person
+    capture : CaptureParams
+    size : int
+        Side of the picture in pixels.
+    factor : int
+        Samples along each side of a pixel.
+
+    Returns
+    -------
+    radiance : (size, size, 3) float32
+        Linear RGB.
+    vertices : (468, 3) float32
+        In the pixels of a 112 crop, whatever ``size`` is; see `DrawnFace`.
+    truth : Truth
     """
     head = load_head()
     face = express(person.skull, capture.expression)
@@ -315,13 +350,33 @@ def render_radiance(
 
 
 def render_compressed(person: Person, capture: CaptureParams) -> DrawnFace:
-    """One picture of a person, out of the codec it asks for: the pixels that decoding its record would give."""
+    """One picture of a person after JPEG at the quality of the capture: the pixels that decoding its record would give.
+
+    Parameters
+    ----------
+    person : Person
+    capture : CaptureParams
+
+    Returns
+    -------
+    DrawnFace
+    """
     image, vertices, truth = render(person, capture)
     return DrawnFace(decode(encode_jpeg(image, capture.quality)), vertices, truth)
 
 
 def render(person: Person, capture: CaptureParams) -> DrawnFace:
-    """One picture as it enters the codec."""
+    """One picture of a person before compression.
+
+    Parameters
+    ----------
+    person : Person
+    capture : CaptureParams
+
+    Returns
+    -------
+    DrawnFace
+    """
     light, vertices, truth = render_radiance(person, capture)
     return DrawnFace(develop(light, capture), vertices, truth)
 
@@ -341,6 +396,11 @@ def draw_person(seed: int, identity: int, image: int) -> DrawnFace:
     ----------
     seed, identity, image : int
         None of them negative.
+
+    Returns
+    -------
+    DrawnFace
+        As the JPEG of its record decodes.
 
     Raises
     ------

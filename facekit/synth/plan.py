@@ -141,7 +141,16 @@ class PlannedRecord(NamedTuple):
 
 
 def make_roster(spec: PackSpec) -> Roster:
-    """Sizes, splits and the order of the labels, which says nothing about which were split."""
+    """Sizes, splits and the order of the labels; the order says nothing about which were split.
+
+    Parameters
+    ----------
+    spec : PackSpec
+
+    Returns
+    -------
+    Roster
+    """
     people = np.arange(spec.identities)
     sizes = _sizes(spec)
     count = round(spec.duplicate_identities * spec.identities)
@@ -166,7 +175,21 @@ def _sizes(spec: PackSpec) -> Integers:
 
 
 def plan_records(spec: PackSpec, roster: Roster, first: int, stop: int) -> Iterator[PlannedRecord]:
-    """The records at positions `first` to `stop` (excluded)."""
+    """Plan a stretch of records.
+
+    Parameters
+    ----------
+    spec : PackSpec
+    roster : Roster
+        Of the same spec.
+    first, stop : int
+        Positions, ``stop`` excluded; at most ``roster.starts[-1]``.
+
+    Yields
+    ------
+    PlannedRecord
+        The same for a position whatever stretch it is asked for in.
+    """
     label = int(np.searchsorted(roster.starts, first, side="right")) - 1
     while first < stop:
         begin, end = int(roster.starts[label]), int(roster.starts[label + 1])

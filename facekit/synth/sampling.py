@@ -163,7 +163,17 @@ def _bump(rng: np.random.Generator, side: float) -> tuple[float, ...]:
 
 
 def sample_identity(seed: int, identity: int) -> Identity:
-    """The person number `identity` of `seed`."""
+    """Sample a person.
+
+    Parameters
+    ----------
+    seed, identity : int
+        Not negative; the person follows from the two.
+
+    Returns
+    -------
+    Identity
+    """
     # The tag comes first: numpy pads entropy with zeros, so that [seed, identity] would be [seed, identity, 0] again.
     rng = np.random.default_rng([1, seed, identity])
     u, n = rng.uniform, rng.normal
@@ -248,7 +258,17 @@ def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def sample_capture(seed: int, identity: int, image: int) -> CaptureParams:
-    """Picture number `image` of the person number `identity` of `seed`; the person's looks do not enter."""
+    """Sample pose, expression, light and camera of one picture; the looks of the person do not enter.
+
+    Parameters
+    ----------
+    seed, identity, image : int
+        Not negative; the picture follows from the three.
+
+    Returns
+    -------
+    CaptureParams
+    """
     rng = np.random.default_rng([2, seed, identity, image])
     u, n = rng.uniform, rng.normal
     yaw = float(n(0, 15) if u() < 0.70 else rng.choice([-1, 1]) * u(20, 60))
@@ -298,7 +318,18 @@ def sample_capture(seed: int, identity: int, image: int) -> CaptureParams:
 
 
 def near_duplicate(capture: CaptureParams, rng: np.random.Generator) -> CaptureParams:
-    """The same picture once more, as the web has it: another codec, exposure or crop."""
+    """The same picture once more, as the web has it: another codec, exposure or crop.
+
+    Parameters
+    ----------
+    capture : CaptureParams
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    CaptureParams
+        With one or two of quality, exposure and crop changed.
+    """
     how = rng.permutation(3)[: int(rng.integers(1, 3))]
     if 0 in how:
         capture = replace(capture, quality=int(rng.integers(40, 97)))
@@ -313,7 +344,17 @@ def near_duplicate(capture: CaptureParams, rng: np.random.Generator) -> CaptureP
 
 
 def degrade(capture: CaptureParams, rng: np.random.Generator) -> CaptureParams:
-    """The picture out of a bad camera: blurred, noisy, dark or burnt, and compressed hard."""
+    """The picture out of a bad camera: blurred, noisy, dark or burnt, and compressed hard.
+
+    Parameters
+    ----------
+    capture : CaptureParams
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    CaptureParams
+    """
     u = rng.uniform
     dark = float(u(0.12, 0.4) if u() < 0.6 else u(1.8, 3.0)) if u() < 0.5 else 1.0
     return replace(

@@ -103,7 +103,17 @@ def _open_eyes(points: Array) -> Array:
 
 
 def rest_face(identity: Identity) -> Array:
-    """The person's face at rest: the canonical mesh under modes, bumps and age, (468, 3) cm."""
+    """The person's face at rest: the canonical mesh under modes, bumps and age.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    (468, 3) float32
+        Head axes, cm.
+    """
     rest = load_topology().positions
     male_shift = np.array([m.male_shift for m in MODES], np.float32) * (0.5 if identity.male else -0.5)
     amplitudes = np.array(identity.modes, np.float32) + male_shift
@@ -182,7 +192,16 @@ def _tube(rows: Array, widen: float, grow: float) -> Array:
 
 
 def build_skull(identity: Identity) -> Skull:
-    """Everything about a head that no expression changes."""
+    """Everything about a head that no expression changes.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Skull
+    """
     face = rest_face(identity)
     rings = _skull_rings(face)
     ears = np.concatenate([_ear(identity, face, -1), _ear(identity, face, 1)])
@@ -259,7 +278,19 @@ def _blink(face: Array, amount: float) -> Array:
 
 
 def express(skull: Skull, expression: tuple[float, ...]) -> Array:
-    """The face with an expression, (468, 3) cm; see :class:`facekit.synth.sampling.CaptureParams` for the order."""
+    """The face with an expression.
+
+    Parameters
+    ----------
+    skull : Skull
+    expression : tuple of 7 float
+        In the order of :class:`facekit.synth.sampling.CaptureParams`.
+
+    Returns
+    -------
+    (468, 3) float32
+        Head axes, cm.
+    """
     opened, smile, pucker, blink, brow, squint, skew = expression
     basis = _expression_basis()
     rest = load_topology().positions
@@ -277,7 +308,19 @@ def _follow() -> Array:
 
 
 def assemble_figure(skull: Skull, face: Array) -> Array:
-    """All vertices of the figure in head axes, (V, 3) cm."""
+    """All vertices of the figure: the face, skull, ears, neck and clothes.
+
+    Parameters
+    ----------
+    skull : Skull
+    face : (468, 3) float32
+        From `express`; the skull's rings follow its border.
+
+    Returns
+    -------
+    (V, 3) float32
+        Head axes, cm, in the order of `facekit.synth.anatomy.Head`.
+    """
     head = load_head()
     out = np.empty((len(head.uv), 3), np.float32)
     out[: len(face)] = face

@@ -33,12 +33,33 @@ _TONES = (
 
 
 def to_linear(levels: Array | tuple[float, ...]) -> Array:
-    """sRGB levels in [0, 255] to linear light."""
+    """Levels to linear light with a gamma of 2.2.
+
+    Parameters
+    ----------
+    levels : floating array or tuple
+        In [0, 255].
+
+    Returns
+    -------
+    float32 of the same shape
+        In [0, 1].
+    """
     return np.asarray((np.asarray(levels, np.float32) / 255) ** 2.2, dtype=np.float32)
 
 
 def skin_tone(identity: Identity) -> Array:
-    """Base albedo (3,), linear."""
+    """Base albedo of a person's skin.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    (3,) float32
+        Linear RGB.
+    """
     ladder = to_linear(np.array(_TONES, np.float32))
     place = identity.melanin * (len(ladder) - 1)
     tone = np.array([np.interp(place, np.arange(len(ladder)), ladder[:, c]) for c in range(3)])
@@ -53,7 +74,7 @@ def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Array:
     )
 
 
-def _dots(rng: np.random.Generator, places: Array, radii: Array, strengths: Array) -> Array:
+def _dots(places: Array, radii: Array, strengths: Array) -> Array:
     """Soft round spots, the darkest winning."""
     canvas = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
     for (x, y), radius, strength in zip(places, radii, strengths, strict=True):
@@ -67,9 +88,9 @@ def _spots(rng: np.random.Generator, identity: Identity) -> tuple[Array, Array]:
     count = int(identity.freckles * 420 + 40 * np.clip((identity.age - 50) / 25, 0, 1) * (1 - identity.melanin))
     size = FACE_SIZE
     u = np.stack([rng.normal(0.5, 0.17, count), rng.normal(0.47, 0.12, count)], 1) * size
-    freckles = _dots(rng, u, rng.uniform(0.5, 1.5, count), rng.uniform(0.2, 0.8, count))
+    freckles = _dots(u, rng.uniform(0.5, 1.5, count), rng.uniform(0.2, 0.8, count))
     places = np.stack([rng.uniform(0.22, 0.78, identity.moles), rng.uniform(0.2, 0.9, identity.moles)], 1) * size
-    moles = _dots(rng, places, rng.uniform(0.9, 2.2, identity.moles), rng.uniform(0.4, 0.9, identity.moles))
+    moles = _dots(places, rng.uniform(0.9, 2.2, identity.moles), rng.uniform(0.4, 0.9, identity.moles))
     return freckles, moles
 
 
@@ -170,7 +191,19 @@ def _paint_beard(atlas: Array, identity: Identity, maps: FaceMap, hair: Array, r
 
 
 def hair_limit(identity: Identity, border: Array) -> Array:
-    """Where hair begins on the curve from each of the 37 border vertices to the back of the head, as a share of it."""
+    """Where hair begins on the curves from the border of the face to the back of the head.
+
+    Parameters
+    ----------
+    identity : Identity
+    border : (37, 3) floating
+        The face's oval, cm.
+
+    Returns
+    -------
+    (37,) float32
+        As a share of each curve.
+    """
     y = border[:, 1]
     forward = border[:, 0] / 5.5
     top = (
@@ -231,7 +264,21 @@ def _paint_skull(identity: Identity, tone: Array, hair: Array, face: Array, bord
 
 
 def paint_atlas(identity: Identity, hair: Array, border: Array) -> Array:
-    """The texture atlas (388, 256, 5) of a person; `hair` is linear, `border` the face's oval (37, 3) in cm."""
+    """Paint a person's texture atlas.
+
+    Parameters
+    ----------
+    identity : Identity
+    hair : (3,) float32
+        Linear RGB of the hair with its grey.
+    border : (37, 3) floating
+        The face's oval, cm.
+
+    Returns
+    -------
+    (388, 256, 5) float32
+        Linear red, green, blue, openness to the sky, gloss; rows 0 to 255 are the face.
+    """
     tone = skin_tone(identity)
     face = _paint_face(identity, tone, hair)
     return np.ascontiguousarray(np.concatenate([face, _paint_skull(identity, tone, hair, face, border)]))

@@ -28,7 +28,6 @@ _LIP_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 31
 class FaceMap(NamedTuple):
     """Fixed pictures (256, 256) of the face's texture: where things are."""
 
-    position: Array
     lips: Array
     mouth_line: Array
     crease: Array
@@ -44,7 +43,6 @@ class FaceMap(NamedTuple):
     bag: Array
     forehead: Array
     oil: Array
-    spots: NDArray[np.bool_]
 
 
 def _fill_nearest(values: Array, valid: NDArray[np.bool_]) -> Array:
@@ -129,6 +127,17 @@ def _fold_maps(position: Array) -> dict[str, Array]:
 
 
 def smoothstep(low: float, high: float, x: Array) -> NDArray[np.float32]:
+    """Rise from 0 at ``low`` to 1 at ``high`` along 3 t^2 - 2 t^3; falls where low > high.
+
+    Parameters
+    ----------
+    low, high : float
+    x : floating array
+
+    Returns
+    -------
+    float32 of the shape of ``x``
+    """
     t = ((x - low) / (high - low)).clip(0, 1)
     return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
 
@@ -155,7 +164,13 @@ def _lids(name: str) -> list[NDArray[np.int32]]:
 
 @cache
 def face_map() -> FaceMap:
-    """The fixed maps (made once a process)."""
+    """The fixed maps, painted once a process.
+
+    Returns
+    -------
+    FaceMap
+        Shared by all callers: do not write into its arrays.
+    """
     position = _positions()
     lips = _soft_polygon(_LIP_OUTER, 1.3)
     height = position[..., 2]
@@ -181,7 +196,6 @@ def face_map() -> FaceMap:
         + 0.6 * _gaussian(position, (0, -8.2, 4.6), (1.2, 0.8, 2))
     )
     return FaceMap(
-        position,
         lips,
         _soft_line([_texels(LIPS_UPPER), _texels(LIPS_LOWER)], 1.7),
         _soft_line(_lids("fold"), 1.3),
@@ -197,5 +211,4 @@ def face_map() -> FaceMap:
         bag,
         forehead,
         oil,
-        (position[..., 1] < 6.5) & (position[..., 1] > -3),
     )

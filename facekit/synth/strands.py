@@ -52,7 +52,17 @@ class Strands(NamedTuple):
 
 
 def hair_colour(identity: Identity) -> Array:
-    """Linear colour (3,) of the hair before grey."""
+    """Colour of a person's hair before grey.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    (3,) float32
+        Linear RGB.
+    """
     ladder = to_linear(
         np.array([(214, 178, 120), (176, 130, 78), (120, 80, 46), (72, 46, 30), (38, 27, 22), (22, 18, 17)], np.float32)
     )
@@ -203,7 +213,7 @@ def _cut(points: Array, share: Array) -> Array:
     return np.asarray(points[row, low] * (1 - f) + points[row, low + 1] * f, np.float32)
 
 
-def _bun(skull: Skull, rng: np.random.Generator, steps: int, high: float) -> Array:
+def _bun(rng: np.random.Generator, steps: int, high: float) -> Array:
     """A bun: strands wound round a ball behind the crown."""
     count = 260
     centre = np.array([0, 9.5 + 2.5 * high, -9.5 + 3.0 * high], np.float32)
@@ -220,7 +230,18 @@ def _bun(skull: Skull, rng: np.random.Generator, steps: int, high: float) -> Arr
 
 
 def scalp_hair(identity: Identity, skull: Skull) -> Strands:
-    """The hair on a person's head."""
+    """Grow the hair on a person's head.
+
+    Parameters
+    ----------
+    identity : Identity
+    skull : Skull
+
+    Returns
+    -------
+    Strands
+        Fixed to the skull: points in head axes, cm.
+    """
     rng = np.random.default_rng([identity.texture, 3])
     style = style_of(identity)
     short = identity.hair_style in ("bald", "buzz")
@@ -244,7 +265,7 @@ def scalp_hair(identity: Identity, skull: Skull) -> Strands:
     if not short:
         points = _cut(points, (1 - 0.45 * rng.uniform(size=count) ** 2).astype(np.float32))
     if identity.hair_style == "tied" and not identity.male:
-        points = np.concatenate([points, _bun(skull, rng, steps, identity.hair_volume)])
+        points = np.concatenate([points, _bun(rng, steps, identity.hair_volume)])
     return _shade_strands(
         identity,
         points,
@@ -279,7 +300,16 @@ def _shade_strands(
 
 
 def as_float32(values: NDArray[np.floating[Any]]) -> Array:
-    """As the kernels take numbers: float32, one after another."""
+    """Contiguous float32, as the kernels take arrays; a copy only where that is needed.
+
+    Parameters
+    ----------
+    values : floating array
+
+    Returns
+    -------
+    float32 of the same shape
+    """
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
@@ -293,5 +323,15 @@ def _strands(points: Array, colour: Array, tint: Array, openness: Array, width: 
 
 
 def join_strands(*parts: Strands) -> Strands:
-    """Several sets of strands with the same number of points as one."""
+    """Several sets of strands as one.
+
+    Parameters
+    ----------
+    *parts : Strands
+        All with the same number of points.
+
+    Returns
+    -------
+    Strands
+    """
     return Strands(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

@@ -41,6 +41,16 @@ class Style(NamedTuple):
 
 
 def style_of(identity: Identity) -> Style:
+    """What a person's hair style asks of its strands.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Style
+    """
     length, volume = identity.hair_length, identity.hair_volume
     wave = identity.hair_wave
     curl = 0.30 * wave
