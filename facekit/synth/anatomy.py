@@ -28,7 +28,15 @@ OVAL = np.array(_RIGHT_HALF + _LEFT_HALF)
 
 
 class Eye(NamedTuple):
-    """Vertices of one eye, from the outer corner to the inner one."""
+    """Vertices of one eye, from the outer corner to the inner one.
+
+    Attributes
+    ----------
+    upper, lower : tuple of 9 int
+        Rims of the two lids; they share their ends, the corners.
+    fold, bag : tuple of 9 int
+        The crease above the upper lid, and the row below the lower one.
+    """
 
     upper: tuple[int, ...]
     lower: tuple[int, ...]
@@ -106,12 +114,33 @@ class Head(NamedTuple):
 
 
 def unit(vectors: Array) -> Array:
-    """Vectors (..., 3) at length one."""
+    """Scale vectors to length one.
+
+    Parameters
+    ----------
+    vectors : (..., 3) floating
+
+    Returns
+    -------
+    (..., 3) float32
+        A vector shorter than 1e-9 is divided by 1e-9, so zero stays zero.
+    """
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-9), dtype=np.float32)
 
 
 def hermite(t: Array) -> tuple[Array, Array, Array, Array]:
-    """The four cubic Hermite weights at `t`: start, start tangent, end, end tangent."""
+    """The four cubic Hermite weights.
+
+    Parameters
+    ----------
+    t : floating array of any shape
+        In [0, 1].
+
+    Returns
+    -------
+    four arrays of the shape of ``t``
+        Weights of the start, the start tangent, the end and the end tangent.
+    """
     t2, t3 = t * t, t * t * t
     return 2 * t3 - 3 * t2 + 1, t3 - 2 * t2 + t, -2 * t3 + 3 * t2, t3 - t2
 
@@ -151,7 +180,13 @@ def _rest_uv(u: Array, v: Array) -> Array:
 
 @cache
 def load_head() -> Head:
-    """The figure's fixed topology (read-only; made once a process)."""
+    """The figure's fixed topology, made once a process.
+
+    Returns
+    -------
+    Head
+        Shared by all callers: do not write into its arrays.
+    """
     face = load_topology()
     around, rings = len(OVAL), RINGS + 1
     ear = len(EAR_RINGS) * EAR_SPOKES

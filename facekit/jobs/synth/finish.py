@@ -1,4 +1,4 @@
-"""Putting the output of a drawing job together from its shards: pack, ledger, truth, sheet."""
+"""The output of a drawing job, assembled from its shards: pack, ledger, truth, sheet."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``facekit synth``: a pack of drawn people, with everything known about them beside it.
 
-Plan the labels, draw the shards, put the output together, move it into place.
+Plan the labels, draw the shards, assemble the output, move it into place.
 """
 
 from __future__ import annotations

@@ -71,13 +71,13 @@ def list_types(textures: str | None = None) -> list[TypeLine]:
 
 def drawn_wearer() -> Wearer:
     """A drawn face that looks ahead; nobody's photograph."""
-    from facekit.synth.chance import draw_identity, draw_shot
-    from facekit.synth.person import build_person, take
+    from facekit.synth.person import build_person, render
+    from facekit.synth.sampling import sample_capture, sample_identity
 
-    person, shots = build_person(draw_identity(3, 0)), (draw_shot(3, 0, image) for image in range(64))
-    # Of the shots that were drawn for this person the one that looks ahead.
-    shot = min(shots, key=lambda shot: abs(shot.yaw) + abs(shot.pitch) + abs(shot.roll))
-    drawn = take(person, shot)
+    person, captures = build_person(sample_identity(3, 0)), (sample_capture(3, 0, image) for image in range(64))
+    # Of the captures that were drawn for this person the one that looks ahead.
+    capture = min(captures, key=lambda capture: abs(capture.yaw) + abs(capture.pitch) + abs(capture.roll))
+    drawn = render(person, capture)
     return Wearer(drawn.image, drawn.vertices)
 
 
