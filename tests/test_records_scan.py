@@ -29,7 +29,7 @@ def starts_of(pieces: list[bytes]) -> list[int]:
 
 @pytest.fixture(params=[_hop_plain, hop_records], ids=["plain", "compiled"])
 def hop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "_hop_for", lambda size: request.param)
+    monkeypatch.setattr(scan_module, "_choose_hop", lambda size: request.param)
 
 
 @pytest.mark.kernels

@@ -19,9 +19,9 @@ from facekit.jobs.outputs.staging import staged
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.check_pictures import check_pictures
 from facekit.records.findings import Finding, Findings
-from facekit.records.meaning import Meaning, check_kept_labels, read_meaning
 from facekit.records.pack import pack_paths
 from facekit.records.rewrite import Extents
+from facekit.records.roles import RecordRoles, check_kept_labels, read_roles
 from facekit.records.structure import Structure, read_padded, read_structure
 from facekit.run.ledger import LedgerWriter
 
@@ -113,19 +113,19 @@ def check(config: CheckConfig) -> CheckSummary:
     rec, idx, property_path = pack_paths(config.source)
     found = Findings(config.most)
     records = read_structure(rec, idx, found)
-    meaning = read_meaning(records, property_path, found)
-    check_kept_labels(rec, idx, records, meaning, found)
-    good, changed = meaning.sound, np.zeros(len(records.offsets), np.bool_)
+    roles = read_roles(records, property_path, found)
+    check_kept_labels(rec, idx, records, roles, found)
+    good, changed = roles.sound, np.zeros(len(records.offsets), np.bool_)
     if config.deep:
-        decoded, changed = check_pictures(rec, records, meaning, property_path, found)
+        decoded, changed = check_pictures(rec, records, roles, property_path, found)
         good = good & decoded
-    done = (0, 0, 0) if config.repair is None else repair(config, rec, records, meaning, good, changed)
+    done = (0, 0, 0) if config.repair is None else repair(config, rec, records, roles, good, changed)
     return CheckSummary(
         config.source,
-        meaning.layout,
+        roles.layout,
         len(records.offsets),
         int(good.sum()),
-        len(np.unique(meaning.labels[good])),
+        len(np.unique(roles.labels[good])),
         config.deep,
         dict(found.counts),
         [listed(finding) for finding in found.kept],
@@ -144,7 +144,7 @@ def repair(
     config: CheckConfig,
     rec: Path,
     records: Structure,
-    meaning: Meaning,
+    roles: RecordRoles,
     good: npt.NDArray[np.bool_],
     changed: npt.NDArray[np.bool_],
 ) -> tuple[int, int, int]:
@@ -153,22 +153,22 @@ def repair(
     if not good.any():
         raise FacekitError(f"{rec} has no record that can be saved")
     rows = np.flatnonzero(good)
-    if meaning.layout == "insightface":
+    if roles.layout == "insightface":
         known = records.keys[rows] >= 0
         rows = rows[np.lexsort((np.where(known, records.keys[rows], 0), ~known))]
-        together = grouped(meaning.labels[rows])
+        together = grouped(roles.labels[rows])
         rows = rows if together is None else rows[together]
-    new, table = contiguous(meaning.labels[rows])
+    new, table = contiguous(roles.labels[rows])
     sizes = (records.stops - records.offsets).astype(np.uint32)
-    where = Extents(records.offsets, sizes, records.own_id)
+    where = Extents(records.offsets, sizes, records.id_is_key)
     source = Salvage(config.source, rec, records.keys, where, worn_masks(rec))
-    lost = left_behind(records, meaning, good)
+    lost = left_behind(records, roles, good)
     with (
         staged(config.repair, config.overwrite, sources=(rec,)) as folder,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as scratch,
     ):
         sources, chosen = with_padding(source, Selection(np.zeros(len(rows), np.int32), rows, new), Path(scratch))
-        written = write_selection(sources, chosen, folder, meaning.layout, lost, title="repairing")
+        written = write_selection(sources, chosen, folder, roles.layout, lost, title="repairing")
         if changed[rows].any():
             say_changed(folder / LEDGER, Path(scratch), changed[rows])
         write_labels(folder / LABELS, table)
@@ -196,7 +196,7 @@ def say_changed(path: Path, scratch: Path, changed: npt.NDArray[np.bool_]) -> No
 
 def with_padding(source: Salvage, chosen: Selection, scratch: Path) -> tuple[list[Salvage], Selection]:
     """The last record of the file from a file of its own where its padding is missing: records are copied framed."""
-    offsets, sizes, own_id = source.where
+    offsets, sizes, id_is_key = source.where
     last = len(offsets) - 1
     cut = chosen.rows == last
     if not sizes[last] & 3 or not cut.any():
@@ -204,17 +204,17 @@ def with_padding(source: Salvage, chosen: Selection, scratch: Path) -> tuple[lis
     framed = read_padded(source.rec, int(offsets[last]))
     rec = scratch / source.rec.name
     rec.write_bytes(framed)
-    where = Extents(np.zeros(1, np.int64), np.array([len(framed)], np.uint32), own_id[last:])
+    where = Extents(np.zeros(1, np.int64), np.array([len(framed)], np.uint32), id_is_key[last:])
     alone = Salvage(source.name, rec, source.keys[last:], where, source.masks)
     return [source, alone], Selection(cut.astype(np.int32), np.where(cut, 0, chosen.rows), chosen.labels)
 
 
-def left_behind(records: Structure, meaning: Meaning, good: npt.NDArray[np.bool_]) -> list[Dropped]:
+def left_behind(records: Structure, roles: RecordRoles, good: npt.NDArray[np.bool_]) -> list[Dropped]:
     """What cannot be saved: a row of the ledger for each record, lost key and damaged stretch."""
     unreadable = records.payload_bytes < 0
-    empty = meaning.images & (records.payload_bytes == 0)
-    unlabelled = meaning.images & ~meaning.sound & ~empty
-    undecoded = meaning.sound & ~good
+    empty = roles.images & (records.payload_bytes == 0)
+    unlabelled = roles.images & ~roles.sound & ~empty
+    undecoded = roles.sound & ~good
     kinds = (
         (unreadable, "header"),
         (empty, "empty_payload"),

@@ -18,7 +18,7 @@ from facekit.jobs.packs.check_decoder import caught, warnings_of_each
 from facekit.records import unpack_record
 from facekit.records.findings import Findings
 from facekit.records.framing import unframe
-from facekit.records.meaning import Meaning, read_property
+from facekit.records.roles import RecordRoles, read_property
 from facekit.records.structure import Structure
 from facekit.run.ledger import payload_hash
 from facekit.run.progress import progress
@@ -40,7 +40,7 @@ class _Look(NamedTuple):
 
 
 def check_pictures(
-    rec: Path, records: Structure, meaning: Meaning, property_path: Path, found: Findings
+    rec: Path, records: Structure, roles: RecordRoles, property_path: Path, found: Findings
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Decode the pictures, and note what is wrong with them.
 
@@ -51,7 +51,7 @@ def check_pictures(
     (N,) bool
         Which are not those of the ledger.
     """
-    rows = np.flatnonzero(meaning.sound)
+    rows = np.flatnonzero(roles.sound)
     decoded, changed = np.zeros((2, len(records.offsets)), np.bool_)
     sizes = np.zeros((len(rows), 2), np.int32)
     known = _Hashes(rec)
@@ -75,8 +75,8 @@ def _note(look: _Look, key: int, offset: int, known: _Hashes, found: Findings) -
         found.add("picture_cut", "the JPEG ends before its end marker", key, offset)
     elif look.warning:
         found.add("picture_damaged", f"the decoder says: {look.warning}", key, offset)
-    said = known.of(key)
-    changed = said is not None and said != look.hash
+    declared = known.of(key)
+    changed = declared is not None and declared != look.hash
     if changed:
         found.add("payload_changed", f"{LEDGER} has another hash of this payload", key, offset)
     return changed
@@ -124,9 +124,9 @@ def _check_sizes(
     seen = (sizes > 0).all(axis=1)
     if not seen.any():
         return
-    said = read_property(property_path)
+    declared = read_property(property_path)
     kinds, counts = np.unique(sizes[seen], axis=0, return_counts=True)
-    height, width = said[1:] if said is not None else kinds[int(counts.argmax())].tolist()
+    height, width = declared[1:] if declared is not None else kinds[int(counts.argmax())].tolist()
     for place in np.flatnonzero(seen & ((sizes[:, 0] != height) | (sizes[:, 1] != width))).tolist():
         row, (own_height, own_width) = rows[place], sizes[place]
         found.add(
@@ -162,5 +162,5 @@ class _Hashes:
         place = int(np.searchsorted(self._keys, key))
         if place == len(self._keys) or self._keys[place] != key:
             return None
-        said: bytes | None = self._hashes[place].as_py()
-        return said
+        declared: bytes | None = self._hashes[place].as_py()
+        return declared

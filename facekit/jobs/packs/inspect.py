@@ -13,7 +13,7 @@ from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.images import jpeg_coding, picture_size
 from facekit.jobs.outputs.staging import new_file, refuse_other_than_png
 from facekit.records import Pack, open_pack
-from facekit.records.meaning import read_property
+from facekit.records.roles import read_property
 from facekit.records.tar_shards import picture_suffix
 
 __all__ = ["InspectConfig", "InspectSummary", "inspect"]
@@ -115,7 +115,7 @@ def inspect(config: InspectConfig) -> InspectSummary:
         if config.sheet is not None:
             with new_file(config.sheet, config.overwrite) as path:
                 path.write_bytes(draw_sheet(pack))
-        said = read_property(pack.paths.property)
+        declared = read_property(pack.paths.property)
         return InspectSummary(
             config.source,
             pack.layout,
@@ -128,7 +128,7 @@ def inspect(config: InspectConfig) -> InspectSummary:
             label_widths(pack),
             spread(counts),
             histogram(counts),
-            None if said is None else ",".join(map(str, said)),
+            None if declared is None else ",".join(map(str, declared)),
             sum(looks["format"].values()),
             dict(looks["format"].most_common()),
             dict(looks["size"].most_common()),
