@@ -213,7 +213,7 @@ def test_a_worker_reads_its_first_record_in_milliseconds(tmp_path: Path) -> None
 
 def test_where_no_sidecar_can_be_written_the_index_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "pack")
-    monkeypatch.setattr("facekit.records.reader._QUICK_INDEX", 3)
+    monkeypatch.setattr("facekit.records.reader._REPARSE_BELOW", 3)
     shutil.copytree(folder, tmp_path / "again")
     pickle.dumps(RecordDataset(folder))
     assert sidecar_path(folder / "train.idx").exists()

@@ -24,7 +24,7 @@ EPS_DEVIATIONS = 3.5
 """Standard deviations above the typical similarity of two strangers: 2e-4 of normal pairs, one false link in every
 fourth folder of 50. Three lose as much on weak embeddings as four do on drawn faces."""
 
-FEWEST = 200
+MIN_SAMPLES = 200
 """With fewer similarities than this a tail cannot be seen, and the default is taken."""
 
 
@@ -68,7 +68,7 @@ def calibrate_intra(
     shift = 1 + _scatter(scores) % (len(centres) - 1)
     null = score_faces(vectors, centres, np.where(groups >= 0, (groups + shift) % len(centres), -1), threads=threads)
     null = null[np.isfinite(null)]
-    if len(null) < FEWEST:
+    if len(null) < MIN_SAMPLES:
         return None
     return Calibrated(round(float(np.quantile(null, 1 - rate)), 4), *_spread(null), len(null))
 
@@ -94,7 +94,7 @@ def calibrate_eps(
     if len(rows) < 2:
         return None
     across = np.concatenate([(a @ b.T).ravel() for a, b in zip(rows, rows[1:] + rows[:1])])
-    if len(across) < FEWEST:
+    if len(across) < MIN_SAMPLES:
         return None
     middle, deviation = _spread(across)
     return Calibrated(round(min(middle + deviations * deviation, 0.95), 3), middle, deviation, len(across))

@@ -24,8 +24,8 @@ from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
 
 __all__ = ["Relabelled", "RobustGroups", "calibrate_merge", "group_nodes", "relabel"]
 
-FEWEST_TO_MATCH = 3
-FEWEST_ALONE = 5
+MIN_SIZE_TO_MATCH = 3
+MIN_SIZE_ALONE = 5
 HUB_DEGREE = 8
 LOOK_FROM = 0.45
 DEFAULT_MERGE = 0.85
@@ -82,7 +82,7 @@ def group_nodes(nodes: Nodes, folders: int, *, guard: str, engine: BlockEngine |
     main = choose_main(nodes, folders)
     is_main = np.zeros(len(nodes.size), bool)
     is_main[main[main >= 0]] = True
-    used = np.flatnonzero(is_main | (nodes.size >= FEWEST_TO_MATCH))
+    used = np.flatnonzero(is_main | (nodes.size >= MIN_SIZE_TO_MATCH))
     sums, size = nodes.sums[used], nodes.size[used]
     pairs = find_pairs(size_aware_rows(sums, size), LOOK_FROM, engine=engine, threads=threads)
     hub = _find_hubs(len(used), pairs)
@@ -91,7 +91,7 @@ def group_nodes(nodes: Nodes, folders: int, *, guard: str, engine: BlockEngine |
     joined = clear & (pairs.similarity >= threshold)
     named = merge_groups(len(used), Pairs(*(c[joined] for c in pairs[:3])), guard=guard, sums=sums, threshold=threshold)
     alone = np.bincount(named, minlength=len(used))[named] == 1
-    stay = is_main[used] | (~hub & (~alone | (size >= FEWEST_ALONE)))
+    stay = is_main[used] | (~hub & (~alone | (size >= MIN_SIZE_ALONE)))
     group = np.full(len(nodes.size), -1, np.int64)
     names, group[used[stay]] = np.unique(named[stay], return_inverse=True)
     all_hubs = np.zeros(len(nodes.size), bool)

@@ -26,7 +26,7 @@ __all__ = ["Gap", "Reached", "Scan", "rebuild_index", "scan"]
 Reached = Callable[[int], None]
 """Is told the offset up to which a file has been walked."""
 
-_MOST_STARTS = 1 << 20
+_MAX_STARTS = 1 << 20
 
 _COMPILE_ABOVE = 4 << 30
 """Bytes of .rec above which importing numba pays."""
@@ -94,7 +94,7 @@ def scan(path: str | os.PathLike[str], resynchronise: bool = False, reached: Rea
 
 def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool, reached: Reached) -> Scan:
     size = os.fstat(descriptor).st_size
-    hop = _hop_for(size)
+    hop = _choose_hop(size)
     starts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     stops: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     gaps: list[Gap] = []
@@ -109,7 +109,7 @@ def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool, re
             except FramingError as error:
                 if not resynchronise:
                     raise error.at(path, None, at) from None
-                at = _step_over(descriptor, at, size, error.problem, starts, stops, gaps, reached)
+                at = _skip_damage(descriptor, at, size, error.problem, starts, stops, gaps, reached)
                 continue
         starts.append(found)
         stops.append(np.append(found[1:], end))
@@ -122,7 +122,7 @@ def _end_of_record(descriptor: int, at: int, size: int, padding: bool = False) -
     return min(last.start + padded(last.length), size)
 
 
-def _step_over(
+def _skip_damage(
     descriptor: int,
     at: int,
     size: int,
@@ -157,7 +157,7 @@ def _hop_window(descriptor: int, at: int, size: int, hop: Hop) -> tuple[NDArray[
     with window(descriptor, at, min(at + WINDOW, size)) as mapped:
         skew = at % mmap.ALLOCATIONGRANULARITY
         words = np.frombuffer(mapped, "<u4", (len(mapped) - skew) // 4, skew)
-        starts = np.empty(min(len(words) // 2, _MOST_STARTS), np.int64)
+        starts = np.empty(min(len(words) // 2, _MAX_STARTS), np.int64)
         count, end = hop(words, 0, starts)
         del words
     stop = at + 4 * end
@@ -167,7 +167,7 @@ def _hop_window(descriptor: int, at: int, size: int, hop: Hop) -> tuple[NDArray[
     return at + 4 * starts[:count], stop
 
 
-def _hop_for(size: int) -> Hop:
+def _choose_hop(size: int) -> Hop:
     if size > _COMPILE_ABOVE or ("numba" in sys.modules and size > WINDOW):
         try:
             from facekit.records.kernels import hop_records

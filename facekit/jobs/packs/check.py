@@ -11,8 +11,8 @@ from facekit.errors import ConfigError
 from facekit.jobs.packs.check_pictures import check_pictures
 from facekit.jobs.packs.repair import Examined, Repaired, repair
 from facekit.records.findings import Findings
-from facekit.records.meaning import check_kept_labels, read_meaning
 from facekit.records.pack import pack_paths
+from facekit.records.roles import check_kept_labels, read_roles
 from facekit.records.structure import read_structure
 from facekit.run.progress import by_position, progress
 
@@ -138,7 +138,7 @@ def examine(source: str, deep: bool, found: Findings) -> Examined:
     size = rec.stat().st_size if rec.is_file() else 0
     with progress("walking", 2 * size, unit="bytes") as advance:
         records = read_structure(rec, idx, found, by_position(advance))
-    roles = read_meaning(records, property_path, found)
+    roles = read_roles(records, property_path, found)
     check_kept_labels(rec, idx, records, roles, found)
     good, changed = roles.sound, np.zeros(len(records.offsets), np.bool_)
     if deep:

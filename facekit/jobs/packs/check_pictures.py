@@ -18,7 +18,7 @@ from facekit.jobs.packs.check_decoder import capture_stderr, warnings_of_each
 from facekit.records import unpack_record
 from facekit.records.findings import Findings
 from facekit.records.framing import unframe
-from facekit.records.meaning import Meaning, read_property
+from facekit.records.roles import RecordRoles, read_property
 from facekit.records.structure import Structure
 from facekit.run.ledger import LEDGER, payload_hash
 from facekit.run.progress import progress
@@ -40,7 +40,7 @@ class _Verdict(NamedTuple):
 
 
 def check_pictures(
-    rec: Path, records: Structure, roles: Meaning, property_path: Path, found: Findings
+    rec: Path, records: Structure, roles: RecordRoles, property_path: Path, found: Findings
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Decode the pictures, and note what is wrong with them.
 

@@ -14,7 +14,7 @@ from facekit.images import jpeg_coding, picture_size
 from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.outputs.staging import new_file, refuse_other_than_png
 from facekit.records import Pack, open_pack
-from facekit.records.meaning import read_property
+from facekit.records.roles import read_property
 from facekit.records.tar_shards import picture_suffix
 from facekit.run.ledger import ledger_path
 

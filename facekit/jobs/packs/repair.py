@@ -16,8 +16,8 @@ from facekit.jobs.outputs.rewrite import Dropped, Selection, contiguous, grouped
 from facekit.jobs.outputs.staging import staged
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.records.findings import Findings
-from facekit.records.meaning import Meaning
 from facekit.records.rewrite import Extents
+from facekit.records.roles import RecordRoles
 from facekit.records.structure import Structure, read_padded
 from facekit.run.ledger import LEDGER, LedgerWriter, schema
 from facekit.run.ledger_reader import ledger_batches
@@ -34,7 +34,7 @@ class Examined(NamedTuple):
         As it was given.
     rec : Path
     records : Structure
-    roles : Meaning
+    roles : RecordRoles
     good : (N,) bool
         Records that can be saved.
     changed : (N,) bool
@@ -46,7 +46,7 @@ class Examined(NamedTuple):
     name: str
     rec: Path
     records: Structure
-    roles: Meaning
+    roles: RecordRoles
     good: npt.NDArray[np.bool_]
     changed: npt.NDArray[np.bool_]
     found: Findings
@@ -121,7 +121,7 @@ def _order(pack: Examined) -> npt.NDArray[np.int64]:
 def _as_source(pack: Examined) -> DamagedPack:
     records = pack.records
     sizes = (records.stops - records.offsets).astype(np.uint32)
-    where = Extents(records.offsets, sizes, records.own_id)
+    where = Extents(records.offsets, sizes, records.id_is_key)
     return DamagedPack(pack.name, pack.rec, records.keys, where, already_masked(pack.rec))
 
 
@@ -145,7 +145,7 @@ def _unsaved_records(pack: Examined) -> list[Dropped]:
 
 def _with_padding(source: DamagedPack, chosen: Selection, scratch: Path) -> tuple[list[DamagedPack], Selection]:
     """The last record of the file from a file of its own where its padding is missing: records are copied framed."""
-    offsets, sizes, own_id = source.where
+    offsets, sizes, id_is_key = source.where
     last = len(offsets) - 1
     cut = chosen.rows == last
     if not sizes[last] & 3 or not cut.any():
@@ -153,7 +153,7 @@ def _with_padding(source: DamagedPack, chosen: Selection, scratch: Path) -> tupl
     framed = read_padded(source.rec, int(offsets[last]))
     rec = scratch / source.rec.name
     rec.write_bytes(framed)
-    where = Extents(np.zeros(1, np.int64), np.array([len(framed)], np.uint32), own_id[last:])
+    where = Extents(np.zeros(1, np.int64), np.array([len(framed)], np.uint32), id_is_key[last:])
     alone = DamagedPack(source.name, rec, source.keys[last:], where, source.masks)
     return [source, alone], Selection(cut.astype(np.int32), np.where(cut, 0, chosen.rows), chosen.labels)
 
