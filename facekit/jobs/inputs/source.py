@@ -85,6 +85,13 @@ class Source:
         keys, labels, pictures = self.keys[span], self.labels[span], self.pictures[span]
         return replace(self, keys=keys, labels=labels, pictures=pictures, offsets=offsets, files=files)
 
+    def select_rows(self, rows: npt.NDArray[np.int64]) -> Source:
+        """Some of the records, (n,) rows in any order."""
+        files = tuple(self.files[position] for position in self.offsets[rows]) if self.files else ()
+        offsets = np.arange(len(rows)) if self.files else self.offsets[rows]
+        keys, labels, pictures = self.keys[rows], self.labels[rows], self.pictures[rows]
+        return replace(self, keys=keys, labels=labels, pictures=pictures, offsets=offsets, files=files)
+
 
 def open_source(
     path: str, layout: str = "same", limit: int | None = None, in_place: bool = False
