@@ -243,7 +243,7 @@ def _fresh(new_label: np.ndarray, homes: np.ndarray) -> int:
 
 
 def _known_labels(labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return _known(rows_of(labels, wanted), wanted, "label")
+    return _known(rows_of(labels, wanted, ascending=True), wanted, "label")
 
 
 def _known_rows(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,6 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def take_settings(given: dict[str, Any], threads: int = 0) -> CleanSettings:
     """Take the options about cleaning out of what was given."""
-    from dataclasses import fields
-
     from facekit.clean.settings import CleanSettings
 
     chosen = {field.name: given.pop(field.name) for field in fields(CleanSettings) if field.name in given}

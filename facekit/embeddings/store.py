@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.records.key_rows import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,11 +153,7 @@ class Features:
 
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each key, (K,) int64; -1: there is no vector of that key."""
-        order = np.argsort(self.keys, kind="stable")
-        if not len(order):
-            return np.full(len(keys), -1)
-        places = order[np.minimum(np.searchsorted(self.keys, keys, sorter=order), len(order) - 1)]
-        return np.where(self.keys[places] == keys, places, -1)
+        return rows_of(self.keys, keys)
 
     def _map(self, shard: Path) -> NDArray[np.float32]:
         try:

@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 __all__ = ["rows_of"]
 
 
-def rows_of(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.int64]:
+def rows_of(known: NDArray[Any], wanted: NDArray[Any], ascending: bool = False) -> NDArray[np.int64]:
     """Look up keys among known ones.
 
     Parameters
     ----------
     known : (K,)
-        Keys of any dtype that can be sorted, in any order; nothing is sorted where they ascend already.
+        Keys of any dtype that can be sorted, in any order.
     wanted : (n,)
         Keys of the same dtype.
+    ascending : bool
+        `known` ascends already: nothing is sorted, which counts where few keys are looked up many times.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def rows_of(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.int64]:
     """
     if not len(known):
         return np.full(len(wanted), -1, np.int64)
-    order = None if np.all(known[1:] >= known[:-1]) else np.argsort(known, kind="stable")
+    order = None if ascending else np.argsort(known, kind="stable")
     rows = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
     if order is not None:
         rows = order[rows]

@@ -132,7 +132,7 @@ def revert_decisions(table: DecisionTable, revert: tuple[str, ...], overrides: O
     merged = changed & np.isin(table.reason_code, (Reason.UNION, Reason.INTER))
     given = overrides.arrays()
     said = np.concatenate([given.keep, given.drop, given.move])
-    back = table.keys[changed & ~merged & (rows_of(np.sort(said), table.keys) < 0)]
+    back = table.keys[changed & ~merged & (rows_of(said, table.keys) < 0)]
     split = np.unique(np.concatenate([given.split, table.old_label[merged]]))
     return override_table(table, given._replace(keep=np.concatenate([given.keep, back]), split=split))
 

@@ -24,6 +24,7 @@ from facekit.images import decode
 from facekit.jobs.embed.shard import EmbedTask, Flags, start_worker, vectors_beside
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.records.key_rows import rows_of
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
 from facekit.run.shard_file import read_rows
@@ -151,12 +152,11 @@ def read_flags(source: Source) -> Flags:
         rows = rows.filter(rows["key"].is_valid())  # not what was refused
         keys = rows["key"].to_numpy()
         origins = pc.coalesce(rows["source_key"], rows["key"]).to_numpy()  # drawn pictures have no other source
-        order = np.argsort(keys, kind="stable")
-        places = np.minimum(np.searchsorted(keys, source.keys, sorter=order), max(len(keys) - 1, 0))
-        if not len(keys) or not np.array_equal(keys[order[places]], source.keys):
+        places = rows_of(keys, source.keys)
+        if (places < 0).any():
             raise FacekitError(f"{ledger} does not know every record of {source.path}: it belongs to another pack")
-        masked = (rows["action"].to_numpy(zero_copy_only=False) == "mask")[order[places]]
-        sources = origins[order[places]]
+        masked = (rows["action"].to_numpy(zero_copy_only=False) == "mask")[places]
+        sources = origins[places]
     return Flags(masked, sources)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
+from facekit.records.key_rows import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +79,7 @@ def _looked_up(
     asked: npt.NDArray[np.int64],
     otherwise: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    if not len(known):
-        return otherwise
-    place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-    return np.where(known[place] == asked, values[place], otherwise)
+    rows = rows_of(known, asked, ascending=True)
+    found = otherwise.copy()
+    found[rows >= 0] = values[rows[rows >= 0]]
+    return found

@@ -18,6 +18,7 @@ from facekit.jobs.mask.shard import MaskWorker, meshes_beside
 from facekit.jobs.mask.sheet import SheetSample, draw_sheet
 from facekit.jobs.outputs.tables import SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
 from facekit.records import PackWriter, RecordWriter
+from facekit.records.key_rows import rows_of
 from facekit.run.journal import Journal
 from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
 from facekit.run.progress import progress
@@ -87,8 +88,8 @@ def append_shard(rows: pa.Table, block: bytes, output: Output, masks: WornMasks 
         return rows
     column = rows.schema.get_field_index("source_key")
     own = rows["source_key"].to_numpy()
-    place = np.minimum(np.searchsorted(masks.keys, own), len(masks.keys) - 1)
-    bare = np.where(masks.keys[place] == own, masks.bare[place], own)
+    place = rows_of(masks.keys, own, ascending=True)
+    bare = np.where(place >= 0, masks.bare[place], own)
     return rows.set_column(column, "source_key", pa.array(bare))
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from facekit.jobs.inputs.ledger import WornMasks
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, unpack_record
+from facekit.records.key_rows import rows_of
 from facekit.run.ledger import payload_hash, schema
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def copied_rows(
     worn = np.zeros(count, np.bool_)
     place = np.zeros(count, np.int64)
     if masks is not None:
-        place = np.minimum(np.searchsorted(masks.keys, source_keys), len(masks.keys) - 1)
-        worn = masks.keys[place] == source_keys
+        place = rows_of(masks.keys, source_keys, ascending=True)
+        worn = place >= 0
         source_keys = np.where(worn, masks.bare[place], source_keys)
     columns = _columns(count)
     columns["key"], columns["source_key"] = pa.array(keys), pa.array(source_keys, mask=source_keys < 0)
