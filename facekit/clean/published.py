@@ -80,8 +80,8 @@ def merge_identities(nodes: Nodes, count: int, settings: CleanSettings, engine: 
     united = merge_groups(len(present), same, guard=settings.guard, sums=sums, threshold=settings.union)
     names, first = np.unique(united, return_inverse=True)
     sums_united = _group_sums(sums, first, len(names))
-    again = _pairs_after(first, pairs, unit(sums_united), settings, engine)
-    merged = merge_groups(len(names), again, guard=settings.guard, sums=sums_united, threshold=settings.inter)[first]
+    after = _pairs_after(first, pairs, unit(sums_united), settings, engine)
+    merged = merge_groups(len(names), after, guard=settings.guard, sums=sums_united, threshold=settings.inter)[first]
     _, group = np.unique(merged, return_inverse=True)
     leader = _leaders(group, size)
     out = np.full(count, -1, np.int64)

@@ -101,17 +101,19 @@ def assign_robust(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Assign
     in_hub = np.append(grouped.hub & (grouped.group < 0), False)[nodes.of_row]
     action[in_hub], reason[in_hub] = Action.REVIEW, Reason.HUB
     out = np.where(np.isin(action, (Action.KEEP, Action.MOVE)), group, -1)
-    loose = np.flatnonzero((action == Action.DROP) & (nodes.norms > 0) & faces.usable & (group >= 0))
+    outliers = np.flatnonzero((action == Action.DROP) & (nodes.norms > 0) & faces.usable & (group >= 0))
     if null is not None and len(grouped.centres) > 1:
-        fate = relabel(faces.vectors, loose, grouped, null, threshold, engine=faces.engine, threads=settings.workers)
+        relabelled = relabel(
+            faces.vectors, outliers, grouped, null, threshold, engine=faces.engine, threads=settings.workers
+        )
         for chosen, what, why in (
-            (fate.group >= 0, Action.MOVE, Reason.RELABEL),
-            (fate.hub, Action.REVIEW, Reason.HUB),
+            (relabelled.group >= 0, Action.MOVE, Reason.RELABEL),
+            (relabelled.hub, Action.REVIEW, Reason.HUB),
         ):
-            rows = loose[chosen]
+            rows = outliers[chosen]
             action[rows], reason[rows] = what, why
-            scores[rows], group[rows] = fate.similarity[chosen], fate.nearest[chosen]
-        out[loose] = fate.group
+            scores[rows], group[rows] = relabelled.similarity[chosen], relabelled.nearest[chosen]
+        out[outliers] = relabelled.group
     pairs = Pairs(nodes.identity[grouped.pairs.left], nodes.identity[grouped.pairs.right], grouped.pairs.similarity)
     found = settings_in_force(settings, threshold, grouped.threshold, null, grouped.pairs.recall)
     return Assignment(out, action, reason, scores, group, grouped.leader, home, pairs, found)
