@@ -18,6 +18,7 @@ from facekit.images import decode
 from facekit.jobs.inputs.ledger import read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import open_source, read_records
+from facekit.records.key_rows import rows_of
 
 __all__ = ["Alter", "Faces", "Network", "of_features", "of_pack", "of_payloads", "open_subject"]
 
@@ -51,11 +52,7 @@ class Faces:
 
     def rows_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The row of each key; -1: there is no vector."""
-        order = np.argsort(self.keys, kind="stable")
-        if not len(order):
-            return np.full(len(keys), -1)
-        places = order[np.minimum(np.searchsorted(self.keys, keys, sorter=order), len(order) - 1)]
-        return np.where(self.keys[places] == keys, places, -1)
+        return rows_of(self.keys, keys)
 
 
 @dataclass(frozen=True)
@@ -145,8 +142,7 @@ def of_pack(
     for (record, _), masked in zip(read_records(source), flags.masked.tolist(), strict=True):
         embed_one(collector, record.key, record.payload, masked, alter)
     numbers, vectors, uncertainty = collector.arrays()
-    rows = np.searchsorted(source.keys, numbers, sorter=(order := np.argsort(source.keys)))
-    rows = order[rows]
+    rows = rows_of(source.keys, numbers)
     faces = FaceSet(vectors, source.labels[rows], flags.sources[rows])
     return Faces(faces, numbers, flags.masked[rows], uncertainty, +collector.errors, collector.seconds)
 

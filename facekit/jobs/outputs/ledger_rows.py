@@ -18,7 +18,7 @@ from facekit.run.ledger import payload_hash, schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_rows"]
+__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_rows", "left_out_rows"]
 
 _AT_ONCE = 256
 """Records that a thread hashes in one go."""
@@ -73,6 +73,32 @@ def dropped_rows(source_keys: npt.NDArray[np.int64], reason: str, params: str | 
     columns["source_key"] = pa.array(keys, mask=keys < 0)
     for name, value in (("action", "drop"), ("reason", reason), ("params", params)):
         columns[name] = pa.array([value], pa.string()).take(pa.array(np.zeros(len(source_keys), np.int64)))
+    return pa.table(columns, schema())
+
+
+def left_out_rows(
+    source_keys: npt.NDArray[np.int64],
+    hashes: bytes,
+    actions: tuple[npt.NDArray[np.int8], Sequence[str]],
+    reasons: tuple[npt.NDArray[np.int8], Sequence[str]],
+) -> pa.Table:
+    """Rows of records that were left out, each for a reason of its own.
+
+    Parameters
+    ----------
+    source_keys : (n,) int64
+    hashes : bytes
+        16 a payload.
+    actions, reasons : ((n,) int8, sequence of str)
+        Codes, and the word of each code.
+    """
+    import pyarrow as pa
+
+    columns = _columns(len(source_keys))
+    columns["source_key"] = pa.array(source_keys)
+    columns["payload_hash"] = _hash_array(hashes, len(source_keys))
+    for name, (codes, words) in (("action", actions), ("reason", reasons)):
+        columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes), list(words)).cast(pa.string())
     return pa.table(columns, schema())
 
 
