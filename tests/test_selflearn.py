@@ -31,7 +31,8 @@ from facekit.jobs.selflearn.job import selflearn
 from facekit.jobs.selflearn.round import purity_of, read_truth
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.job import synth
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.synth.plan import PackSpec
 

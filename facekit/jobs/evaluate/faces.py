@@ -66,7 +66,7 @@ class Network:
     choice: ModelChoice
 
 
-class Seen:
+class EmbeddingCollector:
     """Vectors as they come out of the network, batch by batch."""
 
     def __init__(self, network: Network) -> None:
@@ -141,42 +141,42 @@ def of_pack(
         if len(missing):
             raise ConfigError(f"{path} has no picture of key {missing[0]} ({len(missing)} keys are missing)")
         source, flags = (
-            taken(source, places),
+            select_rows(source, places),
             replace(flags, masked=flags.masked[places], sources=flags.sources[places]),
         )
-    seen = Seen(network)
+    collector = EmbeddingCollector(network)
     for (record, _), masked in zip(read_records(source), flags.masked.tolist(), strict=True):
-        see(seen, record.key, record.payload, masked, alter)
-    numbers, vectors, uncertainty = seen.arrays()
+        embed_one(collector, record.key, record.payload, masked, alter)
+    numbers, vectors, uncertainty = collector.arrays()
     rows = np.searchsorted(source.keys, numbers, sorter=(order := np.argsort(source.keys)))
     rows = order[rows]
     faces = FaceSet(vectors, source.labels[rows], flags.sources[rows])
-    return Faces(faces, numbers, flags.masked[rows], uncertainty, +seen.errors, seen.seconds)
+    return Faces(faces, numbers, flags.masked[rows], uncertainty, +collector.errors, collector.seconds)
 
 
 def of_payloads(network: Network, payloads: Iterator[bytes], alters: tuple[Alter | None, Alter | None]) -> Faces:
     """The pictures of a list of pairs, first and second by turns; keys are their places."""
-    seen = Seen(network)
+    collector = EmbeddingCollector(network)
     for place, payload in enumerate(payloads):
-        see(seen, place, payload, False, alters[place % 2])
-    numbers, vectors, uncertainty = seen.arrays()
+        embed_one(collector, place, payload, False, alters[place % 2])
+    numbers, vectors, uncertainty = collector.arrays()
     faces = FaceSet(vectors, numbers)
-    return Faces(faces, numbers, np.zeros(len(numbers), np.bool_), uncertainty, +seen.errors, seen.seconds)
+    return Faces(faces, numbers, np.zeros(len(numbers), np.bool_), uncertainty, +collector.errors, collector.seconds)
 
 
-def see(seen: Seen, number: int, payload: bytes, masked: bool, alter: Alter | None) -> None:
+def embed_one(collector: EmbeddingCollector, number: int, payload: bytes, masked: bool, alter: Alter | None) -> None:
     """Decode, alter and embed one picture, or note why not. A size that does not fit is wrong for all of them."""
     try:
         picture = decode(payload)
         picture = picture if alter is None else alter(number, picture)
     except FacekitError as error:
-        seen.errors[getattr(error, "reason", None) or str(error)] += 1
+        collector.errors[getattr(error, "reason", None) or str(error)] += 1
         return
-    seen.network.engine.preprocessing.check(picture)
-    seen.add(number, picture, masked)
+    collector.network.engine.preprocessing.check(picture)
+    collector.add(number, picture, masked)
 
 
-def taken(source: Source, places: npt.NDArray[np.int64]) -> Source:
+def select_rows(source: Source, places: npt.NDArray[np.int64]) -> Source:
     """The records at some positions."""
     files = tuple(source.files[place] for place in source.offsets[places]) if source.files else ()
     offsets = np.arange(len(places)) if source.files else source.offsets[places]

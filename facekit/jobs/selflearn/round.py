@@ -24,10 +24,11 @@ from facekit.jobs.evaluate.job import evaluate
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.truth import purity_of, read_truth
+from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.job import train
 
-__all__ = ["First", "Round", "do_round", "finished_rounds", "first_model"]
+__all__ = ["Round", "StartModel", "finished_rounds", "prepare_start_model", "run_round"]
 
 LISTS = "lists"
 PARTS = ("features", "clean", "train/model.pt", "model.onnx")
@@ -37,7 +38,7 @@ Listen = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
-class First:
+class StartModel:
     """The model that a round begins from.
 
     Attributes
@@ -95,10 +96,10 @@ class Round:
     report: str
 
 
-def first_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) -> First:
+def prepare_start_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) -> StartModel:
     """Model 0: the one that was given, or one trained on the pack as it is."""
     if config.init is not None and config.init.endswith(".onnx"):
-        return First(config.init, None, _scores(config, config.init, out / "round-0"))
+        return StartModel(config.init, None, _scores(config, config.init, out / "round-0"))
     folder = out / "round-0"
     folder.mkdir(exist_ok=True)
     weights = config.init
@@ -106,7 +107,7 @@ def first_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) ->
         say("round 0: training on the pack as it is")
         weights = _train(config, config.init_pack or config.source, folder, None, None, say, report)
     model = _export(weights, folder)
-    return First(model, weights, _scores(config, model, folder))
+    return StartModel(model, weights, _scores(config, model, folder))
 
 
 def finished_rounds(out: Path) -> int:
@@ -117,8 +118,8 @@ def finished_rounds(out: Path) -> int:
     return number
 
 
-def do_round(
-    config: SelfLearnConfig, number: int, out: Path, first: First, before: Round | None, say: Say, report: Listen
+def run_round(
+    config: SelfLearnConfig, number: int, out: Path, first: StartModel, before: Round | None, say: Say, report: Listen
 ) -> Round:
     """Embed, clean, mask, train, evaluate."""
     folder = out / f"round-{number}"
