@@ -22,6 +22,7 @@ from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.job import evaluate
 from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.selflearn.cleaning_loss import loss_problem, measure_loss
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.truth import purity_of, read_truth
 from facekit.jobs.train.config import TrainConfig
@@ -132,10 +133,13 @@ def run_round(
         say(f"round {number}: cleaning the initial pack")
         clean(CleanConfig(config.source, str(cleaned), str(features), settings=config.settings, round=number))
     table = read_decisions(cleaned)
+    vectors = _vectors_of(features, table)
     if not (table.new_label >= 0).any():
         raise FacekitError(f"round {number} left no image: the model tells nobody apart, or --intra is too strict")
+    if not (folder / "train" / "model.pt").is_file():
+        _check_loss(config, number, table, vectors, cleaned)
     pack = _masked(config, folder, cleaned, say)
-    centres = _centres(features, table) if first.weights is not None else None
+    centres = _centres(vectors, table) if first.weights is not None else None
     say(f"round {number}: training on {int((table.new_label >= 0).sum())} images")
     weights = _train(config, str(pack), folder, first.weights, centres, say, report)
     model = _export(weights, folder)
@@ -179,14 +183,33 @@ def _export(weights: str, folder: Path) -> str:
     return str(path)
 
 
-def _centres(features: Path, table: DecisionTable) -> npt.NDArray[np.float32]:
-    """Mean of the unit vectors of each new label: (C, D); of length 0 where it has none."""
+def _vectors_of(features: Path, table: DecisionTable) -> npt.NDArray[np.float32]:
+    """The unit vector of each decision, (N, D); of length 0 where there is none."""
     opened = open_features(features)
     rows = opened.rows_of(table.keys)
-    keep = (table.new_label >= 0) & (rows >= 0)
-    vectors = opened.load().vectors
+    vectors = opened.load().vectors[np.maximum(rows, 0)]
+    vectors[rows < 0] = 0
+    return vectors
+
+
+def _check_loss(
+    config: SelfLearnConfig, number: int, table: DecisionTable, vectors: npt.NDArray[np.float32], cleaned: Path
+) -> None:
+    """Stop before a model is trained on what a cleaning left of the pack, where it left too little."""
+    loss = measure_loss(vectors, table.old_label, table.new_label)
+    problem = loss_problem(loss, config.allow_loss)
+    if problem is not None:
+        raise FacekitError(
+            f"round {number}: {problem}. Other settings need another OUT; a larger --allow-loss goes on with this one. "
+            f"{cleaned / 'report' / 'index.html'} shows what was decided"
+        )
+
+
+def _centres(vectors: npt.NDArray[np.float32], table: DecisionTable) -> npt.NDArray[np.float32]:
+    """Mean of the unit vectors of each new label: (C, D); of length 0 where it has none."""
+    keep = table.new_label >= 0
     centres = np.zeros((int(table.new_label.max()) + 1, vectors.shape[1]), np.float32)
-    np.add.at(centres, table.new_label[keep], vectors[rows[keep]])
+    np.add.at(centres, table.new_label[keep], vectors[keep])
     return centres
 
 
