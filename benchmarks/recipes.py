@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from facekit.embeddings import embed_pictures
 from facekit.evaluate import FaceSet, verify_all
 from facekit.images import decode
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.records import Header, Pack, PackWriter, open_pack
 
 TAIL = 3
@@ -61,7 +62,7 @@ WHY = {
     "maskdul, margin .35": Method("maskdul", "maskdul-small", FIXED),
     "maskdul, margin .35, one start": Method("maskdul", "maskdul-small", (*FIXED, "two_stream=false")),
     "maskdul, margin .35, easy": Method("maskdul", "maskdul-small", (*FIXED, "easy_margin=true")),
-    "maskdul, starts not alike": Method("maskdul", "maskdul-small", ("alike=false",)),
+    "maskdul, branches started apart": Method("maskdul", "maskdul-small", ("shared_init=false",)),
     "maskdul, one start": Method("maskdul", "maskdul-small", ("two_stream=false",)),
     "maskdul, margin .35, lambda 1": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=1")),
     "maskdul, margin .35, lambda 0": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=0")),
