@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mask_faces import turned
 
-from facekit.masks import drape, dye, finish, look, raster
+from facekit.masks import drape, dye, finish, lighting, raster
 from facekit.masks.raster import FAR, SAMPLES, Window
 
 pytestmark = pytest.mark.kernels
@@ -184,7 +184,7 @@ def test_a_planted_light_is_found_among_outliers() -> None:
     seen[5] = 0
     luminance[5] = 99  # out of sight: must not count at all
     terms = np.zeros(5, F32)
-    weight = look._fit(basis, luminance, seen, terms)
+    weight = lighting._fit(basis, luminance, seen, terms)
     assert np.abs(terms - truth).max() < 0.03
     assert weight[5] == 0
     assert weight[::17].max() < 0.3 < np.median(weight)

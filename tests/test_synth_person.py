@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from facekit.errors import ConfigError
+from facekit.faces.align import ARCFACE_TEMPLATE
 from facekit.faces.mesh import LiteRTMesh, pose
 from facekit.faces.topology import load_topology
 from facekit.images import encode_jpeg
 from facekit.synth import build_person, draw_identity, draw_person, draw_shot, draw_shot_of
 from facekit.synth.anatomy import EYES, load_head
-from facekit.synth.camera import TEMPLATE, rotation, similarity
+from facekit.synth.camera import rotation, similarity
 from facekit.synth.chance import HAIR_STYLES, MODES, Identity, Shot
 from facekit.synth.modes import MODES as NAMED_MODES
 from facekit.synth.person import Person, render, take
@@ -107,7 +108,7 @@ def test_the_five_points_lie_on_the_template(person: Person) -> None:
     drawn = take(person, still(draw_shot(3, 1, 0)))
     eyes = [drawn.vertices[[*e.upper, *e.lower], :2].mean(axis=0) for e in EYES]
     mouth = drawn.vertices[[61, 291], :2]
-    assert np.abs(np.stack([*eyes, *mouth]) - TEMPLATE[[0, 1, 3, 4]]).max() < 5
+    assert np.abs(np.stack([*eyes, *mouth]) - ARCFACE_TEMPLATE[[0, 1, 3, 4]]).max() < 5
     assert drawn.vertices[33, 0] < drawn.vertices[263, 0]
     assert drawn.vertices[10, 1] < drawn.vertices[152, 1]
     assert drawn.vertices[4, 2] > drawn.vertices[234, 2]

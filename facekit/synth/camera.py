@@ -7,16 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.align import ARCFACE_TEMPLATE
 from facekit.synth.anatomy import EYES, load_head
 from facekit.synth.chance import Shot
 
-__all__ = ["TEMPLATE", "View", "rotation", "similarity", "view"]
+__all__ = ["View", "rotation", "similarity", "view"]
 
 Array = NDArray[np.floating[Any]]
-TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
-"""Five points of an aligned 112 x 112 crop, (x, y) (Deng et al., ArcFace, 2019): eyes, nose tip, mouth corners."""
 PIVOT = np.array([0, -1.0, -5.0], np.float32)
 
 
@@ -88,7 +85,7 @@ def view(figure: Array, shot: Shot) -> View:
         moved = (rest - base) @ body.T + base @ (0.5 * turn + 0.5 * body).T
         points[part] = follow * points[part] + (1 - follow) * moved
     five = plane(_five_points(points), shot.distance)
-    frame = similarity(five, TEMPLATE + np.array(shot.jitter).reshape(5, 2))
+    frame = similarity(five, ARCFACE_TEMPLATE + np.array(shot.jitter).reshape(5, 2))
     tilt = float(np.degrees(np.arctan2(frame[1, 0], frame[0, 0])))
     eye = np.array([0, 0, shot.distance], np.float32)
     return View(np.ascontiguousarray(points, np.float32), turn, eye, frame, shot.roll + tilt)
