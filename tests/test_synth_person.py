@@ -9,11 +9,12 @@ import pytest
 
 from facekit.errors import ConfigError
 from facekit.faces.align import ARCFACE_TEMPLATE
+from facekit.faces.landmarks import EYES
 from facekit.faces.mesh import LiteRTMesh, pose
 from facekit.faces.topology import load_topology
 from facekit.images import encode_jpeg
 from facekit.synth import build_person, draw_identity, draw_person, draw_shot, draw_shot_of
-from facekit.synth.anatomy import EYES, load_head
+from facekit.synth.anatomy import load_head
 from facekit.synth.camera import rotation, similarity
 from facekit.synth.chance import HAIR_STYLES, MODES, Identity, Shot
 from facekit.synth.modes import MODES as NAMED_MODES

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import FacekitError
+from facekit.faces.landmarks import FIVE_POINTS
 
 __all__ = ["ARCFACE_TEMPLATE", "align", "five_points", "similarity_transform"]
 
@@ -21,9 +22,6 @@ ARCFACE_TEMPLATE.flags.writeable = False
 
 ARCFACE_SIDE = 112
 
-# One row a point: vertices whose mean it is. Chosen for the smallest offset from an independent five-point detector.
-FIVE = ((33, 133, 159, 145), (263, 362, 386, 374), (1, 1, 4, 4), (61, 61, 61, 61), (291, 291, 291, 291))
-
 
 def five_points(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
     """Centres of the eyes, tip of the nose and corners of the mouth, in the order of `ARCFACE_TEMPLATE`.
@@ -38,7 +36,7 @@ def five_points(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
     (5, 2) float32
         (x, y) in the same pixels.
     """
-    return vertices[np.array(FIVE), :2].mean(1, dtype=np.float32)
+    return vertices[np.array(FIVE_POINTS), :2].mean(1, dtype=np.float32)
 
 
 def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 
 from facekit.masks.raster import SAMPLES
 
-__all__ = ["OVAL", "Curves", "Finish", "finish_picture"]
+__all__ = ["Border", "Curves", "Finish", "finish_picture"]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
-CHIN, RIGHT_EDGE, LEFT_EDGE = 152, 454, 234
-LEFT_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
-RIGHT_OVAL = (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-OVAL = (*LEFT_OVAL, *RIGHT_OVAL)  # the outline of the mesh, once around
+
+
+class Border(NamedTuple):
+    """Vertices on the border of the mesh (see `facekit.faces.landmarks`); `oval`, (36,) int32: all in order."""
+
+    left_edge: int
+    right_edge: int
+    chin: int
+    oval: NDArray[np.int32]
 
 
 class Curves(NamedTuple):
@@ -167,11 +172,13 @@ def _temper(layer, smooth, pad, finish, found, grain):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _shadow_reach(vertices, oval, window, scale, out):
+def _shadow_reach(vertices, border, window, scale, out):
     """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
+    oval = border.oval
     crossings = np.empty(oval.shape[0], np.float32)
-    chin_x, chin_y = vertices[CHIN, 0], vertices[CHIN, 1]
-    half_jaw = np.float32(0.32) * abs(vertices[RIGHT_EDGE, 0] - vertices[LEFT_EDGE, 0]) + F1
+    chin_x, chin_y = vertices[border.chin, 0], vertices[border.chin, 1]
+    width = abs(vertices[border.right_edge, 0] - vertices[border.left_edge, 0])
+    half_jaw = np.float32(0.32) * width + F1
     for y in range(out.shape[0]):
         level, count = np.float32(y + window.y), 0
         for i in range(oval.shape[0]):
@@ -218,7 +225,7 @@ def _compose(image, layer, spread, reach, pad, finish, window, coverage, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def finish_picture(image, samples, vertices, oval, curves, finish, taps, window, scale, coverage, out):
+def finish_picture(image, samples, vertices, border, curves, finish, taps, window, scale, coverage, out):
     """Bring the samples into `out` (H, W, 3) and `coverage` (H, W), which hold the bare picture and zeros.
 
     taps : three filters (picture's blur, detail, shadow).
@@ -234,5 +241,5 @@ def finish_picture(image, samples, vertices, oval, curves, finish, taps, window,
     cover, spread = np.ascontiguousarray(layer[:, :, 3:]), np.zeros((height, width, 1), np.float32)
     _blur(cover, taps[2], scratch, spread)
     reach = np.empty((window.height, window.width), np.float32)
-    _shadow_reach(vertices, oval, window, scale, reach)
+    _shadow_reach(vertices, border, window, scale, reach)
     _compose(image, layer, spread[:, :, 0], reach, pad, finish, window, coverage, out)

@@ -9,14 +9,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import FOREHEAD, LIPS
 from facekit.faces.topology import load_topology
-from facekit.masks.shell import LIPS
 
 __all__ = ["ANCHOR_REACH", "ClothLighting", "FaceTables", "SceneEstimate", "estimate_scene", "face_tables", "shade"]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 RED, GREEN, BLUE = 0.2126, 0.7152, 0.0722  # luminance of linear RGB (ITU-R BT.709)
-FOREHEAD = (151, 108, 337, 107, 336, 69, 299, 9, 67, 297, 104, 333, 103, 332)
 ANCHOR_REACH = 1.7  # centimetres over which light on the skin is averaged
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
+from facekit.faces.landmarks import CHIN, EYES, HAIRLINE, LEFT_EDGE, OVAL, RIGHT_EDGE
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
-from facekit.masks.drape import Drape, drape, face_normals
+from facekit.masks.drape import Drape, Landmarks, drape, face_normals
 from facekit.masks.dye import dye
-from facekit.masks.finish import OVAL, Curves, Finish, finish_picture
+from facekit.masks.finish import Border, Curves, Finish, finish_picture
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
 from facekit.masks.recipe import MaskParams
@@ -192,8 +193,14 @@ def _check(image: NDArray[np.uint8], vertices: NDArray[np.float32]) -> tuple[NDA
 
 
 @cache
-def _oval() -> NDArray[np.int32]:
-    return np.array(OVAL, np.int32)
+def _landmarks() -> Landmarks:
+    lids = np.array([eye.lower for eye in EYES], np.int32)
+    return Landmarks(LEFT_EDGE, RIGHT_EDGE, HAIRLINE, CHIN, lids)
+
+
+@cache
+def _border() -> Border:
+    return Border(LEFT_EDGE, RIGHT_EDGE, CHIN, np.array(OVAL, np.int32))
 
 
 def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params: MaskParams) -> Worn:
@@ -228,7 +235,7 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
         np.array(params.edge, np.float32),
     )
     surface = (folds, edge, _drape(kind, params), points, normals, heights, st)
-    frame, bounds = drape(vertices, shell.weights, control_vertices(), shell.st, COLUMNS, ROWS, *surface)
+    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, COLUMNS, ROWS, *surface)
     scale = float(frame.scale)
     out, coverage = image.copy(), np.zeros(image.shape[:2], np.float32)
     window = _window(bounds, image.shape, params.strap_radius * scale)
@@ -243,5 +250,5 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     samples = draw(vertices, points, *cloth, strap, STRAP_POINTS, window, frame.scale)
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
     finish = _finish(scene, params)
-    finish_picture(image, samples, vertices, _oval(), curves, finish, taps, window, frame.scale, coverage, out)
+    finish_picture(image, samples, vertices, _border(), curves, finish, taps, window, frame.scale, coverage, out)
     return Worn(out, coverage, vertices, params)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.faces.align import ARCFACE_TEMPLATE
-from facekit.synth.anatomy import EYES, load_head
+from facekit.faces.landmarks import EYES, LEFT_MOUTH_CORNER, NOSE_TIP, RIGHT_MOUTH_CORNER
+from facekit.synth.anatomy import load_head
 from facekit.synth.chance import Shot
 
 __all__ = ["View", "rotation", "similarity", "view"]
@@ -68,7 +69,8 @@ def plane(points: Array, distance: float) -> NDArray[np.float64]:
 
 def _five_points(points: Array) -> Array:
     eyes = [points[[e.upper[0], e.upper[8], e.upper[4], e.lower[4]]].mean(axis=0) for e in EYES]
-    return np.stack([*eyes, points[4] * 0.5 + points[1] * 0.5, points[61], points[291]])
+    nose = points[NOSE_TIP] * 0.5 + points[1] * 0.5
+    return np.stack([*eyes, nose, points[LEFT_MOUTH_CORNER], points[RIGHT_MOUTH_CORNER]])
 
 
 def view(figure: Array, shot: Shot) -> View:

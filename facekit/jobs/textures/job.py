@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import FacekitError, NoFace
 from facekit.faces.gate import gate
+from facekit.faces.landmarks import CHIN_FRONT, NOSE_TIP, UPPER_LIP
 from facekit.faces.mesh import LiteRTMesh
 from facekit.images import decode
 from facekit.masks import render_worn, sample_params
@@ -20,8 +21,6 @@ from facekit.masks.textures import MaskTexture
 __all__ = ["Finding", "TypeLine", "Wearer", "check_table", "drawn_wearer", "list_types", "photographed", "preview"]
 
 SHOWN = 4
-NOSE, MOUTH, CHIN = 4, 13, 199
-"""Vertices of the mesh: tip of the nose, middle of the lips, chin."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def _bare_places(name: str, wearer: Wearer) -> list[str]:
     """What of the face the mask leaves bare."""
     worn = render_worn(wearer.image, wearer.vertices, sample_params(np.random.default_rng(0), name))
     bare = []
-    for word, vertex in (("nose", NOSE), ("mouth", MOUTH), ("chin", CHIN)):
+    for word, vertex in (("nose", NOSE_TIP), ("mouth", UPPER_LIP), ("chin", CHIN_FRONT)):
         x, y = np.rint(wearer.vertices[vertex, :2]).astype(int).clip(0, np.array(wearer.image.shape[1::-1]) - 1)
         if worn.coverage[y, x] < 0.5:
             bare.append(word)
