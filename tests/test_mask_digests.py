@@ -1,10 +1,10 @@
 """The ledger's promise: the same parameters give the same picture, and the same seed chooses the same pictures.
 
 Pixels are compared within one level, not bit by bit: numpy and BLAS, which carry shells onto the mean face, choose
-their instructions by the processor, and so the order of sums; exp and log are those of the compiler's library. What follows
-is the last bit of a float, which at most turns a level into its neighbour: of 21.6 million values none differed where
-numba was held to generic instructions, and eight, by one level, where numpy and BLAS were held below AVX too. What a
-plan chooses rests on whole numbers and numpy's generator alone, and is exact.
+their instructions by the processor, and so the order of sums; exp and log are those of the compiler's library. What
+follows is the last bit of a float, which at most turns a level into its neighbour: of 21.6 million values none
+differed where numba was held to generic instructions, and eight, by one level, where numpy and BLAS were held below
+AVX too. What a plan chooses rests on whole numbers and numpy's generator alone, and is exact.
 """
 
 from __future__ import annotations
