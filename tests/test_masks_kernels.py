@@ -138,6 +138,11 @@ def test_dyeing_without_creases_mixes_the_inks() -> None:
     assert not out[:, -1].any()
 
 
+def test_the_finish_averages_as_many_samples_as_are_drawn() -> None:
+    """`finish._settle` is written for two an axis; change both together."""
+    assert SAMPLES == 2
+
+
 def test_settling_averages_in_linear_light_and_encodes() -> None:
     to_levels = np.linspace(0, 100, 4098).astype(F32)  # 25 levels a unit of light
     samples = np.zeros((4, 6, 4), F32)

@@ -12,8 +12,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from facekit.masks.raster import SAMPLES
-
 __all__ = ["Border", "Curves", "Finish", "finish_picture"]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
@@ -57,35 +55,25 @@ class Finish(NamedTuple):
 def _settle(samples, finish, to_levels, pad, out):
     """Average each pixel's samples in linear light, expose and encode.
 
-    Levels 0..255 premultiplied into out[pad:-pad, pad:-pad].
+    Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]. Two samples an axis are written
+    out, since a loop over them takes 1.7 times as long; a test holds `facekit.masks.raster.SAMPLES` to it.
     """
     most = np.float32(to_levels.shape[0] - 2)
     span = np.float32(to_levels.shape[0] - 2) / np.float32(4)
     red, green, blue = np.float32(finish.red), np.float32(finish.green), np.float32(finish.blue)
     grey_share = np.float32(finish.desaturate)
     out[:] = F0
-    for y in range(samples.shape[0] // SAMPLES):
-        for x in range(samples.shape[1] // SAMPLES):
-            j, i = y * SAMPLES, x * SAMPLES
+    for y in range(samples.shape[0] // 2):
+        for x in range(samples.shape[1] // 2):
+            j, i = 2 * y, 2 * x
             a = samples[j, i, 3] + samples[j, i + 1, 3] + samples[j + 1, i, 3] + samples[j + 1, i + 1, 3]
             if a <= F0:
                 continue
             scale = span / a
-            r = (
-                red
-                * scale
-                * (samples[j, i, 0] + samples[j, i + 1, 0] + samples[j + 1, i, 0] + samples[j + 1, i + 1, 0])
-            )
-            g = (
-                green
-                * scale
-                * (samples[j, i, 1] + samples[j, i + 1, 1] + samples[j + 1, i, 1] + samples[j + 1, i + 1, 1])
-            )
-            b = (
-                blue
-                * scale
-                * (samples[j, i, 2] + samples[j, i + 1, 2] + samples[j + 1, i, 2] + samples[j + 1, i + 1, 2])
-            )
+            r = samples[j, i, 0] + samples[j, i + 1, 0] + samples[j + 1, i, 0] + samples[j + 1, i + 1, 0]
+            g = samples[j, i, 1] + samples[j, i + 1, 1] + samples[j + 1, i, 1] + samples[j + 1, i + 1, 1]
+            b = samples[j, i, 2] + samples[j, i + 1, 2] + samples[j + 1, i, 2] + samples[j + 1, i + 1, 2]
+            r, g, b = red * scale * r, green * scale * g, blue * scale * b
             grey = np.float32(0.2126) * r + np.float32(0.7152) * g + np.float32(0.0722) * b
             a *= np.float32(0.25)
             r, g, b = r + grey_share * (grey - r), g + grey_share * (grey - g), b + grey_share * (grey - b)
