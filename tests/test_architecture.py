@@ -184,9 +184,10 @@ def test_kernels_compile_in_nothing_from_another_file() -> None:
     """Numba's cache does not see edits in other files: a constant from there would keep its old value after an edit."""
     for path in MODULES:
         module = tree(path)
+        foreign = from_elsewhere(module)
         for kernel in kernels_of(module):
             used = {node.id for line in kernel.body for node in ast.walk(line) if isinstance(node, ast.Name)}
-            assert not used & from_elsewhere(module), f"{name(path)}: {kernel.name} takes {used & from_elsewhere(module)}"
+            assert not used & foreign, f"{name(path)}: {kernel.name} takes {used & foreign}"
 
 
 def test_what_comes_from_another_file_is_recognised() -> None:

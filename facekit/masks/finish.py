@@ -55,8 +55,8 @@ class Finish(NamedTuple):
 def _settle(samples, finish, to_levels, pad, out):
     """Average each pixel's samples in linear light, expose and encode.
 
-    Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]. Two samples an axis are written
-    out, since a loop over them takes 1.7 times as long; a test holds `facekit.masks.raster.SAMPLES` to it.
+    Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]. Two samples an axis are
+    written out, since a loop over them takes 1.7 times as long; a test holds `facekit.masks.raster.SAMPLES` to it.
     """
     most = np.float32(to_levels.shape[0] - 2)
     span = np.float32(to_levels.shape[0] - 2) / np.float32(4)
