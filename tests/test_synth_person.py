@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from facekit.errors import ConfigError
+from facekit.faces.align import ARCFACE_TEMPLATE
+from facekit.faces.landmarks import EYES
 from facekit.faces.mesh import LiteRTMesh, pose
 from facekit.faces.topology import load_topology
 from facekit.images import encode_jpeg
 from facekit.synth import build_person, draw_person, render_compressed, sample_capture, sample_identity
-from facekit.synth.anatomy import EYES, load_head
-from facekit.synth.camera import TEMPLATE, rotation, similarity
+from facekit.synth.anatomy import load_head
+from facekit.synth.camera import rotation, similarity
 from facekit.synth.modes import MODES as NAMED_MODES
 from facekit.synth.person import Person, render, render_radiance
 from facekit.synth.sampling import HAIR_STYLES, MODES, CaptureParams, Identity
@@ -107,7 +109,7 @@ def test_the_five_points_lie_on_the_template(person: Person) -> None:
     drawn = render(person, still(sample_capture(3, 1, 0)))
     eyes = [drawn.vertices[[*e.upper, *e.lower], :2].mean(axis=0) for e in EYES]
     mouth = drawn.vertices[[61, 291], :2]
-    assert np.abs(np.stack([*eyes, *mouth]) - TEMPLATE[[0, 1, 3, 4]]).max() < 5
+    assert np.abs(np.stack([*eyes, *mouth]) - ARCFACE_TEMPLATE[[0, 1, 3, 4]]).max() < 5
     assert drawn.vertices[33, 0] < drawn.vertices[263, 0]
     assert drawn.vertices[10, 1] < drawn.vertices[152, 1]
     assert drawn.vertices[4, 2] > drawn.vertices[234, 2]

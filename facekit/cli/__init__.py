@@ -21,7 +21,7 @@ __all__ = ["COMMANDS", "main", "program"]
 
 COMMANDS = {
     "mask": "Put worn masks on the faces of a pack.",
-    "textures": "List, show and check mask types, your own among them.",
+    "textures": "List, show and check mask types, custom ones among them.",
     "synth": "Draw a pack of people with everything known about them.",
     "pack": "Make a pack of a folder of people or a list of pictures.",
     "embed": "Turn the faces of a pack into vectors.",

@@ -37,7 +37,7 @@ __all__ = ["command"]
     metavar="LIST",
     help="Mask types, with commas between them; NAME:WEIGHT draws one more or less often.",
 )
-@click.option("--textures", metavar="PATH", help="Table (TOML) of your own masks, to be named in --types.")
+@click.option("--textures", metavar="PATH", help="Table (TOML) of custom masks, to be named in --types.")
 @click.option(
     "--preset",
     type=click.Choice(["bcl", "maskdul"]),

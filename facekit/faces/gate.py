@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
-from facekit.faces.mesh import LEFT_EYE, RIGHT_EYE, Mesh, Pose, pose
+from facekit.faces.landmarks import LEFT_EYE_CORNER, RIGHT_EYE_CORNER
+from facekit.faces.mesh import Mesh, Pose, pose
 from facekit.faces.topology import NUM_VERTICES, load_topology
 
 __all__ = ["REASONS", "GateLimits", "gate"]
@@ -120,7 +121,7 @@ def _check_framing(vertices: NDArray[np.float32], shape: tuple[int, ...], limits
     inside = (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)
     if inside.mean() < limits.min_inside:
         return "outside"
-    eyes = float(np.linalg.norm(vertices[LEFT_EYE] - vertices[RIGHT_EYE]))
+    eyes = float(np.linalg.norm(vertices[RIGHT_EYE_CORNER] - vertices[LEFT_EYE_CORNER]))
     return "small" if eyes < limits.min_eye_distance else None
 
 

@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.synth.anatomy import EYES, load_head
+from facekit.faces.align import ARCFACE_TEMPLATE
+from facekit.faces.landmarks import EYES, LEFT_MOUTH_CORNER, NOSE_TIP, RIGHT_MOUTH_CORNER
+from facekit.synth.anatomy import load_head
 from facekit.synth.sampling import CaptureParams
 
-__all__ = ["TEMPLATE", "View", "place_camera", "rotation", "similarity"]
+__all__ = ["View", "place_camera", "rotation", "similarity"]
 
 Array = NDArray[np.floating[Any]]
-TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
-"""Five points of an aligned 112 x 112 crop, (x, y) (Deng et al., ArcFace, 2019): eyes, nose tip, mouth corners."""
 PIVOT = np.array([0, -1.0, -5.0], np.float32)
 
 
@@ -109,7 +107,8 @@ def to_unit_plane(points: Array, distance: float) -> NDArray[np.float64]:
 
 def _five_points(points: Array) -> Array:
     eyes = [points[[e.upper[0], e.upper[8], e.upper[4], e.lower[4]]].mean(axis=0) for e in EYES]
-    return np.stack([*eyes, points[4] * 0.5 + points[1] * 0.5, points[61], points[291]])
+    nose = points[NOSE_TIP] * 0.5 + points[1] * 0.5
+    return np.stack([*eyes, nose, points[LEFT_MOUTH_CORNER], points[RIGHT_MOUTH_CORNER]])
 
 
 def place_camera(figure: Array, capture: CaptureParams) -> View:
@@ -137,7 +136,7 @@ def place_camera(figure: Array, capture: CaptureParams) -> View:
         moved = (rest - base) @ body.T + base @ (0.5 * turn + 0.5 * body).T
         points[part] = follow * points[part] + (1 - follow) * moved
     five = to_unit_plane(_five_points(points), capture.distance)
-    frame = similarity(five, TEMPLATE + np.array(capture.jitter).reshape(5, 2))
+    frame = similarity(five, ARCFACE_TEMPLATE + np.array(capture.jitter).reshape(5, 2))
     tilt = float(np.degrees(np.arctan2(frame[1, 0], frame[0, 0])))
     eye = np.array([0, 0, capture.distance], np.float32)
     return View(np.ascontiguousarray(points, np.float32), turn, eye, frame, capture.roll + tilt)

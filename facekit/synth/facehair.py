@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import BROWS, EYES, LEFT_EDGE, RIGHT_EDGE
 from facekit.faces.topology import load_topology
-from facekit.synth.anatomy import EYES, FACE_SIZE, unit
+from facekit.synth.anatomy import FACE_SIZE, unit
 from facekit.synth.sampling import Identity
 from facekit.synth.shape import Skull
 from facekit.synth.skin import skin_tone, to_linear
@@ -20,11 +21,6 @@ __all__ = ["POINTS", "face_hair", "glasses"]
 Array = NDArray[np.floating[Any]]
 POINTS = 5
 """Points a strand of face hair has."""
-_BROWS = (
-    ((46, 53, 52, 65, 55), (70, 63, 105, 66, 107)),
-    ((276, 283, 282, 295, 285), (300, 293, 334, 296, 336)),
-)
-"""Lower and upper edge of each brow, outer end first; smaller x first."""
 
 
 def _mesh_strands(
@@ -59,7 +55,7 @@ def _shade(identity: Identity, rng: np.random.Generator, count: int, darker: flo
 def _brow(identity: Identity, side: int, rng: np.random.Generator) -> Strands:
     """One brow: hairs between its two edges, upright at the nose and lying flat at the temple."""
     count = int(130 + 220 * identity.brow_density)
-    lower, upper = (np.array(e) for e in _BROWS[side])
+    lower, upper = (np.array(e) for e in BROWS[side])
     a = rng.beta(1.15, 1.0, count).astype(np.float32) * 3.98
     thick = (0.30 + 0.75 * identity.brow_width) * np.interp(a, [0, 1.2, 3, 4], [0.35, 0.85, 1.0, 0.9])
     middle = 0.42 + 0.10 * identity.brow_arch * np.exp(-((a - 1.4) ** 2))
@@ -213,7 +209,7 @@ def glasses(identity: Identity, skull: Skull) -> tuple[Strands, Array] | None:
     ]
     t = np.linspace(0, 1, 40)[:, None]
     lines.append(inner[0] * (1 - t) + inner[1] * t + np.array([0, 0.25, 0.15]) * np.sin(np.pi * t))
-    ears = skull.face[[234, 454]] + np.array([[-0.45, 1.9, -1.2], [0.45, 1.9, -1.2]])
+    ears = skull.face[[LEFT_EDGE, RIGHT_EDGE]] + np.array([[-0.45, 1.9, -1.2], [0.45, 1.9, -1.2]])
     for k in (0, 1):
         outer = rims[k][np.argmax(np.abs(rims[k][:, 0]) + 0.5 * rims[k][:, 1])]
         hinge = outer + np.array([(-0.25, 0.25)[k], 0.05, -0.25])

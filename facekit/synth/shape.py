@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import EYES, LEFT_EDGE, RIGHT_EDGE
 from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import (
     COLLAR,
     EAR_LIFT,
     EAR_RINGS,
     EAR_SPOKES,
-    EYES,
     NECK,
     NECK_SPOKES,
     OVAL,
@@ -175,7 +175,7 @@ def _ear(identity: Identity, face: Array, side: int) -> Array:
     normal = np.array([side * np.cos(flare), 0, np.sin(flare)])
     upward = np.array([0, np.cos(tilt), -np.sin(tilt)])
     anchor = (
-        face[454 if side > 0 else 234] * np.array([1, 0.6, 1])
+        face[RIGHT_EDGE if side > 0 else LEFT_EDGE] * np.array([1, 0.6, 1])
         + np.array([-side * 0.1, 0.05, -1.0])
         + 1.25 * along * size
     )

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import EYES, LIPS_OUTLINE, LOWER_LIP_INNER, UPPER_LIP_INNER
 from facekit.faces.topology import load_topology
-from facekit.synth.anatomy import EYES, FACE_SIZE, LIPS_LOWER, LIPS_UPPER
+from facekit.synth.anatomy import FACE_SIZE
 from facekit.synth.kernels import rasterize
 
 __all__ = ["SHIFT", "FaceMap", "face_map", "smoothstep"]
@@ -22,7 +23,6 @@ __all__ = ["SHIFT", "FaceMap", "face_map", "smoothstep"]
 Array = NDArray[np.floating[Any]]
 SHIFT = 4
 """Fractional bits of the coordinates that OpenCV draws with."""
-_LIP_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 
 
 class FaceMap(NamedTuple):
@@ -172,7 +172,7 @@ def face_map() -> FaceMap:
         Shared by all callers: do not write into its arrays.
     """
     position = _positions()
-    lips = _soft_polygon(_LIP_OUTER, 1.3)
+    lips = _soft_polygon(LIPS_OUTLINE, 1.3)
     height = position[..., 2]
     cavity = (cv2.GaussianBlur(height, (0, 0), 9) - height).clip(0) + 0.6 * (
         cv2.GaussianBlur(height, (0, 0), 22) - height
@@ -197,7 +197,7 @@ def face_map() -> FaceMap:
     )
     return FaceMap(
         lips,
-        _soft_line([_texels(LIPS_UPPER), _texels(LIPS_LOWER)], 1.7),
+        _soft_line([_texels(UPPER_LIP_INNER), _texels(LOWER_LIP_INNER)], 1.7),
         _soft_line(_lids("fold"), 1.3),
         _soft_line(_lids("upper"), 1.2),
         _soft_line(_lids("lower"), 1.2),

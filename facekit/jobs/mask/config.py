@@ -9,7 +9,7 @@ from typing import Any
 
 from facekit.errors import ConfigError
 from facekit.masks.catalogue import TYPES
-from facekit.masks.own import read_masks
+from facekit.masks.custom import read_masks
 from facekit.masks.recipe import MaskOptions
 
 __all__ = ["PRESETS", "MaskConfig", "parse_range", "parse_types"]
@@ -49,7 +49,7 @@ class MaskConfig:
     layout : str
         ``same`` as the source, ``insightface`` (record 0 and identity records) or ``flat`` (pictures only).
     textures : str, optional
-        Table of custom masks (see `facekit.masks.own`); their names may stand in ``types``.
+        Table of custom masks (see `facekit.masks.custom`); their names may stand in ``types``.
     options : MaskOptions
         Ranges that the angle of the mask, its shadow and the light on it are drawn from.
     mesh_cache : str, optional

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.faces.align import TEMPLATE, align, similarity
+from facekit.faces.align import ARCFACE_TEMPLATE, align, similarity_transform
 from facekit.faces.detector import Detection, Detector, RetinaFace, largest
 from facekit.images import decode, encode_jpeg, picture_size
 from facekit.jobs.pack.config import PackConfig
@@ -214,7 +214,7 @@ def align_face(image: npt.NDArray[np.uint8], points: npt.NDArray[np.float32]) ->
     """The aligned crop; a face much larger than that is first shrunk by area, since bilinear sampling would alias."""
     import cv2
 
-    matrix = similarity(points, TEMPLATE)
+    matrix = similarity_transform(points, ARCFACE_TEMPLATE)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.5:
         height, width = image.shape[:2]
