@@ -50,5 +50,5 @@ $(VENV)/.core: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[align,embed,clean,train,report,test]'
+	$(PIP) -e '.[align,embed,clean,train,report,ray,test]'
 	@touch $(VENV)/.core $@

@@ -31,8 +31,9 @@ from facekit.jobs.mask.config import PRESETS, MaskConfig, parse_types
 from facekit.jobs.mask.job import mask
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.job import synth
+from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.job import train
 from facekit.synth.plan import PackSpec
 
 TABLES = ("1", "2", "3", "4", "iv")

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from facekit.clean import clean_embeddings
+from facekit.clean import CleanSettings, clean_embeddings
 from facekit.clean.sweep import sweep_thresholds
 from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.inputs.source import open_source
@@ -69,7 +69,7 @@ def planted(shared: Path, noise: float, weak: bool, seeds: int) -> dict[str, lis
         hard = ~wrong & (p.cosine < 0.5)
         found["as given"].append((float("nan"), pairwise_f1(p.person, p.folder), 0.0, float("nan")))
         for way, options in WAYS.items():
-            d = clean_embeddings(p.vectors, p.folder, **options)
+            d = clean_embeddings(p.vectors, p.folder, CleanSettings(**options))
             lost = float(np.isin(d.reason, REMOVED)[hard].mean())
             drop = f1(np.isin(d.reason, REMOVED), wrong)
             found[way].append((drop, pairwise_f1(p.person, d.new_label), lost, float(d.threshold[0])))
@@ -88,7 +88,7 @@ def noisy(shared: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
     scored = kind != "low_quality"
     yield "as given", (float("nan"), pairwise_f1(person, labels), float("nan"))
     for way, options in WAYS.items():
-        d = clean_embeddings(vectors, labels, **options)
+        d = clean_embeddings(vectors, labels, CleanSettings(**options))
         removed = np.isin(d.reason, REMOVED)
         yield way, (f1(removed[scored], wrong[scored]), pairwise_f1(person, d.new_label), float(d.threshold[0]))
 
@@ -107,7 +107,7 @@ def drawn(pack: Path, features: str) -> Iterator[tuple[str, tuple[float, ...]]]:
     vectors = open_vectors(features, source).vectors
     yield "as given", (float("nan"), pairwise_f1(person, source.labels), float("nan"))
     for way, options in WAYS.items():
-        d = clean_embeddings(vectors, source.labels, **options)
+        d = clean_embeddings(vectors, source.labels, CleanSettings(**options))
         removed = np.isin(d.reason, REMOVED)
         yield way, (f1(removed[scored], wrong[scored]), pairwise_f1(person, d.new_label), float(d.threshold[0]))
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from facekit.clean import clean_embeddings, cluster_identities, pairs_above
+from facekit.clean import CleanSettings, clean_embeddings, cluster_identities, pairs_above
 from facekit.clean.approximate import approximate_pairs
 from facekit.clean.outliers import score_faces
 
@@ -137,12 +137,12 @@ def scores() -> None:
 
 def million() -> None:
     vectors, labels = faces(20_000, 50, seed=3)
-    clean_embeddings(vectors[:5000], labels[:5000], threads=1)
+    clean_embeddings(vectors[:5000], labels[:5000], CleanSettings(threads=1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = cpu(lambda: clean_embeddings(vectors, labels, threads=1))
+    seconds = cpu(lambda: clean_embeddings(vectors, labels, CleanSettings(threads=1)))
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6
     print(f"million: steps 1-3 in {seconds:.1f} CPU s, {more:.2f} GB beyond the {vectors.nbytes / 1e9:.1f} GB given")
-    robust = cpu(lambda: clean_embeddings(vectors, labels, mode="robust", threads=1))
+    robust = cpu(lambda: clean_embeddings(vectors, labels, CleanSettings(mode="robust", threads=1)))
     print(f"million: robust mode in {robust:.1f} CPU s (relabelling compares every dropped face with every centre)")
 
 
@@ -156,7 +156,7 @@ def stream() -> None:
         del mapped
         start = time.perf_counter()
         with allocated() as peak:
-            seconds = cpu(lambda: clean_embeddings(np.load(path, mmap_mode="r"), labels, threads=2))
+            seconds = cpu(lambda: clean_embeddings(np.load(path, mmap_mode="r"), labels, CleanSettings(threads=2)))
         wall = time.perf_counter() - start
         print(f"stream: {count * each:,} faces, {count:,} identities: {seconds:.0f} CPU s, {wall:.0f} s, ", end="")
         print(f"at most {peak[0]:.1f} GB allocated (20.5 GB mapped)")

@@ -80,7 +80,7 @@ def steps(device: torch.device, batch: int, classes: int) -> None:
         state.wrap()
         made = _batch(device, batch, classes)
         torch.cuda.reset_peak_memory_stats()
-        ours = seconds(lambda state=state, made=made: state.do_step(iter([made]), 1e-3))
+        ours = seconds(lambda state=state, made=made: state.train_step(iter([made]), 1e-3))
         memory = torch.cuda.max_memory_allocated() / 2**30
         bare = seconds(lambda state=state, made=made: _bare(state, made))
         with FlopCounterMode(display=False) as counter:

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces import landmarks
+
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
@@ -16,10 +18,9 @@ NOSE = [1, 2, 4, 5, 19, 44, 45, 48, 64, 94, 97, 98, 115, 220, 274, 275, 278, 294
 MOUTH = [0, 13, 14, 17, 37, 39, 40, 61, 78, 80, 81, 82, 84, 87, 88, 91, 95, 146, 178, 181, 185, 191, 267, 269, 270, 291,
          308, 310, 311, 312, 314, 317, 318, 321, 324, 375, 402, 405, 409, 415]
 CHIN = [148, 152, 171, 175, 176, 199, 200, 201, 208, 377, 396, 400, 421, 428]
-EYES = [[33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7],
-        [263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249]]
-BROWS = [[46, 53, 52, 65, 55, 107, 66, 105, 63, 70], [276, 283, 282, 295, 285, 336, 296, 334, 293, 300]]
 # fmt: on
+EYES = [list(eye.outline) for eye in landmarks.EYES]
+BROWS = [[*brow.lower, *reversed(brow.upper)] for brow in landmarks.BROWS]
 PARTS = {"nose": NOSE, "mouth": MOUTH, "chin": CHIN}
 DEPTH_SLACK = 1.0  # px by which a vertex may lie behind the surface and still count as visible
 OUTLINE_SLACK = 2.0  # px beyond the mesh that still count as face: it ends before the jaw's silhouette does

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from timing import Timing, machine, ratio, side_by_side
 
-from facekit import open_pack
+from facekit import MaskAugment, open_pack
 from facekit.faces.cache import MeshCache, MeshCacheWriter
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, Mesh
@@ -32,6 +32,7 @@ from facekit.masks import TYPES, MaskOptions, render_worn, sample_params
 
 BASELINE = "bare decode + encode"
 LIMITS = {"render": 3.2, "pipeline, meshes cached": 4.2, "whole pipeline": 10.0}
+AUGMENTATION_LIMIT = 1.6  # times the render alone
 SAMPLING = {"4:4:4": 0x111111, "4:2:2": 0x211111, "4:2:0": 0x221111}
 
 
@@ -68,6 +69,7 @@ def stages(payloads: list[bytes], folder: Path) -> dict[str, Callable[[], object
         for n in numbers:
             writer.add(n, meshes[n])
     cache = MeshCache(folder / "meshes", "benchmark")
+    augment = MaskAugment(1.0, TYPES, 0, cache)
 
     def mask(n: int, image: NDArray[np.uint8], mesh: Mesh) -> bytes:
         gate(mesh, image.shape)
@@ -92,6 +94,7 @@ def stages(payloads: list[bytes], folder: Path) -> dict[str, Callable[[], object
         "gate": lambda n: gate(meshes[n], images[n].shape),
         "parameters": lambda n: sample_params(np.random.default_rng([0, n]), kinds[n], MaskOptions()),
         "render": lambda n: render_worn(images[n], meshes[n].vertices, params[n]),
+        "augmentation": lambda n: augment(images[n], n),
         "pipeline, meshes cached": lambda n: mask(n, decode(payloads[n]), cached(n)),
         "whole pipeline": whole,
     }

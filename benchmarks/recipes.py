@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from facekit.embeddings import embed_pictures
 from facekit.evaluate import FaceSet, verify_all
 from facekit.images import decode
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.records import Header, Pack, PackWriter, open_pack
 
 TAIL = 3
@@ -61,7 +62,7 @@ WHY = {
     "maskdul, margin .35": Method("maskdul", "maskdul-small", FIXED),
     "maskdul, margin .35, one start": Method("maskdul", "maskdul-small", (*FIXED, "two_stream=false")),
     "maskdul, margin .35, easy": Method("maskdul", "maskdul-small", (*FIXED, "easy_margin=true")),
-    "maskdul, starts not alike": Method("maskdul", "maskdul-small", ("alike=false",)),
+    "maskdul, branches started apart": Method("maskdul", "maskdul-small", ("shared_init=false",)),
     "maskdul, one start": Method("maskdul", "maskdul-small", ("two_stream=false",)),
     "maskdul, margin .35, lambda 1": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=1")),
     "maskdul, margin .35, lambda 0": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=0")),
@@ -152,7 +153,7 @@ def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch:
     init = None if method.begin is None else scratch / f"{method.begin}-{seed}"
     given, out = [*method.changes, *changes], scratch / f"{name}-{seed}"
     run = train_one(method.plugin, method.recipe, scratch / "train-masked", seed, given, out, init)
-    from facekit.jobs.embed.job import read_flags
+    from facekit.jobs.inputs.ledger import read_flags
     from facekit.jobs.inputs.source import open_source
 
     test = open_pack(scratch / "test-masked")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from synth_quality import Claim, auc
 from torch import Tensor, nn
 
-from facekit.synth import build_person, draw_identity, draw_shot, draw_shot_of
+from facekit.synth import build_person, render_compressed, sample_capture, sample_identity
 
 Pictures = NDArray[np.uint8]
 
@@ -29,8 +29,8 @@ def pictures(seed: int, people: range, images: int) -> tuple[Pictures, NDArray[n
     """(n, 112, 112, 3) pictures and their people."""
     drawn, label = [], []
     for identity in people:
-        person = build_person(draw_identity(seed, identity))
-        drawn += [draw_shot_of(person, draw_shot(seed, identity, k)).image for k in range(images)]
+        person = build_person(sample_identity(seed, identity))
+        drawn += [render_compressed(person, sample_capture(seed, identity, k)).image for k in range(images)]
         label += [identity] * images
     return np.array(drawn), np.array(label)
 

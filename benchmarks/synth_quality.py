@@ -23,7 +23,7 @@ from oracles import SHARED, MaskDetector
 
 from facekit.faces.mesh import LiteRTMesh
 from facekit.masks import MaskOptions, render_worn, sample_params
-from facekit.synth import Drawn, build_person, draw_identity, draw_shot, draw_shot_of
+from facekit.synth import DrawnFace, build_person, render_compressed, sample_capture, sample_identity
 
 Array = NDArray[np.float32]
 EYES_OUTER = (33, 263)
@@ -35,7 +35,7 @@ class Sample(NamedTuple):
     """A drawn picture and what the mesh model sees in it, after one pass and after a second where it made one."""
 
     label: int
-    drawn: Drawn
+    drawn: DrawnFace
     first: Array
     second: Array
     presence: float
@@ -61,12 +61,12 @@ class Claim:
 
 def draw(seed: int, identities: int, images: int) -> tuple[list[Sample], float]:
     """Samples, and pictures a second of CPU (persons built, pictures drawn and encoded; compiled code warm)."""
-    draw_shot_of(build_person(draw_identity(seed, identities)), draw_shot(seed, identities, 0))
+    render_compressed(build_person(sample_identity(seed, identities)), sample_capture(seed, identities, 0))
     start = time.process_time()
     drawn = []
     for label in range(identities):
-        person = build_person(draw_identity(seed, label))
-        drawn += [(label, draw_shot_of(person, draw_shot(seed, label, k))) for k in range(images)]
+        person = build_person(sample_identity(seed, label))
+        drawn += [(label, render_compressed(person, sample_capture(seed, label, k))) for k in range(images)]
     speed = len(drawn) / (time.process_time() - start)
     once, twice = LiteRTMesh(second_pass_yaw=math.inf), LiteRTMesh()
     samples = []

@@ -19,10 +19,11 @@ from timing import machine, ratio, side_by_side
 from torch.nn import functional
 
 from facekit.images import decode, encode_jpeg
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.train.angular import cosine_matrix
-from facekit.train.augment import apply_change, draw_change
+from facekit.train.augment import apply_augmentation, draw_augmentation
 from facekit.train.backbones import backbone
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
@@ -53,8 +54,8 @@ def bare_loop(path: Path) -> None:
         rows = order[start : start + 64]
         planes = []
         for row in rows.tolist():
-            change = draw_change(np.random.default_rng([0, 0, row]), config.train)
-            planes.append(apply_change(decode(pack.read(int(keys[row])).payload), change))
+            change = draw_augmentation(np.random.default_rng([0, 0, row]), config.train)
+            planes.append(apply_augmentation(decode(pack.read(int(keys[row])).payload), change))
         cosines = cosine_matrix(network(torch.from_numpy(np.stack(planes))), weight)
         target = torch.from_numpy(labels[rows])
         loss = functional.cross_entropy(margin(cosines, target), target)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facekit.clean import clean_embeddings
+    from facekit.clean import CleanSettings, clean_embeddings
     from facekit.errors import FacekitError, NoFace, RecordError
     from facekit.masks import MaskAugment, MaskParams, Worn, render_worn, wear_mask
     from facekit.records import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CleanSettings": "facekit.clean",
     "FacekitError": "facekit.errors",
     "Header": "facekit.records",
     "MaskAugment": "facekit.masks",
@@ -48,6 +49,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CleanSettings",
     "FacekitError",
     "Header",
     "MaskAugment",

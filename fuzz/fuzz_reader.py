@@ -34,15 +34,15 @@ def limit_memory() -> None:
 
 
 def one_pack(data: bytes) -> None:
-    """Half a kilobyte of index at most, one byte that says how much and what else, then the records."""
+    """Two bytes that give the length of the index, one of flags (which files exist), the index, the records."""
     if len(data) < 3:
         return
     size = struct.unpack_from("<H", data)[0] % 512
-    said, idx, rec = data[2], data[3 : 3 + size], data[3 + size :]
+    present, idx, rec = data[2], data[3 : 3 + size], data[3 + size :]
     PACK.write_bytes(rec)
     for path, content in ((PACK.with_suffix(".idx"), idx), (PACK.with_name("property"), idx[-9:])):
         path.unlink(missing_ok=True)
-        if said & 1 << (path.suffix == ".idx"):
+        if present & 1 << (path.suffix == ".idx"):
             path.write_bytes(content)
     limit_memory()
     check_pack(PACK)
@@ -71,7 +71,7 @@ def pack_seeds(folder: Path) -> list[bytes]:
     found = []
     for rec in [*seeds, folder / "bare.rec"]:
         idx = rec.with_suffix(".idx").read_bytes()
-        found += [struct.pack("<HB", len(idx), said) + idx + rec.read_bytes() for said in (0, 2, 3)]
+        found += [struct.pack("<HB", len(idx), present) + idx + rec.read_bytes() for present in (0, 2, 3)]
     return found
 
 

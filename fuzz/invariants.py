@@ -14,7 +14,7 @@ import numpy as np
 from facekit.errors import RecordError
 from facekit.records import header_columns, open_pack, read_bins, unframe, unpack_record
 from facekit.records.findings import Findings
-from facekit.records.meaning import read_meaning
+from facekit.records.roles import read_roles
 from facekit.records.scan import Scan, scan
 from facekit.records.structure import read_structure
 
@@ -30,10 +30,10 @@ def check_pack(rec: Path) -> None:
     assert walked.offsets[: len(expected)].tolist() == expected, "a record is lost in silence"
     found = Findings()
     records = read_structure(rec, rec.with_suffix(".idx"), found)
-    meaning = read_meaning(records, rec.with_name("property"), found)
+    roles = read_roles(records, rec.with_name("property"), found)
     assert len(records.offsets) == len(walked.offsets)
     assert bool(found.counts["damaged"] + found.counts["truncated"]) == bool(walked.gaps)
-    assert not (meaning.sound & ~meaning.images).any()
+    assert not (roles.sound & ~roles.images).any()
     assert len(found.kept) == sum(found.counts.values()) or max(found.counts.values()) > 1000
     same_however_read(rec, content, walked)
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from facekit.faces.align import TEMPLATE, similarity
+from facekit.faces.align import ARCFACE_TEMPLATE, similarity_transform
 
 Picture = npt.NDArray[np.uint8]
 
@@ -29,7 +29,7 @@ def face(seed: int | None = None, side: int = 112) -> Picture:
 
     rng = np.random.default_rng(seed)
     moved = POINTS if seed is None else POINTS + rng.normal(0, 1.5, POINTS.shape)
-    matrix = similarity(moved, (TEMPLATE + 0.5) * (side / 112) - 0.5)
+    matrix = similarity_transform(moved, (ARCFACE_TEMPLATE.astype(np.float32) + 0.5) * (side / 112) - 0.5)
     crop = cv2.warpAffine(photograph(), matrix, (side, side), flags=cv2.INTER_AREA)
     gain = 1.0 if seed is None else rng.uniform(0.6, 1.2)
     return np.clip(crop * gain, 0, 255).astype(np.uint8)

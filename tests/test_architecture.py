@@ -181,6 +181,37 @@ def test_compiled_kernels_that_call_each_other_share_a_file() -> None:
         assert not kernels[path] or not taken & elsewhere, name(path)
 
 
+def test_kernels_compile_in_nothing_from_another_file() -> None:
+    """Numba's cache does not see edits in other files: a constant from there would keep its old value after an edit."""
+    for path in MODULES:
+        module = tree(path)
+        foreign = from_elsewhere(module)
+        for kernel in kernels_of(module):
+            used = {node.id for line in kernel.body for node in ast.walk(line) if isinstance(node, ast.Name)}
+            assert not used & foreign, f"{name(path)}: {kernel.name} takes {used & foreign}"
+
+
+def test_what_comes_from_another_file_is_recognised() -> None:
+    module = ast.parse(
+        "import numpy as np\nfrom facekit.masks.raster import SAMPLES as S\nimport facekit.masks.raster as raster\n"
+        "A, B = S * 2, 3\nC = A + 1\nD = raster.FAR\nE: int = 4\nF: int = C\n"
+    )
+    assert from_elsewhere(module) == {"S", "raster", "A", "B", "C", "D", "F"}
+
+
+def from_elsewhere(module: ast.Module) -> set[str]:
+    """Names at the top of a file that are imported from facekit, and those that are made from such ones."""
+    taken: set[str] = set()
+    for node in module.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and any(m.startswith("facekit") for m in imports(node)):
+            taken |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            named = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+            taken |= named if taken & {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)} else set()
+    return taken
+
+
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts)
@@ -197,6 +228,10 @@ def calls(module: ast.Module) -> Iterator[str]:
     yield from (ast.unparse(node.func) for node in ast.walk(module) if isinstance(node, ast.Call))
 
 
-def jitted(module: ast.Module) -> set[str]:
+def kernels_of(module: ast.Module) -> list[ast.FunctionDef]:
     functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
-    return {f.name for f in functions if any("njit" in ast.unparse(d) for d in f.decorator_list)}
+    return [f for f in functions if any("njit" in ast.unparse(d) for d in f.decorator_list)]
+
+
+def jitted(module: ast.Module) -> set[str]:
+    return {kernel.name for kernel in kernels_of(module)}

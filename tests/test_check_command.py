@@ -16,7 +16,7 @@ from facekit.cli import main
 from facekit.errors import FacekitError, RecordError
 from facekit.images import decode, encode_jpeg
 from facekit.jobs.packs.check import CheckConfig, CheckSummary, check
-from facekit.jobs.packs.check_decoder import caught
+from facekit.jobs.packs.check_decoder import capture_stderr
 from facekit.records import Header, PackWriter, RecordWriter, frame, open_pack, pack_record
 from facekit.records.findings import KINDS, Findings
 from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
@@ -161,7 +161,7 @@ def test_damage_that_the_decoder_warns_of_is_a_finding_and_not_on_stderr(
 
 
 def test_what_others_write_to_stderr_meanwhile_arrives(bitten: bytes, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyError), caught() as stderr:
+    with pytest.raises(KeyError), capture_stderr() as stderr:
         os.write(2, b"before\n")
         assert stderr.damage() == ""
         decode(bitten)

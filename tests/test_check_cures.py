@@ -83,8 +83,8 @@ def test_no_cure_is_named_where_checking_would_not_help(
         RecordError("damaged", tmp_path / "pairs.bin", None, 8),
         refused,
     ):
-        assert cli.cure_of(error) == ""
-    assert cli.cure_of(RecordError("damaged", rec, 1, 8)) != ""
+        assert cli.repair_hint(error) == ""
+    assert cli.repair_hint(RecordError("damaged", rec, 1, 8)) != ""
     assert call("inspect", tmp_path / "nowhere") == 1
     assert "--repair" not in capsys.readouterr().err
 
@@ -109,5 +109,5 @@ def test_an_interrupted_command_says_whether_it_goes_on(
 
 
 def test_a_call_without_a_command_has_nothing_to_go_on_with() -> None:
-    assert cli.way_on([]) == cli.way_on(["--help"]) == ""
-    assert cli.way_on(["check", os.devnull]) == ""
+    assert cli.resume_hint([]) == cli.resume_hint(["--help"]) == ""
+    assert cli.resume_hint(["check", os.devnull]) == ""

@@ -169,7 +169,7 @@ def test_a_bounded_run_of_the_fuzzer(tmp_path: Path, target: str, runs: int) -> 
 def test_a_header_may_claim_anything(tmp_path: Path, first: float, second: float) -> None:
     """Found by the fuzzer: such numbers asked for 220 GiB."""
     from facekit.records import RecordWriter, pack_record
-    from facekit.records.meaning import read_meaning
+    from facekit.records.roles import read_roles
     from facekit.records.structure import read_structure
 
     with RecordWriter(tmp_path / "x.rec") as writer:
@@ -184,4 +184,4 @@ def test_a_header_may_claim_anything(tmp_path: Path, first: float, second: float
                 assert pack.labels is None
     found = Findings()
     records = read_structure(tmp_path / "x.rec", tmp_path / "x.idx", found)
-    assert read_meaning(records, tmp_path / "property", found).sound.sum() == 1
+    assert read_roles(records, tmp_path / "property", found).sound.sum() == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facekit.clean.calibrate import calibrate_eps, calibrate_intra
-from facekit.clean.folders import group_folders, iterate_chunks
+from facekit.clean.identity_groups import group_by_identity, iterate_chunks
 from facekit.clean.outliers import score_faces
 from facekit.clean.sweep import sweep_thresholds
 from facekit.errors import ConfigError
@@ -39,7 +39,7 @@ def test_the_radius_follows_the_spread_of_strangers_and_ignores_a_few_duplicates
         person[labels >= 190] -= 1
         centres = unit(rng.standard_normal((200, width)))
         vectors = unit(0.8 * centres[person] + 0.6 * unit(rng.standard_normal((3000, width))))
-        found = calibrate_eps(vectors, group_folders(labels))
+        found = calibrate_eps(vectors, group_by_identity(labels))
         assert found is not None
         assert found.threshold == pytest.approx(3.5 / np.sqrt(width), rel=0.15)
 
@@ -47,8 +47,8 @@ def test_the_radius_follows_the_spread_of_strangers_and_ignores_a_few_duplicates
 def test_too_little_to_calibrate() -> None:
     vectors = unit(np.random.default_rng(2).standard_normal((6, 8)))
     labels = np.array([0, 0, 0, 1, 1, 1])
-    assert calibrate_eps(vectors, group_folders(labels)) is None
-    assert calibrate_eps(vectors, group_folders(np.zeros(6, np.int64))) is None
+    assert calibrate_eps(vectors, group_by_identity(labels)) is None
+    assert calibrate_eps(vectors, group_by_identity(np.zeros(6, np.int64))) is None
     assert calibrate_intra(vectors, vectors[:2], labels, np.ones(6, np.float32)) is None
     assert calibrate_intra(vectors, vectors[:1], labels * 0, np.ones(6, np.float32)) is None
 
@@ -69,19 +69,19 @@ def test_scores_are_cosines(threads: int) -> None:
     np.testing.assert_allclose(found[~lost], exact[~lost], atol=2e-6)
 
 
-def test_chunks_are_whole_folders_and_leave_nothing_out() -> None:
+def test_chunks_are_whole_identities_and_leave_nothing_out() -> None:
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 90, 5000)
-    folders = group_folders(labels)
+    identities = group_by_identity(labels)
     rows = []
-    for chunk in iterate_chunks(folders, rows=170):
-        assert chunk.starts[-1] >= 170 or chunk.folders.stop == len(folders.labels)
+    for chunk in iterate_chunks(identities, rows=170):
+        assert chunk.starts[-1] >= 170 or chunk.identities.stop == len(identities.labels)
         np.testing.assert_array_equal(
-            labels[chunk.rows], np.repeat(folders.labels[chunk.folders], np.diff(chunk.starts))
+            labels[chunk.rows], np.repeat(identities.labels[chunk.identities], np.diff(chunk.starts))
         )
         rows.append(chunk.rows)
     np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(5000))
-    np.testing.assert_array_equal(folders.labels[folders.of_row], labels)
+    np.testing.assert_array_equal(identities.labels[identities.of_row], labels)
 
 
 def test_the_sweep_counts_what_a_loop_counts() -> None:

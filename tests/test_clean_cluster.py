@@ -10,7 +10,8 @@ from sklearn.cluster import DBSCAN
 
 from facekit.clean import kernels
 from facekit.clean.cluster import cluster_identities, find_nodes
-from facekit.clean.folders import group_folders
+from facekit.clean.identity_groups import group_by_identity
+from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, FacekitError
 
 
@@ -19,7 +20,7 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def people(seed: int, sizes: list[int], width: int = 24, spread: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-    """Draw folders of two blurred directions each, so that clusters, bridges and noise all occur."""
+    """Draw identities of two blurred directions each, so that clusters, bridges and noise all occur."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(sizes)) * 3, sizes)
     centres = rng.standard_normal((len(sizes), 2, width))
@@ -52,7 +53,7 @@ def test_labels_are_those_of_sklearn(seed: int, sizes: list[int], eps: float, mi
 
 
 @pytest.mark.parametrize("min_samples", [2, 4])
-def test_a_folder_larger_than_a_strip(min_samples: int) -> None:
+def test_an_identity_larger_than_a_strip(min_samples: int) -> None:
     vectors, labels = people(3, [kernels.STRIP * 2 + 77, 5], spread=3.0)
     eps = 0.35
     found = cluster_identities(vectors, labels, eps=eps, min_samples=min_samples)
@@ -70,17 +71,17 @@ def test_length_of_the_vectors_does_not_matter() -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nodes_are_the_clusters_with_their_sums(threads: int) -> None:
     vectors, labels = people(7, [1, 2, 3, 25, 40, 12] * 30, spread=1.1)
-    folders = group_folders(labels)
-    nodes = find_nodes(vectors, folders, eps=0.4, threads=threads)
+    identities = group_by_identity(labels)
+    nodes = find_nodes(vectors, identities, CleanSettings(eps=0.4, threads=threads))
     assert np.array_equal(nodes.size, np.bincount(nodes.of_row[nodes.of_row >= 0], minlength=len(nodes.size)))
     total = np.zeros_like(nodes.sums, np.float64)
     np.add.at(total, nodes.of_row[nodes.of_row >= 0], vectors[nodes.of_row >= 0])
     np.testing.assert_allclose(nodes.sums, total, atol=1e-5)
     inside = nodes.of_row >= 0
-    np.testing.assert_array_equal(nodes.folder[nodes.of_row[inside]], folders.of_row[inside])
+    np.testing.assert_array_equal(nodes.identity[nodes.of_row[inside]], identities.of_row[inside])
     reference = sklearn_labels(vectors, labels, 0.4, 2)
-    for folder, label in enumerate(folders.labels):
-        mine, rows = nodes.folder == folder, labels == label
+    for identity, label in enumerate(identities.labels):
+        mine, rows = nodes.identity == identity, labels == label
         if reference[rows].max() >= 0:
             assert not nodes.fallback[mine].any()
             np.testing.assert_array_equal(nodes.of_row[rows] >= 0, reference[rows] >= 0)
@@ -94,7 +95,7 @@ def test_nodes_are_the_clusters_with_their_sums(threads: int) -> None:
 def test_the_fallback_is_the_medoid() -> None:
     angle = np.radians([0, 80, 160])
     vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
-    nodes = find_nodes(vectors, group_folders(np.zeros(3, np.int64)), eps=0.55)
+    nodes = find_nodes(vectors, group_by_identity(np.zeros(3, np.int64)), CleanSettings(eps=0.55, threads=1))
     assert nodes.fallback.tolist() == [True]
     np.testing.assert_array_equal(nodes.of_row, [-1, 0, -1])
 

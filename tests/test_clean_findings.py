@@ -16,6 +16,7 @@ from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
 from facekit.images import encode_like
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
+from facekit.jobs.clean.features import embed_beside
 from facekit.jobs.clean.job import clean
 from facekit.jobs.clean.tables import read_decisions
 from facekit.jobs.embed.job import EmbedConfig, embed
@@ -40,7 +41,8 @@ def write_people(folder: Path, people: list[int], each: int, seed: int) -> Path:
 
 def run(tmp_path: Path, pack: Path, model: Path, **options: Any) -> CleanSummary:
     config = {"settings": APART, "report": False, "exclude_identity": 0.97, "exclude_image": 0.999} | options
-    return clean(CleanConfig(str(pack), str(tmp_path / "out"), model=ModelChoice(str(model)), **config))
+    choice, out = ModelChoice(str(model)), str(tmp_path / "out")
+    return clean(CleanConfig(str(pack), out, features=embed_beside(str(pack), out, choice), model=choice, **config))
 
 
 def test_who_is_in_a_test_set_goes(tmp_path: Path) -> None:
@@ -140,5 +142,7 @@ def test_the_commands(tmp_path: Path) -> None:
     for bad in ("1:2", "0.5:0.1:0.1", "0:1:0", "a:b:c"):
         with pytest.raises(ConfigError, match="first, last and step"):
             invoke("sweep", pack.folder, pack.features, "--thresholds", bad)
+    with pytest.raises(ConfigError, match="--features F or --model M"):
+        invoke("clean", pack.folder, tmp_path / "x")
     with pytest.raises(ConfigError, match="number or auto"):
         invoke("clean", pack.folder, tmp_path / "x", "--features", pack.features, "--eps", "wide")

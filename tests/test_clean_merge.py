@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from facekit.clean.centres import choose_main, concentration, size_aware_rows, unit
 from facekit.clean.cluster import find_nodes
-from facekit.clean.folders import group_folders
+from facekit.clean.identity_groups import group_by_identity
 from facekit.clean.merge import merge_groups
 from facekit.clean.pairs import Pairs, pairs_above
 from facekit.clean.robust import DEFAULT_MERGE, calibrate_merge
+from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
 
 
@@ -75,16 +76,16 @@ def test_merging_refuses_what_it_cannot_do() -> None:
 def test_the_largest_cluster_is_chosen_and_ties_go_to_the_tighter() -> None:
     vectors = np.concatenate([on_a_circle([0, 1, 2, 90, 91]), on_a_circle([0, 30, 180, 181])])
     labels = np.array([0] * 5 + [1] * 4)
-    folders = group_folders(labels)
-    nodes = find_nodes(vectors, folders, eps=0.2)
+    identities = group_by_identity(labels)
+    nodes = find_nodes(vectors, identities, CleanSettings(eps=0.2, threads=1))
     main = choose_main(nodes, 2)
-    inside = nodes.of_row == main[folders.of_row]
+    inside = nodes.of_row == main[identities.of_row]
     np.testing.assert_array_equal(inside, [1, 1, 1, 0, 0, 0, 0, 1, 1])
 
 
 @pytest.mark.parametrize("rho", [0.5, 0.75])
 def test_size_aware_similarity_does_not_depend_on_size(rho: float) -> None:
-    """Two folders of one person with n faces each: the cosine of their means grows with n, the size-aware stays 1."""
+    """Two labels of one person with n faces each: the cosine of their means grows with n, the size-aware stays 1."""
     rng = np.random.default_rng(0)
     width, plain, aware = 256, [], []
     for n in (2, 5, 40):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facekit.clean import clean_embeddings
+from facekit.clean import CleanSettings, clean_embeddings
 
 SHARED = Path(__file__).parents[2] / "shared"
 REMOVED = ["intra", "relabel", "hub", "second_person"]
@@ -54,7 +54,7 @@ def test_planted_noise_is_found(weak: bool, drop: float, end_to_end: float, hard
     assert f1(published.reason == "intra", wrong) >= drop
     hard = ~wrong & (p.cosine < 0.5)
     assert np.mean(published.action[hard] == "drop") <= hard_lost
-    robust = clean_embeddings(p.vectors, p.folder, mode="robust")
+    robust = clean_embeddings(p.vectors, p.folder, CleanSettings(mode="robust"))
     assert pairwise_f1(p.person, robust.new_label) >= end_to_end
     assert pairwise_f1(p.person, published.new_label) > pairwise_f1(p.person, p.folder) + 0.1
 
@@ -71,9 +71,9 @@ def test_noise_in_a_pack_of_real_faces_is_found() -> None:
     scored = kind != "low_quality"
     published = clean_embeddings(vectors, labels)
     assert f1((published.reason == "intra")[scored], wrong[scored]) >= 0.965
-    calibrated = clean_embeddings(vectors, labels, intra="auto", eps="auto")
+    calibrated = clean_embeddings(vectors, labels, CleanSettings(intra="auto", eps="auto"))
     assert f1((calibrated.reason == "intra")[scored], wrong[scored]) >= 0.98
-    robust = clean_embeddings(vectors, labels, mode="robust", intra="auto", eps="auto")
+    robust = clean_embeddings(vectors, labels, CleanSettings(mode="robust", intra="auto", eps="auto"))
     assert f1(np.isin(robust.reason, REMOVED)[scored], wrong[scored]) >= 0.98
     # Identities that were split in two are whole again: all of them by the published method, all but one by the robust.
     canonical = np.array([int(r["canonical_label"]) for r in rows])

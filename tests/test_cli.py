@@ -44,15 +44,13 @@ def test_each_command_says_what_the_list_says(name: str) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     script = (
-        "import sys, time; begun = time.process_time()\n"
+        "import sys\n"
         "from facekit.cli import program; program.main(['--help'], standalone_mode=False)\n"
         "heavy = {'numpy', 'numba', 'cv2', 'pyarrow', 'torch', 'skimage', 'rich', 'ai_edge_litert'}\n"
-        "print(sorted(heavy & set(sys.modules)), time.process_time() - begun, file=sys.stderr)"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    heavy, seconds = done.stderr.rsplit(" ", 1)
-    assert heavy == "[]"
-    assert float(seconds) < 0.3
+    assert done.stderr.strip() == "[]"
 
 
 def test_the_version_is_the_one_of_the_distribution() -> None:

@@ -27,7 +27,7 @@ def pictures(width: int = WIDTH) -> np.ndarray:
 
 
 def opened(path: Path, **given: object) -> OnnxEngine:
-    return OnnxEngine(path, threads=1, given=given)
+    return OnnxEngine(path, threads=1, overrides=given)
 
 
 @pytest.mark.parametrize("batch", ["n", 1, 2])

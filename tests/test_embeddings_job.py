@@ -12,8 +12,10 @@ from small_models import NoisePack, directions, save_model, save_pack
 
 from facekit.cli import program
 from facekit.embeddings import Embeddings, is_features, open_features
+from facekit.embeddings.onnx_engine import file_hash, model_hash
+from facekit.embeddings.onnx_header import external_files
 from facekit.errors import ConfigError, DestinationExists, FacekitError
-from facekit.jobs.embed import job
+from facekit.jobs.embed import finish, job
 from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.embed.shard import start_worker
 from facekit.jobs.inputs.model import ModelChoice
@@ -108,7 +110,7 @@ def test_a_killed_run_goes_on_where_it_was(pack: NoisePack, model: Path, monkeyp
         embed(config(pack.path, model))
     assert not (pack.path.parent / "features").exists()
     monkeypatch.setattr(job, "start_worker", dying(99))
-    monkeypatch.setattr(job, "_link", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(finish, "_link", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         embed(config(pack.path, model))
     monkeypatch.undo()
@@ -193,3 +195,73 @@ def test_embeddings_are_checked() -> None:
                   (vectors, numbers, numbers.astype(np.int32)), (vectors[0], numbers, numbers)):  # fmt: skip
         with pytest.raises(ConfigError):
             Embeddings(*wrong)
+
+
+def external(path: Path, scale: float = 1.0) -> Path:
+    """A model whose weights lie in a file beside it."""
+    import onnx
+
+    path.with_suffix(".weights").unlink(missing_ok=True)  # onnx appends to what is there
+    inside = save_model(path.with_name(f"inside-{path.stem}.onnx"), scale=scale)
+    onnx.save(
+        onnx.load(inside), path, save_as_external_data=True, location=f"{path.stem}.weights", size_threshold=0
+    )  # fmt: skip
+    return path
+
+
+def test_the_model_hash_covers_weights_in_another_file(tmp_path: Path) -> None:
+    model = external(tmp_path / "model.onnx")
+    before = model_hash(model)
+    assert external_files(model) == ("model.weights",)
+    assert before != file_hash(model)
+    text = model.read_bytes()
+    external(model, scale=2)
+    assert model.read_bytes() == text
+    assert model_hash(model) != before
+    external(model)
+    assert model_hash(model) == before
+    whole = save_model(tmp_path / "whole.onnx")
+    assert model_hash(whole) == file_hash(whole)
+
+
+def test_weights_inside_control_flow_are_weights_too(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    tensor = numpy_helper.from_array(np.arange(4, dtype=np.float32), "inner")
+    branch = helper.make_graph(
+        [helper.make_node("Constant", [], ["out"], value=tensor)], "branch", [],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [4])],
+    )  # fmt: skip
+    node = helper.make_node("If", ["condition"], ["y"], then_branch=branch, else_branch=branch)
+    graph = helper.make_graph(
+        [node], "g", [helper.make_tensor_value_info("condition", TensorProto.BOOL, [])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+    )  # fmt: skip
+    path = tmp_path / "if.onnx"
+    onnx.save(
+        helper.make_model(graph), path, save_as_external_data=True, location="deep.weights", size_threshold=0,
+        convert_attribute=True,
+    )  # fmt: skip
+    assert external_files(path) == ("deep.weights",)
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 50, b"junk", bytes(3), b"\x3a\xff\xff\xff\xff\x0f"])
+def test_what_is_no_model_names_no_files(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.onnx").write_bytes(content)
+    assert external_files(tmp_path / "a.onnx") == ()
+
+
+def test_a_run_does_not_go_on_with_other_weights(
+    pack: NoisePack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = external(tmp_path / "model.onnx")
+    monkeypatch.setattr(finish, "_link", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        embed(config(pack.path, model))
+    monkeypatch.undo()
+    external(model, scale=-1)
+    with pytest.raises(ConfigError, match=r"other settings.*model was"):
+        embed(config(pack.path, model))
+    vectors = open_features(embed(config(pack.path, model, overwrite=True)).destination).load().vectors
+    assert np.allclose(vectors, -directions(pack.pictures), atol=1e-5)

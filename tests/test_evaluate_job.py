@@ -103,7 +103,7 @@ def test_pairs_of_a_bin(room: Path, pack: NoisePack, monkeypatch: pytest.MonkeyP
     write_bins(tmp_path / "p.bin", [b"junk", *pictures[1:]], same, overwrite=True)
     assert (evaluate(config).left_out, len(evaluate(config).errors)) == (1, 1)
     write_bins(tmp_path / "p.bin", pictures, same, overwrite=True)
-    monkeypatch.setattr(eval_scores, "alterations", lambda config: (None, lambda number, picture: picture // 2))
+    monkeypatch.setattr(eval_scores, "alterations", lambda _: (None, lambda _, picture: picture // 2))
     vectors, dark = directions(pack.pictures), directions(pack.pictures // 2)
     similarity = np.einsum("ij,ij->i", vectors[keys[:, 0] - 1], dark[keys[:, 1] - 1])
     assert evaluate(config).scores[0].accuracy == pytest.approx(fold_accuracy(similarity, same).mean)
@@ -140,7 +140,7 @@ def test_the_sides_that_are_altered(room: Path, pack: NoisePack, monkeypatch: py
 
     (keys, same), bare, dark = table(room), directions(pack.pictures), directions(pack.pictures // 2)
     for first in (None, darker):
-        monkeypatch.setattr(eval_scores, "alterations", lambda config, first=first: (first, darker))
+        monkeypatch.setattr(eval_scores, "alterations", lambda _, first=first: (first, darker))
         summary = run(room, "model.onnx", pairs="pairs.csv", pack="pack", wear="kn95", fars=(0.1,))
         gone = np.isin(keys[:, 1], (7, 20)) if first is None else np.isin(keys, (7, 20)).any(axis=1)
         left = (bare if first is None else dark)[keys[~gone, 0] - 1]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from photo import POINTS, face, photograph
 
 from facekit.errors import FacekitError
-from facekit.faces.align import TEMPLATE, align, five_points, similarity
+from facekit.faces.align import ARCFACE_TEMPLATE, align, five_points, similarity_transform
 from facekit.faces.mesh import LiteRTMesh
 
 seeds = st.integers(0, 2**32 - 1)
@@ -31,7 +31,7 @@ def test_a_known_transform_is_found(seed, dimensions, count, scale):
         rotation(rng, dimensions),
         rng.normal(size=dimensions),
     )
-    matrix = similarity(points, scale * points @ turn.T + shift)
+    matrix = similarity_transform(points, scale * points @ turn.T + shift)
     np.testing.assert_allclose(matrix[:, :dimensions], scale * turn, atol=1e-6 * scale)
     np.testing.assert_allclose(matrix[:, dimensions], shift, atol=1e-6 * max(scale, 1))
 
@@ -43,7 +43,7 @@ def test_noisy_points_give_what_scikit_image_finds(seed):
     rng = np.random.default_rng(seed)
     source, target = rng.normal(size=(5, 2)) * 40, rng.normal(size=(5, 2)) * 30
     np.testing.assert_allclose(
-        similarity(source, target), SimilarityTransform.from_estimate(source, target).params[:2], atol=1e-6
+        similarity_transform(source, target), SimilarityTransform.from_estimate(source, target).params[:2], atol=1e-6
     )
 
 
@@ -51,7 +51,7 @@ def test_noisy_points_give_what_scikit_image_finds(seed):
 def test_no_other_transform_comes_nearer(seed):
     rng = np.random.default_rng(seed)
     source, target = rng.normal(size=(6, 2)), rng.normal(size=(6, 2))
-    best = similarity(source, target)
+    best = similarity_transform(source, target)
 
     def error(matrix: np.ndarray) -> float:
         return float(np.square(source @ matrix[:, :2].T + matrix[:, 2] - target).sum())
@@ -65,7 +65,7 @@ def test_no_other_transform_comes_nearer(seed):
 @given(seeds)
 def test_a_mirror_image_is_not_mirrored_back(seed):
     points = np.random.default_rng(seed).normal(size=(6, 2))
-    assert np.linalg.det(similarity(points, points * [-1, 1])[:, :2]) >= 0
+    assert np.linalg.det(similarity_transform(points, points * [-1, 1])[:, :2]) >= 0
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_mirror_image_is_not_mirrored_back(seed):
 )
 def test_points_that_determine_nothing_are_refused(source, target, message):
     with pytest.raises(FacekitError, match=message):
-        similarity(source, target)
+        similarity_transform(source, target)
 
 
 @pytest.mark.parametrize("side", [56, 112, 200])
@@ -90,10 +90,10 @@ def test_a_crop_shows_what_lay_at_the_points(side):
     picture[..., 0], picture[..., 1] = np.arange(230), np.arange(150)[:, None]
     angle, scale = 0.3, 1.4
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = (TEMPLATE - TEMPLATE.mean(0)) @ turn.T * 0.5 + [110, 70]
+    points = (ARCFACE_TEMPLATE - ARCFACE_TEMPLATE.mean(0)) @ turn.T * 0.5 + [110, 70]
     crop = align(picture, points, side)
     assert crop.shape == (side, side, 3)
-    places = (TEMPLATE + 0.5) * (side / 112) - 0.5
+    places = (ARCFACE_TEMPLATE + 0.5) * (side / 112) - 0.5
     for (x, y), point in zip(np.round(places).astype(int), points, strict=True):
         assert np.abs(crop[y, x, :2] - point).max() < 2
 
@@ -103,14 +103,14 @@ def test_the_points_of_an_aligned_face_are_its_template():
     estimator = LiteRTMesh()
     first = five_points(estimator(face()).vertices)
     again = align(face(), first)
-    matrix = similarity(first, TEMPLATE)
+    matrix = similarity_transform(first, ARCFACE_TEMPLATE)
     expected = first @ matrix[:, :2].T + matrix[:, 2]
     assert np.linalg.norm(five_points(estimator(again).vertices) - expected, axis=1).mean() < 1.0
 
 
 def test_five_points_of_the_photograph():
     aligned = align(photograph(), POINTS)
-    matrix = similarity(POINTS, TEMPLATE)
+    matrix = similarity_transform(POINTS, ARCFACE_TEMPLATE)
     found = five_points(LiteRTMesh()(aligned).vertices)
     assert found.dtype == np.float32
     assert np.linalg.norm(found - (POINTS @ matrix[:, :2].T + matrix[:, 2]), axis=1).max() < 2

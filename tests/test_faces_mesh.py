@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from photo import POINTS, face, photograph
 
 from facekit.errors import ConfigError, PictureError
-from facekit.faces.align import TEMPLATE, five_points, similarity
+from facekit.faces.align import ARCFACE_TEMPLATE, five_points, similarity_transform
 from facekit.faces.mesh import LiteRTMesh, Mesh, Region, aligned_region, pose, region_of, rounded
 from facekit.faces.topology import load_topology
 
@@ -67,7 +67,7 @@ def test_the_photograph_that_everyone_has(estimator):
     """Regression: the astronaut's eyes, nose and mouth are found where an independent detector sees them."""
     mesh = estimator(face())
     assert mesh.presence > 20
-    matrix = similarity(POINTS, TEMPLATE)
+    matrix = similarity_transform(POINTS, ARCFACE_TEMPLATE)
     assert np.linalg.norm(five_points(mesh.vertices) - (POINTS @ matrix[:, :2].T + matrix[:, 2]), axis=1).max() < 1.5
     assert np.abs(pose(mesh.vertices)).max() < 15
     x, y, z = mesh.vertices.T

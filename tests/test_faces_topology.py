@@ -86,11 +86,11 @@ def test_the_mesh_is_one_disc():
 def test_axes_of_the_mean_face():
     topology = load_topology()
     positions, uv = topology.positions, topology.uv
-    nose, chin, top, right_edge, left_edge = positions[[4, 152, 10, 234, 454]]
-    assert right_edge[0] < nose[0] < left_edge[0]
+    nose, chin, top, left_edge, right_edge = positions[[4, 152, 10, 234, 454]]
+    assert left_edge[0] < nose[0] < right_edge[0]
     assert chin[1] < nose[1] < top[1], "y is up"
     assert nose[2] > max(chin[2], top[2], right_edge[2], left_edge[2]), "z is toward the viewer"
-    assert 14 < left_edge[0] - right_edge[0] < 17, "centimetres"
+    assert 14 < right_edge[0] - left_edge[0] < 17, "centimetres"
     assert uv.min() >= 0
     assert uv.max() <= 1
     assert uv[10, 1] < uv[4, 1] < uv[152, 1], "v is down"

@@ -294,9 +294,10 @@ def test_masks_that_a_pack_wears_already_are_kept_and_counted(pack: Path, tmp_pa
     before = {row["key"]: row for row in ledger_of(tmp_path / "first") if row["action"] == "mask"}
     copies = {row["source_key"]: row["key"] for row in ledger_of(tmp_path / "first") if row["action"] == "copy"}
     second = run(tmp_path / "first", tmp_path / "second", ratio=0.5, mode=mode, seed=1)
-    assert (first.worn, second.worn) == (0, len(before))
-    assert second.masked == second.worn + second.wanted - sum(second.refused.values()) - sum(second.errors.values())
-    assert abs(second.wanted + second.worn - 0.5 * (second.images + second.wanted - second.masked + second.worn)) <= 1
+    assert (first.already_masked, second.already_masked) == (0, len(before))
+    asked = second.already_masked + second.wanted
+    assert second.masked == asked - sum(second.refused.values()) - sum(second.errors.values())
+    assert abs(asked - 0.5 * (second.images + asked - second.masked)) <= 1
     rows = [row for row in ledger_of(tmp_path / "second") if row["action"] == "mask"]
     old = [row for row in rows if row["params"] in {one["params"] for one in before.values()}]
     assert len(rows) == second.masked

@@ -20,9 +20,9 @@ def pictures(count: int = 5) -> torch.Tensor:
     return torch.rand(count, 3, 48, 34, generator=torch.Generator().manual_seed(7)) * 2 - 1
 
 
-def network(branch_depth: str = "start_block", alike: bool = True) -> TwoStreamIResNet:
+def network(branch_depth: str = "start_block", shared_init: bool = True) -> TwoStreamIResNet:
     torch.manual_seed(1)
-    return TwoStreamIResNet(BLOCKS, branch_depth=branch_depth, alike=alike, **SMALL)
+    return TwoStreamIResNet(BLOCKS, branch_depth=branch_depth, shared_init=shared_init, **SMALL)
 
 
 def test_the_published_depths_have_the_published_size() -> None:
@@ -49,7 +49,7 @@ def test_state_has_arcface_torchs_names() -> None:
 @pytest.mark.parametrize("branch_depth", BRANCH_DEPTHS)
 def test_each_picture_goes_through_its_branch(branch_depth: str) -> None:
     """A mixed batch equals its pictures one by one; the other branch has no say in them."""
-    net = network(branch_depth, alike=False).eval()
+    net = network(branch_depth, shared_init=False).eval()
     mu, log_variance = net(pictures(), FLAGS)
     for index, flag in enumerate(FLAGS):
         one = net(pictures()[index : index + 1], flag[None])

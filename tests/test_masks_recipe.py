@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from facekit.errors import ConfigError
 from facekit.masks import TYPES, MaskOptions, MaskParams, sample_params
 from facekit.masks.catalogue import mask_type
+from facekit.masks.recipe import RENAMED
 
 
 def drawn(type: str, seed: int = 0, options: MaskOptions | None = None) -> MaskParams:
@@ -109,6 +111,40 @@ def test_a_recipe_with_a_wrong_value_is_refused_by_the_name_of_its_field(name: s
 def test_whole_numbers_stand_for_numbers_in_a_recipe() -> None:
     row = {**json.loads(drawn("kn95").to_json()), "tilt": 3}
     assert MaskParams.from_json(json.dumps(row)).tilt == 3
+
+
+def renamed(row: dict[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    return {names.get(name, name): value for name, value in row.items()}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+@pytest.mark.parametrize("type", TYPES)
+def test_a_renamed_field_is_read_under_its_old_name(type: str, old: str) -> None:
+    params = drawn(type, 8)
+    row = renamed(json.loads(params.to_json()), {RENAMED[old]: old})
+    assert old in row
+    assert RENAMED[old] not in row
+    assert MaskParams.from_json(json.dumps(row)) == params
+
+
+def test_a_line_of_the_first_ledgers_is_read() -> None:
+    """As version 0.1.0 wrote it, to the letter."""
+    line = (
+        '{"type":"kn95","texture":"kn95-a","inks":[[0.8,0.8,0.8],[0.7,0.7,0.7],[0.6,0.6,0.6]],"strap":[0.8,0.8,0.8],'
+        '"strap_radius":0.1,"stretch":[1.0,1.02],"slide":[0.0,-0.16],"tilt":1.5,"gape":0.05,"folds":[],'
+        '"gather":[0.0,3.0,0.5],"edge":[0.0,0.0,0.0,0.0,0.0,0.0],"falloff":[0.3,0.2,0.0],"relief":[1.0,0.1,-0.9],'
+        '"form":[0.1,0.1],"creases":[0.2,0.7,1.0,0.5,0.5],"ambient":0.1,"light":1.2,"trust":1.1,"gloss":1.4,'
+        '"shadow":0.3,"crispness":0.1,"softness":0.4,"grain_seed":7,"version":1}'
+    )
+    params = MaskParams.from_json(line)
+    assert (params.uneven_light_share, params.exposure) == (1.1, 1.4)
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_field_under_its_old_and_its_new_name_is_refused(old: str) -> None:
+    row = json.loads(drawn("kn95").to_json())
+    with pytest.raises(ConfigError, match=r"a field is given twice.*ledger"):
+        MaskParams.from_json(json.dumps({**row, old: row[RENAMED[old]]}))
 
 
 @pytest.mark.parametrize("given", [None, 3, ["{}"]])

@@ -11,12 +11,9 @@ import pytest
 from mask_faces import HEIGHT, WIDTH, picture, turned
 
 from facekit.errors import ConfigError, NoFace
+from facekit.faces.landmarks import EYES
 from facekit.masks import TYPES, MaskParams, render_worn, sample_params, wear_mask
 
-EYES = (
-    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
-    (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
-)
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -58,7 +55,7 @@ def test_no_eye_is_touched_on_a_head_that_leans_back(type: str, yaw: float) -> N
         coverage = render_worn(picture(), vertices, drawn(type, seed)).coverage
         for eye in EYES:
             region = np.zeros(coverage.shape, np.uint8)
-            cv2.fillPoly(region, [np.round(vertices[eye, :2]).astype(np.int32)], 1)
+            cv2.fillPoly(region, [np.round(vertices[list(eye.outline), :2]).astype(np.int32)], 1)
             assert coverage[region > 0].mean() < 0.02, seed
 
 

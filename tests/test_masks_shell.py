@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facekit.faces.landmarks import LIPS
 from facekit.faces.topology import load_topology
 from facekit.masks.catalogue import TYPES, mask_type
-from facekit.masks.shell import COLUMNS, LIPS, ROWS, STRAP_POINTS, Shell, build_shell, control_vertices
+from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, Shell, build_shell, control_vertices
 
 GRID = COLUMNS * ROWS
 EYES = (33, 133, 145, 159, 263, 362, 374, 386)

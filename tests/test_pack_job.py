@@ -17,7 +17,7 @@ from PIL import Image
 
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, FacekitError
-from facekit.faces.align import TEMPLATE, align
+from facekit.faces.align import ARCFACE_TEMPLATE, align
 from facekit.faces.detector import Detection, RetinaFace, largest
 from facekit.images import decode, encode_jpeg
 from facekit.jobs.pack.config import PackConfig
@@ -210,7 +210,7 @@ def test_the_bytes_do_not_depend_on_the_workers_and_a_run_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("facekit.jobs.pack.job.put_together", stop)
+        patched.setattr("facekit.jobs.pack.job.assemble_output", stop)
         pack(config(people, tmp_path / "three"))
     assert not (tmp_path / "three").exists()
     again = pack(config(people, tmp_path / "three"))
@@ -284,11 +284,11 @@ def test_large_faces_are_shrunk_by_area_first() -> None:
     """A fine checkerboard averages out; bilinear sampling alone would alias it."""
     board = np.indices((896, 896)).sum(0) % 2 * 255
     image = np.repeat(board[..., None], 3, -1).astype(np.uint8)
-    crop = warped(image, (TEMPLATE + 0.5) * 8 - 0.5)
+    crop = warped(image, (ARCFACE_TEMPLATE + 0.5) * 8 - 0.5)
     assert crop.shape == (112, 112, 3)
     assert np.abs(crop[8:-8, 8:-8].astype(int) - 127).max() <= 2
     smooth = np.repeat(np.repeat(face(3), 8, 0), 8, 1)
-    assert np.abs(warped(smooth, (TEMPLATE + 0.5) * 8 - 0.5).astype(int) - face(3))[2:-2, 2:-2].mean() < 2
+    assert np.abs(warped(smooth, (ARCFACE_TEMPLATE + 0.5) * 8 - 0.5).astype(int) - face(3))[2:-2, 2:-2].mean() < 2
 
 
 def test_photographs_of_real_people_are_aligned(shared: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from facekit.jobs.inputs.source import _folder_source
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.job import pack
 from facekit.jobs.pack.picture_list import read_pictures
-from facekit.jobs.pack.shard import make_detector, overlap
+from facekit.jobs.pack.shard import box_iou, make_detector
 from facekit.records import open_pack
 
 LEFT = np.float32([180, 60, 270, 170])
@@ -85,10 +85,10 @@ def test_a_face_is_in_a_box_from_three_tenths_on(tmp_path: Path) -> None:
 
 def test_overlap_is_intersection_over_union() -> None:
     box = np.float32([0, 0, 10, 20])
-    assert overlap(box, box) == 1
-    assert overlap(box, np.float32([5, 0, 15, 20])) == pytest.approx(1 / 3)
+    assert box_iou(box, box) == 1
+    assert box_iou(box, np.float32([5, 0, 15, 20])) == pytest.approx(1 / 3)
     apart = [[10, 0, 20, 20], [11, 21, 12, 22], [5, 5, 5, 5], [9, 9, 3, 3]]  # beside it, away, empty, inside out
-    assert [overlap(box, np.float32(other)) for other in apart] == [0, 0, 0, 0]
+    assert [box_iou(box, np.float32(other)) for other in apart] == [0, 0, 0, 0]
 
 
 def test_boxes_and_points_are_read_beside_each_other(tmp_path: Path) -> None:

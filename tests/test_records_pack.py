@@ -233,7 +233,7 @@ def test_what_a_pack_writer_refuses(tmp_path: Path) -> None:
             "1 records want as many ids": lambda: writer.append_block(block, [0], [1], new_ids=[1, 2]),  # type: ignore[arg-type]
             "whole number": lambda: writer.write(Header(0, 1.5, 0, 0), b""),
             "needs a payload": lambda: writer.write(Header(0, 1, 0, 0)),
-            "its own payload": lambda: writer.write(Record(1, Header(0, 1, 0, 0), b""), b""),
+            "already has a payload": lambda: writer.write(Record(1, Header(0, 1, 0, 0), b""), b""),
             "cannot be packed": lambda: writer.write(Header(0, 1, -1, 0), b""),
         }
         for problem, call in calls.items():

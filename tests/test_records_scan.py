@@ -29,7 +29,7 @@ def starts_of(pieces: list[bytes]) -> list[int]:
 
 @pytest.fixture(params=[_hop_plain, hop_records], ids=["plain", "compiled"])
 def hop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "_hop_for", lambda size: request.param)
+    monkeypatch.setattr(scan_module, "_choose_hop", lambda size: request.param)
 
 
 @pytest.mark.kernels
@@ -38,7 +38,7 @@ def test_scan_finds_every_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     draw = random.Random(0)
     for window in (8192, 64 << 20):
         monkeypatch.setattr(scan_module, "WINDOW", window)
-        monkeypatch.setattr(scan_module, "_MOST_STARTS", 50)
+        monkeypatch.setattr(scan_module, "_MAX_STARTS", 50)
         pieces = []
         for number in range(700):
             body = draw.randbytes(draw.choice((0, 3, 40, 900, 20_000)) if number % 50 == 0 else draw.randrange(60))

@@ -111,7 +111,7 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from facekit.run.executors import open_executor; from test_run_executors import slow\n"
-        "executor = open_executor(2, slow, None); executor.submit(60); executor.next_finished()"
+        "executor = open_executor(2, slow, None); executor.submit(600); executor.next_finished()"
     )
     command = [sys.executable, "-c", script, os.path.dirname(__file__)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
@@ -119,7 +119,7 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
         worker = int(parent.stdout.readline())
         parent.kill()
         parent.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120  # it ends at once, and by itself only after 600 s
         while _alive(worker):
             assert time.monotonic() < deadline, "the worker outlived its parent"
             time.sleep(0.02)

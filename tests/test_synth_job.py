@@ -21,9 +21,9 @@ from facekit.cli.synth import command
 from facekit.errors import ConfigError, DestinationExists
 from facekit.images import decode
 from facekit.jobs.synth.config import SynthConfig
-from facekit.jobs.synth.finish import LEDGER, SHEET, TRUTH, truth_schema
+from facekit.jobs.synth.finish import SHEET, TRUTH, truth_schema
 from facekit.jobs.synth.job import synth
-from facekit.run.ledger import payload_hash
+from facekit.run.ledger import LEDGER, payload_hash
 from facekit.synth import draw_person
 from facekit.synth.plan import PackSpec
 
@@ -183,7 +183,7 @@ def test_the_masks_of_facekit_cover_the_mouth(tmp_path: Path) -> None:
             assert change[y - 4 : y + 5, x - 4 : x + 5].mean() > 3 * change[:30, 40:72].mean()
 
 
-def test_doors(tmp_path: Path) -> None:
+def test_bad_settings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "train.rec").write_bytes(b"")
     with pytest.raises(DestinationExists, match="exists already"):

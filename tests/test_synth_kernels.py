@@ -8,16 +8,16 @@ import pytest
 from facekit.synth.kernels import (
     EMPTY,
     STRAND,
-    nearest,
-    normals,
+    darken,
+    draw_strands,
+    mix_colour,
+    nearest_index,
     place_strands,
-    raster,
+    rasterize,
     resolve,
     shadow_strands,
     shadow_triangles,
-    stain,
-    strands,
-    tint,
+    vertex_normals,
 )
 
 pytestmark = pytest.mark.kernels
@@ -42,10 +42,10 @@ def inside(points: np.ndarray, x: float, y: float) -> np.ndarray:
     return np.linalg.solve(system, [x, y, 1.0])
 
 
-def test_raster_covers_what_the_triangles_cover_once() -> None:
+def test_rasterize_covers_what_the_triangles_cover_once() -> None:
     points, triangles = quad()
     depth, ids, bary = canvas()
-    raster(points, triangles, np.zeros(2, np.bool_), depth, ids, bary)
+    rasterize(points, triangles, np.zeros(2, np.bool_), depth, ids, bary)
     for y in range(HEIGHT):
         for x in range(WIDTH):
             weights = [inside(points[t], x, y) for t in triangles]
@@ -57,24 +57,24 @@ def test_raster_covers_what_the_triangles_cover_once() -> None:
                 assert ids[y, x] == EMPTY
 
 
-def test_raster_keeps_the_nearest_and_culls_backs() -> None:
+def test_rasterize_keeps_the_nearest_and_culls_backs() -> None:
     near, triangles = quad(2.0)
     far, _ = quad(1.0)
     points = np.concatenate([near, far])
     both = np.concatenate([triangles, triangles + 4])
     depth, ids, bary = canvas()
-    raster(points, both[::-1].copy(), np.zeros(4, np.bool_), depth, ids, bary)
+    rasterize(points, both[::-1].copy(), np.zeros(4, np.bool_), depth, ids, bary)
     assert set(np.unique(ids)) == {EMPTY, 2, 3}
     depth, ids, bary = canvas()
-    raster(near, triangles[:, ::-1].copy(), np.array([False, True]), depth, ids, bary)
+    rasterize(near, triangles[:, ::-1].copy(), np.array([False, True]), depth, ids, bary)
     assert set(np.unique(ids)) == {EMPTY, 1}
 
 
-def test_raster_survives_what_lies_outside() -> None:
+def test_rasterize_survives_what_lies_outside() -> None:
     points, triangles = quad()
     for shift in ((-40, 0), (40, 0), (0, -40), (0, 40), (-8, 5)):
         depth, ids, bary = canvas()
-        raster(points + np.array([*shift, 0], np.float32), triangles, np.ones(2, np.bool_), depth, ids, bary)
+        rasterize(points + np.array([*shift, 0], np.float32), triangles, np.ones(2, np.bool_), depth, ids, bary)
         assert (ids >= EMPTY).all()
 
 
@@ -83,7 +83,7 @@ def test_normals_are_those_of_numpy() -> None:
     points = rng.normal(size=(6, 3)).astype(np.float32)
     triangles = np.array([[0, 1, 2], [1, 3, 2], [3, 4, 5]], np.int32)
     out = np.empty_like(points)
-    normals(points, triangles, out)
+    vertex_normals(points, triangles, out)
     expected = np.zeros((6, 3))
     for a, b, c in triangles:
         expected[[a, b, c]] += np.cross(points[b] - points[a], points[c] - points[a])
@@ -94,7 +94,7 @@ def test_nearest_is_brute_force() -> None:
     rng = np.random.default_rng(2)
     points, others = (rng.normal(size=(n, 3)).astype(np.float32) for n in (40, 13))
     out = np.empty(40, np.int64)
-    nearest(points, others, out)
+    nearest_index(points, others, out)
     np.testing.assert_array_equal(out, ((points[:, None] - others) ** 2).sum(axis=2).argmin(axis=1))
 
 
@@ -104,8 +104,8 @@ def test_painting_mixes_and_darkens() -> None:
     share = rng.uniform(size=(5, 7)).astype(np.float32)
     colour = np.array([0.2, 0.5, 0.9], np.float32)
     mixed, darker = albedo.copy(), albedo.copy()
-    tint(mixed, share, colour)
-    stain(darker, share, colour)
+    mix_colour(mixed, share, colour)
+    darken(darker, share, colour)
     expected = albedo[..., :3] * (1 - share[..., None]) + colour * share[..., None]
     np.testing.assert_allclose(mixed[..., :3], expected, atol=1e-6)
     np.testing.assert_allclose(darker[..., :3], albedo[..., :3] * (1 - share[..., None] * colour), atol=1e-6)
@@ -132,7 +132,7 @@ def draw_strand(points: np.ndarray, width: float, depth: np.ndarray, ids: np.nda
     frame = np.array([[100, 0, 8], [0, 100, 5]], np.float32)
     count = np.ones((1, points.shape[1]), np.float32)
     matrix, shadow = np.zeros((3, 4), np.float32), np.full((4, 4), -1e6, np.float32)
-    strands(
+    draw_strands(
         points, np.full((1, 3), 0.5, np.float32), count, count, np.array([width], np.float32), np.ones(1, np.float32),
         np.float32(0), lights, matrix, shadow, np.array([0, 0, 100], np.float32), frame, np.float32(1), depth, ids, rgb,
     )  # fmt: skip
@@ -179,7 +179,7 @@ def test_a_plain_surface_under_even_light_has_its_own_colour(material: int) -> N
     points[:, :2] = [[-50, -50], [60, -50], [60, 60], [-50, 60]]
     ids = np.full((8, 14), EMPTY, np.int32)
     bary = np.zeros((8, 14, 2), np.float32)
-    raster(points, triangles, np.ones(2, np.bool_), np.full((8, 14), -1e9, np.float32), ids, bary)
+    rasterize(points, triangles, np.ones(2, np.bool_), np.full((8, 14), -1e9, np.float32), ids, bary)
     ids[:, :4] = EMPTY
     ids[:, 4:6], rgb = STRAND, np.full((8, 14, 3), 0.7, np.float32)
     vertices = np.zeros((4, 9), np.float32)

@@ -1,4 +1,4 @@
-"""Drawn people: chance, geometry and the camera, each held to something it must keep."""
+"""Drawn people: sampling, geometry and the camera, each held to something it must keep."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from facekit.errors import ConfigError
+from facekit.faces.align import ARCFACE_TEMPLATE
+from facekit.faces.landmarks import EYES
 from facekit.faces.mesh import LiteRTMesh, pose
 from facekit.faces.topology import load_topology
 from facekit.images import encode_jpeg
-from facekit.synth import build_person, draw_identity, draw_person, draw_shot, draw_shot_of
-from facekit.synth.anatomy import EYES, load_head
-from facekit.synth.camera import TEMPLATE, rotation, similarity
-from facekit.synth.chance import HAIR_STYLES, MODES, Identity, Shot
+from facekit.synth import build_person, draw_person, render_compressed, sample_capture, sample_identity
+from facekit.synth.anatomy import load_head
+from facekit.synth.camera import rotation, similarity
 from facekit.synth.modes import MODES as NAMED_MODES
-from facekit.synth.person import Person, render, take
+from facekit.synth.person import Person, render, render_radiance
+from facekit.synth.sampling import HAIR_STYLES, MODES, CaptureParams, Identity
 from facekit.synth.shape import express
 from facekit.synth.strands import Strands
 
@@ -25,13 +27,13 @@ PLAIN = (0.0,) * 7
 
 @pytest.fixture(scope="module")
 def person() -> Person:
-    return build_person(draw_identity(3, 1))
+    return build_person(sample_identity(3, 1))
 
 
-def still(shot: Shot, **changes: object) -> Shot:
-    """A shot without jitter, expression or pose, changed as asked."""
+def still(capture: CaptureParams, **changes: object) -> CaptureParams:
+    """A capture without jitter, expression or pose, changed as asked."""
     rest = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "expression": PLAIN, "jitter": (0.0,) * 10}
-    return dataclasses.replace(shot, **{**rest, **changes})
+    return dataclasses.replace(capture, **{**rest, **changes})
 
 
 def test_the_same_numbers_draw_the_same_picture() -> None:
@@ -64,7 +66,7 @@ def test_negative_numbers_are_refused(numbers: tuple[int, int, int]) -> None:
 
 
 def test_identity_and_shot_are_records_of_plain_values() -> None:
-    for record in (draw_identity(1, 2), draw_shot(1, 2, 3)):
+    for record in (sample_identity(1, 2), sample_capture(1, 2, 3)):
         for field in dataclasses.fields(record):
             value = getattr(record, field.name)
             flat = np.ravel(np.array(value, dtype=object)).tolist() if isinstance(value, tuple) else [value]
@@ -72,7 +74,7 @@ def test_identity_and_shot_are_records_of_plain_values() -> None:
 
 
 def test_every_kind_of_person_occurs() -> None:
-    people = [draw_identity(9, k) for k in range(400)]
+    people = [sample_identity(9, k) for k in range(400)]
     assert {p.hair_style for p in people} == set(HAIR_STYLES)
     assert {p.beard for p in people if not p.male} == {"none"}
     assert 0.4 < np.mean([p.male for p in people]) < 0.6
@@ -83,18 +85,18 @@ def test_every_kind_of_person_occurs() -> None:
 
 
 def test_poses_reach_sixty_degrees_and_stay_there() -> None:
-    yaw = np.array([draw_shot(9, 0, k).yaw for k in range(500)])
+    yaw = np.array([sample_capture(9, 0, k).yaw for k in range(500)])
     assert 50 < np.abs(yaw).max() <= 60
     assert np.mean(np.abs(yaw) < 30) > 0.6
     assert abs(yaw.mean()) < 4
 
 
 def test_the_shot_does_not_depend_on_the_person(person: Person) -> None:
-    """No field of the person may be read from the background: it is drawn from the shot alone."""
-    shot = draw_shot(3, 1, 0)
-    other = build_person(dataclasses.replace(draw_identity(3, 8), hair_style="bald"))
+    """No field of the person may be read from the background: it is drawn from the capture alone."""
+    capture = sample_capture(3, 1, 0)
+    other = build_person(dataclasses.replace(sample_identity(3, 8), hair_style="bald"))
     bald = person._replace(hair=other.hair)
-    a, b = render(bald, shot)[0], render(other, shot)[0]
+    a, b = render_radiance(bald, capture)[0], render_radiance(other, capture)[0]
     corner = (slice(0, 6), slice(0, 3))
     assert np.array_equal(a[corner], b[corner])
 
@@ -104,10 +106,10 @@ def test_one_number_of_modes() -> None:
 
 
 def test_the_five_points_lie_on_the_template(person: Person) -> None:
-    drawn = take(person, still(draw_shot(3, 1, 0)))
+    drawn = render(person, still(sample_capture(3, 1, 0)))
     eyes = [drawn.vertices[[*e.upper, *e.lower], :2].mean(axis=0) for e in EYES]
     mouth = drawn.vertices[[61, 291], :2]
-    assert np.abs(np.stack([*eyes, *mouth]) - TEMPLATE[[0, 1, 3, 4]]).max() < 5
+    assert np.abs(np.stack([*eyes, *mouth]) - ARCFACE_TEMPLATE[[0, 1, 3, 4]]).max() < 5
     assert drawn.vertices[33, 0] < drawn.vertices[263, 0]
     assert drawn.vertices[10, 1] < drawn.vertices[152, 1]
     assert drawn.vertices[4, 2] > drawn.vertices[234, 2]
@@ -133,10 +135,10 @@ def test_angles_mean_what_the_mesh_estimator_means(yaw: float, pitch: float, rol
 
 def test_the_truth_is_what_was_drawn(person: Person) -> None:
     """Angles read off the drawn mesh agree with the truth, whatever this person's bones add."""
-    frontal = pose(take(person, still(draw_shot(3, 1, 0))).vertices)
+    frontal = pose(render(person, still(sample_capture(3, 1, 0))).vertices)
     for k in range(12):
-        shot = dataclasses.replace(draw_shot(3, 1, k), distance=130.0, expression=PLAIN)
-        drawn = take(person, shot)
+        capture = dataclasses.replace(sample_capture(3, 1, k), distance=130.0, expression=PLAIN)
+        drawn = render(person, capture)
         found = pose(drawn.vertices)
         assert abs(found.yaw - frontal.yaw - drawn.truth.yaw) < 8
         assert abs(found.roll - frontal.roll - drawn.truth.roll) < 8
@@ -161,18 +163,20 @@ def test_expressions_move_what_they_name(person: Person) -> None:
 
 
 def test_the_mouth_opening_shows_in_the_picture(person: Person) -> None:
-    shot = still(draw_shot(3, 1, 0), blur=0.0, motion=0.0)
+    capture = still(sample_capture(3, 1, 0), blur=0.0, motion=0.0)
     closed, opened = (
-        render(person, dataclasses.replace(shot, expression=(o, 0, 0, 0, 0, 0, 0)))[0] for o in (0.0, 1.0)
+        render_radiance(person, dataclasses.replace(capture, expression=(o, 0, 0, 0, 0, 0, 0)))[0] for o in (0.0, 1.0)
     )
     change = np.abs(opened - closed).mean(axis=2)
     assert change[85:110, 45:67].mean() > 4 * change[25:40, 45:67].mean()
 
 
 def test_the_shadow_falls_on_the_side_away_from_the_light(person: Person) -> None:
-    shot = still(draw_shot(3, 1, 0), fill=(0.0,) * 3)
+    capture = still(sample_capture(3, 1, 0), fill=(0.0,) * 3)
     lights = [(side * 0.8, 0.0, 0.6) for side in (-1, 1)]
-    left, right = (render(person, dataclasses.replace(shot, light=light))[0].mean(axis=2) for light in lights)
+    left, right = (
+        render_radiance(person, dataclasses.replace(capture, light=light))[0].mean(axis=2) for light in lights
+    )
     cheek = (slice(62, 82), slice(26, 38)), (slice(62, 82), slice(74, 86))
     assert left[cheek[0]].mean() > 1.5 * left[cheek[1]].mean()
     assert right[cheek[1]].mean() > 1.5 * right[cheek[0]].mean()
@@ -180,11 +184,11 @@ def test_the_shadow_falls_on_the_side_away_from_the_light(person: Person) -> Non
 
 def test_supersampling_converges(person: Person) -> None:
     """More samples a pixel change little: nothing is drawn a pixel off. (Strands are at least a sample wide.)"""
-    shot = still(draw_shot(3, 1, 0))
+    capture = still(sample_capture(3, 1, 0))
     bare = person._replace(
         hair=Strands(*(a[:1] for a in person.hair)), face_hair=Strands(*(a[:1] for a in person.face_hair))
     )
-    coarse, fine = render(bare, shot, factor=2)[0], render(bare, shot, factor=6)[0]
+    coarse, fine = render_radiance(bare, capture, factor=2)[0], render_radiance(bare, capture, factor=6)[0]
     assert np.corrcoef(coarse.ravel(), fine.ravel())[0, 1] > 0.99
 
 
@@ -200,21 +204,21 @@ def test_the_figure_is_indexed_within_bounds() -> None:
 
 
 def test_every_style_and_frame_draws() -> None:
-    identity = draw_identity(3, 4)
+    identity = sample_identity(3, 4)
     for style in HAIR_STYLES:
         one = dataclasses.replace(identity, hair_style=style, glasses="rim", beard="full", male=True)
-        image = draw_shot_of(build_person(one), still(draw_shot(3, 4, 0), glasses=True)).image
+        image = render_compressed(build_person(one), still(sample_capture(3, 4, 0), glasses=True)).image
         assert 15 < image.mean() < 240
         assert image.std() > 12
 
 
 def test_the_picture_has_been_through_its_codec() -> None:
-    """Decoding and encoding again at the shot's quality changes almost nothing: the picture is a decoded JPEG."""
-    person, shot = build_person(draw_identity(3, 1)), draw_shot(3, 1, 0)
-    raw, coded = take(person, shot).image, draw_shot_of(person, shot).image
-    again = len(encode_jpeg(coded, shot.quality))
+    """Decoding and encoding again at the capture's quality changes almost nothing: the picture is a decoded JPEG."""
+    person, capture = build_person(sample_identity(3, 1)), sample_capture(3, 1, 0)
+    raw, coded = render(person, capture).image, render_compressed(person, capture).image
+    again = len(encode_jpeg(coded, capture.quality))
     assert not np.array_equal(raw, coded)
-    assert abs(again - len(encode_jpeg(raw, shot.quality))) < 0.04 * again
+    assert abs(again - len(encode_jpeg(raw, capture.quality))) < 0.04 * again
 
 
 def test_the_mesh_model_agrees_with_what_was_drawn() -> None:
@@ -222,8 +226,8 @@ def test_the_mesh_model_agrees_with_what_was_drawn() -> None:
     errors = []
     for identity in range(4):
         for image in range(3):
-            shot = dataclasses.replace(draw_shot(21, identity, image), yaw=8.0 * (image - 1))
-            drawn = draw_shot_of(build_person(draw_identity(21, identity)), shot)
+            capture = dataclasses.replace(sample_capture(21, identity, image), yaw=8.0 * (image - 1))
+            drawn = render_compressed(build_person(sample_identity(21, identity)), capture)
             mesh = estimate(drawn.image)
             assert mesh.presence > 5
             errors.append(np.linalg.norm((mesh.vertices - drawn.vertices)[:, :2], axis=1).mean())
@@ -233,9 +237,9 @@ def test_the_mesh_model_agrees_with_what_was_drawn() -> None:
 
 def test_identities_are_identities() -> None:
     """Two pictures of a person have the same bones: at rest and seen alike, the same mesh to the pixel."""
-    identity: Identity = draw_identity(3, 5)
-    shots = [still(draw_shot(3, 5, k), distance=80.0) for k in (0, 1)]
-    one, two = (take(build_person(identity), s).vertices for s in shots)
+    identity: Identity = sample_identity(3, 5)
+    captures = [still(sample_capture(3, 5, k), distance=80.0) for k in (0, 1)]
+    one, two = (render(build_person(identity), s).vertices for s in captures)
     np.testing.assert_array_equal(one, two)
-    other = take(build_person(draw_identity(3, 6)), shots[0]).vertices
+    other = render(build_person(sample_identity(3, 6)), captures[0]).vertices
     assert np.linalg.norm((one - other)[:, :2], axis=1).mean() > 0.7

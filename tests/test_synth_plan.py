@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facekit.errors import ConfigError
-from facekit.synth.plan import FOREIGN, KINDS, PackSpec, Planned, make_roster, planned
+from facekit.synth.plan import FIRST_FOREIGN_IMAGE, KINDS, PackSpec, PlannedRecord, make_roster, plan_records
 
 chance = st.floats(0, 0.2)
 specs = st.builds(
@@ -26,9 +26,9 @@ specs = st.builds(
 )
 
 
-def whole(spec: PackSpec) -> list[Planned]:
+def whole(spec: PackSpec) -> list[PlannedRecord]:
     roster = make_roster(spec)
-    return list(planned(spec, roster, 0, int(roster.starts[-1])))
+    return list(plan_records(spec, roster, 0, int(roster.starts[-1])))
 
 
 @given(specs, st.data())
@@ -37,7 +37,7 @@ def test_any_stretch_is_a_slice_of_the_whole(spec: PackSpec, data: st.DataObject
     rows = whole(spec)
     first = data.draw(st.integers(0, len(rows) - 1))
     stop = data.draw(st.integers(first + 1, len(rows)))
-    assert list(planned(spec, make_roster(spec), first, stop)) == rows[first:stop]
+    assert list(plan_records(spec, make_roster(spec), first, stop)) == rows[first:stop]
 
 
 @given(specs)
@@ -55,7 +55,7 @@ def test_what_every_plan_keeps(spec: PackSpec) -> None:
         assert row.canonical_label <= row.label
         assert (row.identity == owner) == (row.kind not in ("label_noise", "outlier"))
         assert (row.identity >= spec.identities) == (row.kind == "outlier")
-        assert (row.kind == "label_noise") == (row.image >= FOREIGN)
+        assert (row.kind == "label_noise") == (row.image >= FIRST_FOREIGN_IMAGE)
         assert (row.kind == "near_duplicate") == (row.source >= 0)
         if row.source >= 0:
             original = rows[row.source]
@@ -105,7 +105,7 @@ def test_a_million_records_are_planned_in_little_memory() -> None:
     roster = make_roster(spec)
     assert sum(a.nbytes for a in roster) < 3e6
     last = int(roster.starts[-1])
-    assert [r.position for r in planned(spec, roster, last - 5, last)] == list(range(last - 5, last))
+    assert [r.position for r in plan_records(spec, roster, last - 5, last)] == list(range(last - 5, last))
 
 
 @pytest.mark.parametrize(

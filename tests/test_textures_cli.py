@@ -1,4 +1,4 @@
-"""Masks of one's own: every mistake in a table is named, and a right one is worn."""
+"""Custom masks: every mistake in a table is named, and a right one is worn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facekit.errors import ConfigError, PictureError
 from facekit.images import decode
 from facekit.masks import TYPES, MaskAugment, add_masks, render_worn, sample_params
 from facekit.masks.catalogue import mask_type, type_names
-from facekit.masks.own import ALLOWED, read_masks
+from facekit.masks.custom import ALLOWED, read_masks
 from facekit.masks.textures import TEXTURE_SIZE, read_texture
 
 
@@ -196,7 +196,7 @@ def test_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in out.splitlines()][: len(TYPES)] == list(TYPES)
     picture(tmp_path / "listed.png")
     code, out, _ = run(capsys, "list", "--json", "--textures", table(tmp_path, "listed", textures='["listed.png"]'))
-    assert json.loads(out)[-1] == {"name": "listed", "own": True, "straps": "ears", "textures": ["listed.png"]}
+    assert json.loads(out)[-1] == {"name": "listed", "custom": True, "straps": "ears", "textures": ["listed.png"]}
 
 
 def test_preview(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

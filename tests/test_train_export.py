@@ -15,8 +15,9 @@ from facekit.embeddings.onnx_engine import OnnxEngine
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.job import train
 from facekit.train.model import open_model
 
 

@@ -15,9 +15,10 @@ import pytest
 from train_packs import QUICK, changes, facekit, pattern_pack
 
 from facekit.errors import ConfigError, DestinationExists
-from facekit.jobs.train.checks import other_step
-from facekit.jobs.train.folder import LOCK, held
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.checks import resume_warnings
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.folder import LOCK, lock_run
+from facekit.jobs.train.job import train
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
 
@@ -27,7 +28,7 @@ def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(tmp_path: Pat
     train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1")))
     before = (out / "config.json").read_bytes()
     words = ["train", "bcl", str(pack), str(out), "--recipe", "bcl-small", "--resume"]
-    with held(out):
+    with lock_run(out):
         done = facekit(*words, *changes(*QUICK, "max_steps=2", "batch=4"))
         assert done.returncode == 2
         assert f"another run is training in {out}" in done.stderr
@@ -40,15 +41,15 @@ def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(tmp_path: Pat
 def test_only_the_first_process_holds_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
     monkeypatch.setenv("RANK", "1")
-    with held(out):
+    with lock_run(out):
         assert train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"))).steps == 1
 
 
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from facekit.jobs.train.folder import held
-with held(Path(sys.argv[1])):
+from facekit.jobs.train.folder import lock_run
+with lock_run(Path(sys.argv[1])):
     child = os.fork()
     if child == 0:
         time.sleep(60)
@@ -65,12 +66,12 @@ def test_a_worker_that_outlives_a_killed_run_does_not_hold_its_folder(tmp_path: 
     orphan = int(victim.stdout.readline())
     try:
         time.sleep(0.2)  # the child lets go after the fork
-        with pytest.raises(ConfigError, match="another run"), held(out):
+        with pytest.raises(ConfigError, match="another run"), lock_run(out):
             pass
         victim.kill()
         victim.communicate()
         os.kill(orphan, 0)
-        with held(out):
+        with lock_run(out):
             assert (out / LOCK).is_file()
     finally:
         os.kill(orphan, signal.SIGKILL)
@@ -98,7 +99,7 @@ def test_another_pack_of_as_many_images_and_classes_is_not_gone_on_with(tmp_path
     train(config)
     shutil.rmtree(pack)
     pattern_pack(pack, seed=1)
-    with pytest.raises(ConfigError, match="begun with other settings: pack; choose another destination"):
+    with pytest.raises(ConfigError, match="started with other settings: pack; choose another destination"):
         train(config)
     record = json.loads((out / "config.json").read_text())
     assert record["image_size"] == [40, 36]
@@ -112,7 +113,7 @@ def test_going_on_with_as_many_images_a_step_is_not_warned_of(tmp_path: Path, mo
     settings = (*QUICK, "max_steps=1")
     train(TrainConfig("bcl", str(pack), str(out), "bcl-small", settings))
     config = read_settings(load_plugin("bcl"), "bcl-small", settings).train
-    assert other_step(out, config) == other_step(tmp_path / "absent", config) == []
+    assert resume_warnings(out, config) == resume_warnings(tmp_path / "absent", config) == []
     monkeypatch.setenv("WORLD_SIZE", "3")
-    (said,) = other_step(out, config)
+    (said,) = resume_warnings(out, config)
     assert "steps of 8 images, and this run takes 24" in said

@@ -13,13 +13,14 @@ from train_packs import QUICK, changes, facekit, pattern_pack, with_masks
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.images import encode_jpeg
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
 from facekit.records.index import RecordIndex, read_index, save_sidecar
 from facekit.records.label_sidecar import save_labels
 from facekit.train.iresnet import IResNet
-from facekit.train.model import open_model, start_network
+from facekit.train.model import load_initial_weights, open_model
 from facekit.train.plugin import PackFacts, load_plugin
 from facekit.train.recipe import read_settings
 
@@ -181,10 +182,10 @@ def test_a_run_begins_from_another_and_from_a_plain_backbone(tmp_path: Path) -> 
     plain = IResNet((1, 1, 1, 1), 16, 0.0, (40, 36), (16, 32, 64, 128))
     torch.save(plain.state_dict(), tmp_path / "backbone.pt")
     other = IResNet((1, 1, 1, 1), 16, 0.0, (40, 36), (16, 32, 64, 128))
-    start_network(other, str(tmp_path / "backbone.pt"))
+    load_initial_weights(other, str(tmp_path / "backbone.pt"))
     torch.testing.assert_close(other.conv1.weight, plain.conv1.weight)
     with pytest.raises(ConfigError, match="does not fit this network"):
-        start_network(IResNet((1, 1, 1, 1), 8, 0.0, (40, 36), (16, 32, 64, 128)), str(tmp_path / "backbone.pt"))
+        load_initial_weights(IResNet((1, 1, 1, 1), 8, 0.0, (40, 36), (16, 32, 64, 128)), str(tmp_path / "backbone.pt"))
 
 
 @pytest.mark.parametrize("recipe", ["dul_cls-small", "dul_mag-small", "magface-small"])

@@ -15,11 +15,11 @@ from torch.nn import functional
 from train_packs import pattern_pack
 
 from facekit.errors import ConfigError
-from facekit.train.augment import Change, apply_change, draw_change
+from facekit.train.augment import Augmentation, apply_augmentation, draw_augmentation
 from facekit.train.backbones import BACKBONES, backbone
 from facekit.train.classifier import Classifier, shard_of
-from facekit.train.config import TrainConfig
-from facekit.train.optimizer import Average, learning_rate, open_optimizer
+from facekit.train.config import LoopConfig
+from facekit.train.optimizer import EMA, learning_rate, open_optimizer
 from facekit.train.plugin import find_plugins, load_plugin
 from facekit.train.recipe import read_settings
 from facekit.train.samples import TrainingSet, epoch_order
@@ -32,17 +32,17 @@ def plain(image: np.ndarray) -> np.ndarray:
 
 
 def test_no_change_is_the_picture_in_minus_one_to_one() -> None:
-    np.testing.assert_allclose(apply_change(PICTURE, Change()), plain(PICTURE), atol=1e-6)
+    np.testing.assert_allclose(apply_augmentation(PICTURE, Augmentation()), plain(PICTURE), atol=1e-6)
 
 
 def test_each_change_does_what_its_name_says() -> None:
-    np.testing.assert_allclose(apply_change(PICTURE, Change(flip=True)), plain(PICTURE[:, ::-1]), atol=1e-6)
-    moved = apply_change(PICTURE, Change(shift=(3, -2)))
+    np.testing.assert_allclose(apply_augmentation(PICTURE, Augmentation(flip=True)), plain(PICTURE[:, ::-1]), atol=1e-6)
+    moved = apply_augmentation(PICTURE, Augmentation(shift=(3, -2)))
     np.testing.assert_allclose(moved[:, 3:, :-2], plain(PICTURE)[:, :-3, 2:], atol=1e-6)
     np.testing.assert_allclose(moved[:, 0, :-2], plain(PICTURE)[:, 0, 2:], atol=1e-6)
-    holed = apply_change(PICTURE, Change(hole=(0.25, 0.5, 0.5, 0.25)))
+    holed = apply_augmentation(PICTURE, Augmentation(hole=(0.25, 0.5, 0.5, 0.25)))
     assert not holed[:, 10:30, 18:27].any()
-    assert np.count_nonzero(holed != apply_change(PICTURE, Change())) <= 3 * 20 * 9
+    assert np.count_nonzero(holed != apply_augmentation(PICTURE, Augmentation())) <= 3 * 20 * 9
     x = PICTURE.astype(np.float64)
     grey = x @ [0.299, 0.587, 0.114]
     wanted = {
@@ -51,15 +51,15 @@ def test_each_change_does_what_its_name_says() -> None:
         "saturation": grey[..., None] + 0.8 * (x - grey[..., None]),
     }
     for name, pixels in wanted.items():
-        np.testing.assert_allclose(apply_change(PICTURE, Change(**{name: 0.8})), plain(pixels), atol=1e-5)
-    assert apply_change(PICTURE, Change(brightness=3.0)).max() == 1
+        np.testing.assert_allclose(apply_augmentation(PICTURE, Augmentation(**{name: 0.8})), plain(pixels), atol=1e-5)
+    assert apply_augmentation(PICTURE, Augmentation(brightness=3.0)).max() == 1
 
 
 @given(st.integers(0, 2**32))
 def test_changes_stay_within_the_settings(seed: int) -> None:
-    config = TrainConfig(cutout=1, cutout_size=0.3, crop=4, brightness=0.2, contrast=0.1, saturation=0.3)
-    change = draw_change(np.random.default_rng(seed), config)
-    assert change == draw_change(np.random.default_rng(seed), config)
+    config = LoopConfig(cutout=1, cutout_size=0.3, crop=4, brightness=0.2, contrast=0.1, saturation=0.3)
+    change = draw_augmentation(np.random.default_rng(seed), config)
+    assert change == draw_augmentation(np.random.default_rng(seed), config)
     assert max(map(abs, change.shift)) <= 4
     assert change.hole is not None
     top, left, height, width = change.hole
@@ -70,13 +70,13 @@ def test_changes_stay_within_the_settings(seed: int) -> None:
     assert 0.15 <= height <= 0.3
     assert abs(change.brightness - 1) <= 0.2
     assert abs(change.saturation - 1) <= 0.3
-    without = draw_change(np.random.default_rng(seed), replace(config, cutout=0))
+    without = draw_augmentation(np.random.default_rng(seed), replace(config, cutout=0))
     assert without == change._replace(hole=None)
 
 
 def test_a_picture_is_changed_by_seed_epoch_and_key_alone(tmp_path: Path) -> None:
     pack = pattern_pack(tmp_path / "pack")
-    samples = TrainingSet(str(pack), TrainConfig(crop=3, brightness=0.2))
+    samples = TrainingSet(str(pack), LoopConfig(crop=3, brightness=0.2))
     first = [samples[i][0] for i in range(len(samples))]
     again = [samples[i][0] for i in reversed(range(len(samples)))][::-1]
     assert all(map(torch.equal, first, again))
@@ -87,7 +87,7 @@ def test_a_picture_is_changed_by_seed_epoch_and_key_alone(tmp_path: Path) -> Non
 
 def test_orders() -> None:
     labels = np.repeat([0, 1, 2], [80, 15, 5])
-    config = TrainConfig()
+    config = LoopConfig()
     assert np.array_equal(np.sort(epoch_order(labels, config, 0)), np.arange(100))
     assert not np.array_equal(epoch_order(labels, config, 0), epoch_order(labels, config, 1))
     drawn = np.concatenate([labels[epoch_order(labels, replace(config, sampler="balanced"), e)] for e in range(60)])
@@ -95,7 +95,7 @@ def test_orders() -> None:
 
 
 def test_rates() -> None:
-    config = TrainConfig(lr=0.1, milestones=(1.0, 2.0), epochs=3, warmup=0.5)
+    config = LoopConfig(lr=0.1, milestones=(1.0, 2.0), epochs=3, warmup=0.5)
     rates = [learning_rate(config, step, 10, 30) for step in range(30)]
     assert rates[:5] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
     assert rates[5:] == pytest.approx([0.1] * 5 + [0.01] * 10 + [0.001] * 10)
@@ -107,7 +107,7 @@ def test_rates() -> None:
 
 def test_norms_and_biases_do_not_decay() -> None:
     network = backbone("tiny", 16)
-    decays, rest = open_optimizer([network], TrainConfig(weight_decay=0.5)).param_groups
+    decays, rest = open_optimizer([network], LoopConfig(weight_decay=0.5)).param_groups
     assert (decays["weight_decay"], rest["weight_decay"]) == (0.5, 0.0)
     assert {p.ndim for p in rest["params"]} == {1}
     names = {id(p): name for name, p in network.named_parameters()}
@@ -119,7 +119,7 @@ def test_norms_and_biases_do_not_decay() -> None:
 
 def test_the_average_follows_the_weights() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
-    average = Average(network, 0.5)
+    average = EMA(network, 0.5)
     start = network[0].weight.detach().clone()
     wanted, decay = start.clone(), 0.0
     for step in range(1, 30):
@@ -162,7 +162,7 @@ def test_the_whole_classifier_is_plain_cross_entropy_with_smoothing() -> None:
 def test_rows_begin_at_centres_and_unknown_ones_stay() -> None:
     classifier, centres = Classifier(3, 4), torch.tensor([[3.0, 0, 0, 0], [0, 0, 0, 0], [0, 2.0, 0, 0]])
     before = classifier.weight.detach().clone()
-    classifier.start_from(centres)
+    classifier.init_from_centres(centres)
     assert torch.equal(classifier.weight[1], before[1])
     torch.testing.assert_close(functional.normalize(classifier.weight[[0, 2]]), functional.normalize(centres[[0, 2]]))
     torch.testing.assert_close(classifier.weight.norm(dim=1), before.norm(dim=1))

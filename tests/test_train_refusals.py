@@ -10,9 +10,10 @@ import torch
 from train_packs import QUICK, pattern_pack
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.train.iresnet import IResNet
-from facekit.train.model import start_network
+from facekit.train.model import load_initial_weights
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
 
@@ -83,13 +84,13 @@ def network() -> IResNet:
 def test_a_file_without_weights_by_name_is_refused(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ConfigError, match=r"other\.pt holds no weights by name: give OUT of a run"):
-        start_network(network(), str(tmp_path / "other.pt"))
+        load_initial_weights(network(), str(tmp_path / "other.pt"))
 
 
 def test_a_pickle_of_other_things_is_not_run_and_gets_no_advice_to(tmp_path: Path) -> None:
     torch.save({"path": tmp_path}, tmp_path / "other.pt")
     with pytest.raises(FacekitError, match="save its state_dict alone") as caught:
-        start_network(network(), str(tmp_path / "other.pt"))
+        load_initial_weights(network(), str(tmp_path / "other.pt"))
     assert "weights_only" not in str(caught.value)
 
 
@@ -99,5 +100,5 @@ def test_weights_of_another_network_are_named_in_short(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"these are weights of another: Missing .* and \d+ more; Unexpected"
     ) as caught:
-        start_network(network(), str(tmp_path / "other.pt"))
+        load_initial_weights(network(), str(tmp_path / "other.pt"))
     assert len(str(caught.value)) < 500

@@ -14,7 +14,8 @@ import torch
 from train_packs import QUICK, changes, facekit, pattern_pack, third_party, with_masks
 
 from facekit.errors import ConfigError, DestinationExists
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.train.checkpoint import latest_checkpoint
 from facekit.train.classifier import initial_rows
 
@@ -110,7 +111,8 @@ def test_a_folder_in_use_is_refused_and_other_settings_too(tmp_path: Path) -> No
 RANK_SCRIPT = """
 import json, sys
 import torch
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 rank, sync, pack, out, *given = sys.argv[1:]
 torch.distributed.init_process_group("gloo", init_method=f"file://{sync}", rank=int(rank), world_size=2)
 for kind in ("sharded", "full"):
@@ -167,7 +169,8 @@ def test_two_processes_train_resume_and_hand_over_to_one(tmp_path: Path) -> None
 EQUAL_SCRIPT = """
 import sys
 import torch
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 rank, sync, pack, out, *given = sys.argv[1:]
 torch.distributed.init_process_group("gloo", init_method=f"file://{sync}", rank=int(rank), world_size=2)
 for kind in ("full", "sharded"):

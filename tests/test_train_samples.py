@@ -12,7 +12,7 @@ from train_packs import QUICK, changes, facekit
 from facekit.errors import PictureError, RecordError
 from facekit.images import encode_jpeg
 from facekit.records import Header, PackWriter
-from facekit.train.config import TrainConfig
+from facekit.train.config import LoopConfig
 from facekit.train.samples import TrainingSet, open_loader
 
 
@@ -40,7 +40,7 @@ def test_a_picture_of_another_size_is_named_with_its_cure(workers: int, tmp_path
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_keeps_its_type_and_fields_through_a_worker(workers: int, tmp_path: Path) -> None:
     pack = pack_with(tmp_path / "pack", b"no picture")
-    samples = TrainingSet(str(pack), TrainConfig(batch=12, workers=workers))
+    samples = TrainingSet(str(pack), LoopConfig(batch=12, workers=workers))
     with pytest.raises(PictureError, match=r"train\.rec, key 9: the payload begins with"):
         next(open_loader(samples, np.arange(12), 0))
     rec = pack / "train.rec"

@@ -11,7 +11,8 @@ from train_packs import QUICK, pattern_pack
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.images import encode_jpeg
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.job import train
 from facekit.jobs.train.scores import check_lists, list_names
 from facekit.records import open_pack
 from facekit.records.bins import write_bins

@@ -66,7 +66,7 @@ class Config:
 
 class Plain:
     """Softmax over cosines."""
-    api_version = 1
+    api_version = 2
     summary = "Softmax over cosines."
     config = Config
     recipes = {"plain": {"batch": 8, "epochs": 1}}
@@ -80,20 +80,20 @@ class Plain:
         return nn.Identity()
     def training_step(self, config, network, head, classifier, batch):
         from facekit.train.angular import cosine_matrix
-        seen = classifier(network(batch.image), batch.label)
-        return Step(classifier.loss(config.scale * cosine_matrix(seen.embeddings, seen.weight), seen.labels), {})
+        inputs = classifier(network(batch.image), batch.label)
+        return Step(classifier.loss(config.scale * cosine_matrix(inputs.embeddings, inputs.weight), inputs.labels), {})
     def embed(self, config, network, image, masked):
         return Embedding(network(image))
     def export_inputs(self, config):
         return ("image",)
-    def contradictions(self, config, train, facts):
+    def config_warnings(self, config, train, facts):
         return ["this plugin is for a test"]
 
 PLUGIN = Plain()
 OLD = Plain()
 OLD.api_version = 0
 class Half:
-    api_version = 1
+    api_version = 2
 HALF = Half()
 '''
 

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facekit.clean.cluster import cluster_identities
-    from facekit.clean.decisions import ACTIONS, REASONS, Decisions
+    from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, Reason
     from facekit.clean.pairs import Pairs, pairs_above, pairs_between
     from facekit.clean.purify import clean_embeddings
     from facekit.clean.settings import CleanSettings
 
 _HOMES = {
     "ACTIONS": "decisions",
+    "Action": "decisions",
     "CleanSettings": "settings",
     "Decisions": "decisions",
     "Pairs": "pairs",
     "REASONS": "decisions",
+    "Reason": "decisions",
     "clean_embeddings": "purify",
     "cluster_identities": "cluster",
     "pairs_above": "pairs",
@@ -27,9 +29,11 @@ _HOMES = {
 __all__ = [
     "ACTIONS",
     "REASONS",
+    "Action",
     "CleanSettings",
     "Decisions",
     "Pairs",
+    "Reason",
     "clean_embeddings",
     "cluster_identities",
     "pairs_above",

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from facekit.clean.centres import unit
-from facekit.clean.folders import Folders, Vectors, read_rows
+from facekit.clean.identity_groups import IdentityGroups
 from facekit.clean.outliers import score_faces
+from facekit.clean.vectors import Vectors, read_rows
 
 __all__ = ["Calibrated", "calibrate_eps", "calibrate_intra"]
 
@@ -22,9 +23,9 @@ FALSE_ACCEPT_RATE = 0.01
 
 EPS_DEVIATIONS = 3.5
 """Standard deviations above the typical similarity of two strangers: 2e-4 of normal pairs, one false link in every
-fourth folder of 50. Three lose as much on weak embeddings as four do on drawn faces."""
+fourth identity of 50. Three lose as much on weak embeddings as four do on drawn faces."""
 
-FEWEST = 200
+MIN_SIMILARITIES = 200
 """With fewer similarities than this a tail cannot be seen, and the default is taken."""
 
 
@@ -68,14 +69,14 @@ def calibrate_intra(
     shift = 1 + _scatter(scores) % (len(centres) - 1)
     null = score_faces(vectors, centres, np.where(groups >= 0, (groups + shift) % len(centres), -1), threads=threads)
     null = null[np.isfinite(null)]
-    if len(null) < FEWEST:
+    if len(null) < MIN_SIMILARITIES:
         return None
     return Calibrated(round(float(np.quantile(null, 1 - rate)), 4), *_spread(null), len(null))
 
 
 def calibrate_eps(
     vectors: Vectors,
-    folders: Folders,
+    identities: IdentityGroups,
     *,
     usable: np.ndarray | None = None,
     sample: int = 2000,
@@ -88,13 +89,13 @@ def calibrate_eps(
     two labels do not reach. The identities are taken evenly over all, their rows by content: the order of the input
     does not matter.
     """
-    chosen = np.arange(len(folders.labels))[:: max(1, -(-len(folders.labels) // sample))]
-    rows = [_some_rows(vectors, folders, int(f), each, usable) for f in chosen]
+    chosen = np.arange(identities.identity_count)[:: max(1, -(-identities.identity_count // sample))]
+    rows = [_some_rows(vectors, identities.rows_of(int(i)), each, usable) for i in chosen]
     rows = [r for r in rows if len(r)]
     if len(rows) < 2:
         return None
     across = np.concatenate([(a @ b.T).ravel() for a, b in zip(rows, rows[1:] + rows[:1])])
-    if len(across) < FEWEST:
+    if len(across) < MIN_SIMILARITIES:
         return None
     middle, deviation = _spread(across)
     return Calibrated(round(min(middle + deviations * deviation, 0.95), 3), middle, deviation, len(across))
@@ -111,9 +112,7 @@ def _scatter(scores: np.ndarray) -> np.ndarray:
     return ((bits * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)).astype(np.int64)
 
 
-def _some_rows(vectors: Vectors, folders: Folders, folder: int, each: int, usable: np.ndarray | None) -> np.ndarray:
-    a, b = int(folders.starts[folder]), int(folders.starts[folder + 1])
-    where = np.arange(a, b) if folders.order is None else folders.order[a:b]
+def _some_rows(vectors: Vectors, where: np.ndarray, each: int, usable: np.ndarray | None) -> np.ndarray:
     where = where if usable is None else where[usable[where]]
     rows = unit(read_rows(vectors, where))
     rows = rows[np.any(rows != 0, axis=1)]

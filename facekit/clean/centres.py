@@ -27,17 +27,17 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
 
 
-def choose_main(nodes: Nodes, folders: int) -> np.ndarray:
-    """Return (F,) int64 the largest cluster of each folder, -1 where it has none.
+def choose_main(nodes: Nodes, count: int) -> np.ndarray:
+    """Return (I,) int64 the largest cluster of each of `count` identities, -1 where it has none.
 
     Of equally large clusters the tighter one wins (the longer sum), then the first in the order of content.
     """
     length = np.round(np.einsum("ij,ij->i", nodes.sums, nodes.sums, dtype=np.float64), 6)
-    order = np.lexsort((np.arange(len(nodes.size)), -length, -nodes.size, nodes.folder))
+    order = np.lexsort((np.arange(len(nodes.size)), -length, -nodes.size, nodes.identity))
     first = np.ones(len(order), bool)
-    first[1:] = nodes.folder[order][1:] != nodes.folder[order][:-1]
-    main = np.full(folders, -1, np.int64)
-    main[nodes.folder[order[first]]] = order[first]
+    first[1:] = nodes.identity[order][1:] != nodes.identity[order][:-1]
+    main = np.full(count, -1, np.int64)
+    main[nodes.identity[order[first]]] = order[first]
     return main
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -10,38 +11,65 @@ import numpy as np
 from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
 
-__all__ = ["ACTIONS", "REASONS", "Decisions", "Identities"]
+__all__ = ["ACTIONS", "REASONS", "Action", "Decisions", "Identities", "Reason", "label_homes"]
 
-ACTIONS = ("keep", "move", "drop", "review")
-"""keep: under its own identity. move: under another. drop: out. review: out until a person decides."""
 
-REASONS = (
-    "inlier",  # keep: similar enough to the centre of its identity
-    "union",  # move: its identity has the same centre as another
-    "inter",  # move: its identity is merged with another
-    "second_person",  # move: a coherent second person inside an identity
-    "relabel",  # move: outlier of its own identity, belongs to another
-    "intra",  # drop: not similar enough to the centre
-    "duplicate_label",  # drop: literal ID-Union, the identity's label is removed with its images
-    "hub",  # review: would be relabelled to an identity that attracts too many faces
-    "no_embedding",  # drop: its vector is zero
-    "excluded",  # drop: it, or its identity, is in a test set that must stay unseen
-    "near_duplicate",  # drop: the same picture again
-    "low_quality",  # drop
-    "copy",  # follows the decision about the record that it is a masked copy of
-    "override",  # what a person decided
-    "unmatched",  # drop: a picture that the decisions do not know
-)
+class _Code(IntEnum):
+    """A code that stands in arrays; tables spell out its `word`. Codes are never given to another meaning."""
+
+    @property
+    def word(self) -> str:
+        """As tables and messages spell it."""
+        return self.name.lower()
+
+
+class Action(_Code):
+    """What is done with a face."""
+
+    KEEP = 0  # under its own identity
+    MOVE = 1  # under another one
+    DROP = 2
+    REVIEW = 3  # out until a person decides
+
+
+class Reason(_Code):
+    """Why it is done."""
+
+    INLIER = 0  # keep: similar enough to the centre of its identity
+    UNION = 1  # move: its identity has the same centre as another
+    INTER = 2  # move: its identity is merged with another
+    SECOND_PERSON = 3  # move: a coherent second person inside an identity
+    RELABEL = 4  # move: outlier of its own identity, belongs to another
+    INTRA = 5  # drop: not similar enough to the centre
+    DUPLICATE_LABEL = 6  # drop: literal ID-Union, the identity's label is removed with its images
+    HUB = 7  # review: would be relabelled to an identity that attracts too many faces
+    NO_EMBEDDING = 8  # drop: its vector is zero
+    EXCLUDED = 9  # drop: it, or its identity, is in a test set that must stay unseen
+    NEAR_DUPLICATE = 10  # drop: the same picture again
+    LOW_QUALITY = 11  # drop
+    COPY = 12  # follows the decision about the record that it is a masked copy of
+    OVERRIDE = 13  # what a person decided
+    UNMATCHED = 14  # drop: a picture that the decisions do not know
+
+
+ACTIONS = tuple(action.word for action in Action)
+"""The words of `Action` at their codes."""
+
+REASONS = tuple(reason.word for reason in Reason)
+"""The words of `Reason` at their codes."""
+
+WITH_IDENTITY = (Reason.INLIER, Reason.UNION, Reason.INTER)
+"""Reasons of faces that are where their identity is."""
 
 
 class Identities(NamedTuple):
     """One row for each old label, ascending."""
 
-    label: np.ndarray  # (F,) int64
-    size: np.ndarray  # (F,) int64 faces
-    members: np.ndarray  # (F,) int64 faces in its largest cluster
-    fallback: np.ndarray  # (F,) bool: it has no cluster, its centre is its most typical face
-    merged_into: np.ndarray  # (F,) int64 the old label that leads its group (its own if none), -1: it has no embedding
+    label: np.ndarray  # (I,) int64
+    size: np.ndarray  # (I,) int64 faces
+    members: np.ndarray  # (I,) int64 faces in its largest cluster
+    fallback: np.ndarray  # (I,) bool: it has no cluster, its centre is its most typical face
+    merged_into: np.ndarray  # (I,) int64 the old label that leads its group (its own if none), -1: it has no embedding
 
 
 @dataclass(frozen=True)
@@ -51,7 +79,7 @@ class Decisions:
     Attributes
     ----------
     action_code, reason_code : (N,) int8
-        Positions in `ACTIONS` and `REASONS`.
+        Codes of `Action` and `Reason`.
     old_label, new_label : (N,) int64
         New labels are contiguous from 0, in the order of each group's smallest old label; -1 is out.
     similarity : (N,) float32
@@ -68,6 +96,11 @@ class Decisions:
         mode, everything at or above .45 in size-aware similarity, clusters of one identity included).
     settings : dict
         The thresholds and options in force, calibrated values included.
+
+    Raises
+    ------
+    FacekitError
+        A face has a new label and is dropped, or has none and is kept.
     """
 
     action_code: np.ndarray
@@ -83,9 +116,8 @@ class Decisions:
     settings: dict[str, object]
 
     def __post_init__(self) -> None:
-        out = self.new_label < 0
-        gone = np.isin(self.action_code, [ACTIONS.index("drop"), ACTIONS.index("review")])
-        if not np.array_equal(out, gone):
+        out = np.isin(self.action_code, (Action.DROP, Action.REVIEW))
+        if not np.array_equal(self.new_label < 0, out):
             raise FacekitError("decisions contradict themselves: a face has a new label exactly if it is kept or moved")
 
     def __len__(self) -> int:
@@ -103,11 +135,9 @@ class Decisions:
 
     @property
     def label_table(self) -> dict[int, int]:
-        """Old label to the new label that its identity has now, -1 where nothing of it is left.
-
-        An identity's new label is the one most of its faces have that were not relabelled away (of equals the smaller).
-        """
-        return _label_table(self)
+        """Old label to the new label that its identity has now, -1 where nothing of it is left."""
+        labels, homes = label_homes(self.old_label, self.reason_code, self.new_label)
+        return dict(zip(labels.tolist(), homes.tolist(), strict=True))
 
     def counts(self) -> dict[str, int]:
         """Return how many faces there are for each reason; they add up to ``len(self)``."""
@@ -115,12 +145,27 @@ class Decisions:
         return {reason: int(n) for reason, n in zip(REASONS, found) if n}
 
 
-def _label_table(decisions: Decisions) -> dict[int, int]:
-    names, old = np.unique(decisions.old_label, return_inverse=True)
-    own = (decisions.new_label >= 0) & (decisions.reason_code != REASONS.index("relabel"))
-    own &= decisions.reason_code != REASONS.index("second_person")
-    pair, count = np.unique(np.stack([old[own], decisions.new_label[own]]), axis=1, return_counts=True)
-    table = dict.fromkeys(names.tolist(), -1)
-    for p in np.lexsort((pair[1], -count))[::-1]:
-        table[int(names[pair[0, p]])] = int(pair[1, p])
-    return table
+def label_homes(old_label: np.ndarray, reason_code: np.ndarray, new_label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the new label that each identity has: the one of most of its faces that stayed with it.
+
+    Parameters
+    ----------
+    old_label, new_label : (N,) int64
+    reason_code : (N,) int8
+
+    Returns
+    -------
+    labels : (I,) int64
+        Old labels, ascending.
+    homes : (I,) int64
+        New labels, -1 where nothing of the identity is left; of equally many faces the larger new label.
+    """
+    labels = np.unique(old_label)
+    homes = np.full(len(labels), -1, np.int64)
+    stays = (new_label >= 0) & np.isin(reason_code, (*WITH_IDENTITY, Reason.OVERRIDE))
+    pairs, count = np.unique(np.stack([old_label[stays], new_label[stays]]), axis=1, return_counts=True)
+    order = np.lexsort((pairs[1], count, pairs[0]))
+    old, new = pairs[:, order]
+    last = np.append(old[1:] != old[:-1], True)[: len(old)]
+    homes[np.searchsorted(labels, old[last])] = new[last]
+    return labels, homes

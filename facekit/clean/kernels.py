@@ -12,8 +12,8 @@ from numba import njit
 
 __all__ = [
     "MARGIN",
-    "cluster_folders",
     "count_above",
+    "dbscan_identities",
     "exact_similarity",
     "gather_above",
     "hash_rows",
@@ -28,7 +28,7 @@ MARGIN = 2e-5
 """A float32 dot product of unit vectors of 512 columns is a few 1e-6 from the truth; ten times that costs nothing."""
 
 STRIP = 1024
-"""Rows of one strip of the similarity matrix: a folder of any size needs `STRIP * n` floats and never n squared."""
+"""Rows of one strip of the similarity matrix: an identity of any size needs `STRIP * n` floats and never n squared."""
 
 PANEL = 64
 """Columns of the similarity matrix finished at a time: 64 embeddings of 512 columns fill an eighth of an L2 cache."""
@@ -263,7 +263,7 @@ def _cluster_dense(
 
 
 @njit(cache=True, nogil=True)
-def cluster_folders(
+def dbscan_identities(
     block: np.ndarray,
     order: np.ndarray,
     starts: np.ndarray,
@@ -274,9 +274,9 @@ def cluster_folders(
     norms: np.ndarray,
     labels: np.ndarray,
 ) -> None:
-    """DBSCAN in each folder, right after its rows of `block` are placed in `rows`, while they are still in the cache.
+    """DBSCAN in each identity, right after its rows of `block` are placed in `rows`, while they are still in the cache.
 
-    `labels` get scikit-learn's numbers, from 0 in each folder; the rest as in `place_rows`.
+    `labels` get scikit-learn's numbers, from 0 in each identity; the rest as in `place_rows`.
     """
     for f in range(starts.shape[0] - 1):
         a, b = starts[f], starts[f + 1]

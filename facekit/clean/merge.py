@@ -7,11 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from facekit.clean.pairs import Pairs
+from facekit.clean.settings import GUARDS
 from facekit.errors import ConfigError
 
-__all__ = ["GUARDS", "merge_groups"]
-
-GUARDS = ("complete", "recheck", "none")
+__all__ = ["merge_groups"]
 
 
 def merge_groups(
@@ -38,6 +37,11 @@ def merge_groups(
     -------
     (count,) int64
         The group of each centre, named by its smallest member.
+
+    Raises
+    ------
+    ConfigError
+        An unknown guard, or ``"recheck"`` without the sums.
     """
     if guard not in GUARDS:
         raise ConfigError(f"merge guard {guard!r}: choose one of {', '.join(GUARDS)}")

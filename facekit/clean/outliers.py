@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from facekit.clean.folders import Vectors, map_in_order, read_rows
+from facekit.clean.vectors import Vectors, map_in_order, read_rows
 
 __all__ = ["score_faces"]
 

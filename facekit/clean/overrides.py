@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from facekit.clean.decisions import ACTIONS, REASONS
+from facekit.clean.decisions import WITH_IDENTITY, Action, Reason, label_homes
 from facekit.errors import ConfigError, FacekitError
+from facekit.records.key_rows import rows_of
 
-__all__ = ["FORMAT", "Effective", "Overrides", "homes", "load_overrides", "override", "read_overrides", "renumber"]
+__all__ = [
+    "FORMAT",
+    "Overridden",
+    "OverrideArrays",
+    "Overrides",
+    "load_overrides",
+    "override",
+    "read_overrides",
+    "renumber",
+]
 
 FORMAT = 1
 _FIELDS = {"format", "keep", "drop", "move", "merge", "split"}
@@ -42,10 +52,11 @@ class Overrides:
     split: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        named = [*self.keep, *self.drop, *self.move]
-        if len(set(named)) < len(named):
-            twice = next(key for key in named if named.count(key) > 1)
-            raise ConfigError(f"overrides say two things about key {twice}: leave one of keep, drop and move")
+        seen: set[int] = set()
+        for key in (*self.keep, *self.drop, *self.move):
+            if key in seen:
+                raise ConfigError(f"overrides say two things about key {key}: leave one of keep, drop and move")
+            seen.add(key)
 
     def __bool__(self) -> bool:
         return bool(self.keep or self.drop or self.move or self.merge or self.split)
@@ -57,14 +68,30 @@ class Overrides:
         given.update(merge=[list(pair) for pair in self.merge], split=list(self.split))
         return json.dumps(given, indent=1) + "\n"
 
+    def arrays(self) -> OverrideArrays:
+        """Return the same as arrays."""
+        numbers = (self.keep, self.drop, tuple(self.move), tuple(self.move.values()), self.split)
+        keep, drop, move, targets, split = (np.array(given, np.int64) for given in numbers)
+        return OverrideArrays(keep, drop, move, targets, np.array(self.merge, np.int64).reshape(-1, 2), split)
 
-@dataclass(frozen=True)
-class Effective:
-    """Decisions after overrides; (N,) arrays as in `Decisions`."""
 
-    action_code: np.ndarray
-    reason_code: np.ndarray
-    new_label: np.ndarray
+class OverrideArrays(NamedTuple):
+    """Overrides as arrays: however many there are, they cost eight bytes each."""
+
+    keep: np.ndarray  # (k,) int64 keys
+    drop: np.ndarray  # (d,) int64 keys
+    move: np.ndarray  # (m,) int64 keys
+    targets: np.ndarray  # (m,) int64 the old label whose identity each moved face goes to
+    merge: np.ndarray  # (p, 2) int64 old labels
+    split: np.ndarray  # (s,) int64 old labels
+
+
+class Overridden(NamedTuple):
+    """Decisions after overrides, as in `Decisions`."""
+
+    action_code: np.ndarray  # (N,) int8
+    reason_code: np.ndarray  # (N,) int8
+    new_label: np.ndarray  # (N,) int64
 
 
 def read_overrides(text: str | bytes, name: str = "overrides") -> Overrides:
@@ -99,22 +126,28 @@ def load_overrides(path: str | Path) -> Overrides:
 
 
 def override(
-    overrides: Overrides,
+    given: OverrideArrays,
     keys: np.ndarray,
     old_label: np.ndarray,
     action_code: np.ndarray,
     reason_code: np.ndarray,
     new_label: np.ndarray,
-) -> Effective:
+) -> Overridden:
     """Apply what a person decided.
 
     Identities are split first, then merged, then single faces are kept, dropped or moved. A face that is kept goes
-    where its identity is now, or founds it again where nothing of it was left.
+    where its identity is now, or makes a new one where nothing of its identity was left.
 
     Parameters
     ----------
+    given : OverrideArrays
     keys, old_label, new_label : (N,) int64
     action_code, reason_code : (N,) int8
+
+    Returns
+    -------
+    Overridden
+        New labels are not contiguous: see `renumber`.
 
     Raises
     ------
@@ -122,41 +155,79 @@ def override(
         A key or label that the decisions do not know.
     """
     action, reason, new = action_code.copy(), reason_code.copy(), new_label.copy()
-    if not overrides:
-        return Effective(action, reason, new)
-    home = homes(old_label, reason, new)
-    by_person = REASONS.index("override")
-    for label in overrides.split:
-        inside = (old_label == _known(home, label)) & np.isin(reason, _MERGED)
-        home[label] = _fresh(new)
-        new[inside], action[inside], reason[inside] = home[label], ACTIONS.index("keep"), by_person
-    for a, b in overrides.merge:
-        into, gone = home[_known(home, a)], home[_known(home, b)]
-        moved = (new == gone) & (gone >= 0) & (gone != into)
-        into = _fresh(new) if into < 0 else into
-        new[moved], action[moved], reason[moved] = into, ACTIONS.index("move"), by_person
-        home = {label: into if group == gone and gone >= 0 else group for label, group in home.items()} | {a: into}
-    row = {int(key): at for at, key in enumerate(keys)}
-    for key in overrides.drop:
-        at = _row(row, key)
-        new[at], action[at], reason[at] = -1, ACTIONS.index("drop"), by_person
-    for key, label in _wishes(overrides, row, old_label):
-        at = _row(row, key)
-        own = int(old_label[at])
-        target = _known(home, label)
-        if home[target] < 0:
-            home[target] = _fresh(new)
-        new[at], reason[at] = home[target], by_person
-        action[at] = ACTIONS.index("keep" if target == own else "move")
-    return Effective(action, reason, new)
+    if not any(map(len, given)):
+        return Overridden(action, reason, new)
+    labels, homes = label_homes(old_label, reason, new)
+    identity = np.searchsorted(labels, old_label)
+
+    split = _first_of_each(_known_labels(labels, given.split))
+    homes[split] = _fresh(new, homes) + np.arange(len(split))
+    inside = np.isin(identity, split) & np.isin(reason, WITH_IDENTITY)
+    new[inside], action[inside], reason[inside] = homes[identity[inside]], Action.KEEP, Reason.OVERRIDE
+
+    merge = _known_labels(labels, given.merge.reshape(-1)).reshape(-1, 2)
+    merged, homes = _merge(merge, homes, _fresh(new, homes))
+    moved = (new >= 0) & (merged[new] != new)
+    new[moved], action[moved], reason[moved] = merged[new[moved]], Action.MOVE, Reason.OVERRIDE
+
+    gone = _known_rows(keys, given.drop)
+    new[gone], action[gone], reason[gone] = -1, Action.DROP, Reason.OVERRIDE
+
+    rows = _known_rows(keys, np.concatenate([given.keep, given.move]))
+    targets = np.concatenate([identity[rows[: len(given.keep)]], _known_labels(labels, given.targets)])
+    homeless = _first_of_each(targets[homes[targets] < 0])
+    homes[homeless] = _fresh(new, homes) + np.arange(len(homeless))
+    new[rows], reason[rows] = homes[targets], Reason.OVERRIDE
+    action[rows] = np.where(targets == identity[rows], Action.KEEP, Action.MOVE)
+    return Overridden(action, reason, new)
 
 
-def _wishes(overrides: Overrides, rows: dict[int, int], old_label: np.ndarray) -> list[tuple[int, int]]:
-    stay = [(key, int(old_label[_row(rows, key)])) for key in overrides.keep]
-    return stay + list(overrides.move.items())
+def _merge(pairs: np.ndarray, homes: np.ndarray, fresh: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bring the group of the second identity of each pair into that of the first, one pair after another.
+
+    Parameters
+    ----------
+    pairs : (p, 2) int64
+        Identities.
+    homes : (I,) int64
+        Their groups, -1 for none.
+    fresh : int
+        The first number that is no group yet.
+
+    Returns
+    -------
+    merged : (g,) int64
+        Where each group is in the end, for all that were there and all new ones.
+    homes : (I,) int64
+        Where each identity is in the end.
+    """
+    parent = np.arange(fresh + len(pairs))
+    homes = homes.copy()
+    for first, second in pairs.tolist():
+        for identity in (first, second):
+            homes[identity] = _root(parent, int(homes[identity]))
+        if homes[first] < 0:
+            homes[first], fresh = fresh, fresh + 1
+        if homes[second] < 0:
+            homes[second] = homes[first]
+        parent[homes[second]] = homes[first]
+    while not np.array_equal(parent, parent[parent]):
+        parent = parent[parent]
+    return parent, np.where(homes >= 0, parent[homes], -1)
 
 
-_MERGED = [REASONS.index("inlier"), REASONS.index("union"), REASONS.index("inter")]
+def _root(parent: np.ndarray, group: int) -> int:
+    """Where a group is now; the way to it is halved, so that long chains stay cheap."""
+    while group >= 0 and parent[group] != group:
+        parent[group] = parent[parent[group]]
+        group = int(parent[group])
+    return group
+
+
+def _first_of_each(numbers: np.ndarray) -> np.ndarray:
+    """Each number once, in the order in which they first occur."""
+    _, first = np.unique(numbers, return_index=True)
+    return numbers[np.sort(first)]
 
 
 def renumber(new_label: np.ndarray) -> np.ndarray:
@@ -167,32 +238,25 @@ def renumber(new_label: np.ndarray) -> np.ndarray:
     return out
 
 
-def homes(old_label: np.ndarray, reason: np.ndarray, new_label: np.ndarray) -> dict[int, int]:
-    """Return the new label that each identity has, -1 where nothing of it is left."""
-    home = dict.fromkeys(np.unique(old_label).tolist(), -1)
-    stays = (new_label >= 0) & np.isin(reason, [*_MERGED, REASONS.index("override")])
-    pair, count = np.unique(np.stack([old_label[stays], new_label[stays]]), axis=1, return_counts=True)
-    for at in np.argsort(count, kind="stable"):
-        home[int(pair[0, at])] = int(pair[1, at])
-    return home
+def _fresh(new_label: np.ndarray, homes: np.ndarray) -> int:
+    return max(int(new_label.max(initial=-1)), int(homes.max(initial=-1))) + 1
 
 
-def _fresh(new_label: np.ndarray) -> int:
-    return int(new_label.max(initial=-1)) + 1
+def _known_labels(labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    return _known(rows_of(labels, wanted, ascending=True), wanted, "label")
 
 
-def _known(home: dict[int, int], label: int) -> int:
-    if label not in home:
+def _known_rows(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    return _known(rows_of(keys, wanted), wanted, "key")
+
+
+def _known(rows: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
+    if (rows < 0).any():
+        missing = wanted[int((rows < 0).argmax())]
         raise FacekitError(
-            f"overrides name label {label}, which the decisions do not know: they belong to another pack"
+            f"overrides name {what} {missing}, which the decisions do not know: they belong to another pack"
         )
-    return label
-
-
-def _row(rows: dict[int, int], key: int) -> int:
-    if key not in rows:
-        raise FacekitError(f"overrides name key {key}, which the decisions do not know: they belong to another pack")
-    return rows[key]
+    return rows
 
 
 def _whole(value: Any) -> int:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from facekit.clean.folders import map_in_order
+from facekit.clean.vectors import map_in_order
 from facekit.errors import FacekitError
 
 __all__ = ["BlockEngine", "Pairs", "pairs_above", "pairs_between"]

@@ -7,52 +7,86 @@ from typing import NamedTuple
 import numpy as np
 
 from facekit.clean.approximate import find_pairs
+from facekit.clean.assignment import Assignment, Faces, intra_threshold, settings_in_force
 from facekit.clean.centres import choose_main, unit
 from facekit.clean.cluster import Nodes
+from facekit.clean.decisions import Action, Reason
 from facekit.clean.merge import merge_groups
+from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
+from facekit.clean.settings import CleanSettings
 
-__all__ = ["Merged", "merge_identities"]
+__all__ = ["Merged", "assign_published", "merge_identities"]
 
 
 class Merged(NamedTuple):
-    """Identities after ID-Union and Inter-ID; F folders, G groups in the order of their smallest folder."""
+    """Identities after ID-Union and Inter-ID; I identities, G groups in the order of their smallest identity."""
 
-    group: np.ndarray  # (F,) int64, -1: a folder without a single embedding
-    leader: np.ndarray  # (G,) int64 the folder with the most members, whose faces keep their identity
-    by_union: np.ndarray  # (F,) bool: joined to its leader by ID-Union rather than Inter-ID
-    centres: np.ndarray  # (G, D) float32 unit length, from the cluster members of all its folders
-    pairs: Pairs  # of folders, everything at or above `inter - near_miss`
+    group: np.ndarray  # (I,) int64, -1: an identity without a single embedding
+    leader: np.ndarray  # (G,) int64 the identity with the most members, whose faces keep their label
+    by_union: np.ndarray  # (I,) bool: joined to its leader by ID-Union rather than Inter-ID
+    centres: np.ndarray  # (G, D) float32 unit length, from the cluster members of all its identities
+    pairs: Pairs  # of identities, everything at or above `inter - near_miss`
 
 
-def merge_identities(
-    nodes: Nodes,
-    folders: int,
-    *,
-    union: float,
-    inter: float,
-    near_miss: float,
-    guard: str,
-    engine: BlockEngine | None,
-    threads: int,
-) -> Merged:
-    """Join folders of one person by the centres of their largest clusters."""
-    main = choose_main(nodes, folders)
+def assign_published(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Assignment:
+    """Merge identities of one person, then drop the faces that are too far from the merged centre."""
+    merged = merge_identities(nodes, faces.identities.identity_count, settings, faces.engine)
+    identity = faces.identities.of_row
+    group = merged.group[identity]
+    scores = score_faces(faces.vectors, merged.centres, group, norms=nodes.norms, threads=settings.workers)
+    threshold, null = intra_threshold(faces, settings, merged.centres, group, scores)
+    action, reason = _outcomes(merged, identity, scores >= threshold, settings.union_action)
+    out = np.where(action == Action.DROP, -1, group)
+    found = settings_in_force(settings, threshold, settings.inter, null, merged.pairs.recall)
+    return Assignment(out, action, reason, scores, group, merged.leader, merged.group, merged.pairs, found)
+
+
+def _outcomes(
+    merged: Merged, identity: np.ndarray, inside: np.ndarray, union_action: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Action and reason of each face, (N,) int8; `inside` (N,) bool: similar enough to the centre."""
+    follower = np.ones(len(merged.group), bool)
+    follower[merged.leader] = False
+    united = follower & merged.by_union
+    action = np.where(inside, np.where(follower[identity], Action.MOVE, Action.KEEP), Action.DROP).astype(np.int8)
+    joined = np.where(follower, Reason.INTER, Reason.INLIER)
+    joined[united] = Reason.UNION
+    reason = np.where(inside, joined[identity], Reason.INTRA).astype(np.int8)
+    if union_action == "drop":
+        action[united[identity]], reason[united[identity]] = Action.DROP, Reason.DUPLICATE_LABEL
+    return action, reason
+
+
+def merge_identities(nodes: Nodes, count: int, settings: CleanSettings, engine: BlockEngine | None = None) -> Merged:
+    """Join identities of one person by the centres of their largest clusters: ID-Union, then Inter-ID.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    count : int
+        Number of identities.
+    settings : CleanSettings
+        `union`, `inter`, `near_miss`, `guard` and `workers` are read.
+    engine : BlockEngine, optional
+    """
+    main = choose_main(nodes, count)
     present = np.flatnonzero(main >= 0)
     sums, size = nodes.sums[main[present]], nodes.size[main[present]]
     centres = unit(sums)
-    listed = find_pairs(centres, inter - near_miss, engine=engine, threads=threads)
-    pairs = _at_least(listed, inter)
-    united = merge_groups(len(present), _at_least(pairs, union), guard=guard, sums=sums, threshold=union)
+    listed = find_pairs(centres, settings.inter - settings.near_miss, engine=engine, threads=settings.workers)
+    pairs = _at_least(listed, settings.inter)
+    same = _at_least(pairs, settings.union)
+    united = merge_groups(len(present), same, guard=settings.guard, sums=sums, threshold=settings.union)
     names, first = np.unique(united, return_inverse=True)
     sums_united = _group_sums(sums, first, len(names))
-    again = _pairs_after(united, names, first, pairs, unit(sums_united), inter, engine, threads)
-    second = merge_groups(len(names), again, guard=guard, sums=sums_united, threshold=inter)[first]
-    _, group = np.unique(second, return_inverse=True)
+    after = _pairs_after(first, pairs, unit(sums_united), settings, engine)
+    merged = merge_groups(len(names), after, guard=settings.guard, sums=sums_united, threshold=settings.inter)[first]
+    _, group = np.unique(merged, return_inverse=True)
     leader = _leaders(group, size)
-    out = np.full(folders, -1, np.int64)
+    out = np.full(count, -1, np.int64)
     out[present] = group
-    by_union = np.zeros(folders, bool)
+    by_union = np.zeros(count, bool)
     by_union[present] = united == united[leader[group]]
     found = Pairs(present[listed.left], present[listed.right], listed.similarity, listed.recall)
     return Merged(out, present[leader], by_union, unit(_group_sums(sums, group, len(leader))), found)
@@ -79,23 +113,16 @@ def _leaders(group: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _pairs_after(
-    united: np.ndarray,
-    names: np.ndarray,
-    first: np.ndarray,
-    pairs: Pairs,
-    centres: np.ndarray,
-    inter: float,
-    engine: BlockEngine | None,
-    threads: int,
+    first: np.ndarray, pairs: Pairs, centres: np.ndarray, settings: CleanSettings, engine: BlockEngine | None
 ) -> Pairs:
     """Return the pairs among the united centres: searched again only where a centre has moved."""
-    moved = np.bincount(first, minlength=len(names)) > 1
+    moved = np.bincount(first, minlength=len(centres)) > 1
     if not moved.any():
         return pairs
     i, j = first[pairs.left], first[pairs.right]
     still = ~moved[i] & ~moved[j]
     where = np.flatnonzero(moved)
-    fresh = pairs_between(centres[where], centres, inter, engine=engine, threads=threads)
+    fresh = pairs_between(centres[where], centres, settings.inter, engine=engine, threads=settings.workers)
     a, b = where[fresh.left], fresh.right
     keep = (a != b) & ~(moved[b] & (a > b))
     left = np.concatenate([i[still], np.minimum(a, b)[keep]])

@@ -1,10 +1,10 @@
 """Robust mode: what was measured to be better than the published method on planted noise (benchmarks/clean_quality.py).
 
-Every coherent cluster takes part, not only the largest of a folder, so a second person inside a folder finds the folder
-it belongs to or becomes an identity of its own. Similarity is corrected for the sizes of the clusters and its threshold
-is the valley between look-alikes and duplicates, found anew each time. Outliers move to the identity they belong to if
-that is far beyond chance and clearly the best; an identity that attracts more faces than a person plausibly would is a
-hub, and what it attracts goes to a person for review.
+Every coherent cluster takes part, not only the largest of an identity, so a second person under one label finds the
+identity it belongs to or becomes an identity of its own. Similarity is corrected for the sizes of the clusters and its
+threshold is the valley between look-alikes and duplicates, found anew each time. Outliers move to the identity they
+belong to if that is far beyond chance and clearly the best; an identity that attracts more faces than a person
+plausibly would is a hub, and what it attracts goes to a person for review.
 """
 
 from __future__ import annotations
@@ -15,19 +15,29 @@ from typing import NamedTuple
 import numpy as np
 
 from facekit.clean.approximate import find_pairs
+from facekit.clean.assignment import Assignment, Faces, intra_threshold, settings_in_force
 from facekit.clean.calibrate import Calibrated
 from facekit.clean.centres import choose_main, size_aware_rows, unit
 from facekit.clean.cluster import Nodes
-from facekit.clean.folders import Vectors, read_rows
+from facekit.clean.decisions import Action, Reason
 from facekit.clean.merge import merge_groups
+from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
+from facekit.clean.settings import CleanSettings
+from facekit.clean.vectors import Vectors, read_rows
 
-__all__ = ["Relabelled", "RobustGroups", "calibrate_merge", "group_nodes", "relabel"]
+__all__ = ["Relabelled", "RobustGroups", "assign_robust", "calibrate_merge", "group_nodes", "relabel"]
 
-FEWEST_TO_MATCH = 3
-FEWEST_ALONE = 5
+MIN_TO_MATCH = 3
+"""Faces of a smaller cluster that find no other cluster of their person by themselves."""
+
+MIN_ALONE = 5
+"""Faces of a second person that become an identity of their own."""
+
 HUB_DEGREE = 8
-LOOK_FROM = 0.45
+MIN_LISTED = 0.45
+"""Size-aware similarity from which pairs of clusters are listed."""
+
 DEFAULT_MERGE = 0.85
 LOWEST_MERGE, HIGHEST_MERGE = 0.75, 0.92
 LOW_GRID, HIGH_GRID, GRID_STEP = 0.5, 1.15, 0.005
@@ -38,12 +48,12 @@ OUTLIER_ROWS = 65536
 
 
 class RobustGroups(NamedTuple):
-    """Identities made of clusters; M nodes, F folders, G groups in the order of their first folder."""
+    """Identities made of clusters; M nodes, I identities, G groups in the order of their first identity."""
 
     group: np.ndarray  # (M,) int64 -1: the cluster stays out
     hub: np.ndarray  # (M,) bool
-    main: np.ndarray  # (F,) int64 the main node of each folder, -1: none
-    leader: np.ndarray  # (G,) int64 the folder that gives the group its identity; -1: a new person
+    main: np.ndarray  # (I,) int64 the main node of each identity, -1: none
+    leader: np.ndarray  # (G,) int64 the identity that gives the group its identity; -1: a new person
     centres: np.ndarray  # (G, D) float32 unit length
     size: np.ndarray  # (G,) int64 members
     pairs: Pairs  # of nodes, size-aware similarity
@@ -77,21 +87,82 @@ def calibrate_merge(similarity: np.ndarray) -> float:
     return round(float(grid[lowest[len(lowest) // 2]]), 3)
 
 
-def group_nodes(nodes: Nodes, folders: int, *, guard: str, engine: BlockEngine | None, threads: int) -> RobustGroups:
-    """Join clusters of one person within and across folders."""
-    main = choose_main(nodes, folders)
+def assign_robust(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Assignment:
+    """Group clusters of one person, drop what is too far from its centre, and move outliers to where they belong."""
+    grouped = group_nodes(nodes, faces.identities.identity_count, settings, faces.engine)
+    identity = faces.identities.of_row
+    home, clustered = _at(grouped.group, grouped.main), _at(grouped.group, nodes.of_row)
+    group = np.where(clustered >= 0, clustered, home[identity])
+    scores = score_faces(faces.vectors, grouped.centres, group, norms=nodes.norms, threads=settings.workers)
+    threshold, null = intra_threshold(faces, settings, grouped.centres, group, scores)
+    second = group != home[identity]
+    moved = ~second & (_at(grouped.leader, group) != identity)
+    action, reason = _outcomes(scores >= threshold, second, moved)
+    in_hub = np.append(grouped.hub & (grouped.group < 0), False)[nodes.of_row]
+    action[in_hub], reason[in_hub] = Action.REVIEW, Reason.HUB
+    out = np.where(np.isin(action, (Action.KEEP, Action.MOVE)), group, -1)
+    outliers = np.flatnonzero((action == Action.DROP) & (nodes.norms > 0) & faces.usable & (group >= 0))
+    if null is not None and len(grouped.centres) > 1:
+        relabelled = relabel(
+            faces.vectors, outliers, grouped, null, threshold, engine=faces.engine, threads=settings.workers
+        )
+        for chosen, what, why in (
+            (relabelled.group >= 0, Action.MOVE, Reason.RELABEL),
+            (relabelled.hub, Action.REVIEW, Reason.HUB),
+        ):
+            rows = outliers[chosen]
+            action[rows], reason[rows] = what, why
+            scores[rows], group[rows] = relabelled.similarity[chosen], relabelled.nearest[chosen]
+        out[outliers] = relabelled.group
+    pairs = Pairs(nodes.identity[grouped.pairs.left], nodes.identity[grouped.pairs.right], grouped.pairs.similarity)
+    found = settings_in_force(settings, threshold, grouped.threshold, null, grouped.pairs.recall)
+    return Assignment(out, action, reason, scores, group, grouped.leader, home, pairs, found)
+
+
+def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The values at some places, -1 at place -1."""
+    return np.append(values, -1)[places]
+
+
+def _outcomes(inside: np.ndarray, second: np.ndarray, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Action and reason of each face, (N,) int8, from what is true of it, (N,) bool."""
+    action = np.where(inside, np.where(second | moved, Action.MOVE, Action.KEEP), Action.DROP).astype(np.int8)
+    reason = np.full(len(action), Reason.INTRA, np.int8)
+    for chosen, why in (
+        (inside, Reason.INLIER),
+        (inside & moved, Reason.INTER),
+        (inside & second, Reason.SECOND_PERSON),
+    ):
+        reason[chosen] = why
+    return action, reason
+
+
+def group_nodes(nodes: Nodes, count: int, settings: CleanSettings, engine: BlockEngine | None = None) -> RobustGroups:
+    """Join clusters of one person within and across identities.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    count : int
+        Number of identities.
+    settings : CleanSettings
+        `guard` and `workers` are read.
+    engine : BlockEngine, optional
+    """
+    main = choose_main(nodes, count)
     is_main = np.zeros(len(nodes.size), bool)
     is_main[main[main >= 0]] = True
-    used = np.flatnonzero(is_main | (nodes.size >= FEWEST_TO_MATCH))
+    used = np.flatnonzero(is_main | (nodes.size >= MIN_TO_MATCH))
     sums, size = nodes.sums[used], nodes.size[used]
-    pairs = find_pairs(size_aware_rows(sums, size), LOOK_FROM, engine=engine, threads=threads)
+    pairs = find_pairs(size_aware_rows(sums, size), MIN_LISTED, engine=engine, threads=settings.workers)
     hub = _find_hubs(len(used), pairs)
     clear = ~hub[pairs.left] & ~hub[pairs.right]
     threshold = calibrate_merge(pairs.similarity[clear])
     joined = clear & (pairs.similarity >= threshold)
-    named = merge_groups(len(used), Pairs(*(c[joined] for c in pairs[:3])), guard=guard, sums=sums, threshold=threshold)
+    near = Pairs(*(column[joined] for column in pairs[:3]))
+    named = merge_groups(len(used), near, guard=settings.guard, sums=sums, threshold=threshold)
     alone = np.bincount(named, minlength=len(used))[named] == 1
-    stay = is_main[used] | (~hub & (~alone | (size >= FEWEST_ALONE)))
+    stay = is_main[used] | (~hub & (~alone | (size >= MIN_ALONE)))
     group = np.full(len(nodes.size), -1, np.int64)
     names, group[used[stay]] = np.unique(named[stay], return_inverse=True)
     all_hubs = np.zeros(len(nodes.size), bool)
@@ -121,10 +192,10 @@ def _assemble(
     sums = np.zeros((count, nodes.sums.shape[1]), np.float32)
     sum_nodes(nodes.sums, group, sums)
     size = np.bincount(group[group >= 0], weights=nodes.size[group >= 0], minlength=count).astype(np.int64)
-    order = np.lexsort((nodes.folder, -nodes.size))
+    order = np.lexsort((nodes.identity, -nodes.size))
     order = order[(group[order] >= 0) & is_main[order]][::-1]
     leader = np.full(count, -1, np.int64)
-    leader[group[order]] = nodes.folder[order]
+    leader[group[order]] = nodes.identity[order]
     return RobustGroups(group, hub, main, leader, unit(sums), size, pairs, threshold)
 
 

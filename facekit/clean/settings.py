@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from facekit.clean.merge import GUARDS
 from facekit.errors import ConfigError
 
-__all__ = ["AUTO", "CleanSettings"]
+__all__ = ["AUTO", "DEFAULTS", "GUARDS", "CleanSettings"]
 
 AUTO = "auto"
+GUARDS = ("complete", "recheck", "none")
 _CHOICES = {
     "mode": ("published", "robust"),
     "cluster": ("dbscan", "hdbscan"),
@@ -46,6 +47,11 @@ class CleanSettings:
         How far below `inter` pairs of identities are still reported (they change nothing).
     threads : int
         0 takes all processors of this process. The result does not depend on it.
+
+    Raises
+    ------
+    ConfigError
+        A value outside what is allowed.
     """
 
     mode: str = "published"
@@ -57,7 +63,7 @@ class CleanSettings:
     union: float = 0.95
     union_action: str = "join"
     guard: str = "complete"
-    near_miss: float = 0.0
+    near_miss: float = 0.1
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +88,10 @@ class CleanSettings:
             return self.threads
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+    def record(self) -> dict[str, Any]:
+        """Everything that decides the result, JSON-able."""
+        return {name: value for name, value in asdict(self).items() if name != "threads"}
+
 
 def _check_range(name: str, value: object, low: float, high: float, auto: bool) -> None:
     if auto and value == AUTO:
@@ -89,3 +99,6 @@ def _check_range(name: str, value: object, low: float, high: float, auto: bool) 
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         also = f", or {AUTO!r}" if auto else ""
         raise ConfigError(f"{name} is {value!r}: give a number from {low:g} to {high:g}{also}")
+
+
+DEFAULTS = CleanSettings()

@@ -21,12 +21,12 @@ __all__ = ["COMMANDS", "main", "program"]
 
 COMMANDS = {
     "mask": "Put worn masks on the faces of a pack.",
-    "textures": "List, show and check mask types, your own among them.",
+    "textures": "List, show and check mask types, custom ones among them.",
     "synth": "Draw a pack of people with everything known about them.",
     "pack": "Make a pack of a folder of people or a list of pictures.",
     "embed": "Turn the faces of a pack into vectors.",
     "clean": "Purify a pack: merge identities, drop wrong faces.",
-    "apply": "Make decisions true on a pack, or undo them.",
+    "apply": "Apply decisions to a pack, or undo them.",
     "diff": "Compare two sets of decisions.",
     "explain": "Say why an image was kept, moved or dropped.",
     "sweep": "Show what every threshold of Intra-ID would keep.",
@@ -47,7 +47,7 @@ COMMANDS = {
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 
-GO_ON = ("mask", "synth", "pack", "embed", "selflearn")
+RESUMABLE = ("mask", "synth", "pack", "embed", "selflearn")
 """Commands that keep what is done when they are interrupted."""
 
 
@@ -85,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except FacekitError as error:
-        click.echo(f"facekit: {error}{cure_of(error)}", err=True)
+        click.echo(f"facekit: {error}{repair_hint(error)}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except (KeyboardInterrupt, click.Abort):
         words = sys.argv[1:] if arguments is None else arguments
-        click.echo(f"facekit: interrupted{way_on(words)}", err=True)
+        click.echo(f"facekit: interrupted{resume_hint(words)}", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code or 0)
 
 
-def cure_of(error: FacekitError) -> str:
+def repair_hint(error: FacekitError) -> str:
     """A line that names what helps where a pack is damaged; nothing where a file is missing or cannot be read."""
     if not isinstance(error, RecordError) or isinstance(error.__cause__, OSError):
         return ""
@@ -112,9 +112,9 @@ def cure_of(error: FacekitError) -> str:
     return f"\nfacekit check {shlex.quote(str(rec))} --repair DST saves what is whole"
 
 
-def way_on(words: Sequence[str]) -> str:
+def resume_hint(words: Sequence[str]) -> str:
     """How to go on after an interruption, for the commands that do."""
     name = next((word for word in words if not word.startswith("-")), "")
     if name == "train" and "--resume" not in words:
         return "; the same command with --resume goes on from the last checkpoint"
-    return "; run the same command again to go on from here" if name in (*GO_ON, "train") else ""
+    return "; run the same command again to go on from here" if name in (*RESUMABLE, "train") else ""

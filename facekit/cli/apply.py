@@ -11,7 +11,7 @@ import click
 __all__ = ["command"]
 
 
-@click.command("apply", short_help="Make decisions true on a pack, or undo them.")
+@click.command("apply", short_help="Apply decisions to a pack, or undo them.")
 @click.argument("source", metavar="SRC")
 @click.argument("decisions", metavar="DECISIONS")
 @click.argument("destination", metavar="DST")
@@ -39,7 +39,7 @@ __all__ = ["command"]
 @click.option("--overwrite", is_flag=True, help="Replace DST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
-    """Make decisions true on a pack, or undo them.
+    """Apply decisions to a pack, or undo them.
 
     DECISIONS is a decisions.parquet, or the folder with one. With --revert all, DST is SRC again, byte for byte. With
     --match hash, decisions that somebody else made on their pack of the same pictures apply to yours.

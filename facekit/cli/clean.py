@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +49,9 @@ def take_settings(given: dict[str, Any], threads: int = 0) -> CleanSettings:
     """Take the options about cleaning out of what was given."""
     from facekit.clean.settings import CleanSettings
 
-    names = ("mode", "inter", "cluster", "min_samples", "union", "union_action", "guard")
-    chosen = {name: given.pop(name) for name in names}
-    for name in ("intra", "eps"):
-        chosen[name] = _number(name, given.pop(name))
-    return CleanSettings(**chosen, threads=threads)
+    chosen = {field.name: given.pop(field.name) for field in fields(CleanSettings) if field.name in given}
+    numbers = {name: _number(name, chosen[name]) for name in ("intra", "eps")}
+    return CleanSettings(**{**chosen, **numbers, "threads": threads})
 
 
 def _number(name: str, text: str) -> float | str:
@@ -94,7 +92,7 @@ def _number(name: str, text: str) -> float | str:
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DST/report/index.html.")
 @click.option("--overwrite", is_flag=True, help="Replace DST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def command(as_json: bool, model: str | None, **given: Any) -> None:
+def command(as_json: bool, features: str | None, model: str | None, **given: Any) -> None:
     """Purify a pack: identities that are there twice become one, faces that belong to somebody else go.
 
     SRC is a pack (or a folder of pictures, one folder a person) and stays as it is. DST is a folder that appears when
@@ -105,13 +103,19 @@ def command(as_json: bool, model: str | None, **given: Any) -> None:
     Example:
       facekit clean ms1m ms1m-clean --features ms1m-features --intra 0.25
     """
+    from facekit.errors import ConfigError
     from facekit.jobs.clean.config import CleanConfig
+    from facekit.jobs.clean.features import embed_beside
     from facekit.jobs.clean.job import clean
 
     threads, device = given["threads"], given["device"]
     choice = take_model(model or "", given)
     settings = take_settings(given, threads)
-    summary = clean(CleanConfig(model=choice if model else None, settings=settings, device=device, **given))
+    if not model and not features:
+        raise ConfigError("nothing says what the faces look like: give --features F or --model M")
+    features = features or embed_beside(given["source"], given["destination"], choice)
+    config = CleanConfig(features=features, model=choice if model else None, settings=settings, device=device, **given)
+    summary = clean(config)
     click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 

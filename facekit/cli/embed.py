@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.jobs.embed.job import EmbedSummary
+    from facekit.jobs.embed.summary import EmbedSummary
     from facekit.jobs.inputs.model import ModelChoice
 
 __all__ = ["MODEL_OPTIONS", "command", "model_options", "take_model"]
@@ -77,7 +77,8 @@ def command(as_json: bool, model: str, **given: Any) -> None:
     Example:
       facekit embed ms1m-retinaface ms1m-features --model w600k_r50.onnx
     """
-    from facekit.jobs.embed.job import EmbedConfig, embed
+    from facekit.jobs.embed.config import EmbedConfig
+    from facekit.jobs.embed.job import embed
 
     choice = take_model(model, given)
     summary = embed(EmbedConfig(model=choice, **given))

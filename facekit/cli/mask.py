@@ -37,7 +37,7 @@ __all__ = ["command"]
     metavar="LIST",
     help="Mask types, with commas between them; NAME:WEIGHT draws one more or less often.",
 )
-@click.option("--textures", metavar="PATH", help="Table (TOML) of masks of your own, to be named in --types.")
+@click.option("--textures", metavar="PATH", help="Table (TOML) of custom masks, to be named in --types.")
 @click.option(
     "--preset",
     type=click.Choice(["bcl", "maskdul"]),
@@ -153,8 +153,8 @@ def text_of(summary: MaskSummary) -> str:
         f"{summary.masked:,} of {summary.images:,} pictures are masked ({summary.ratio:.1%})",
         *(f"  {name:16}{count:>10,}" for name, count in summary.by_type.items()),
     ]
-    if summary.worn:
-        lines.append(f"{summary.worn:,} of them were masked before and were left alone")
+    if summary.already_masked:
+        lines.append(f"{summary.already_masked:,} of them were masked before and were left alone")
     if summary.refused:
         lines.append(f"{sum(summary.refused.values()):,} of {summary.wanted:,} chosen faces were refused")
         lines += [f"  {name:16}{count:>10,}" for name, count in summary.refused.items()]

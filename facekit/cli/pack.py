@@ -22,7 +22,7 @@ __all__ = ["command"]
 @click.option(
     "--detector",
     metavar="NAME",
-    help="What finds them for --align; MODULE:NAME makes one of your own.  [default: retinaface]",
+    help="What finds them for --align; MODULE:NAME makes your own.  [default: retinaface]",
 )
 @click.option("--min-images", type=int, default=1, show_default=True, metavar="N", help="Leave out people with fewer.")
 @click.option(
@@ -73,7 +73,7 @@ def command(as_json: bool, **given: Any) -> None:
 
 def text_of(summary: PackSummary) -> str:
     """The summary for a person."""
-    from facekit.jobs.inputs.picture_files import said
+    from facekit.jobs.inputs.picture_files import format_counts
     from facekit.jobs.pack.finish import OTHER_SIZES
 
     lines = [f"{summary.images:,} of {summary.pictures:,} pictures, {summary.identities:,} people"]
@@ -84,7 +84,7 @@ def text_of(summary: PackSummary) -> str:
         lines += [f"  ({OTHER_SIZES})"] if any(reason.startswith("size ") for reason in summary.skipped) else []
     if summary.others:
         count = sum(summary.others.values())
-        lines.append(f"{count:,} other files are no pictures by their names: {said(summary.others)}")
+        lines.append(f"{count:,} other files are no pictures by their names: {format_counts(summary.others)}")
     lines += [
         f"{summary.images_per_second:,.0f} pictures/s, {summary.seconds:,.1f} s, {summary.bytes / 1e6:,.1f} MB",
         f"pack    {summary.destination} ({summary.layout})",

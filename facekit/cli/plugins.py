@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.train.plugin import Found
+    from facekit.train.plugin import PluginEntry
 
 __all__ = ["command"]
 
@@ -39,7 +39,7 @@ def command(name: str | None, as_json: bool) -> None:
         click.echo("\n".join(line for one in found for line in lines_of(one, name is not None)) or "no plugin")
 
 
-def facts_of(found: Found) -> dict[str, Any]:
+def facts_of(found: PluginEntry) -> dict[str, Any]:
     """What is known about a plugin."""
     facts: dict[str, Any] = {"name": found.name, "distribution": found.distribution, "problem": found.problem}
     if found.plugin is not None:
@@ -48,14 +48,14 @@ def facts_of(found: Found) -> dict[str, Any]:
     return facts
 
 
-def settings_of(found: Found) -> dict[str, Any]:
+def settings_of(found: PluginEntry) -> dict[str, Any]:
     """The plugin's settings with their defaults."""
     from dataclasses import asdict
 
     return asdict(found.plugin.config()) if found.plugin is not None else {}
 
 
-def lines_of(found: Found, whole: bool) -> list[str]:
+def lines_of(found: PluginEntry, whole: bool) -> list[str]:
     """A plugin for a person."""
     if found.plugin is None:
         return [f"{found.name}  ({found.distribution})  cannot be used: {found.problem}"]

@@ -31,6 +31,8 @@ __all__ = ["command"]
     "--eval", "pairs", multiple=True, metavar="PAIRS", help="Score each model on .bin, or .csv of SRC's keys."
 )
 @click.option("--truth", metavar="FILE", help="Who is in the pictures, as facekit synth writes it: shows purity.")
+@click.option("--allow-loss", type=float, default=0.3, show_default=True, metavar="SHARE",
+              help="Stop where a round drops more of the images, or merges more of the identities.")  # fmt: skip
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:

@@ -12,16 +12,16 @@ import click
 __all__ = ["command"]
 
 
-@click.group("textures", short_help="List, show and check mask types, your own among them.")
+@click.group("textures", short_help="List, show and check mask types, custom ones among them.")
 def command() -> None:
-    """List, show and check mask types, your own among them.
+    """List, show and check mask types, custom ones among them.
 
     docs/your-own-mask.md tells how to make one from a photograph.
     """
 
 
 @command.command("list", short_help="List the mask types.")
-@click.option("--textures", metavar="FILE", help="A table of your own masks.")
+@click.option("--textures", metavar="FILE", help="A table of custom masks.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def list_command(textures: str | None, as_json: bool) -> None:
     """List the mask types.
@@ -37,14 +37,14 @@ def list_command(textures: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(line) for line in types], indent=2))
         return
     for line in types:
-        own = "  (yours)" if line.own else ""
-        click.echo(f"{line.name:16}straps: {line.straps:6}{', '.join(line.textures)}{own}")
+        custom = "  (custom)" if line.custom else ""
+        click.echo(f"{line.name:16}straps: {line.straps:6}{', '.join(line.textures)}{custom}")
 
 
 @command.command("preview", short_help="Show mask types on a face.")
 @click.argument("sheet", metavar="SHEET")
 @click.argument("names", metavar="[TYPE]...", nargs=-1)
-@click.option("--textures", metavar="FILE", help="A table of your own masks.")
+@click.option("--textures", metavar="FILE", help="A table of custom masks.")
 @click.option("--face", metavar="PICTURE", help="An aligned picture of a bare face.  [default: a drawn one]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
 @click.option("--overwrite", is_flag=True, help="Replace SHEET.")
@@ -70,11 +70,11 @@ def preview_command(
     click.echo(sheet)
 
 
-@command.command("check", short_help="Check a table of your own masks.")
+@command.command("check", short_help="Check a table of custom masks.")
 @click.argument("table", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check_command(table: str, as_json: bool) -> None:
-    """Check a table of your own masks.
+    """Check a table of custom masks.
 
     Says what is wrong with it and what is likely not meant, having worn each mask on a drawn face. Exit code 1 where
     there is anything to say.

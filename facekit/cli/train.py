@@ -39,7 +39,8 @@ def command(as_json: bool, **given: Any) -> None:
       facekit train bcl ms1m-clean runs/bcl --eval lfw.bin
       facekit train bcl people runs/small --recipe curricular-small --set epochs=20
     """
-    from facekit.jobs.train.job import TrainConfig, train
+    from facekit.jobs.train.config import TrainConfig
+    from facekit.jobs.train.job import train
 
     with reporting() as (report, warn):
         run = train(TrainConfig(**given), report, warn)

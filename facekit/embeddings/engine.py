@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from facekit.embeddings.preprocessing import Preprocessing
 from facekit.errors import ConfigError
 
-__all__ = ["BRANCHES", "Embedded", "Engine", "Raw", "check_branch", "embed_pictures"]
+__all__ = ["BRANCHES", "Embedded", "Engine", "NetworkOutput", "check_branch", "embed_pictures"]
 
 BRANCHES = ("ledger", "face", "masked", "both")
 
 
-class Raw(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What a network says about pictures."""
 
     embeddings: NDArray[np.float32]
@@ -38,7 +38,7 @@ class Engine(Protocol):
     def model_hash(self) -> str:
         """BLAKE2b of the model file, hexadecimal."""
 
-    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> Raw:
+    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> NetworkOutput:
         """Embed preprocessed pictures, (B, 3, H, W), of which some are masked, (B,)."""
 
 
@@ -79,9 +79,9 @@ def embed_pictures(
     """
     views = [pictures, pictures[:, :, ::-1]] if flip else [pictures]
     flags = [np.zeros_like(masked), np.ones_like(masked)] if both and engine.takes_flag else [masked]
-    raws = [engine.run(planes, flag) for planes in map(engine.preprocessing, views) for flag in flags]
-    embeddings: NDArray[np.float32] = np.stack([raw.embeddings for raw in raws]).mean(axis=0)
-    some = [raw.uncertainty for raw in raws if raw.uncertainty is not None]
+    outputs = [engine.run(planes, flag) for planes in map(engine.preprocessing, views) for flag in flags]
+    embeddings: NDArray[np.float32] = np.stack([output.embeddings for output in outputs]).mean(axis=0)
+    some = [output.uncertainty for output in outputs if output.uncertainty is not None]
     norms = np.linalg.norm(embeddings, axis=1)
     valid = np.isfinite(norms) & (norms > 0)
     vectors = np.zeros_like(embeddings)

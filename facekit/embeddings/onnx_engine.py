@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.embeddings.engine import Raw
-from facekit.embeddings.onnx_header import normalises_itself
+from facekit.embeddings.engine import NetworkOutput
+from facekit.embeddings.onnx_header import external_files, normalises_itself
 from facekit.embeddings.preprocessing import METADATA_KEY, Preprocessing
 from facekit.errors import ConfigError, FacekitError
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["OnnxEngine", "file_hash"]
+__all__ = ["OnnxEngine", "file_hash", "model_hash"]
 
 FLAG, UNCERTAINTY = "mask_flag", "uncertainty"
 NUMBERS = {"tensor(bool)": np.bool_, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
@@ -30,6 +30,17 @@ def file_hash(path: Path) -> str:
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def model_hash(path: Path) -> str:
+    """BLAKE2b of an ONNX file, 32 hexadecimal digits; of those beside it too where its weights lie there."""
+    beside = external_files(path)
+    if not beside:
+        return file_hash(path)
+    digest = blake2b(digest_size=16)
+    for name in ("", *beside):
+        digest.update(f"{name}\0{file_hash(path.parent / name if name else path)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
@@ -47,7 +58,7 @@ class OnnxEngine:
     device : {"cpu", "cuda"}
     threads : int
         Of onnxruntime; 0: as many as there are cores.
-    given : dict
+    overrides : dict
         Fields of `Preprocessing` that count instead.
 
     Raises
@@ -60,7 +71,9 @@ class OnnxEngine:
 
     takes_flag: bool
 
-    def __init__(self, path: Path, device: str = "cpu", threads: int = 0, given: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, path: Path, device: str = "cpu", threads: int = 0, overrides: dict[str, Any] | None = None
+    ) -> None:
         self.session = _open(path, device, threads)
         inputs = self.session.get_inputs()
         self._image = inputs[0]
@@ -68,28 +81,30 @@ class OnnxEngine:
         self.takes_flag = self._flag is not None
         if len(inputs) > 1 + self.takes_flag or len(self._image.shape) != 4:
             raise FacekitError(f"{path} takes {[(i.name, i.shape) for i in inputs]}: not pictures, or more than that")
-        self._last = self._image.shape[3] == 3
+        self._channels_last = self._image.shape[3] == 3
         batch = self._image.shape[0]
         self._batch = batch if isinstance(batch, int) and batch > 0 else None
         names = [entry.name for entry in self.session.get_outputs()]
         self._outputs = [names[0], *[name for name in names[1:] if name == UNCERTAINTY]]
-        self.preprocessing = self._find_preprocessing(path, given or {})
-        self.model_hash = file_hash(path)
+        self.preprocessing = self._find_preprocessing(path, overrides or {})
+        self.model_hash = model_hash(path)
 
-    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> Raw:
+    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> NetworkOutput:
         """See `Engine.run`. A network with a fixed batch gets its batches, the last filled up."""
         step = self._batch or max(len(planes), 1)
         parts = [self._run(planes[i : i + step], masked[i : i + step], step) for i in range(0, len(planes), step)]
         embeddings = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, 1), np.float32)
         uncertainty = np.concatenate([part[1] for part in parts]) if parts and len(parts[0]) > 1 else None
-        return Raw(embeddings, uncertainty)
+        return NetworkOutput(embeddings, uncertainty)
 
     def _run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_], step: int) -> list[NDArray[np.float32]]:
         count = len(planes)
         if self._batch and count < step:
             planes = np.concatenate([planes, np.repeat(planes[-1:], step - count, 0)])
             masked = np.concatenate([masked, np.repeat(masked[-1:], step - count)])
-        feeds: dict[str, Any] = {self._image.name: planes.transpose(0, 2, 3, 1).copy() if self._last else planes}
+        feeds: dict[str, Any] = {
+            self._image.name: planes.transpose(0, 2, 3, 1).copy() if self._channels_last else planes
+        }
         if self._flag is not None:
             flags: NDArray[Any] = masked.astype(NUMBERS[self._flag.type])
             feeds[FLAG] = flags[:, None] if len(self._flag.shape) == 2 else flags
@@ -98,14 +113,14 @@ class OnnxEngine:
             np.asarray(result, np.float32)[:count].reshape(count) for result in results[1:]
         ]
 
-    def _find_preprocessing(self, path: Path, given: dict[str, Any]) -> Preprocessing:
+    def _find_preprocessing(self, path: Path, overrides: dict[str, Any]) -> Preprocessing:
         text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is not None:
-            return replace(Preprocessing.from_json(text), **given)
-        height, width = self._image.shape[1:3] if self._last else self._image.shape[2:4]
+            return replace(Preprocessing.from_json(text), **overrides)
+        height, width = self._image.shape[1:3] if self._channels_last else self._image.shape[2:4]
         size = tuple(side if isinstance(side, int) and side > 0 else 112 for side in (height, width))
         plain = {"mean": 0.0, "std": 1.0} if normalises_itself(path) else {}
-        return Preprocessing(**({"size": size} | plain | given))
+        return Preprocessing(**({"size": size} | plain | overrides))
 
 
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.records.key_rows import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,9 +98,7 @@ class Features:
 
     @cached_property
     def _index(self) -> pa.Table:
-        import pyarrow.parquet as pq
-
-        return pq.read_table(self.path / INDEX)
+        return _read_table(self.path / INDEX)
 
     def _column(self, name: str) -> NDArray[Any]:
         return np.asarray(self._index[name].to_numpy())
@@ -130,9 +129,7 @@ class Features:
 
     def failures(self) -> list[dict[str, Any]]:
         """Key, label and error of the pictures that have no vector."""
-        import pyarrow.parquet as pq
-
-        rows: list[dict[str, Any]] = pq.read_table(self.path / FAILURES).to_pylist()
+        rows: list[dict[str, Any]] = _read_table(self.path / FAILURES).to_pylist()
         return rows
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
@@ -152,11 +149,7 @@ class Features:
 
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each key, (K,) int64; -1: there is no vector of that key."""
-        order = np.argsort(self.keys, kind="stable")
-        if not len(order):
-            return np.full(len(keys), -1)
-        places = order[np.minimum(np.searchsorted(self.keys, keys, sorter=order), len(order) - 1)]
-        return np.where(self.keys[places] == keys, places, -1)
+        return rows_of(self.keys, keys)
 
     def _map(self, shard: Path) -> NDArray[np.float32]:
         try:
@@ -193,6 +186,17 @@ def open_features(path: str | Path) -> Features:
         It is not whole.
     """
     return Features(Path(path))
+
+
+def _read_table(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            return pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A PyTorch network as an engine: what arcface_torch's ``backbone.pt`` becomes once somebody has built its network."""
+"""A PyTorch network as an engine: arcface_torch's ``backbone.pt`` with its network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.embeddings.engine import Raw
+from facekit.embeddings.engine import NetworkOutput
 from facekit.embeddings.onnx_engine import file_hash
 from facekit.embeddings.preprocessing import Preprocessing
 from facekit.errors import ConfigError, FacekitError
@@ -68,9 +68,9 @@ class TorchEngine:
         self.device, self.preprocessing = device, preprocessing
         self.model_hash = file_hash(path)
 
-    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> Raw:
+    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> NetworkOutput:
         """See `Engine.run`; ``masked`` is not looked at."""
         import torch
 
         with torch.inference_mode():
-            return Raw(self.network(torch.from_numpy(planes).to(self.device)).float().cpu().numpy(), None)
+            return NetworkOutput(self.network(torch.from_numpy(planes).to(self.device)).float().cpu().numpy(), None)

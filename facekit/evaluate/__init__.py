@@ -3,7 +3,7 @@
 from facekit.evaluate.all_pairs import AllPairs, verify_all
 from facekit.evaluate.faces import FaceSet
 from facekit.evaluate.identification import Identification, identify
-from facekit.evaluate.operating_points import OperatingPoint, Roc, operating_points, smallest_far
+from facekit.evaluate.operating_points import OperatingPoint, Roc, operating_points
 from facekit.evaluate.pairs import FoldAccuracy, PairScores, fold_accuracy, verify_pairs
 from facekit.evaluate.protocols import MaskedScores, by_group, masked_protocol
 
@@ -21,7 +21,6 @@ __all__ = [
     "identify",
     "masked_protocol",
     "operating_points",
-    "smallest_far",
     "verify_all",
     "verify_pairs",
 ]

@@ -31,7 +31,15 @@ EVERYTHING = -(1 << 62)
 
 
 class AllPairs(NamedTuple):
-    """Verification scores over all pairs."""
+    """Verification scores over all pairs.
+
+    Attributes
+    ----------
+    genuine, impostor : int
+        Pairs of one person, and of two.
+    points : tuple of OperatingPoint
+    roc : Roc
+    """
 
     genuine: int
     impostor: int
@@ -40,7 +48,18 @@ class AllPairs(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Similarities of some probes to some of the gallery, with what a kernel needs to know about them."""
+    """Similarities of P probes to G pictures of the gallery, with what a kernel needs to know about them.
+
+    Attributes
+    ----------
+    bits : (P, G) uint32
+        float32 similarities seen as integers.
+    probe_labels, gallery_labels : (P,) and (G,) int64
+    probe_sources, gallery_sources : (P,) and (G,) int64
+        Pairs of equal numbers are not counted.
+    lead : int
+        Of row i only columns from ``lead + i`` on count.
+    """
 
     bits: NDArray[np.uint32]
     probe_labels: NDArray[np.int64]
@@ -68,6 +87,10 @@ def verify_all(
         None: the powers of ten that can be measured.
     advance : callable, optional
         Called with the number of similarities finished; there are two passes.
+
+    Returns
+    -------
+    AllPairs
 
     Raises
     ------

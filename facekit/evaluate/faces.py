@@ -58,7 +58,17 @@ class FaceSet:
 
 
 def comparable_sources(probe: FaceSet, gallery: FaceSet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers that are equal where two pictures must not be compared: (P,) and (G,) int64."""
+    """Numbers that are equal where two pictures must not be compared.
+
+    Parameters
+    ----------
+    probe, gallery : FaceSet
+
+    Returns
+    -------
+    (P,) int64, (G,) int64
+        Never equal where one of the sets says no sources.
+    """
     if probe.sources is not None and gallery.sources is not None:
         return probe.sources, gallery.sources
     return np.full(len(probe), -1), np.full(len(gallery), -2)

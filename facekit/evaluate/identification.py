@@ -17,13 +17,22 @@ BLOCK = 1 << 24  # similarities held at once: 64 MiB
 
 
 class Identification(NamedTuple):
-    """Rank scores."""
+    """Rank scores.
+
+    Attributes
+    ----------
+    accuracy : dict from int to float
+        For each rank k, the share of probes with a picture of their own person among the k most similar.
+    probes : int
+        Probes whose person is in the gallery.
+    without_mate : int
+        Probes whose person is not; they do not count in ``accuracy``.
+    gallery : int
+    """
 
     accuracy: dict[int, float]
-    """For each rank k, the share of probes with a picture of their own person among the k most similar."""
     probes: int
     without_mate: int
-    """Probes whose person is not in the gallery; they are not among ``probes``."""
     gallery: int
 
 
@@ -35,6 +44,10 @@ def identify(probe: FaceSet, gallery: FaceSet, ranks: Sequence[int] = (1, 5)) ->
     probe, gallery : FaceSet
         Pictures of one source are not compared; a gallery that holds the probes themselves needs ``sources``.
     ranks : sequence of int
+
+    Returns
+    -------
+    Identification
 
     Raises
     ------

@@ -38,10 +38,19 @@ def count_bins(
     genuine: NDArray[np.int64],
     impostor: NDArray[np.int64],
 ) -> None:
-    """Add a block of similarities to the two histograms.
+    """Add a block of similarities to two histograms.
 
-    ``bits`` (P, G) are the float32 similarities seen as uint32. Of row i only columns from ``lead + i`` on count (a
-    triangle; a very negative lead: all), and only pairs of different sources. The histograms have `BINS` counts.
+    Parameters
+    ----------
+    bits : (P, G) uint32
+        float32 similarities seen as integers.
+    probe_labels, gallery_labels : (P,) and (G,) int64
+    probe_sources, gallery_sources : (P,) and (G,) int64
+        Only pairs of different sources count.
+    lead : int
+        Of row i only columns from ``lead + i`` on count (a triangle; a very negative lead: all).
+    genuine, impostor : (BINS,) int64
+        Added to.
     """
     for i in range(bits.shape[0]):
         label, source = probe_labels[i], probe_sources[i]
@@ -66,7 +75,17 @@ def count_places(
     genuine: NDArray[np.int64],
     impostor: NDArray[np.int64],
 ) -> None:
-    """As `count_bins`, but only in the bins whose slot is not -1, and there by place: (S, PLACES) counts."""
+    """As `count_bins`, but only in some bins, and there by place.
+
+    Parameters
+    ----------
+    bits, probe_labels, gallery_labels, probe_sources, gallery_sources, lead
+        As in `count_bins`.
+    slots : (BINS,) int32
+        Row of each bin in the counts; -1: not counted.
+    genuine, impostor : (S, PLACES) int64
+        Added to.
+    """
     for i in range(bits.shape[0]):
         label, source = probe_labels[i], probe_sources[i]
         for j in range(max(lead + i, 0), bits.shape[1]):
@@ -89,7 +108,17 @@ def count_ahead(
     gallery_sources: NDArray[np.int64],
     ahead: NDArray[np.int64],
 ) -> None:
-    """For each probe, how many of others are at least as similar as the best of its own; -1: none of its own."""
+    """For each probe, how many pictures of others are at least as similar as the best one of its own person.
+
+    Parameters
+    ----------
+    similarity : (P, G) float32
+    probe_labels, gallery_labels : (P,) and (G,) int64
+    probe_sources, gallery_sources : (P,) and (G,) int64
+        Only pairs of different sources count.
+    ahead : (P,) int64
+        Written; -1 where the gallery has none of its own.
+    """
     for i in range(similarity.shape[0]):
         label, source, best, found = probe_labels[i], probe_sources[i], np.float32(-np.inf), False
         for j in range(similarity.shape[1]):

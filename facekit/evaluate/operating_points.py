@@ -22,7 +22,6 @@ __all__ = [
     "measurable_fars",
     "operating_points",
     "roc_from_counts",
-    "smallest_far",
 ]
 
 
@@ -30,13 +29,23 @@ ROUNDING = 1 + 1e-12
 
 
 class OperatingPoint(NamedTuple):
-    """One TAR@FAR with what it was counted from."""
+    """One TAR@FAR with what it was counted from.
+
+    Attributes
+    ----------
+    far : float
+        The FAR asked for.
+    tar : float
+    threshold : float
+        Pairs with a similarity above it are accepted.
+    true_accepts, false_accepts : int
+    genuine, impostor : int
+        Pairs.
+    """
 
     far: float
-    """The FAR asked for."""
     tar: float
     threshold: float
-    """Accepted are pairs with a similarity above it."""
     true_accepts: int
     false_accepts: int
     genuine: int
@@ -44,24 +53,46 @@ class OperatingPoint(NamedTuple):
 
 
 class Roc(NamedTuple):
-    """FAR and TAR of falling thresholds, from (0, 0) to (1, 1): (K,) float64 each."""
+    """FAR and TAR of falling thresholds, from (0, 0) to (1, 1).
+
+    Attributes
+    ----------
+    far, tar : (K,) float64
+    """
 
     far: NDArray[np.float64]
     tar: NDArray[np.float64]
 
 
-def smallest_far(impostor: int) -> float:
-    """The smallest FAR that n impostor pairs can measure, 1 / n."""
-    return 1 / impostor if impostor else float("inf")
-
-
 def measurable_fars(impostor: int) -> tuple[float, ...]:
-    """The powers of ten, from 0.1 down to 1e-8, that n impostor pairs can measure."""
+    """The powers of ten, from 0.1 down to 1e-8, that can be measured.
+
+    Parameters
+    ----------
+    impostor : int
+        Impostor pairs.
+
+    Returns
+    -------
+    tuple of float
+    """
     return tuple(far for far in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8) if far * impostor * ROUNDING >= 1)
 
 
 def allowed_accepts(far: float, impostor: int) -> int:
-    """floor(FAR n), with a FAR taken up by 1e-12 of itself: 1 / 3 of 3 pairs and 0.29 of 100 are whole numbers.
+    """How many impostor pairs may be accepted at a FAR: floor(FAR n).
+
+    A FAR is taken up by 1e-12 of itself: 1 / 3 of 3 pairs and 0.29 of 100 are whole numbers.
+
+    Parameters
+    ----------
+    far : float
+    impostor : int
+        Impostor pairs.
+
+    Returns
+    -------
+    int
 
     Raises
     ------
@@ -89,6 +120,11 @@ def operating_points(
         Similarities of pairs of one person and of two.
     fars : sequence of float
 
+    Returns
+    -------
+    tuple of OperatingPoint
+        In the order of ``fars``.
+
     Raises
     ------
     ConfigError
@@ -102,7 +138,18 @@ def operating_points(
 
 
 def check_genuine(count: int) -> None:
-    """Raise ConfigError where there is no genuine pair."""
+    """Refuse to score where there is no genuine pair.
+
+    Parameters
+    ----------
+    count : int
+        Genuine pairs.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
     if not count:
         raise ConfigError("no genuine pair: every person has one picture only, so there is no TAR")
 
@@ -114,7 +161,17 @@ def _point(far: float, allowed: int, own: NDArray[np.floating], rising: NDArray[
 
 
 def roc_from_counts(genuine: NDArray[np.int64], impostor: NDArray[np.int64]) -> Roc:
-    """The curve of two histograms over the same rising bins: exact at the bins' edges."""
+    """The curve of two histograms, exact at the bins' edges.
+
+    Parameters
+    ----------
+    genuine, impostor : (B,) int64
+        Counts over the same bins of rising similarity.
+
+    Returns
+    -------
+    Roc
+    """
     some = np.flatnonzero((genuine > 0) | (impostor > 0))[::-1]
     sums = [np.concatenate([[0], np.cumsum(counts[some])]) for counts in (impostor, genuine)]
     far, tar = (counts / max(int(counts[-1]), 1) for counts in sums)

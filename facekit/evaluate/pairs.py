@@ -15,18 +15,35 @@ __all__ = ["FoldAccuracy", "PairScores", "fold_accuracy", "verify_pairs"]
 
 
 class FoldAccuracy(NamedTuple):
-    """Accuracy over folds: each fold at the threshold that is best on the others."""
+    """Accuracy over folds: each fold at the threshold that is best on the others.
+
+    Attributes
+    ----------
+    mean : float
+    deviation : float
+        Standard deviation over folds (n in the denominator).
+    thresholds : (F,) float64
+        Similarity above which a pair counts as the same person, one a fold.
+    accuracies : (F,) float64
+    """
 
     mean: float
     deviation: float
-    """Standard deviation over folds (n in the denominator)."""
     thresholds: NDArray[np.float64]
-    """Similarity above which a pair counts as the same person, one a fold."""
     accuracies: NDArray[np.float64]
 
 
 class PairScores(NamedTuple):
-    """What is known from a list of pairs."""
+    """What is known from a list of pairs.
+
+    Attributes
+    ----------
+    accuracy : FoldAccuracy
+    points : tuple of OperatingPoint
+    roc : Roc
+    genuine, impostor : int
+        Pairs.
+    """
 
     accuracy: FoldAccuracy
     points: tuple[OperatingPoint, ...]
@@ -49,6 +66,10 @@ def verify_pairs(
         None: the powers of ten that can be measured.
     folds : int
         See `fold_accuracy`.
+
+    Returns
+    -------
+    PairScores
 
     Raises
     ------
@@ -82,6 +103,15 @@ def fold_accuracy(
     exact : bool
         Try every threshold that tells the pairs apart instead: midway between neighbouring similarities. Up to .005
         more lenient than the field's grid; of several that are best the largest similarity.
+
+    Returns
+    -------
+    FoldAccuracy
+
+    Raises
+    ------
+    ConfigError
+        Fewer than 2 folds or more than pairs of the more frequent kind, or pairs of one kind only.
     """
     similarity, same = _checked(similarity, same)
     kinds = np.flatnonzero(same), np.flatnonzero(~same)

@@ -6,23 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import FacekitError
+from facekit.faces.landmarks import FIVE_POINTS
 
-__all__ = ["TEMPLATE", "align", "five_points", "similarity"]
+__all__ = ["ARCFACE_TEMPLATE", "align", "five_points", "similarity_transform"]
 
-TEMPLATE: NDArray[np.float32] = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+ARCFACE_TEMPLATE: NDArray[np.float64] = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-"""(5, 2): where InsightFace's 112 x 112 crops have the eyes, the tip of the nose and the corners of the mouth; (x, y),
-pixel centres at integers, the point at the left of the picture first."""
+"""(5, 2) float64: where aligned 112 x 112 crops have the eyes, the tip of the nose and the corners of the mouth.
 
-TEMPLATE_SIDE = 112
+(x, y) in pixels, pixel centres at integers, the point at the left of the picture first; the numbers are those of
+InsightFace's ``arcface_dst`` (Deng et al., "ArcFace", CVPR 2019).
+"""
+ARCFACE_TEMPLATE.flags.writeable = False
 
-# One row a point: vertices whose mean it is. Chosen for the smallest offset from an independent five-point detector.
-FIVE = ((33, 133, 159, 145), (263, 362, 386, 374), (1, 1, 4, 4), (61, 61, 61, 61), (291, 291, 291, 291))
+ARCFACE_SIDE = 112
 
 
 def five_points(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Centres of the eyes, tip of the nose and corners of the mouth, in the order of `TEMPLATE`.
+    """Centres of the eyes, tip of the nose and corners of the mouth, in the order of `ARCFACE_TEMPLATE`.
 
     Parameters
     ----------
@@ -34,10 +36,10 @@ def five_points(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
     (5, 2) float32
         (x, y) in the same pixels.
     """
-    return vertices[np.array(FIVE), :2].mean(1, dtype=np.float32)
+    return vertices[np.array(FIVE_POINTS), :2].mean(1, dtype=np.float32)
 
 
-def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
+def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
     """The rotation, uniform scale and shift that bring `source` nearest to `target` in the least squares; no mirroring.
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991,
@@ -76,14 +78,14 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     return np.column_stack([scale * rotation, centre_b - scale * rotation @ centre_a])
 
 
-def align(image: NDArray[np.uint8], points: NDArray[np.floating], side: int = TEMPLATE_SIDE) -> NDArray[np.uint8]:
+def align(image: NDArray[np.uint8], points: NDArray[np.floating], side: int = ARCFACE_SIDE) -> NDArray[np.uint8]:
     """The ArcFace-aligned crop of the face that has `points`.
 
     Parameters
     ----------
     image : (H, W, 3) uint8 RGB
     points : (5, 2) floating
-        (x, y) of the five points in pixels of `image`, in the order of `TEMPLATE`.
+        (x, y) of the five points in pixels of `image`, in the order of `ARCFACE_TEMPLATE`.
     side : int
         Of the crop; the template is scaled from 112 about the corner of the picture.
 
@@ -94,6 +96,7 @@ def align(image: NDArray[np.uint8], points: NDArray[np.floating], side: int = TE
     """
     import cv2
 
-    scale = side / TEMPLATE_SIDE
-    matrix = similarity(points, (TEMPLATE + 0.5) * scale - 0.5)
+    scale = side / ARCFACE_SIDE
+    template = ARCFACE_TEMPLATE.astype(np.float32)  # in which crops were made from the first version on
+    matrix = similarity_transform(points, (template + 0.5) * scale - 0.5)
     return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), np.uint8)

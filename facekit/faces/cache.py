@@ -3,11 +3,12 @@
     header, 64 bytes: b"FKMESH1\\0" | rows u64 | keys u64 | SHA-256 of the fingerprint | zeros
     rows    x 2812 bytes: 468 x 3 int16 in 1/16 px | presence float32
     keys    x 16 bytes:   key int64 | row int64, ascending by key
-    fences  x 8 bytes:    the key of every 256th of them, int64
+    sparse index, 8 bytes an entry: the key of every 256th of them, int64
 
-Little-endian; 2,828 bytes a record. A reader holds the fences and one block of keys (1.3 MB for 42 million records) and
-reads the rest with positional reads, so nothing of the file adds to the memory of a worker, as mapped pages would. A
-file appears by one rename and is never changed; many are merged by copying their rows and merging their keys in ranges.
+Little-endian; 2,828 bytes a record. A reader holds the sparse index and one block of keys (1.3 MB for 42 million
+records) and reads the rest with positional reads, so nothing of the file adds to the memory of a worker, as mapped
+pages would. A file appears by one rename and is never changed; many are merged by copying their rows and merging their
+keys in ranges.
 """
 
 from __future__ import annotations
@@ -52,16 +53,16 @@ class _Layout(NamedTuple):
         return HEADER.size + self.rows * ROW.itemsize
 
     @property
-    def fences_at(self) -> int:
+    def sparse_index_at(self) -> int:
         return self.entries_at + self.keys * ENTRY.itemsize
 
     @property
-    def fences(self) -> int:
+    def sparse_entries(self) -> int:
         return -(-self.keys // BLOCK)
 
     @property
     def size(self) -> int:
-        return self.fences_at + 8 * self.fences
+        return self.sparse_index_at + 8 * self.sparse_entries
 
     def header(self) -> bytes:
         return HEADER.pack(SIGNATURE, self.rows, self.keys, self.bound)
@@ -93,7 +94,7 @@ class MeshCache:
         try:
             bound = None if self.fingerprint is None else _bound(self.fingerprint)
             self._layout = _read_layout(self.path, self._file, bound)
-            self._fences = _read_fences(self.path, self._file, self._layout)
+            self._sparse_index = _read_sparse_index(self.path, self._file, self._layout)
         except BaseException:
             self._file.close()
             raise
@@ -122,7 +123,7 @@ class MeshCache:
         return Mesh(kept["vertices"].astype(np.float32) * np.float32(STEP), float(kept["presence"]))
 
     def _row_of(self, key: int) -> int | None:
-        block = int(np.searchsorted(self._fences, key, side="right")) - 1
+        block = int(np.searchsorted(self._sparse_index, key, side="right")) - 1
         if block < 0:
             return None
         known, entries = self._block
@@ -240,7 +241,7 @@ class _Part(NamedTuple):
 
     path: Path
     layout: _Layout
-    fences: NDArray[np.int64]
+    sparse_index: NDArray[np.int64]
     first: int
 
 
@@ -250,7 +251,7 @@ def _open_parts(paths: list[Path], bound: bytes) -> list[_Part]:
     for path in paths:
         with _opened(path) as file:
             layout = _read_layout(path, file, bound)
-            parts.append(_Part(path, layout, _read_fences(path, file, layout), first))
+            parts.append(_Part(path, layout, _read_sparse_index(path, file, layout), first))
         first += layout.rows
     return parts
 
@@ -262,21 +263,21 @@ def _copy_rows(part: _Part, out: BinaryIO) -> None:
 
 
 def _merge_entries(parts: list[_Part], out: BinaryIO) -> int:
-    """Write the entries of all parts in the order of their keys, half a million at a time, and their fences."""
-    fences = [np.empty(0, np.int64)]
+    """Write the entries of all parts in the order of their keys, half a million at a time, and their sparse index."""
+    sparse_index = [np.empty(0, np.int64)]
     written = 0
-    for low, high in _ranges([part.fences for part in parts]):
+    for low, high in _ranges([part.sparse_index for part in parts]):
         merged = _latest(np.concatenate([np.empty(0, ENTRY), *(_entries_between(part, low, high) for part in parts)]))
         out.write(merged.tobytes())
-        fences.append(merged["key"][-written % BLOCK :: BLOCK].copy())  # a view would keep them all
+        sparse_index.append(merged["key"][-written % BLOCK :: BLOCK].copy())  # a view would keep them all
         written += len(merged)
-    out.write(np.concatenate(fences).astype("<i8").tobytes())
+    out.write(np.concatenate(sparse_index).astype("<i8").tobytes())
     return written
 
 
-def _ranges(fences: list[NDArray[np.int64]]) -> Iterator[tuple[int, int]]:
+def _ranges(sparse_indexes: list[NDArray[np.int64]]) -> Iterator[tuple[int, int]]:
     """Ranges of keys, both ends included, that cover all and hold about `MERGE` entries each."""
-    known = np.sort(np.concatenate([np.empty(0, np.int64), *fences]))
+    known = np.sort(np.concatenate([np.empty(0, np.int64), *sparse_indexes]))
     limits = np.iinfo(np.int64)
     low = limits.min
     for end in np.unique(known[MERGE // BLOCK :: MERGE // BLOCK]).tolist():
@@ -287,8 +288,8 @@ def _ranges(fences: list[NDArray[np.int64]]) -> Iterator[tuple[int, int]]:
 
 def _entries_between(part: _Part, low: int, high: int) -> NDArray[Any]:
     """The part's entries with keys from `low` to `high`, their rows counted as in the merged file."""
-    start = max(int(np.searchsorted(part.fences, low, side="right")) - 1, 0) * BLOCK
-    stop = min(int(np.searchsorted(part.fences, high, side="right")) * BLOCK, part.layout.keys)
+    start = max(int(np.searchsorted(part.sparse_index, low, side="right")) - 1, 0) * BLOCK
+    stop = min(int(np.searchsorted(part.sparse_index, high, side="right")) * BLOCK, part.layout.keys)
     if stop <= start:
         return np.empty(0, ENTRY)
     with _opened(part.path) as file:
@@ -331,8 +332,8 @@ def _read_layout(path: Path, file: FileIO, bound: bytes | None) -> _Layout:
     return layout
 
 
-def _read_fences(path: Path, file: FileIO, layout: _Layout) -> NDArray[np.int64]:
-    return np.frombuffer(_read_exactly(path, file, 8 * layout.fences, layout.fences_at), "<i8")
+def _read_sparse_index(path: Path, file: FileIO, layout: _Layout) -> NDArray[np.int64]:
+    return np.frombuffer(_read_exactly(path, file, 8 * layout.sparse_entries, layout.sparse_index_at), "<i8")
 
 
 def _read_entries(path: Path, file: FileIO, layout: _Layout, start: int, stop: int) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
 
-__all__ = ["Detection", "Detector", "RetinaFace", "largest"]
+__all__ = ["Detection", "Detector", "RetinaFace", "largest", "nms"]
 
 
 class Detection(NamedTuple):
@@ -137,18 +137,30 @@ def _decoded(
     corners = np.concatenate([centre - half, centre + half], 1).astype(np.float32)
     spots = anchors[:, None, :2] + SHIFT * points[keep].reshape(-1, 5, 2) * anchors[:, None, 2:]
     spots = (spots - 0.5).astype(np.float32)
-    return [Detection(float(scores[keep[i]]), corners[i], spots[i]) for i in _apart(corners)]
+    return [Detection(float(scores[keep[i]]), corners[i], spots[i]) for i in nms(corners)]
 
 
-def _apart(boxes: NDArray[np.float32], most: float = 0.4) -> list[int]:
-    """Of boxes in descending order of score those that overlap no better one by more than ``most`` (intersection over
-    union)."""
+def nms(boxes: NDArray[np.float32], iou_threshold: float = 0.4) -> list[int]:
+    """Greedy non-maximum suppression.
+
+    Parameters
+    ----------
+    boxes : (N, 4) float32
+        Left, top, right, bottom in pixels, in descending order of score.
+    iou_threshold : float
+        Intersection over union with a better box that is kept, above which a box is dropped.
+
+    Returns
+    -------
+    list of int
+        Rows that are kept, ascending.
+    """
     chosen: list[int] = []
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     for i in range(len(boxes)):
         others = boxes[chosen]
         sides = np.minimum(others[:, 2:], boxes[i, 2:]) - np.maximum(others[:, :2], boxes[i, :2])
         shared = np.prod(np.clip(sides, 0, None), axis=1)
-        if not (shared > most * (areas[chosen] + areas[i] - shared)).any():
+        if not (shared > iou_threshold * (areas[chosen] + areas[i] - shared)).any():
             chosen.append(i)
     return chosen

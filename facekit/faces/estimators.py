@@ -44,7 +44,7 @@ class StoredMesh:
 
 
 class StoredMeshes:
-    """Vertices from elsewhere (3DDFA, PRNet, a file of one's own) by record key.
+    """Vertices from elsewhere (3DDFA, PRNet, a file) by record key.
 
     Parameters
     ----------

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
-from facekit.faces.mesh import LEFT_EYE, RIGHT_EYE, Mesh, Pose, pose
+from facekit.faces.landmarks import LEFT_EYE_CORNER, RIGHT_EYE_CORNER
+from facekit.faces.mesh import Mesh, Pose, pose
 from facekit.faces.topology import NUM_VERTICES, load_topology
 
 __all__ = ["REASONS", "GateLimits", "gate"]
@@ -94,13 +95,13 @@ def gate(mesh: Mesh, shape: tuple[int, ...], limits: GateLimits = GateLimits()) 
         return "mesh"
     turned = pose(mesh.vertices)
     return (
-        _seen(mesh.presence, turned, limits)
-        or _shaped(mesh.vertices, turned, limits)
-        or _placed(mesh.vertices, shape, limits)
+        _check_presence(mesh.presence, turned, limits)
+        or _check_geometry(mesh.vertices, turned, limits)
+        or _check_framing(mesh.vertices, shape, limits)
     )
 
 
-def _seen(presence: float, turned: Pose, limits: GateLimits) -> str | None:
+def _check_presence(presence: float, turned: Pose, limits: GateLimits) -> str | None:
     yaw = abs(turned.yaw)
     needed = max(limits.bare_presence - limits.presence_per_degree * yaw, limits.side_presence)
     if presence < needed:
@@ -108,19 +109,19 @@ def _seen(presence: float, turned: Pose, limits: GateLimits) -> str | None:
     return "profile" if yaw > limits.max_yaw else None
 
 
-def _shaped(vertices: NDArray[np.float32], turned: Pose, limits: GateLimits) -> str | None:
+def _check_geometry(vertices: NDArray[np.float32], turned: Pose, limits: GateLimits) -> str | None:
     stretch, residual = _affine_fit(vertices)
     sound = stretch <= limits.max_stretch and residual <= limits.max_residual and abs(turned.roll) <= limits.max_roll
     return None if sound else "mesh"
 
 
-def _placed(vertices: NDArray[np.float32], shape: tuple[int, ...], limits: GateLimits) -> str | None:
+def _check_framing(vertices: NDArray[np.float32], shape: tuple[int, ...], limits: GateLimits) -> str | None:
     height, width = shape[:2]
     x, y = vertices[:, 0], vertices[:, 1]
     inside = (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)
     if inside.mean() < limits.min_inside:
         return "outside"
-    eyes = float(np.linalg.norm(vertices[LEFT_EYE] - vertices[RIGHT_EYE]))
+    eyes = float(np.linalg.norm(vertices[RIGHT_EYE_CORNER] - vertices[LEFT_EYE_CORNER]))
     return "small" if eyes < limits.min_eye_distance else None
 
 

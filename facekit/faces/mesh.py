@@ -14,6 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, PictureError
+from facekit.faces.landmarks import (
+    CHIN,
+    HAIRLINE,
+    LEFT_EDGE,
+    LEFT_EYE_CORNER,
+    RIGHT_EDGE,
+    RIGHT_EYE_CORNER,
+)
 from facekit.faces.topology import NUM_VERTICES, load_topology
 
 __all__ = ["LiteRTMesh", "Mesh", "MeshEstimator", "Pose", "Region", "aligned_region", "pose", "region_of", "rounded"]
@@ -21,8 +29,6 @@ __all__ = ["LiteRTMesh", "Mesh", "MeshEstimator", "Pose", "Region", "aligned_reg
 INPUT_SIDE = 192
 SECOND_PASS_YAW = 15.0
 STEP = 1 / 16
-RIGHT_EDGE, LEFT_EDGE, TOP, CHIN = 234, 454, 10, 152
-RIGHT_EYE, LEFT_EYE = 33, 263
 
 
 class Mesh(NamedTuple):
@@ -77,7 +83,7 @@ class MeshEstimator(Protocol):
 
 
 def pose(vertices: NDArray[np.float32]) -> Pose:
-    """Yaw, pitch and roll from four vertices: the edges of the face (234, 454), the hairline (10) and the chin (152).
+    """Yaw, pitch and roll from four vertices: both edges of the face, the hairline and the chin.
 
     The head is taken to be turned from the canonical mesh by pitch, then yaw, then roll (about x, y, z of the picture).
 
@@ -91,8 +97,8 @@ def pose(vertices: NDArray[np.float32]) -> Pose:
     Pose
         Yaw lies in [-90, 90]; a face turned farther than that reads as one turned back.
     """
-    across = vertices[LEFT_EDGE] - vertices[RIGHT_EDGE]
-    down = vertices[CHIN] - vertices[TOP]
+    across = vertices[RIGHT_EDGE] - vertices[LEFT_EDGE]
+    down = vertices[CHIN] - vertices[HAIRLINE]
     x, y, z = (float(c) for c in across)
     yaw, roll = math.atan2(-z, math.hypot(x, y)), math.atan2(y, x)
     u, v, w = (float(c) for c in down)
@@ -105,7 +111,7 @@ def pose(vertices: NDArray[np.float32]) -> Pose:
 @cache
 def _canonical_pitch() -> float:
     positions = load_topology().positions
-    _, up, toward = positions[CHIN] - positions[TOP]
+    _, up, toward = positions[CHIN] - positions[HAIRLINE]
     return math.atan2(float(toward), -float(up))
 
 
@@ -139,7 +145,7 @@ def region_of(vertices: NDArray[np.float32]) -> Region:
         See `Mesh`.
     """
     points = vertices[:, :2]
-    across = points[LEFT_EYE] - points[RIGHT_EYE]
+    across = points[RIGHT_EYE_CORNER] - points[LEFT_EYE_CORNER]
     roll = math.atan2(float(across[1]), float(across[0]))
     turn = np.array([[math.cos(roll), -math.sin(roll)], [math.sin(roll), math.cos(roll)]], np.float32)
     upright = points @ turn

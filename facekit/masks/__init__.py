@@ -8,7 +8,7 @@ from facekit.masks.catalogue import TYPES
 
 if TYPE_CHECKING:
     from facekit.masks.augment import MaskAugment
-    from facekit.masks.own import add_masks
+    from facekit.masks.custom import add_masks
     from facekit.masks.recipe import MaskOptions, MaskParams, sample_params
     from facekit.masks.render import Worn, render_worn
     from facekit.masks.wear import wear_mask
@@ -27,7 +27,7 @@ __all__ = [
 
 _HOMES = {
     "MaskAugment": "augment",
-    "add_masks": "own",
+    "add_masks": "custom",
     "MaskOptions": "recipe",
     "MaskParams": "recipe",
     "sample_params": "recipe",

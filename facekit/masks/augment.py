@@ -15,7 +15,7 @@ from facekit.errors import ConfigError
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, Mesh, MeshEstimator, rounded
 from facekit.masks.catalogue import mask_type, type_names
-from facekit.masks.own import add_masks
+from facekit.masks.custom import add_masks
 from facekit.masks.recipe import MaskOptions, sample_params
 from facekit.masks.render import render_worn
 
@@ -49,7 +49,7 @@ class MaskAugment:
     options : MaskOptions, optional
         Ranges of tilt, shadow and light.
     textures : path, optional
-        Table of one's own masks, see `facekit.masks.own`.
+        Table of custom masks, see `facekit.masks.custom`.
 
     Raises
     ------

@@ -12,12 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Drape", "Frame", "drape", "face_normals"]
+__all__ = ["Drape", "Frame", "Landmarks", "drape", "face_normals"]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
-RIGHT_EDGE, LEFT_EDGE, HAIRLINE, CHIN = 454, 234, 10, 152
-LIDS = np.array([[33, 7, 163, 144, 145, 153, 154, 155, 133], [263, 249, 390, 373, 374, 380, 381, 382, 362]])
-"""Vertices of both lower lids, corners included."""
 TOP_ROWS = 4  # of the grid: on a head that leans back, a cup bulges over its own upper edge
 LID_GAP, MOST_LOWERED = np.float32(0.25), np.float32(1.2)  # centimetres
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
@@ -39,6 +36,23 @@ class Drape(NamedTuple):
     gather_height: float
     gather_waves: float
     gather_phase: float
+
+
+class Landmarks(NamedTuple):
+    """Vertices that say how a face lies in the picture (see `facekit.faces.landmarks`).
+
+    Attributes
+    ----------
+    left_edge, right_edge, hairline, chin : int
+    lids : (2, 9) int32
+        Both lower lids, corners included.
+    """
+
+    left_edge: int
+    right_edge: int
+    hairline: int
+    chin: int
+    lids: NDArray[np.int32]
 
 
 class Frame(NamedTuple):
@@ -88,13 +102,13 @@ def face_normals(vertices, triangles, normals):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _frame(vertices):
+def _frame(vertices, landmarks):
     """Axes of the face from its edges, hairline and chin."""
     axes = np.empty((3, 3), np.float32)
     width, overlap = F0, F0
     for k in range(3):
-        axes[0, k] = vertices[RIGHT_EDGE, k] - vertices[LEFT_EDGE, k]
-        axes[1, k] = vertices[HAIRLINE, k] - vertices[CHIN, k]
+        axes[0, k] = vertices[landmarks.right_edge, k] - vertices[landmarks.left_edge, k]
+        axes[1, k] = vertices[landmarks.hairline, k] - vertices[landmarks.chin, k]
         width += axes[0, k] * axes[0, k]
     width = max(np.sqrt(width), np.float32(1e-3))
     for k in range(3):
@@ -202,7 +216,7 @@ def _across(vertices, v, right):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lower(points, columns, vertices, frame):
+def _lower(points, columns, vertices, lids, frame):
     """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
 
     An eye that is turned away, and so has less than a third of the other's width, does not count.
@@ -211,15 +225,15 @@ def _lower(points, columns, vertices, frame):
     long = max(np.sqrt(frame.axes[1, 0] ** 2 + frame.axes[1, 1] ** 2), np.float32(1e-3))
     down[0], down[1] = -frame.axes[1, 0] / long, -frame.axes[1, 1] / long
     right[0], right[1] = down[1], -down[0]
-    last, need = LIDS.shape[1] - 1, F0
+    last, need = lids.shape[1] - 1, F0
     widths = np.empty(2, np.float32)
     for e in range(2):
-        widths[e] = abs(_across(vertices, LIDS[e, last], right) - _across(vertices, LIDS[e, 0], right))
+        widths[e] = abs(_across(vertices, lids[e, last], right) - _across(vertices, lids[e, 0], right))
     for e in range(2):
         if F2 * widths[e] + widths[e] < widths[1 - e]:
             continue
-        for i in range(LIDS.shape[1]):
-            v = LIDS[e, i]
+        for i in range(lids.shape[1]):
+            v = lids[e, i]
             x, y = _across(vertices, v, right), vertices[v, 0] * down[0] + vertices[v, 1] * down[1]
             for c in range(columns * TOP_ROWS - 1):
                 if (c + 1) % columns == 0:
@@ -259,7 +273,7 @@ def _bounds(points):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def drape(vertices, weights, controls, st, columns, rows, folds, edge, wear, points, normals, heights, wavy):
+def drape(vertices, landmarks, weights, controls, st, columns, rows, folds, edge, wear, points, normals, heights, wavy):
     """Wear the shell on the face.
 
     Fills points (3, G'), grid first and straps behind, in pixels, normals (G, 3), heights (G,) in centimetres and the
@@ -267,12 +281,12 @@ def drape(vertices, weights, controls, st, columns, rows, folds, edge, wear, poi
     bottom.
     """
     _wave(st, edge, wavy)
-    frame = _frame(vertices)
+    frame = _frame(vertices, landmarks)
     _carry(weights, controls, vertices, points)
     _place(points, (rows // 2) * columns + columns // 2, frame, wear)
     _grid_normals(points, columns, rows, F0, normals)  # joined: the crest must not tear
     _relief(st, folds, wear, heights)
     _lift(points, normals, heights, st, np.float32(wear.gape), frame.scale)
-    _lower(points, columns, vertices, frame)
+    _lower(points, columns, vertices, landmarks.lids, frame)
     _grid_normals(points, columns, rows, np.float32(wear.crease), normals)
     return frame, _bounds(points)

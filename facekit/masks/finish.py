@@ -12,15 +12,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from facekit.masks.raster import SAMPLES
-
-__all__ = ["OVAL", "Curves", "Finish", "finish_picture"]
+__all__ = ["Border", "Curves", "Finish", "finish_picture"]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
-CHIN, RIGHT_EDGE, LEFT_EDGE = 152, 454, 234
-LEFT_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
-RIGHT_OVAL = (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-OVAL = (*LEFT_OVAL, *RIGHT_OVAL)  # the outline of the mesh, once around
+
+
+class Border(NamedTuple):
+    """Vertices on the border of the mesh (see `facekit.faces.landmarks`); `oval`, (36,) int32: all in order."""
+
+    left_edge: int
+    right_edge: int
+    chin: int
+    oval: NDArray[np.int32]
 
 
 class Curves(NamedTuple):
@@ -52,35 +55,25 @@ class Finish(NamedTuple):
 def _settle(samples, finish, to_levels, pad, out):
     """Average each pixel's samples in linear light, expose and encode.
 
-    Levels 0..255 premultiplied into out[pad:-pad, pad:-pad].
+    Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]. Two samples an axis are
+    written out, since a loop over them takes 1.7 times as long; a test holds `facekit.masks.raster.SAMPLES` to it.
     """
     most = np.float32(to_levels.shape[0] - 2)
     span = np.float32(to_levels.shape[0] - 2) / np.float32(4)
     red, green, blue = np.float32(finish.red), np.float32(finish.green), np.float32(finish.blue)
     grey_share = np.float32(finish.desaturate)
     out[:] = F0
-    for y in range(samples.shape[0] // SAMPLES):
-        for x in range(samples.shape[1] // SAMPLES):
-            j, i = y * SAMPLES, x * SAMPLES
+    for y in range(samples.shape[0] // 2):
+        for x in range(samples.shape[1] // 2):
+            j, i = 2 * y, 2 * x
             a = samples[j, i, 3] + samples[j, i + 1, 3] + samples[j + 1, i, 3] + samples[j + 1, i + 1, 3]
             if a <= F0:
                 continue
             scale = span / a
-            r = (
-                red
-                * scale
-                * (samples[j, i, 0] + samples[j, i + 1, 0] + samples[j + 1, i, 0] + samples[j + 1, i + 1, 0])
-            )
-            g = (
-                green
-                * scale
-                * (samples[j, i, 1] + samples[j, i + 1, 1] + samples[j + 1, i, 1] + samples[j + 1, i + 1, 1])
-            )
-            b = (
-                blue
-                * scale
-                * (samples[j, i, 2] + samples[j, i + 1, 2] + samples[j + 1, i, 2] + samples[j + 1, i + 1, 2])
-            )
+            r = samples[j, i, 0] + samples[j, i + 1, 0] + samples[j + 1, i, 0] + samples[j + 1, i + 1, 0]
+            g = samples[j, i, 1] + samples[j, i + 1, 1] + samples[j + 1, i, 1] + samples[j + 1, i + 1, 1]
+            b = samples[j, i, 2] + samples[j, i + 1, 2] + samples[j + 1, i, 2] + samples[j + 1, i + 1, 2]
+            r, g, b = red * scale * r, green * scale * g, blue * scale * b
             grey = np.float32(0.2126) * r + np.float32(0.7152) * g + np.float32(0.0722) * b
             a *= np.float32(0.25)
             r, g, b = r + grey_share * (grey - r), g + grey_share * (grey - g), b + grey_share * (grey - b)
@@ -167,11 +160,13 @@ def _temper(layer, smooth, pad, finish, found, grain):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _shadow_reach(vertices, oval, window, scale, out):
+def _shadow_reach(vertices, border, window, scale, out):
     """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
+    oval = border.oval
     crossings = np.empty(oval.shape[0], np.float32)
-    chin_x, chin_y = vertices[CHIN, 0], vertices[CHIN, 1]
-    half_jaw = np.float32(0.32) * abs(vertices[RIGHT_EDGE, 0] - vertices[LEFT_EDGE, 0]) + F1
+    chin_x, chin_y = vertices[border.chin, 0], vertices[border.chin, 1]
+    width = abs(vertices[border.right_edge, 0] - vertices[border.left_edge, 0])
+    half_jaw = np.float32(0.32) * width + F1
     for y in range(out.shape[0]):
         level, count = np.float32(y + window.y), 0
         for i in range(oval.shape[0]):
@@ -218,7 +213,7 @@ def _compose(image, layer, spread, reach, pad, finish, window, coverage, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def finish_picture(image, samples, vertices, oval, curves, finish, taps, window, scale, coverage, out):
+def finish_picture(image, samples, vertices, border, curves, finish, taps, window, scale, coverage, out):
     """Bring the samples into `out` (H, W, 3) and `coverage` (H, W), which hold the bare picture and zeros.
 
     taps : three filters (picture's blur, detail, shadow).
@@ -234,5 +229,5 @@ def finish_picture(image, samples, vertices, oval, curves, finish, taps, window,
     cover, spread = np.ascontiguousarray(layer[:, :, 3:]), np.zeros((height, width, 1), np.float32)
     _blur(cover, taps[2], scratch, spread)
     reach = np.empty((window.height, window.width), np.float32)
-    _shadow_reach(vertices, oval, window, scale, reach)
+    _shadow_reach(vertices, border, window, scale, reach)
     _compose(image, layer, spread[:, :, 0], reach, pad, finish, window, coverage, out)

@@ -19,6 +19,9 @@ __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
 VERSION = 1
+"""Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
+RENAMED = {"trust": "uneven_light_share", "gloss": "exposure"}
+"""Fields under their names in older ledgers, and what they are called now."""
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
@@ -82,7 +85,7 @@ class MaskParams:
         Darkening from the middle toward the sides, and toward top and bottom: cloth bulges more than its outline tells.
     creases : (strength, size, turn, offset s, offset t)
         Where in the map of crumpled cloth this mask lies, and how deep its creases are.
-    ambient, light, trust, gloss : float
+    ambient, light, uneven_light_share, exposure : float
         Share of even light, strength of the fitted light, share of the skin's uneven light that the cloth takes on, and
         exposure factor.
     shadow : float
@@ -113,8 +116,8 @@ class MaskParams:
     creases: tuple[float, float, float, float, float]
     ambient: float
     light: float
-    trust: float
-    gloss: float
+    uneven_light_share: float
+    exposure: float
     shadow: float
     crispness: float
     softness: float
@@ -127,9 +130,24 @@ class MaskParams:
 
     @classmethod
     def from_json(cls, text: str) -> MaskParams:
-        """Read what `to_json` wrote; ConfigError when it is not that, or of another version."""
+        """Read what `to_json` wrote, under older names of fields too.
+
+        Parameters
+        ----------
+        text : str
+            From the ledger's params column.
+
+        Returns
+        -------
+        MaskParams
+
+        Raises
+        ------
+        ConfigError
+            The text is not mask parameters, a value is not what its field holds, or the version is another one.
+        """
         try:
-            row = json.loads(text)
+            row = json.loads(text, object_pairs_hook=_by_new_names)
             known = {field.name for field in fields(cls)}
             if not isinstance(row, dict) or set(row) != known or row["version"] != VERSION:
                 raise ValueError(f"not a version {VERSION} record with the fields of MaskParams")
@@ -141,6 +159,14 @@ class MaskParams:
                 f"these are not mask parameters: {error}; take them from the ledger's params column"
             ) from None
         return cls(**{key: _tuples(value) for key, value in row.items()})
+
+
+def _by_new_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of JSON, its fields under the names they have now; ValueError where one is given twice."""
+    row = {RENAMED.get(name, name): value for name, value in pairs}
+    if len(row) != len(pairs):
+        raise ValueError("a field is given twice")
+    return row
 
 
 @cache
@@ -308,8 +334,8 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         creases=_creases(draw, kind, relief[0]),
         ambient=draw.uniform(0.0, 0.15),
         light=draw.uniform(*options.light_range),
-        trust=draw.uniform(0.8, 1.3),
-        gloss=_short(2.718281828 ** draw.bell(0.32, 0.36)),
+        uneven_light_share=draw.uniform(0.8, 1.3),
+        exposure=_short(2.718281828 ** draw.bell(0.32, 0.36)),
         shadow=draw.uniform(*options.shadow_range),
         crispness=min(draw.bell(0.1, 2.2), 1.6),
         softness=draw.uniform(0.2, 0.6),

@@ -1,4 +1,4 @@
-"""Then the deed: a picture, its mesh and a recipe give the worn picture, without any further chance."""
+"""The renderer: a picture, its mesh and mask parameters give the masked picture; pure, nothing random happens here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
+from facekit.faces.landmarks import CHIN, EYES, HAIRLINE, LEFT_EDGE, OVAL, RIGHT_EDGE
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
-from facekit.masks.drape import Drape, drape, face_normals
+from facekit.masks.drape import Drape, Landmarks, drape, face_normals
 from facekit.masks.dye import dye
-from facekit.masks.finish import OVAL, Curves, Finish, finish_picture
-from facekit.masks.look import ANCHOR_REACH, Glow, Look, face_tables, read_look, shade
+from facekit.masks.finish import Border, Curves, Finish, finish_picture
+from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
 from facekit.masks.recipe import MaskParams
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
@@ -32,6 +33,7 @@ TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
 WARM, COOL = 0.15, 0.35
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
+DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
 
@@ -125,14 +127,14 @@ def _dyed(params: MaskParams, scale: float) -> NDArray[np.float32]:
     return out
 
 
-def _exposure(look: Look, desaturate: float) -> tuple[float, float, float]:
+def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, float]:
     """White under this light.
 
     Skin divided by its reflectance, which is guessed half from a prior and half from the white point.
     """
-    skin = [float(c) for c in look.skin]
+    skin = [float(c) for c in scene.skin]
     luminance = 0.2126 * skin[0] + 0.7152 * skin[1] + 0.0722 * skin[2]
-    seen = min(max(CLOTH_WHITE * luminance / max(look.white, 1e-4), 0.12), 0.62)
+    seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.12), 0.62)
     white = luminance / math.sqrt(seen * TYPICAL_SKIN)
     if desaturate >= 1:
         return white, white, white
@@ -143,13 +145,18 @@ def _exposure(look: Look, desaturate: float) -> tuple[float, float, float]:
     return white * r, white * g, white * b
 
 
-def _finish(look: Look, params: MaskParams) -> Finish:
-    desaturate = min(max((9.0 - look.chroma) / 6.0, 0.0), 1.0)
-    red, green, blue = (params.gloss * c for c in _exposure(look, desaturate))
-    sharpness = look.sharpness * math.exp(params.crispness)
-    ambient = max(abs(float(look.terms[0])), 1e-4)
-    shift_x = round(max(-1.0, min(1.0, -2 * float(look.terms[1]) / ambient)))
-    shift_y = round(max(0.0, min(1.0, -2 * float(look.terms[2]) / ambient)))
+def _lighting(params: MaskParams) -> ClothLighting:
+    even = (params.light, DARKEST_SHADE, params.ambient, params.uneven_light_share)
+    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form)))
+
+
+def _finish(scene: SceneEstimate, params: MaskParams) -> Finish:
+    desaturate = min(max((9.0 - scene.chroma) / 6.0, 0.0), 1.0)
+    red, green, blue = (params.exposure * c for c in _exposure(scene, desaturate))
+    sharpness = scene.sharpness * math.exp(params.crispness)
+    ambient = max(abs(float(scene.terms[0])), 1e-4)
+    shift_x = round(max(-1.0, min(1.0, -2 * float(scene.terms[1]) / ambient)))
+    shift_y = round(max(0.0, min(1.0, -2 * float(scene.terms[2]) / ambient)))
     grain_y, grain_x = divmod(params.grain_seed % GRAIN_SIDE**2, GRAIN_SIDE)
     return Finish(red, green, blue, desaturate, sharpness, params.shadow, shift_x, shift_y, grain_x, grain_y)
 
@@ -163,12 +170,12 @@ def _taps(sigma: float) -> NDArray[np.float32]:
     return np.append(taps, np.zeros(radius % 2, np.float32))
 
 
-def _filters(look: Look, params: MaskParams, scale: float) -> tuple[NDArray[np.float32], ...]:
+def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> tuple[NDArray[np.float32], ...]:
     """The picture's own blur (from its edges.
 
     Calibrated by blurring sharp pictures), what counts as detail, and the shadow's spread.
     """
-    own = min(max(0.42 / max(look.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
+    own = min(max(0.42 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
     edge = round(min(math.hypot(own, params.softness), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
 
@@ -186,8 +193,14 @@ def _check(image: NDArray[np.uint8], vertices: NDArray[np.float32]) -> tuple[NDA
 
 
 @cache
-def _oval() -> NDArray[np.int32]:
-    return np.array(OVAL, np.int32)
+def _landmarks() -> Landmarks:
+    lids = np.array([eye.lower for eye in EYES], np.int32)
+    return Landmarks(LEFT_EDGE, RIGHT_EDGE, HAIRLINE, CHIN, lids)
+
+
+@cache
+def _border() -> Border:
+    return Border(LEFT_EDGE, RIGHT_EDGE, CHIN, np.array(OVAL, np.int32))
 
 
 def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params: MaskParams) -> Worn:
@@ -222,21 +235,20 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
         np.array(params.edge, np.float32),
     )
     surface = (folds, edge, _drape(kind, params), points, normals, heights, st)
-    frame, bounds = drape(vertices, shell.weights, control_vertices(), shell.st, COLUMNS, ROWS, *surface)
+    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, COLUMNS, ROWS, *surface)
     scale = float(frame.scale)
     out, coverage = image.copy(), np.zeros(image.shape[:2], np.float32)
     window = _window(bounds, image.shape, params.strap_radius * scale)
     if window is None:
         return Worn(out, coverage, vertices, params)
     face_normals(vertices, face.triangles, skin_normals)
-    look = read_look(image, to_linear(), vertices, skin_normals, face)
-    glow = Glow(params.light, 0.3, params.ambient, params.trust, *params.falloff, *params.relief, *params.form)
-    shade(normals, shell.st, heights, COLUMNS, ROWS, look, shell.anchor_weights, glow, shading)
+    scene = estimate_scene(image, to_linear(), vertices, skin_normals, face)
+    shade(normals, shell.st, heights, COLUMNS, ROWS, scene, shell.anchor_weights, _lighting(params), shading)
     width = params.strap_radius * scale
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *params.strap)
     cloth = (st, shading, MIDDLES, _dyed(params, scale), shell.tables)
     samples = draw(vertices, points, *cloth, strap, STRAP_POINTS, window, frame.scale)
-    taps, curves = _filters(look, params, scale), Curves(_to_levels(), _grain())
-    finish = _finish(look, params)
-    finish_picture(image, samples, vertices, _oval(), curves, finish, taps, window, frame.scale, coverage, out)
+    taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
+    finish = _finish(scene, params)
+    finish_picture(image, samples, vertices, _border(), curves, finish, taps, window, frame.scale, coverage, out)
     return Worn(out, coverage, vertices, params)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import CHIN, LEFT_EDGE, LIPS, RIGHT_EDGE
 from facekit.faces.topology import load_topology
 
 __all__ = ["COLUMNS", "ROWS", "Shell", "ShellShape", "build_shell", "control_vertices"]
@@ -31,14 +32,6 @@ STRAP_POINTS = 9
 PLANES = 3000  # that wrap the face: neighbours are four degrees apart, a twentieth of a millimetre at the most
 # Under the chin the face mesh ends; these points close the wrap toward the neck.
 NECK = np.array([[0.0, -9.0, 0.2], [-3.0, -8.4, -0.6], [3.0, -8.4, -0.6], [-5.4, -6.6, -1.6], [5.4, -6.6, -1.6]])
-LIPS = frozenset(
-    (
-        0, 11, 12, 13, 14, 15, 16, 17, 37, 38, 39, 40, 41, 42, 61, 62, 72, 73, 74, 76, 77, 78, 80, 81, 82, 84, 85,
-        86, 87, 88, 89, 90, 91, 95, 96, 146, 178, 179, 180, 181, 183, 184, 185, 191, 267, 268, 269, 270, 271, 272,
-        291, 292, 302, 303, 304, 306, 307, 308, 310, 311, 312, 314, 315, 316, 317, 318, 319, 320, 321, 324, 325,
-        375, 402, 403, 404, 405, 407, 408, 409, 415,
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,7 +104,7 @@ def control_vertices() -> NDArray[np.int32]:
         & (positions[:, 1] < 3.6)
     )
     allowed = np.array([v for v in range(len(positions)) if v not in LIPS and not eyes[v]])
-    chosen = [int(v) for v in (1, 6, 152, 234, 454)]
+    chosen = [int(v) for v in (1, 6, CHIN, LEFT_EDGE, RIGHT_EDGE)]
     distance = np.min([np.linalg.norm(positions[allowed] - positions[v], axis=1) for v in chosen], axis=0)
     while len(chosen) < 120:
         chosen.append(int(allowed[np.argmax(distance)]))

@@ -30,7 +30,7 @@ TEXTURE_SIZE = (384, 512)
 
 
 class MaskTexture(NamedTuple):
-    """A worn thing's picture.
+    """The picture of a mask's cloth.
 
     Attributes
     ----------

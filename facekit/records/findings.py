@@ -25,10 +25,10 @@ KINDS = {
     "index_foreign": "Index and file do not belong together.",
     "index_offset": "No record starts where the index says.",
     "index_incomplete": "The index does not have a record of the file.",
-    "index_stale": "The binary form of the index says something else than its text.",
+    "index_stale": "The binary form of the index differs from its text.",
     "duplicate_key": "The index has a key twice: only the last can be read.",
     "duplicate_offset": "The index has two keys for one record.",
-    "header_record": "Record 0 says other numbers of images and identities than the file has.",
+    "header_record": "Record 0 declares other numbers of images and identities than the file has.",
     "header_missing": "There are identity records, but no record 0 that says so.",
     "key_range": "The key of a record lies outside those that record 0 gives its kind.",
     "identity_range": "An identity record does not name the images of one label.",
@@ -38,7 +38,7 @@ KINDS = {
     "label_rounded": "A label is above 2**24, where float32 rounds.",
     "label_gap": "Labels are missing between 0 and the largest: a classifier trains classes without images.",
     "label_range": "A label is not below the number of classes in property.",
-    "property": "property is not NUM_CLASSES,H,W, or says another number of classes.",
+    "property": "property is not NUM_CLASSES,H,W, or declares another number of classes.",
     "undecodable": "A payload is no picture that decodes.",
     "picture_cut": "A JPEG ends before its end marker: the lower part is missing.",
     "picture_damaged": "The decoder warns of damaged data in a JPEG: its pixels are not those that were encoded.",
@@ -69,18 +69,18 @@ class Finding(NamedTuple):
 
 
 class Findings:
-    """Counts findings and keeps the first of each kind, so that a hopeless pack takes no more memory than another."""
+    """Counts findings and keeps the first of each kind, so that memory is bounded whatever the pack."""
 
-    def __init__(self, most: int = 1000) -> None:
+    def __init__(self, max_kept: int = 1000) -> None:
         self.counts: Counter[str] = Counter()
         self.kept: list[Finding] = []
-        self._most = most
+        self._max_kept = max_kept
 
     def add(self, kind: str, problem: str, key: int | None = None, offset: int | None = None) -> None:
         """Note a fault; negative keys and offsets are unknown ones."""
         assert kind in KINDS, kind
         self.counts[kind] += 1
-        if self.counts[kind] <= self._most:
+        if self.counts[kind] <= self._max_kept:
             place = [None if value is None or value < 0 else int(value) for value in (key, offset)]
             self.kept.append(Finding(kind, problem, *place))
 
@@ -89,7 +89,7 @@ class Findings:
     ) -> None:
         """Note the same fault of several records."""
         rows = np.flatnonzero(wrong)
-        room = max(self._most - self.counts[kind], 0)
+        room = max(self._max_kept - self.counts[kind], 0)
         for row in rows[:room].tolist():
             self.add(kind, problem, keys[row], offsets[row])
         self.counts[kind] += len(rows[room:])

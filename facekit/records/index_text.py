@@ -115,7 +115,7 @@ def _parse_chunk(text: bytes, path: str | os.PathLike[str], line: int, at: int) 
 
 # --- runs of lines of one width ---------------------------------------------------------------------------------------
 
-_MOST_RUNS = 32
+_MAX_RUNS = 32
 _ROWS = 8192
 _ZEROS, _SIX, _HIGH = (np.uint64(byte * 0x0101010101010101) for byte in (0x30, 0x76, 0x80))
 
@@ -132,7 +132,7 @@ def _parse_runs(text: bytes) -> NDArray[np.int64] | None:
     at, row, runs = 16, 0, 0
     while at < len(padded):
         tab, end = padded.find(b"\t", at), padded.find(b"\n", at)
-        if not at < tab < end - 1 or tab - at > 16 or end - tab > 17 or runs > _MOST_RUNS:
+        if not at < tab < end - 1 or tab - at > 16 or end - tab > 17 or runs > _MAX_RUNS:
             return None
         width = end + 1 - at
         rows = min((len(padded) - at) // width, _ROWS)

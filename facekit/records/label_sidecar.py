@@ -27,7 +27,7 @@ __all__ = ["MIN_KEPT", "LabelWriter", "labels_path", "load_labels", "save_labels
 logger = logging.getLogger(__name__)
 
 MIN_KEPT = 50_000
-"""Labels that are kept by whoever writes them: the headers of fewer are read in ten milliseconds."""
+"""Packs with fewer labels get no label file: their headers are read in ten milliseconds."""
 
 _HEAD = struct.Struct("<8sqqqqqq")
 _LABEL = struct.Struct("<i")

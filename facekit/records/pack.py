@@ -37,7 +37,7 @@ class Pack:
     """A RecordIO pack of face pictures; made by :func:`open_pack`.
 
     Cheap to open (headers are read when they are first asked for), safe to share between threads and across forks,
-    picklable (opened anew where it is unpickled), and a context manager.
+    picklable (reopened where it is unpickled), and a context manager.
 
     Attributes
     ----------

@@ -72,14 +72,14 @@ class PackWriter:
         self.path, self.layout = Path(path), layout
         self._overwrite, self._size, self._is_file = overwrite, image_size, self.path.suffix == ".rec"
         self._refuse_existing()
-        self._aside = self.path.with_name(self.path.name + ".writing")
-        shutil.rmtree(self._aside, ignore_errors=True)
+        self._partial = self.path.with_name(self.path.name + ".writing")
+        shutil.rmtree(self._partial, ignore_errors=True)
         try:
-            self._aside.mkdir(parents=True)
+            self._partial.mkdir(parents=True)
         except OSError as error:
-            raise RecordError(f"the folder cannot be made: {error.strerror}", self._aside) from error
+            raise RecordError(f"the folder cannot be made: {error.strerror}", self._partial) from error
         name = self.path.name if self._is_file else "train.rec"
-        self._writer = RecordWriter(self._aside / name)
+        self._writer = RecordWriter(self._partial / name)
         self._labels = LabelWriter(self._writer.path)
         self._next = 1 if layout == "insightface" else 0
         self._identities = _Identities() if layout == "insightface" else None
@@ -114,7 +114,7 @@ class PackWriter:
             A record, whose own key is not used; or a header, with the payload as second argument.
         payload : bytes-like, optional
         key : int, optional
-            Layout ``flat`` only: a key of your own.
+            Layout ``flat`` only: the key; by default the next one.
         renumber : bool
             Set ``header.id`` to the key; by default the header is kept verbatim.
 
@@ -164,7 +164,7 @@ class PackWriter:
         labels : (n,) number
             Label of each.
         keys : (n,) integer, optional
-            Layout ``flat`` only: keys of your own; by default the next ones.
+            Layout ``flat`` only: the keys; by default the next ones.
         new_ids : (n,) integer or bool, optional
             New ``header.id`` of each; True for the keys. By default headers are kept verbatim.
         relabel : bool
@@ -188,18 +188,18 @@ class PackWriter:
             raise ConfigError(f"{offsets.shape} offsets want as many labels, {labels.shape} were given")
         if keys is not None and self._identities is not None:
             raise ConfigError("keys are numbered by the layout insightface itself: leave them out or write layout flat")
-        own = np.arange(self._next, self._next + len(offsets)) if keys is None else np.asarray(keys, np.int64)
+        new_keys = np.arange(self._next, self._next + len(offsets)) if keys is None else np.asarray(keys, np.int64)
         if not len(offsets):
-            return own
-        ids = own if new_ids is True else None if new_ids is None or new_ids is False else np.asarray(new_ids)
+            return new_keys
+        ids = new_keys if new_ids is True else None if new_ids is None or new_ids is False else np.asarray(new_ids)
         block, offsets = patch_headers(block, offsets, ids, labels if relabel else None, in_place)
         starting = self._starting(labels)
-        writer.append_framed(block, own, offsets)
-        self._note(labels, starting, int(own[0]))
-        self._labels.add(own, labels)
+        writer.append_framed(block, new_keys, offsets)
+        self._note(labels, starting, int(new_keys[0]))
+        self._labels.add(new_keys, labels)
         self._size = self._size or _picture_size(unpack_record(unframe(block, int(offsets[0]))[0])[1])
-        self._next = int(own[-1]) + 1
-        return own
+        self._next = int(new_keys[-1]) + 1
+        return new_keys
 
     def close(self) -> None:
         """Write what the layout has after the images, and ``property``; then the pack appears. Harmless when closed.
@@ -220,7 +220,7 @@ class PackWriter:
             self._labels.close(self._writer.idx_path)
             if not self._is_file:
                 height, width = self._size or _SIZE_OF_NO_PICTURE
-                (self._aside / "property").write_text(f"{self._largest_label + 1},{height},{width}\n", "ascii")
+                (self._partial / "property").write_text(f"{self._largest_label + 1},{height},{width}\n", "ascii")
             self._publish()
         except BaseException as error:
             self.abort()
@@ -235,7 +235,7 @@ class PackWriter:
         if writer is not None:
             writer.abort()
             self._labels.abort()
-            shutil.rmtree(self._aside, ignore_errors=True)
+            shutil.rmtree(self._partial, ignore_errors=True)
 
     def __enter__(self) -> PackWriter:
         return self
@@ -283,7 +283,7 @@ class PackWriter:
 
     def _publish(self) -> None:
         if not self._is_file and not any(self.path.iterdir() if self.path.exists() else ()):
-            os.replace(self._aside, self.path)
+            os.replace(self._partial, self.path)
             return
         folder = self.path.parent if self._is_file else self.path
         idx = folder / ((self.path.stem if self._is_file else "train") + ".idx")
@@ -291,9 +291,9 @@ class PackWriter:
         # comes last.
         for old in (sidecar_path(idx), labels_path(idx), idx):
             old.unlink(missing_ok=True)
-        for name in sorted(os.listdir(self._aside), key=lambda name: (name.endswith(".idx"), name)):
-            os.replace(self._aside / name, folder / name)
-        self._aside.rmdir()
+        for name in sorted(os.listdir(self._partial), key=lambda name: (name.endswith(".idx"), name)):
+            os.replace(self._partial / name, folder / name)
+        self._partial.rmdir()
 
 
 class _Identities:
@@ -335,7 +335,7 @@ def _header_and_payload(
 ) -> tuple[Header, bytes | bytearray | memoryview]:
     if isinstance(record, Record):
         if payload is not None:
-            raise ConfigError("a record brings its own payload: give a header to write another one")
+            raise ConfigError("a record already has a payload: pass a Header to write another payload")
         return record.header, record.payload
     if payload is None:
         raise ConfigError("a header needs a payload as second argument")

@@ -30,7 +30,7 @@ def patch_headers(
     """Give framed records new header ids, new labels, or both.
 
     Whole records are patched all at once, in a copy unless ``in_place``. A record of several parts, or one whose new
-    number looks like the magic word, is framed anew; what follows it moves.
+    number looks like the magic word, is framed again; what follows it moves.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ class PickleWalk:
             name = _OPCODES[code].name
             if name == "STOP":
                 return self._stack.pop()
-            self._do(name, self._argument(code, name))
+            self._execute(name, self._argument(code, name))
 
     def _argument(self, code: bytes, name: str) -> Any:
         if name == "STRING":
@@ -120,7 +120,7 @@ class PickleWalk:
         text: bytes = ast.literal_eval("b" + line.decode("ascii", "backslashreplace"))
         return text
 
-    def _do(self, name: str, given: Any) -> None:
+    def _execute(self, name: str, given: Any) -> None:
         stack = self._stack
         if name in _VALUES or name == "STRING":
             stack.append(_Text(given) if isinstance(given, str) else given)
@@ -156,13 +156,13 @@ class PickleWalk:
             items = self._since_mark() if name == "APPENDS" else [stack.pop()]
             self._list().extend(items)
         elif name == "GLOBAL":
-            stack.append(_known(*given.split(" ", 1)))
+            stack.append(_allowed_global(*given.split(" ", 1)))
         elif name == "STACK_GLOBAL":
-            stack[-2:] = [_known(*self._top(2))]
+            stack[-2:] = [_allowed_global(*self._top(2))]
         elif name == "REDUCE":
-            stack[-2:] = [_called(*self._top(2))]
+            stack[-2:] = [_reduce(*self._top(2))]
         elif name == "BUILD":
-            _fill(stack.pop(), stack[-1])
+            _set_state(stack.pop(), stack[-1])
         elif name == "POP":
             stack.pop()
         else:
@@ -190,7 +190,7 @@ class PickleWalk:
         return found
 
 
-def _known(module: Any, name: Any) -> _Name:
+def _allowed_global(module: Any, name: Any) -> _Name:
     # Only strings are compared or shown: nested tuples that share their parts take for ever to hash or to print.
     if not isinstance(module, str) or not isinstance(name, str):
         raise PickleError("the pickle names a global by what is no string")
@@ -203,7 +203,7 @@ def _known(module: Any, name: Any) -> _Name:
     return found
 
 
-def _called(function: Any, arguments: Any) -> Any:
+def _reduce(function: Any, arguments: Any) -> Any:
     """What the few known functions would give for these arguments."""
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
         raise PickleError("the pickle calls what is no function")
@@ -240,10 +240,10 @@ def _scalar(arguments: tuple[Any, ...]) -> ByteArray:
 
 def _from_buffer(arguments: tuple[Any, ...]) -> ByteArray:
     content, dtype, shape, _order = arguments
-    return _checked(dtype, shape, content)
+    return _byte_array(dtype, shape, content)
 
 
-def _checked(dtype: Any, shape: Any, content: Any) -> ByteArray:
+def _byte_array(dtype: Any, shape: Any, content: Any) -> ByteArray:
     if not isinstance(dtype, _Dtype) or not isinstance(content, bytes):
         raise PickleError("an array that is not made of bytes stands in the pickle")
     if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
@@ -254,14 +254,14 @@ def _checked(dtype: Any, shape: Any, content: Any) -> ByteArray:
     return ByteArray(dtype.kind, content)
 
 
-def _fill(state: Any, target: Any) -> None:
+def _set_state(state: Any, target: Any) -> None:
     """``__setstate__`` of an array; a dtype's says nothing that matters here."""
     if isinstance(target, _Dtype):
         return
     if not isinstance(target, ByteArray) or not isinstance(state, tuple) or len(state) != 5:
         raise PickleError("the pickle fills in what is no array")
     _, shape, dtype, _, content = state
-    whole = _checked(dtype, shape, content)
+    whole = _byte_array(dtype, shape, content)
     target.kind, target.content = whole.kind, whole.content
 
 

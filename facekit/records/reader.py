@@ -35,15 +35,15 @@ where it is little-endian, is read in two thirds of the time."""
 _new = tuple.__new__
 """Makes a named tuple of a tuple in half the time that its own constructor takes."""
 
-_QUICK_INDEX = 50_000
-"""Lines of an index that parse in about 5 ms: longer ones are not parsed again where a reader is unpickled."""
+_REPARSE_BELOW = 50_000
+"""Lines of an index that parse in about 5 ms: a longer one is not parsed again where a reader is unpickled."""
 
 
 class RecordReader:
     """Random access to a RecordIO file.
 
-    Reads are positional: one reader may be shared by any number of threads and survives a fork; pickled, it is opened
-    anew where it is unpickled, which takes milliseconds: a long index is found there by way of its sidecar (see
+    Reads are positional: one reader may be shared by any number of threads and survives a fork; pickled, it is
+    reopened where it is unpickled, which takes milliseconds: a long index is found there by way of its sidecar (see
     :func:`facekit.records.index.save_sidecar`), which pickling writes where it is missing.
 
     Parameters
@@ -58,7 +58,7 @@ class RecordReader:
     mapped : bool
         Map the file instead of reading from it: `read` is about 1.7 times as fast (benchmarks/records_speed.py). For
         packs that lie in memory or on a quick disk: a page that has to be fetched first holds up all threads, and
-        whoever shortens the file meanwhile ends the process, where a reader that reads raises an error.
+        the process dies (SIGBUS) when the file is shortened meanwhile, where a reader that reads raises an error.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class RecordReader:
         self._first, self._count = (self._keys[0] if len(self._keys) else 0), len(self._keys)
         if mapped and self.size:
             self._map = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
-            # A function of this reader's own takes the method's place: looking up self costs a fifth of the time.
+            # A closure over this reader replaces the method: looking up self costs a fifth of the time.
             self.read = _mapped_read(self, self._map)  # type: ignore[assignment,method-assign]
 
     def _open_index(self, idx: str | os.PathLike[str] | None) -> tuple[Path | None, RecordIndex]:
@@ -142,7 +142,7 @@ class RecordReader:
         rank = key - self._first
         if 0 <= rank < self._count and self._keys[rank] == key:
             try:
-                # Everything is written out here: each call of our own would cost a tenth of the whole.
+                # Everything is written out here: a call of a function would cost a tenth of the whole.
                 block = os.pread(self._descriptor, self._guess, self._offsets[rank])
             except OSError:
                 return self._read_carefully(key)
@@ -208,7 +208,7 @@ class RecordReader:
         return RecordError(f"the index has no such key; it has {len(self.index)} others", self.path, int(key))
 
     def fileno(self) -> int:
-        """The file's descriptor, for positional reads of one's own."""
+        """The file's descriptor, for positional reads."""
         return self._descriptor
 
     def read_span(self, start: int, stop: int) -> bytes:
@@ -276,10 +276,10 @@ class RecordReader:
         return opened, (self.path, self.idx_path)
 
     def _index_to_send(self) -> RecordIndex | None:
-        """The index itself where opening it anew would take long and no sidecar can be written."""
+        """The index itself where parsing it again would take long and no sidecar can be written."""
         if self.idx_path is None:
             return self.index
-        if len(self.index) <= _QUICK_INDEX or has_sidecar(self.idx_path):
+        if len(self.index) <= _REPARSE_BELOW or has_sidecar(self.idx_path):
             return None
         try:
             save_sidecar(self.idx_path, self.index)

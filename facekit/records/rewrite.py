@@ -35,13 +35,13 @@ class Extents(NamedTuple):
     offsets : (N,) int64
     sizes : (N,) uint32
         Bytes of the framed record.
-    own_id : (N,) bool
+    id_is_key : (N,) bool
         ``header.id`` is the key.
     """
 
     offsets: NDArray[np.int64]
     sizes: NDArray[np.uint32]
-    own_id: NDArray[np.bool_]
+    id_is_key: NDArray[np.bool_]
 
 
 class Copied(NamedTuple):
@@ -73,12 +73,12 @@ def extents(pack: Pack, keys: NDArray[np.int64]) -> Extents:
     RecordError
         There is no such key, or its record is truncated or corrupt.
     """
-    sizes, own_id = np.empty(len(keys), np.uint32), np.empty(len(keys), np.bool_)
+    sizes, id_is_key = np.empty(len(keys), np.uint32), np.empty(len(keys), np.bool_)
     for chosen, columns in pack.header_columns(keys):
         sizes[chosen] = columns.framed_bytes
-        own_id[chosen] = columns.id == keys[chosen].astype(np.uint64)
+        id_is_key[chosen] = columns.id == keys[chosen].astype(np.uint64)
     index = pack.reader.index
-    return Extents(index.offsets[index.positions(keys)], sizes, own_id)
+    return Extents(index.offsets[index.positions(keys)], sizes, id_is_key)
 
 
 def copy_records(
@@ -125,7 +125,7 @@ def copy_records(
             buffer = whole[:size] if size <= block_bytes else memoryview(bytearray(size))
             _gather(file.fileno(), where.offsets[chosen], sizes, stops, buffer, rec)
             new = np.arange(writer.next_key, writer.next_key + len(chosen))
-            ids = new if where.own_id[chosen].all() else _ids(buffer, stops - sizes, where.own_id[chosen], new)
+            ids = new if where.id_is_key[chosen].all() else _ids(buffer, stops - sizes, where.id_is_key[chosen], new)
             keys = writer.append_block(buffer, stops - sizes, labels[part], new_ids=ids, relabel=True, in_place=True)
             yield Copied(part, keys, buffer, stops - sizes)
 

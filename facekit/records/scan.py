@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import sys
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
 
     Hop = Callable[[NDArray[np.uint32], int, NDArray[np.int64]], tuple[int, int]]
 
-__all__ = ["Gap", "Scan", "rebuild_index", "scan"]
+__all__ = ["Gap", "Reached", "Scan", "rebuild_index", "scan"]
 
-_MOST_STARTS = 1 << 20
+Reached = Callable[[int], None]
+"""Is told the offset up to which a file has been walked."""
+
+_MAX_STARTS = 1 << 20
 
 _COMPILE_ABOVE = 4 << 30
 """Bytes of .rec above which importing numba pays."""
+
+
+def _ignore(offset: int) -> None:
+    """Follow nothing."""
 
 
 class Gap(NamedTuple):
@@ -58,7 +66,7 @@ class Scan(NamedTuple):
         return int(self.offsets[-1] - self.stops[-1]) & 3 if len(self.offsets) else 0
 
 
-def scan(path: str | os.PathLike[str], resynchronise: bool = False) -> Scan:
+def scan(path: str | os.PathLike[str], resynchronise: bool = False, reached: Reached = _ignore) -> Scan:
     """Walk the part headers of a file, without reading what lies between them.
 
     Parameters
@@ -69,6 +77,8 @@ def scan(path: str | os.PathLike[str], resynchronise: bool = False) -> Scan:
         Skip damage and take up again at the next record that is whole, noting the gap; by default damage raises. A
         record whose length field is wrong, so that it swallows the start of others, is part of the gap. A last record
         that lacks nothing but padding is whole.
+    reached : callable, optional
+        Called with the offset up to which the file is walked, now and then.
 
     Raises
     ------
@@ -77,19 +87,20 @@ def scan(path: str | os.PathLike[str], resynchronise: bool = False) -> Scan:
     """
     try:
         with open(path, "rb") as file:
-            return _scan(file.fileno(), path, resynchronise)
+            return _scan(file.fileno(), path, resynchronise, reached)
     except OSError as error:
         raise RecordError(f"the record file cannot be read: {error.strerror}", path) from error
 
 
-def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool) -> Scan:
+def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool, reached: Reached) -> Scan:
     size = os.fstat(descriptor).st_size
-    hop = _hop_for(size)
+    hop = _choose_hop(size)
     starts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     stops: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     gaps: list[Gap] = []
     at = 0
     while at < size:
+        reached(at)
         found, end = _hop_window(descriptor, at, size, hop)
         if not len(found):
             # What the fast walk does not take: records of several parts, and damage.
@@ -98,7 +109,7 @@ def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool) ->
             except FramingError as error:
                 if not resynchronise:
                     raise error.at(path, None, at) from None
-                at = _step_over(descriptor, at, size, error.problem, starts, stops, gaps)
+                at = _skip_damage(descriptor, at, size, error.problem, starts, stops, gaps, reached)
                 continue
         starts.append(found)
         stops.append(np.append(found[1:], end))
@@ -111,7 +122,7 @@ def _end_of_record(descriptor: int, at: int, size: int, padding: bool = False) -
     return min(last.start + padded(last.length), size)
 
 
-def _step_over(
+def _skip_damage(
     descriptor: int,
     at: int,
     size: int,
@@ -119,6 +130,7 @@ def _step_over(
     starts: list[NDArray[np.int64]],
     stops: list[NDArray[np.int64]],
     gaps: list[Gap],
+    reached: Reached,
 ) -> int:
     """Note the gap at an offset, and give back where the next record starts.
 
@@ -128,12 +140,12 @@ def _step_over(
     begin = at
     if len(starts[-1]) and stops[-1][-1] == at:
         before = int(starts[-1][-1])
-        found = _next_record(descriptor, before + 4, at, size)
+        found = _next_record(descriptor, before + 4, at, size, _ignore)
         if found < at:
             starts[-1], stops[-1] = starts[-1][:-1], stops[-1][:-1]
             gaps.append(Gap(before, found, f"the length field is corrupt: another record starts inside, at {found}"))
             return found
-    found = _next_record(descriptor, begin + 1, size, size)
+    found = _next_record(descriptor, begin + 1, size, size, reached)
     gaps.append(Gap(begin, found, problem))
     return found
 
@@ -145,7 +157,7 @@ def _hop_window(descriptor: int, at: int, size: int, hop: Hop) -> tuple[NDArray[
     with window(descriptor, at, min(at + WINDOW, size)) as mapped:
         skew = at % mmap.ALLOCATIONGRANULARITY
         words = np.frombuffer(mapped, "<u4", (len(mapped) - skew) // 4, skew)
-        starts = np.empty(min(len(words) // 2, _MOST_STARTS), np.int64)
+        starts = np.empty(min(len(words) // 2, _MAX_STARTS), np.int64)
         count, end = hop(words, 0, starts)
         del words
     stop = at + 4 * end
@@ -155,7 +167,7 @@ def _hop_window(descriptor: int, at: int, size: int, hop: Hop) -> tuple[NDArray[
     return at + 4 * starts[:count], stop
 
 
-def _hop_for(size: int) -> Hop:
+def _choose_hop(size: int) -> Hop:
     if size > _COMPILE_ABOVE or ("numba" in sys.modules and size > WINDOW):
         try:
             from facekit.records.kernels import hop_records
@@ -181,13 +193,13 @@ def _hop_plain(words: NDArray[np.uint32], at: int, starts: NDArray[np.int64]) ->
     return len(found), at
 
 
-def _next_record(descriptor: int, start: int, stop: int, size: int) -> int:
+def _next_record(descriptor: int, start: int, stop: int, size: int, reached: Reached) -> int:
     """The offset, from start up to stop, of the next whole record; stop where there is none.
 
     At a multiple of four a magic word always starts a part, so a whole record there is one. Elsewhere (bytes were lost
     or came in between) it must also be followed by another record or the end of the file.
     """
-    for place in _magic_words(descriptor, start, stop):
+    for place in _magic_words(descriptor, start, stop, reached):
         try:
             end = _end_of_record(descriptor, place, size)
             if place % 4 and end < size:
@@ -198,16 +210,27 @@ def _next_record(descriptor: int, start: int, stop: int, size: int) -> int:
     return stop
 
 
-def _magic_words(descriptor: int, start: int, stop: int) -> Iterator[int]:
+def _magic_words(descriptor: int, start: int, stop: int, reached: Reached) -> Iterator[int]:
     """Offsets from start up to stop at which the magic word stands."""
-    at = start
+    at = _next_data(descriptor, start, stop)
     while at < stop:
+        reached(at)
         block = os.pread(descriptor, min(1 << 20, stop - at + 3), at)
         found = block.find(MAGIC_BYTES)
         while found >= 0 and at + found < stop:
             yield at + found
             found = block.find(MAGIC_BYTES, found + 1)
-        at += max(len(block) - 3, 1)
+        at = _next_data(descriptor, at + max(len(block) - 3, 1), stop)
+
+
+def _next_data(descriptor: int, at: int, stop: int) -> int:
+    """Past the hole of a sparse file that an offset lies in: zeros are no magic word, and a hole can be terabytes."""
+    if not hasattr(os, "SEEK_DATA"):
+        return at
+    try:
+        return os.lseek(descriptor, at, os.SEEK_DATA)
+    except OSError as error:  # ENXIO: nothing but a hole is left; else the file system does not tell
+        return stop if error.errno == errno.ENXIO else at
 
 
 def rebuild_index(path: str | os.PathLike[str]) -> RecordIndex:

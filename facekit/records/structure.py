@@ -20,7 +20,7 @@ from facekit.records.header import unpack_record
 from facekit.records.index import RecordIndex, load_sidecar
 from facekit.records.index_text import parse_text
 from facekit.records.layout import rebuilt_keys
-from facekit.records.scan import Gap, scan
+from facekit.records.scan import Gap, Reached, scan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Structure(NamedTuple):
         See `HeaderColumns`.
     payload_bytes : (N,) int64
         -1 where the header cannot be read.
-    own_id : (N,) bool
+    id_is_key : (N,) bool
         ``header.id`` is the key.
     gaps : tuple of Gap
         The rest of the file.
@@ -57,7 +57,7 @@ class Structure(NamedTuple):
     label: NDArray[np.float32]
     second: NDArray[np.float32]
     payload_bytes: NDArray[np.int64]
-    own_id: NDArray[np.bool_]
+    id_is_key: NDArray[np.bool_]
     gaps: tuple[Gap, ...]
     lost: NDArray[np.int64]
 
@@ -73,7 +73,7 @@ class _Entries(NamedTuple):
     offsets: NDArray[np.int64]
 
 
-def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
+def read_structure(rec: Path, idx: Path, found: Findings, reached: Reached = lambda offset: None) -> Structure:
     """Walk a file and its index.
 
     Parameters
@@ -82,29 +82,31 @@ def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
         The index may be missing.
     found : Findings
         Takes what is wrong.
+    reached : callable, optional
+        Called now and then with how far it is: from 0 to twice the size of the file, which is passed over twice.
 
     Raises
     ------
     RecordError
         A file cannot be read at all.
     """
-    scanned = scan(rec, resynchronise=True)
+    scanned = scan(rec, resynchronise=True, reached=reached)
     offsets, cut = scanned.offsets, scanned.padding_missing
     if not len(offsets) and not scanned.gaps:
         found.add("empty", f"{rec.name} has 0 bytes: fetch or make it again, nothing can be saved")
     entries = _read_entries(idx, found)
     if entries is not None:
         _check_sidecar(idx, entries, found)
-        entries = _belongs(entries, offsets, idx, found)
+        entries = _drop_foreign(entries, offsets, idx, found)
     if entries is None:
-        keys, lost = _rebuilt(rec, offsets, cut), np.empty(0, np.int64)
+        keys, lost = _keys_without_index(rec, offsets, cut), np.empty(0, np.int64)
         _report_gaps(scanned.gaps, _Entries(lost, lost), rec, found)
     else:
         _report_gaps(scanned.gaps, entries, rec, found)
-        keys, lost = _assign(entries, offsets, scanned.gaps, found)
+        keys, lost = _keys_of_records(entries, offsets, scanned.gaps, found)
     if cut:
         found.add("padding_missing", f"{cut} zeros are missing at the end of the file", keys[-1], offsets[-1])
-    columns = _read_columns(rec, offsets, keys, cut, found)
+    columns = _read_columns(rec, offsets, keys, cut, found, reached)
     return Structure(offsets, scanned.stops, keys, *columns, scanned.gaps, lost)
 
 
@@ -116,7 +118,7 @@ def _read_entries(idx: Path, found: Findings) -> _Entries | None:
             except RecordError:
                 return _read_lines(idx, found)
     except FileNotFoundError:
-        found.add("index_missing", f"{idx.name} is missing: facekit reindex makes it anew")
+        found.add("index_missing", f"{idx.name} is missing: facekit reindex rebuilds it")
         return None
     except OSError as error:
         raise RecordError(f"the index cannot be read: {error.strerror}", idx) from error
@@ -148,10 +150,10 @@ def _check_sidecar(idx: Path, entries: _Entries, found: Findings) -> None:
     if stored is not None and not (
         np.array_equal(stored.keys, text.keys) and np.array_equal(stored.offsets, text.offsets)
     ):
-        found.add("index_stale", f"{idx.name}.bin does not say what {idx.name} says: delete it")
+        found.add("index_stale", f"{idx.name}.bin differs from {idx.name}: delete it")
 
 
-def _belongs(entries: _Entries, offsets: NDArray[np.int64], idx: Path, found: Findings) -> _Entries | None:
+def _drop_foreign(entries: _Entries, offsets: NDArray[np.int64], idx: Path, found: Findings) -> _Entries | None:
     """The entries, or None where they are those of another file: less than half of them hit a record."""
     hits = int(np.isin(entries.offsets, offsets).sum())
     if hits * 2 >= min(len(entries.keys), len(offsets)) and (hits or not len(offsets)):
@@ -175,7 +177,7 @@ def _report_gaps(gaps: tuple[Gap, ...], entries: _Entries, rec: Path, found: Fin
         found.add(kind, f"{gap.stop - gap.start} bytes are no record: {gap.problem}", key, gap.start)
 
 
-def _assign(
+def _keys_of_records(
     entries: _Entries, offsets: NDArray[np.int64], gaps: tuple[Gap, ...], found: Findings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Key of each record, and the keys whose records are not there."""
@@ -185,7 +187,7 @@ def _assign(
     hit[inside] = offsets[place[inside]] == entries.offsets[inside]
     _report_misses(entries, ~hit, gaps, found)
     if not hit.all():
-        place[~hit] = _meant(entries.offsets[~hit], offsets, np.unique(place[hit]))
+        place[~hit] = _nearest_unlisted(entries.offsets[~hit], offsets, np.unique(place[hit]))
         hit |= place >= 0
     last = np.zeros(len(entries.keys), np.bool_)
     last[len(entries.keys) - 1 - np.unique(entries.keys[::-1], return_index=True)[1]] = True
@@ -202,17 +204,19 @@ def _assign(
     return keys, np.unique(entries.keys[~hit & last])
 
 
-def _meant(wanted: NDArray[np.int64], offsets: NDArray[np.int64], listed: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The record that an offset beside its start means, -1 for none: one that no line names, and no two come near."""
+def _nearest_unlisted(
+    wanted: NDArray[np.int64], offsets: NDArray[np.int64], listed: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Row of the record within `_NEAR` bytes of an offset; -1: none is, a line names it, or two offsets claim it."""
     if not len(offsets):
         return np.full(len(wanted), -1, np.int64)
     after = np.minimum(np.searchsorted(offsets, wanted), len(offsets) - 1)
     before = np.maximum(after - 1, 0)
     near = np.where(np.abs(offsets[before] - wanted) < np.abs(offsets[after] - wanted), before, after)
-    meant = (np.abs(offsets[near] - wanted) <= _NEAR) & ~np.isin(near, listed)
-    claimed, times = np.unique(near[meant], return_counts=True)
-    meant &= np.isin(near, claimed[times == 1])
-    return np.where(meant, near, -1)
+    near_enough = (np.abs(offsets[near] - wanted) <= _NEAR) & ~np.isin(near, listed)
+    claimed, times = np.unique(near[near_enough], return_counts=True)
+    near_enough &= np.isin(near, claimed[times == 1])
+    return np.where(near_enough, near, -1)
 
 
 def _report_misses(entries: _Entries, missed: NDArray[np.bool_], gaps: tuple[Gap, ...], found: Findings) -> None:
@@ -224,7 +228,7 @@ def _report_misses(entries: _Entries, missed: NDArray[np.bool_], gaps: tuple[Gap
     found.add_rows("index_offset", "no record starts here", missed & ~lost, *entries)
 
 
-def _rebuilt(rec: Path, offsets: NDArray[np.int64], cut: int) -> NDArray[np.int64]:
+def _keys_without_index(rec: Path, offsets: NDArray[np.int64], cut: int) -> NDArray[np.int64]:
     """Keys without an index. A record without its padding is not asked for its own: it gets the next."""
     if not cut:
         return rebuilt_keys(rec, offsets)
@@ -233,24 +237,25 @@ def _rebuilt(rec: Path, offsets: NDArray[np.int64], cut: int) -> NDArray[np.int6
 
 
 def _read_columns(
-    rec: Path, offsets: NDArray[np.int64], keys: NDArray[np.int64], cut: int, found: Findings
+    rec: Path, offsets: NDArray[np.int64], keys: NDArray[np.int64], cut: int, found: Findings, reached: Reached
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
     count = len(offsets)
     flag, label, second = np.empty(count, np.uint32), np.empty(count, np.float32), np.empty(count, np.float32)
-    payload, own_id = np.empty(count, np.int64), np.empty(count, np.bool_)
+    payload, id_is_key = np.empty(count, np.int64), np.empty(count, np.bool_)
     faults: list[RecordError] = []
-    whole = count - (cut > 0)
+    whole, size = count - (cut > 0), os.path.getsize(rec)
     for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], faults=faults):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
-        own_id[chosen] = columns.id == keys[chosen].astype(np.uint64)
+        id_is_key[chosen] = columns.id == keys[chosen].astype(np.uint64)
         for error in faults:
             found.add("header", error.problem, error.key, error.offset)
         faults.clear()
+        reached(size + int(offsets[chosen.stop - 1]))
     if cut:
         last = _last_header(rec, int(offsets[-1]), int(keys[-1]), found)
-        flag[-1], label[-1], second[-1], payload[-1], own_id[-1] = last
-    return flag, label, second, payload, own_id
+        flag[-1], label[-1], second[-1], payload[-1], id_is_key[-1] = last
+    return flag, label, second, payload, id_is_key
 
 
 def _last_header(rec: Path, offset: int, key: int, found: Findings) -> tuple[int, float, float, int, bool]:

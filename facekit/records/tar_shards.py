@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["TarReader", "TarSamples", "TarWriter", "picture_suffix", "scan_shards", "shard_paths"]
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp")
-_MOST_OPEN = 64
-_LARGEST_NOTE = 1 << 20
+_MAX_OPEN = 64
+_MAX_LABEL_BYTES = 1 << 20
 """Bytes of a .cls or .json member: more is none."""
 
 
@@ -161,7 +161,7 @@ def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
     headers: dict[int, Header] = {}
     for number, path in enumerate(paths):
         for sample in _samples(path):
-            offset, size = _whole(sample, path)
+            offset, size = _require_complete(sample, path)
             if sample.more:
                 headers[len(names)] = _header(sample, path)
             places.append((number, sample.label, offset, size))
@@ -185,16 +185,16 @@ def _samples(path: Path) -> Iterator[_Sample]:
             if sample.name:
                 yield sample
             sample = _Sample(name)
-        _refuse_twice(sample, suffix, member, path)
+        _refuse_duplicate(sample, suffix, member, path)
         if suffix in PICTURES or (suffix == "bin" and sample.picture is None):
             sample.picture = member.offset_data, member.size
         elif suffix in ("cls", "json"):
-            _note(sample, suffix, member, file, path)
+            _read_label(sample, suffix, member, file, path)
     if sample.name:
         yield sample
 
 
-def _refuse_twice(sample: _Sample, suffix: str, member: tarfile.TarInfo, path: Path) -> None:
+def _refuse_duplicate(sample: _Sample, suffix: str, member: tarfile.TarInfo, path: Path) -> None:
     """Two samples of one name, one after the other, would pass for one."""
     if suffix in sample.suffixes:
         problem = f"the sample {sample.name} has two members .{suffix}: give every sample a name of its own"
@@ -202,8 +202,8 @@ def _refuse_twice(sample: _Sample, suffix: str, member: tarfile.TarInfo, path: P
     sample.suffixes.add(suffix)
 
 
-def _note(sample: _Sample, suffix: str, member: tarfile.TarInfo, file: IO[bytes], path: Path) -> None:
-    if member.size > _LARGEST_NOTE:
+def _read_label(sample: _Sample, suffix: str, member: tarfile.TarInfo, file: IO[bytes], path: Path) -> None:
+    if member.size > _MAX_LABEL_BYTES:
         raise RecordError(f"{member.name} has {member.size} bytes, which is no label", path, None, member.offset)
     text = os.pread(file.fileno(), member.size, member.offset_data)
     try:
@@ -243,7 +243,7 @@ def _check_end(file: IO[bytes], offset: int, path: Path) -> None:
             raise RecordError("the tar file is damaged: what stands here is no member", path, None, offset)
 
 
-def _whole(sample: _Sample, path: Path) -> tuple[int, int]:
+def _require_complete(sample: _Sample, path: Path) -> tuple[int, int]:
     if sample.picture is None or sample.label is None:
         lacking = f"picture ({', '.join(PICTURES)})" if sample.picture is None else "label (.cls, or .json with label)"
         raise RecordError(f"the sample {sample.name} has no {lacking}", path)
@@ -286,7 +286,7 @@ class TarReader:
 
     def _file(self, shard: int) -> IO[bytes]:
         if shard not in self._opened:
-            if len(self._opened) == _MOST_OPEN:
+            if len(self._opened) == _MAX_OPEN:
                 self._opened.pop(next(iter(self._opened))).close()
             self._opened[shard] = open(self._samples.paths[shard], "rb", buffering=0)  # noqa: SIM115 -- kept open
         return self._opened[shard]

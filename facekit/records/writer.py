@@ -58,15 +58,15 @@ class RecordWriter:
         for path in (self.path, self.idx_path):
             if path.exists() and not overwrite:
                 raise DestinationExists(f"{path} exists: choose another name or ask to overwrite it")
-        self._aside = tuple(path.with_name(path.name + ".partial") for path in (self.path, self.idx_path))
-        self._rec: IO[bytes] = self._create(self._aside[0])
+        self._partial = tuple(path.with_name(path.name + ".partial") for path in (self.path, self.idx_path))
+        self._rec: IO[bytes] = self._create(self._partial[0])
         try:
-            self._idx: IO[bytes] = self._create(self._aside[1])
+            self._idx: IO[bytes] = self._create(self._partial[1])
         except BaseException:
             self._rec.close()
-            self._aside[0].unlink(missing_ok=True)
+            self._partial[0].unlink(missing_ok=True)
             raise
-        self._open, self._torn, self._position = True, False, 0
+        self._open, self._write_failed, self._position = True, False, 0
 
     def _create(self, path: Path) -> IO[bytes]:
         try:
@@ -95,7 +95,7 @@ class RecordWriter:
         RecordError
             The disk refuses.
         """
-        number = _whole(key)
+        number = _integer_key(key)
         return self._append(frame(buffer), f"{number}\t{self._position}\n".encode())
 
     def append_framed(
@@ -136,9 +136,9 @@ class RecordWriter:
             self._rec.write(block)
             self._idx.write(lines)
         except BaseException as error:
-            self._torn = True
+            self._write_failed = True
             if isinstance(error, OSError):
-                raise RecordError(f"writing failed: {error.strerror}", self._aside[0], None, start) from error
+                raise RecordError(f"writing failed: {error.strerror}", self._partial[0], None, start) from error
             raise
         self._position += len(block)
         return start
@@ -159,7 +159,7 @@ class RecordWriter:
         """
         if not self._open:
             return
-        if self._torn:
+        if self._write_failed:
             self.abort()
             raise RecordError("an earlier write failed: the files were given up", self.path)
         try:
@@ -177,15 +177,15 @@ class RecordWriter:
         """The record file first: one without an index can be read, an index to another file cannot."""
         sidecar_path(self.idx_path).unlink(missing_ok=True)
         self.idx_path.unlink(missing_ok=True)
-        os.replace(self._aside[0], self.path)
-        os.replace(self._aside[1], self.idx_path)
+        os.replace(self._partial[0], self.path)
+        os.replace(self._partial[1], self.idx_path)
 
     def abort(self) -> None:
         """Give up: remove what was written; harmless when closed already."""
         if not self._open:
             return
         self._open = False
-        for file, path in zip((self._rec, self._idx), self._aside, strict=True):
+        for file, path in zip((self._rec, self._idx), self._partial, strict=True):
             _close_quietly(file)
             path.unlink(missing_ok=True)
 
@@ -200,7 +200,7 @@ class RecordWriter:
 
     def __del__(self) -> None:
         if getattr(self, "_open", False):
-            logger.warning("%s was never closed: what was written lies in %s", self.path, self._aside[0])
+            logger.warning("%s was never closed: what was written lies in %s", self.path, self._partial[0])
             _close_quietly(self._rec)
             _close_quietly(self._idx)
 
@@ -212,7 +212,7 @@ def _close_quietly(file: IO[Any]) -> None:
         logger.debug("closing %s failed", file.name, exc_info=True)
 
 
-def _whole(key: int) -> int:
+def _integer_key(key: int) -> int:
     try:
         return operator.index(key)
     except TypeError:

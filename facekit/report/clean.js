@@ -223,45 +223,6 @@ function use(place, made) {
   made.node.focus({ preventScroll: true });
 }
 
-/* ---- charts ---- */
-function svg(name, attributes = {}, text) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-const W = 460, H = 190, L = 46, B = 22, T = 8;
-function frame(title, top, ticks, place) {
-  const chart = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": title });
-  chart.append(svg("line", { class: "axis", x1: L, x2: W, y1: H - B, y2: H - B }));
-  for (const [label, x] of ticks) chart.append(svg("text", { x, y: H - 6, "text-anchor": "middle" }, label));
-  for (const part of [0.5, 1]) {
-    const y = H - B - part * (H - B - T);
-    chart.append(svg("line", { class: "axis", x1: L, x2: W, y1: y, y2: y }), svg("text", { x: L - 6, y: y + 4, "text-anchor": "end" }, number(Math.round(top * part))));
-  }
-  place.append($("h2", {}, title), chart);
-  return chart;
-}
-function bars(chart, counts, top, kind) {
-  const step = (W - L) / counts.length;
-  counts.forEach((count, at) => {
-    const height = (count / top) * (H - B - T);
-    if (count) chart.append(svg("rect", { class: kind, x: L + at * step + 0.5, width: Math.max(step - 1, 1), y: H - B - height, height }));
-  });
-}
-const key = (...parts) => $("p", { class: "key" }, ...parts.flatMap(([color, text]) => [$("span", { class: "swatch", style: `background:${color}` }), text]));
-function histogram(place, title, edges, before, after, cut, words) {
-  const x = (value) => L + ((value - edges[0]) / (edges.at(-1) - edges[0])) * (W - L);
-  const top = Math.max(1, ...before, ...(after || []));
-  const chart = frame(title, top, [-0.5, 0, 0.5, 1].map((value) => [value, Math.min(x(value), W - 8)]), place);
-  bars(chart, before, top, "before");
-  if (after) bars(chart, after, top, "after");
-  if (typeof cut === "number") {
-    chart.append(svg("line", { class: "cut", x1: x(cut), x2: x(cut), y1: T, y2: H - B }),
-      svg("text", { x: x(cut) + 4, y: T + 9 }, cut.toFixed(3)));
-  }
-  place.append(key(...words));
-}
 function overview(panel) {
   const most = Math.max(1, ...C.flow.map((entry) => entry.images));
   panel.append($("h2", {}, "What became of the images"), $("table", {}, $("tbody", {}, ...C.flow.map((entry) =>
@@ -270,24 +231,7 @@ function overview(panel) {
       $("td", { style: "width:min(320px,30vw)" }, $("div", { class: "meter", style: `width:${(100 * entry.images) / most}%` })))),
     $("tr", {}, $("td", {}, "all"), $("td"), $("td", { class: "n" }, number(C.flow.reduce((sum, entry) => sum + entry.images, 0))), $("td")))));
   const charts = $("div", { class: "charts" });
-  const box = () => charts.appendChild($("section"));
-  const h = C.histogram, grey = "color-mix(in srgb, var(--quiet) 38%, transparent)";
-  histogram(box(), "Similarity of faces to the centre of their identity", h.edges, h.before, h.after, h.intra,
-    [[grey, "before"], ["var(--move)", "after"], ["var(--drop)", "threshold"]]);
-  histogram(box(), "Similarity of identities that are near each other", h.edges, h.pairs, null, h.merge, [[grey, "pairs"], ["var(--drop)", "threshold"]]);
-  const s = C.sizes, place = box(), top = Math.max(1, ...s.before, ...s.after), step = (W - L) / s.before.length;
-  const sizes = frame("Faces of an identity", top, s.edges.slice(0, -1).map((edge, at) => [edge, L + (at + 0.5) * step]), place);
-  bars(sizes, s.before, top, "before");
-  bars(sizes, s.after, top, "after");
-  place.append(key([grey, "before"], ["var(--move)", "after"]));
-  if (C.sweep.length > 1) {
-    const place = box(), top = Math.max(...C.sweep.map((row) => row.images)), low = C.sweep[0].threshold, high = C.sweep.at(-1).threshold;
-    const x = (value) => L + 8 + ((value - low) / (high - low)) * (W - L - 20);
-    const chart = frame("Images kept at every threshold", top, C.sweep.map((row) => [row.threshold.toFixed(2), x(row.threshold)]), place);
-    chart.append(svg("polyline", { class: "curve", points: C.sweep.map((row) => `${x(row.threshold)},${H - B - (row.images / top) * (H - B - T)}`).join(" ") }));
-    if (h.intra >= low && h.intra <= high) chart.append(svg("line", { class: "cut", x1: x(h.intra), x2: x(h.intra), y1: T, y2: H - B }));
-    place.append($("p", { class: "key" }, `${number(C.sweep[0].images)} at ${low.toFixed(2)}, ${number(C.sweep.at(-1).images)} at ${high.toFixed(2)}`));
-  }
+  charts.append(document.getElementById("charts").content.cloneNode(true));
   panel.append(charts);
   if (C.comparison.length) {
     const columns = Object.keys(C.comparison[0]).filter((name) => name !== "agree" && name !== "mode");

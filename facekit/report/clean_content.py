@@ -28,7 +28,23 @@ _SHOWN = (
 
 
 class CleanRows(NamedTuple):
-    """One row for each image, and the pairs of identities that are similar."""
+    """One row for each of N images, and P pairs of similar identities.
+
+    Attributes
+    ----------
+    keys, old_label, new_label : (N,) int64
+        ``new_label`` is -1 where the image was dropped.
+    action, reason : (N,) str
+    similarity, threshold : (N,) float32
+        NaN where there is none.
+    nearest : (N,) int64
+        Old label of the most similar other identity; -1: none.
+    evidence : (N,) object
+        A text or None.
+    pair_left, pair_right : (P,) int64
+        Old labels.
+    pair_similarity : (P,) float64
+    """
 
     keys: npt.NDArray[np.int64]
     old_label: npt.NDArray[np.int64]
@@ -83,8 +99,8 @@ def build_content(
         "sweep": sweep,
         "comparison": list(comparison),
         "sizes": _sizes(rows),
-        "groups": _groups(rows, samples),
-        "near": _near(rows, samples),
+        "groups": _groups(rows),
+        "near": _near(rows),
         "faces": faces,
         "faces_total": total,
         "samples": samples,
@@ -92,7 +108,19 @@ def build_content(
 
 
 def pictures_wanted(content: dict[str, Any], most: int) -> list[int]:
-    """Return the keys whose pictures a static page shows, doubtful ones first, at most `most`."""
+    """Choose the pictures that a static page shows, doubtful ones first.
+
+    Parameters
+    ----------
+    content : dict
+        From `build_content`.
+    most : int
+
+    Returns
+    -------
+    list of int
+        Keys, at most ``most``.
+    """
     wanted: dict[int, None] = {}
     samples = content["samples"]
     for at in range(max(len(content["faces"]), len(content["groups"]), len(content["near"]))):
@@ -165,7 +193,7 @@ def _samples(rows: CleanRows) -> dict[str, list[int]]:
     }
 
 
-def _groups(rows: CleanRows, samples: dict[str, list[int]]) -> list[dict[str, Any]]:
+def _groups(rows: CleanRows) -> list[dict[str, Any]]:
     """List identities that became one, the weakest link first."""
     stays = np.isin(rows.reason, _STAYS) & (rows.new_label >= 0)
     pairs, count = np.unique(np.stack([rows.new_label[stays], rows.old_label[stays]]), axis=1, return_counts=True)
@@ -186,7 +214,7 @@ def _groups(rows: CleanRows, samples: dict[str, list[int]]) -> list[dict[str, An
     return sorted(found, key=lambda g: (g["weakest"] is None, g["weakest"] or 0, g["new"]))[:MAX_GROUPS]
 
 
-def _near(rows: CleanRows, samples: dict[str, list[int]]) -> list[dict[str, Any]]:
+def _near(rows: CleanRows) -> list[dict[str, Any]]:
     """List pairs of identities that stayed apart, the most similar first."""
     stays = np.isin(rows.reason, _STAYS) & (rows.new_label >= 0)
     home = dict(zip(rows.old_label[stays].tolist(), rows.new_label[stays].tolist()))

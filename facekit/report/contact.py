@@ -21,7 +21,14 @@ PAPER, INK, FAINT, RULE = (250, 250, 248), (32, 34, 37), (128, 132, 138), (222, 
 
 
 class Pair(NamedTuple):
-    """A picture before and after, both (H, W, 3) uint8 RGB of any size, and a few words."""
+    """A picture before and after.
+
+    Attributes
+    ----------
+    before, after : (H, W, 3) uint8
+        RGB, of any size each.
+    caption : str
+    """
 
     before: Picture
     after: Picture
@@ -64,7 +71,18 @@ def contact_sheet(groups: Mapping[str, Sequence[Pair]], columns: int = 4) -> byt
 
 
 def as_png(sheet: Picture) -> bytes:
-    """A sheet, (H, W, 3) uint8 RGB, as a PNG; quickly rather than small."""
+    """Encode a sheet, quickly rather than small.
+
+    Parameters
+    ----------
+    sheet : (H, W, 3) uint8
+        RGB.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
     from PIL import Image
 
     file = io.BytesIO()

@@ -16,7 +16,14 @@ PAPER, INK, FAINT = (250, 250, 248), (32, 34, 37), (128, 132, 138)
 
 
 class Row(NamedTuple):
-    """Pictures, (H, W, 3) uint8 RGB of any size, under a few words; None where one does not decode."""
+    """Pictures under a heading.
+
+    Attributes
+    ----------
+    heading : str
+    pictures : sequence of ((H, W, 3) uint8 or None)
+        RGB, of any size each; None where one does not decode.
+    """
 
     heading: str
     pictures: Sequence[npt.NDArray[np.uint8] | None]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from facekit.errors import ConfigError, FacekitError
 from facekit.report.clean_page import picture_type
 
-__all__ = ["Desk", "open_server"]
+__all__ = ["ReviewHandlers", "open_server"]
 
 _LOG = logging.getLogger(__name__)
 LONGEST = 64 << 20
@@ -21,7 +21,7 @@ _POLICY = (
 )
 
 
-class Desk(NamedTuple):
+class ReviewHandlers(NamedTuple):
     """What the server hands out and takes."""
 
     page: Callable[[], str]
@@ -29,7 +29,7 @@ class Desk(NamedTuple):
     save: Callable[[bytes], None]  # raises ConfigError for what is no overrides file
 
 
-def open_server(desk: Desk, port: int = 0) -> http.server.ThreadingHTTPServer:
+def open_server(handlers: ReviewHandlers, port: int = 0) -> http.server.ThreadingHTTPServer:
     """Open the server on 127.0.0.1; ``server_address`` has its port, ``serve_forever`` runs it.
 
     Only this machine can reach it, and only pages that it served itself may save: requests that name another host, or
@@ -41,24 +41,23 @@ def open_server(desk: Desk, port: int = 0) -> http.server.ThreadingHTTPServer:
         The port is taken.
     """
 
-    class Handler(_Handler):
-        given = desk
+    handler = type("Handler", (_Handler,), {"handlers": handlers})
 
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except (OSError, OverflowError) as error:
         raise ConfigError(f"port {port} cannot be opened: {error}; choose another --port") from error
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    given: Desk
+    handlers: ReviewHandlers
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         if not self._is_ours():
             self._answer(HTTPStatus.FORBIDDEN, b"this server answers to 127.0.0.1 only")
         elif self.path == "/":
-            self._answer(HTTPStatus.OK, self.given.page().encode(), "text/html; charset=utf-8")
+            self._answer(HTTPStatus.OK, self.handlers.page().encode(), "text/html; charset=utf-8")
         elif self.path.startswith("/picture/") and self.path[9:].isdigit():
             self._picture(int(self.path[9:]))
         else:
@@ -80,7 +79,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _save(self, body: bytes) -> None:
         try:
-            self.given.save(body)
+            self.handlers.save(body)
         except FacekitError as error:
             self._answer(HTTPStatus.BAD_REQUEST, str(error).encode())
         else:
@@ -88,7 +87,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _picture(self, key: int) -> None:
         try:
-            payload = self.given.picture(key)
+            payload = self.handlers.picture(key)
         except FacekitError as error:
             self._answer(HTTPStatus.NOT_FOUND, str(error).encode())
         else:

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+
+from facekit.report.charts import Axis, Line, as_percent, chart_svg, linear_axis
+
 __all__ = ["build_rounds_page"]
 
 STYLE = """
@@ -14,10 +18,9 @@ h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left }
-svg { display: block; margin: 1rem 0 } .axis { stroke: #999 } .line { fill: none; stroke-width: 2 }
+svg { display: block; margin: 1rem 0; max-width: 44rem; width: 100%; height: auto }
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } th, td { border-color: #444 } }
 """
-COLORS = ("#2a6f97", "#c44536", "#588157", "#8e6c8a", "#b08900")
 
 
 def build_rounds_page(source: str, plugin: str, first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
@@ -80,26 +83,22 @@ def _html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _chart(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
-    """Shares by round as lines from their least to their greatest value, each labelled at its end."""
-    lines: dict[str, list[float | None]] = {"images kept": [1.0, *(one["kept"] / one["images"] for one in rounds)]}
+    """Shares by round: images kept, purity where it is known, and each score."""
+    shares: dict[str, list[float | None]] = {"images kept": [1.0, *(one["kept"] / one["images"] for one in rounds)]}
     if rounds[0]["purity"] is not None:
-        lines["purity"] = [rounds[0]["purity_before"], *(one["purity"] for one in rounds)]
+        shares["purity"] = [rounds[0]["purity_before"], *(one["purity"] for one in rounds)]
     for name in rounds[0]["scores"]:
-        lines[name] = [first.get(name), *(one["scores"].get(name) for one in rounds)]
-    low = min(value for line in lines.values() for value in line if value is not None)
-    width, height, left = 480, 200, 10
-    drawn = [f"<svg viewBox='0 0 {width + 240} {height + 30}' width={width + 240} role=img>"]
-    drawn.append(f"<line class=axis x1={left} y1={height} x2={width} y2={height} />")
-    for number, (name, line) in enumerate(lines.items()):
-        points = [
-            (left + (width - left) * at / len(rounds), height - (height - 10) * (value - low) / max(1e-9, 1 - low))
-            for at, value in enumerate(line)
-            if value is not None
-        ]
-        color, text = COLORS[number % len(COLORS)], " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        drawn.append(f"<polyline class=line stroke='{color}' points='{text}' />")
-        drawn.append(f"<text x={width + 8} y={points[-1][1] + 4:.1f} fill='{color}'>{escape(name)}</text>")
-    for at in range(len(rounds) + 1):
-        x = left + (width - left) * at / len(rounds)
-        drawn.append(f"<text x={x:.1f} y={height + 18} fill='#888' text-anchor=middle>{at}</text>")
-    return "\n".join([*drawn, "</svg>"])
+        shares[name] = [first.get(name), *(one["scores"].get(name) for one in rounds)]
+    lines = []
+    for name, line in shares.items():
+        at = np.array([k for k, value in enumerate(line) if value is not None], np.float64)
+        if len(at):
+            lines.append(Line(name, at, np.array([value for value in line if value is not None]), dots=True))
+    least = min(float(np.min(line.y)) for line in lines)
+    numbers = tuple((float(at), "initial" if at == 0 else str(at)) for at in range(len(rounds) + 1))
+    across = Axis("round", 0.0, float(len(rounds)), _thinned(numbers))
+    return chart_svg("By round", across, linear_axis("share", least, 1.0, as_percent), lines, page=True)
+
+
+def _thinned(ticks: tuple[tuple[float, str], ...], most: int = 12) -> tuple[tuple[float, str], ...]:
+    return ticks[:: -(-len(ticks) // most)]

@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LedgerRow", "LedgerWriter", "payload_hash", "schema"]
+__all__ = ["LEDGER", "LedgerRow", "LedgerWriter", "ledger_path", "payload_hash", "schema", "table"]
+
+LEDGER = "train.ledger.parquet"
+"""The ledger of a pack that facekit wrote; that of a ``.rec`` with another name is told by `ledger_path`."""
 
 ROW_GROUP = 1 << 16
+
+
+def ledger_path(path: Path) -> Path:
+    """Where the ledger of a ``.rec`` or of a verification ``.bin`` lies.
+
+    >>> ledger_path(Path("lfw.bin")).name
+    'lfw.ledger.parquet'
+    """
+    return path.with_suffix(".ledger.parquet")
 
 
 class LedgerRow(NamedTuple):

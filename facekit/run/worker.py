@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["main", "portable_error"]
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
                 continue
             answer: Any = (work(pickle.loads(message)),)
         except Exception as error:
-            answer = _portable(error, message)
+            answer = portable_error(error, repr(pickle.loads(message)))
         connection.send(answer)
 
 
@@ -51,11 +51,11 @@ def _listen(connection: Connection, inbox: SimpleQueue[bytes]) -> None:
         os._exit(0)
 
 
-def _portable(error: Exception, message: bytes) -> Exception:
-    """The error itself when it is one of ours, else one that names the shard and quotes the traceback."""
+def portable_error(error: Exception, doing: str) -> Exception:
+    """The error itself when it is one of ours, else one that says what the worker did and quotes the traceback."""
     from facekit.errors import FacekitError
     from facekit.run.protocol import WorkerError
 
     if isinstance(error, FacekitError):
         return error
-    return WorkerError(f"{pickle.loads(message)!r}: {''.join(traceback.format_exception(error)).strip()}")
+    return WorkerError(f"{doing}: {''.join(traceback.format_exception(error)).strip()}")

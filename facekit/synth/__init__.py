@@ -1,37 +1,37 @@
-"""Drawn 3-D faces, with everything about them known: packs for the demo, the tests and the benchmarks."""
+"""DrawnFace 3-D faces, with everything about them known: packs for the demo, the tests and the benchmarks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facekit.synth.chance import Identity, Shot, draw_identity, draw_shot
-    from facekit.synth.person import Drawn, Person, Truth, build_person, draw_person, draw_shot_of
+    from facekit.synth.person import DrawnFace, Person, Truth, build_person, draw_person, render_compressed
+    from facekit.synth.sampling import CaptureParams, Identity, sample_capture, sample_identity
 
 __all__ = [
-    "Drawn",
+    "CaptureParams",
+    "DrawnFace",
     "Identity",
     "Person",
-    "Shot",
     "Truth",
     "build_person",
-    "draw_identity",
     "draw_person",
-    "draw_shot",
-    "draw_shot_of",
+    "render_compressed",
+    "sample_capture",
+    "sample_identity",
 ]
 
 _HOMES = {
-    "Drawn": "person",
-    "Identity": "chance",
+    "DrawnFace": "person",
+    "Identity": "sampling",
     "Person": "person",
-    "Shot": "chance",
+    "CaptureParams": "sampling",
     "Truth": "person",
     "build_person": "person",
-    "draw_identity": "chance",
+    "sample_identity": "sampling",
     "draw_person": "person",
-    "draw_shot": "chance",
-    "draw_shot_of": "person",
+    "sample_capture": "sampling",
+    "render_compressed": "person",
 }
 
 

@@ -12,48 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces import landmarks
+from facekit.faces.landmarks import EYES, LOWER_LIP_INNER, UPPER_LIP_INNER
 from facekit.faces.topology import NUM_VERTICES, load_topology
 
-__all__ = ["EYES", "FACE_SIZE", "OVAL", "SKULL_SIZE", "Head", "hermite", "load_head", "unit"]
+__all__ = ["FACE_SIZE", "OVAL", "SKULL_SIZE", "Head", "hermite", "load_head", "unit"]
 
 Array = NDArray[np.floating[Any]]
 
 FACE_SIZE, SKULL_SIZE = 256, 128
 """Sides of the two square regions of the texture atlas: the face above, skull and the rest below."""
 
-_RIGHT_HALF = (152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356, 389, 251, 284, 332, 297, 338, 10)
-_LEFT_HALF = (109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152)
-OVAL = np.array(_RIGHT_HALF + _LEFT_HALF)
-"""The border of the face, chin to chin (37 entries, the first again at the end), up the side of larger x first."""
-
-
-class Eye(NamedTuple):
-    """Vertices of one eye, from the outer corner to the inner one."""
-
-    upper: tuple[int, ...]
-    lower: tuple[int, ...]
-    fold: tuple[int, ...]
-    bag: tuple[int, ...]
-
-
-EYES = (
-    Eye(
-        (33, 246, 161, 160, 159, 158, 157, 173, 133),
-        (33, 7, 163, 144, 145, 153, 154, 155, 133),
-        (130, 247, 30, 29, 27, 28, 56, 190, 243),
-        (130, 25, 110, 24, 23, 22, 26, 112, 243),
-    ),
-    Eye(
-        (263, 466, 388, 387, 386, 385, 384, 398, 362),
-        (263, 249, 390, 373, 374, 380, 381, 382, 362),
-        (359, 467, 260, 259, 257, 258, 286, 414, 463),
-        (359, 255, 339, 254, 253, 252, 256, 341, 463),
-    ),
-)
-"""The eye at smaller x, then the one at larger x."""
-
-LIPS_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-LIPS_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+OVAL = np.array(landmarks.OVAL[18::-1] + landmarks.OVAL[:17:-1])
+"""The border of the face, chin to chin (37 entries, the first again at the end), up the right side first."""
 RINGS = 14
 EAR_RINGS = np.array([0.0, 0.28, 0.46, 0.6, 0.74, 0.86, 0.95, 1.0, 0.97, 0.8], np.float32)
 EAR_LIFT = np.array([-0.5, -0.48, -0.34, 0.02, -0.02, -0.12, 0.14, 0.0, -0.25, -0.8], np.float32)
@@ -106,12 +77,33 @@ class Head(NamedTuple):
 
 
 def unit(vectors: Array) -> Array:
-    """Vectors (..., 3) at length one."""
+    """Scale vectors to length one.
+
+    Parameters
+    ----------
+    vectors : (..., 3) floating
+
+    Returns
+    -------
+    (..., 3) float32
+        A vector shorter than 1e-9 is divided by 1e-9, so zero stays zero.
+    """
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-9), dtype=np.float32)
 
 
 def hermite(t: Array) -> tuple[Array, Array, Array, Array]:
-    """The four cubic Hermite weights at `t`: start, start tangent, end, end tangent."""
+    """The four cubic Hermite weights.
+
+    Parameters
+    ----------
+    t : floating array of any shape
+        In [0, 1].
+
+    Returns
+    -------
+    four arrays of the shape of ``t``
+        Weights of the start, the start tangent, the end and the end tangent.
+    """
     t2, t3 = t * t, t * t * t
     return 2 * t3 - 3 * t2 + 1, t3 - 2 * t2 + t, -2 * t3 + 3 * t2, t3 - t2
 
@@ -133,7 +125,7 @@ def _face_materials(triangles: NDArray[np.int32]) -> NDArray[np.uint8]:
     for code, ring in (
         (2, EYES[0].upper + EYES[0].lower),
         (3, EYES[1].upper + EYES[1].lower),
-        (4, LIPS_UPPER + LIPS_LOWER),
+        (4, UPPER_LIP_INNER + LOWER_LIP_INNER),
     ):
         materials[np.isin(triangles, ring).all(axis=1)] = code
     return materials
@@ -151,7 +143,13 @@ def _rest_uv(u: Array, v: Array) -> Array:
 
 @cache
 def load_head() -> Head:
-    """The figure's fixed topology (read-only; made once a process)."""
+    """The figure's fixed topology, made once a process.
+
+    Returns
+    -------
+    Head
+        Shared by all callers: do not write into its arrays.
+    """
     face = load_topology()
     around, rings = len(OVAL), RINGS + 1
     ear = len(EAR_RINGS) * EAR_SPOKES
@@ -176,7 +174,7 @@ def load_head() -> Head:
         np.broadcast_to(np.float32(0.8), (len(COLLAR) * NECK_SPOKES,)),
     )
     shade = np.zeros(int(starts[-1]), np.float32)
-    shade[list(EYES[0].upper + EYES[1].upper + LIPS_UPPER[1:-1])] = 1.0
+    shade[list(EYES[0].upper + EYES[1].upper + UPPER_LIP_INNER[1:-1])] = 1.0
     triangles = np.ascontiguousarray(np.concatenate(pieces), dtype=np.int32)
     two_sided = np.zeros(len(triangles), np.bool_)
     two_sided[len(face.triangles) + len(skull_triangles) :] = True

@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.synth.anatomy import EYES, load_head
-from facekit.synth.chance import Shot
+from facekit.faces.align import ARCFACE_TEMPLATE
+from facekit.faces.landmarks import EYES, LEFT_MOUTH_CORNER, NOSE_TIP, RIGHT_MOUTH_CORNER
+from facekit.synth.anatomy import load_head
+from facekit.synth.sampling import CaptureParams
 
-__all__ = ["TEMPLATE", "View", "rotation", "similarity", "view"]
+__all__ = ["View", "place_camera", "rotation", "similarity"]
 
 Array = NDArray[np.floating[Any]]
-TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
-"""Five points of an aligned 112 x 112 crop, (x, y) (Deng et al., ArcFace, 2019): eyes, nose tip, mouth corners."""
 PIVOT = np.array([0, -1.0, -5.0], np.float32)
 
 
@@ -45,7 +43,18 @@ class View(NamedTuple):
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:
-    """Head to camera axes from degrees; see :class:`facekit.synth.chance.Shot` for the signs."""
+    """Head axes to camera axes.
+
+    Parameters
+    ----------
+    yaw, pitch, roll : float
+        Degrees; see :class:`facekit.synth.sampling.CaptureParams` for the signs.
+
+    Returns
+    -------
+    (3, 3) float32
+        ``points @ m.T`` turns points; yaw is applied after pitch, and roll last.
+    """
     y, p, r = np.radians([yaw, -pitch, -roll])
     turn_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     turn_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -54,7 +63,21 @@ def rotation(yaw: float, pitch: float, roll: float) -> Array:
 
 
 def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least-squares similarity (2, 3) from (n, 2) points to others (Umeyama 1991, no reflection)."""
+    """The least-squares similarity between points of the plane, without mirroring.
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991, in its
+    closed form for two dimensions.
+
+    Parameters
+    ----------
+    source, target : (N, 2) float64
+        Corresponding points, not all in one place.
+
+    Returns
+    -------
+    (2, 3) float64
+        ``points @ m[:, :2].T + m[:, 2]`` maps points.
+    """
     a, b = source - source.mean(axis=0), target - target.mean(axis=0)
     scale = (a**2).sum()
     cosine, sine = (a * b).sum() / scale, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / scale
@@ -62,8 +85,21 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
     return np.column_stack([linear, target.mean(axis=0) - linear @ source.mean(axis=0)])
 
 
-def plane(points: Array, distance: float) -> NDArray[np.float64]:
-    """Perspective onto the plane at unit distance, y down, (n, 2)."""
+def to_unit_plane(points: Array, distance: float) -> NDArray[np.float64]:
+    """Perspective projection onto the plane at unit distance from the camera.
+
+    Parameters
+    ----------
+    points : (N, 3) float32
+        Camera axes, cm.
+    distance : float
+        Of the camera from the pivot, cm.
+
+    Returns
+    -------
+    (N, 2) float64
+        x right, y down.
+    """
     return np.stack([points[:, 0], -points[:, 1]], axis=1).astype(np.float64) / (distance - points[:, 2:]).astype(
         np.float64
     )
@@ -71,14 +107,26 @@ def plane(points: Array, distance: float) -> NDArray[np.float64]:
 
 def _five_points(points: Array) -> Array:
     eyes = [points[[e.upper[0], e.upper[8], e.upper[4], e.lower[4]]].mean(axis=0) for e in EYES]
-    return np.stack([*eyes, points[4] * 0.5 + points[1] * 0.5, points[61], points[291]])
+    nose = points[NOSE_TIP] * 0.5 + points[1] * 0.5
+    return np.stack([*eyes, nose, points[LEFT_MOUTH_CORNER], points[RIGHT_MOUTH_CORNER]])
 
 
-def view(figure: Array, shot: Shot) -> View:
-    """Pose a figure (V, 3) in head axes and align its crop; the body follows the head half way."""
+def place_camera(figure: Array, capture: CaptureParams) -> View:
+    """Pose a figure and align its crop; the body follows the head half way.
+
+    Parameters
+    ----------
+    figure : (V, 3) float32
+        Head axes, cm; see `facekit.synth.shape.assemble_figure`.
+    capture : CaptureParams
+
+    Returns
+    -------
+    View
+    """
     head = load_head()
-    turn = rotation(shot.yaw, shot.pitch, shot.roll)
-    body = rotation(shot.yaw * 0.45, shot.pitch * 0.25, shot.roll * 0.4)
+    turn = rotation(capture.yaw, capture.pitch, capture.roll)
+    body = rotation(capture.yaw * 0.45, capture.pitch * 0.25, capture.roll * 0.4)
     centred = figure - PIVOT
     points = centred @ turn.T
     base = np.array([0, -6.0, -1.0], np.float32)
@@ -87,22 +135,32 @@ def view(figure: Array, shot: Shot) -> View:
         follow = np.clip((rest[:, 1:2] + 9.0) / 8.0, 0, 1)
         moved = (rest - base) @ body.T + base @ (0.5 * turn + 0.5 * body).T
         points[part] = follow * points[part] + (1 - follow) * moved
-    five = plane(_five_points(points), shot.distance)
-    frame = similarity(five, TEMPLATE + np.array(shot.jitter).reshape(5, 2))
+    five = to_unit_plane(_five_points(points), capture.distance)
+    frame = similarity(five, ARCFACE_TEMPLATE + np.array(capture.jitter).reshape(5, 2))
     tilt = float(np.degrees(np.arctan2(frame[1, 0], frame[0, 0])))
-    eye = np.array([0, 0, shot.distance], np.float32)
-    return View(np.ascontiguousarray(points, np.float32), turn, eye, frame, shot.roll + tilt)
+    eye = np.array([0, 0, capture.distance], np.float32)
+    return View(np.ascontiguousarray(points, np.float32), turn, eye, frame, capture.roll + tilt)
 
 
-def project(points: Array, seen: View) -> Array:
-    """Camera cm to crop pixels and depth, (..., 3): pixel centres at integers, depth in pixels toward the viewer.
+def project(points: Array, view: View) -> Array:
+    """Camera axes to pixels of the crop.
 
-    Depth is measured from the pivot with the scale that holds there.
+    Parameters
+    ----------
+    points : (..., 3) float32
+        Camera axes, cm.
+    view : View
+
+    Returns
+    -------
+    (..., 3) float32
+        x right, y down, pixel centres at integers; depth in pixels toward the viewer, measured from the pivot with the
+        scale that holds there.
     """
-    distance = seen.eye[2]
+    distance = view.eye[2]
     inverse = np.float32(1) / (distance - points[..., 2])
     x, y = points[..., 0] * inverse, -points[..., 1] * inverse
-    frame = seen.frame.astype(np.float32)
+    frame = view.frame.astype(np.float32)
     scale = np.float32(np.hypot(frame[0, 0], frame[1, 0])) / distance
     out = np.empty_like(points)
     out[..., 0] = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2]

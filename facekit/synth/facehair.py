@@ -7,27 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import BROWS, EYES, LEFT_EDGE, RIGHT_EDGE
 from facekit.faces.topology import load_topology
-from facekit.synth.anatomy import EYES, FACE_SIZE, unit
-from facekit.synth.chance import Identity
+from facekit.synth.anatomy import FACE_SIZE, unit
+from facekit.synth.sampling import Identity
 from facekit.synth.shape import Skull
 from facekit.synth.skin import skin_tone, to_linear
 from facekit.synth.skin_map import face_map
-from facekit.synth.strands import Strands, hair_colour, join, packed
+from facekit.synth.strands import Strands, as_float32, hair_colour, join_strands
 
 __all__ = ["POINTS", "face_hair", "glasses"]
 
 Array = NDArray[np.floating[Any]]
 POINTS = 5
 """Points a strand of face hair has."""
-_BROWS = (
-    ((46, 53, 52, 65, 55), (70, 63, 105, 66, 107)),
-    ((276, 283, 282, 295, 285), (300, 293, 334, 296, 336)),
-)
-"""Lower and upper edge of each brow, outer end first; smaller x first."""
 
 
-def _fringe(
+def _mesh_strands(
     corners: NDArray[np.integer[Any]],
     weights: Array,
     directions: Array,
@@ -37,15 +33,15 @@ def _fringe(
     width: Array,
     tip: float,
 ) -> Strands:
-    """Strands from roots on the mesh: straight along `directions`, bent along `bend` with the square of the way."""
+    """Strands from roots on the mesh: straight along `directions`, summed along `bend` with the square of the way."""
     count = len(length)
     t = np.linspace(0, 1, POINTS, dtype=np.float32)[None, :, None]
     points = (directions[:, None] * t + bend[:, None] * t * t) * length[:, None, None]
     tint = np.broadcast_to(np.float32(0.9), (count, POINTS))
     ones = np.ones((count, POINTS), np.float32)
     return Strands(
-        packed(points), packed(colour), packed(tint), packed(ones * 0.85), packed(width),
-        np.full(count, tip, np.float32), np.ascontiguousarray(corners, dtype=np.int32), packed(weights),
+        as_float32(points), as_float32(colour), as_float32(tint), as_float32(ones * 0.85), as_float32(width),
+        np.full(count, tip, np.float32), np.ascontiguousarray(corners, dtype=np.int32), as_float32(weights),
     )  # fmt: skip
 
 
@@ -59,7 +55,7 @@ def _shade(identity: Identity, rng: np.random.Generator, count: int, darker: flo
 def _brow(identity: Identity, side: int, rng: np.random.Generator) -> Strands:
     """One brow: hairs between its two edges, upright at the nose and lying flat at the temple."""
     count = int(130 + 220 * identity.brow_density)
-    lower, upper = (np.array(e) for e in _BROWS[side])
+    lower, upper = (np.array(e) for e in BROWS[side])
     a = rng.beta(1.15, 1.0, count).astype(np.float32) * 3.98
     thick = (0.30 + 0.75 * identity.brow_width) * np.interp(a, [0, 1.2, 3, 4], [0.35, 0.85, 1.0, 0.9])
     middle = 0.42 + 0.10 * identity.brow_arch * np.exp(-((a - 1.4) ** 2))
@@ -77,7 +73,7 @@ def _brow(identity: Identity, side: int, rng: np.random.Generator) -> Strands:
     bend = np.stack([np.full(count, 0.15 * outward), -0.25 * np.ones(count), np.full(count, -0.22)], 1)
     colour = _shade(identity, rng, count, 0.62 if identity.hair_tone < 0.5 else 0.85, identity.grey * 0.4)
     colour = np.minimum(colour, 0.5 * skin_tone(identity))  # brows are darker than skin, dyed hair or not
-    strands = _fringe(corners, weights, direction, length, bend, colour, rng.uniform(0.045, 0.075, count), 0.4)
+    strands = _mesh_strands(corners, weights, direction, length, bend, colour, rng.uniform(0.045, 0.075, count), 0.4)
     return strands._replace(points=strands.points + np.array([0, 0, 0.06], np.float32))
 
 
@@ -96,7 +92,7 @@ def _lashes(identity: Identity, side: int, upper: bool, rng: np.random.Generator
     base = base * (0.85 if identity.male else 1.05)
     bend = np.tile(np.array([0, 0.85 if upper else -0.1, -0.25]), (count, 1))
     colour = np.tile(np.array([0.008, 0.006, 0.006]), (count, 1))
-    return _fringe(
+    return _mesh_strands(
         corners, weights, direction, base * rng.uniform(0.7, 1.1, count), bend, colour, np.full(count, 0.03), 0.3
     )
 
@@ -143,18 +139,28 @@ def _beard(identity: Identity, rng: np.random.Generator) -> Strands | None:
     bend = np.stack([-0.15 * side, np.full(count, -0.4), np.full(count, -0.1)], 1) + rng.normal(0, 0.18, (count, 3))
     colour = _shade(identity, rng, count, 0.8, min(1.0, identity.grey * 1.1))
     width = rng.uniform(0.05, 0.09, count) if style != "stubble" else rng.uniform(0.03, 0.05, count)
-    strands = _fringe(corners, weights, direction, length, bend, colour, width, 0.4)
+    strands = _mesh_strands(corners, weights, direction, length, bend, colour, width, 0.4)
     open_ = np.linspace(0.5, 1.0, POINTS, dtype=np.float32)[None] * np.ones((count, 1), np.float32)
     return strands._replace(points=strands.points + 0.03 * outward[:, None].astype(np.float32), openness=open_)
 
 
 def face_hair(identity: Identity) -> Strands:
-    """Brows, lashes and beard of a person; points are relative to the roots."""
+    """Brows, lashes and beard of a person.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Strands
+        Points are relative to the roots, which lie on the face mesh.
+    """
     rng = np.random.default_rng([identity.texture, 4])
     parts = [_brow(identity, s, rng) for s in (0, 1)]
     parts += [_lashes(identity, s, u, rng) for s in (0, 1) for u in (True, False)]
     beard = _beard(identity, rng)
-    return join(*parts, *([beard] if beard is not None else []))
+    return join_strands(*parts, *([beard] if beard is not None else []))
 
 
 def _rim(centre: Array, half: tuple[float, float], square: float, count: int) -> Array:
@@ -174,7 +180,18 @@ def _rim(centre: Array, half: tuple[float, float], square: float, count: int) ->
 
 
 def glasses(identity: Identity, skull: Skull) -> tuple[Strands, Array] | None:
-    """Frame as strands fixed to the head, and the outline (2, 40, 3) of the lenses; None for who wears none."""
+    """The glasses of a person.
+
+    Parameters
+    ----------
+    identity : Identity
+    skull : Skull
+
+    Returns
+    -------
+    (Strands, (2, 40, 3) float32) or None
+        The frame as strands fixed to the head, and the outlines of the lenses in head axes (cm); None: wears none.
+    """
     if identity.glasses == "none":
         return None
     eyes = skull.eye_centres
@@ -192,7 +209,7 @@ def glasses(identity: Identity, skull: Skull) -> tuple[Strands, Array] | None:
     ]
     t = np.linspace(0, 1, 40)[:, None]
     lines.append(inner[0] * (1 - t) + inner[1] * t + np.array([0, 0.25, 0.15]) * np.sin(np.pi * t))
-    ears = skull.face[[234, 454]] + np.array([[-0.45, 1.9, -1.2], [0.45, 1.9, -1.2]])
+    ears = skull.face[[LEFT_EDGE, RIGHT_EDGE]] + np.array([[-0.45, 1.9, -1.2], [0.45, 1.9, -1.2]])
     for k in (0, 1):
         outer = rims[k][np.argmax(np.abs(rims[k][:, 0]) + 0.5 * rims[k][:, 1])]
         hinge = outer + np.array([(-0.25, 0.25)[k], 0.05, -0.25])

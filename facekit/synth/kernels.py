@@ -7,32 +7,47 @@ holds the triangle seen in a sample, ``EMPTY`` or ``STRAND``. All is float32; no
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 __all__ = [
     "EMPTY",
     "STRAND",
-    "nearest",
-    "normals",
+    "darken",
+    "draw_strands",
+    "mix_colour",
+    "nearest_index",
     "place_strands",
-    "raster",
+    "rasterize",
     "resolve",
     "shadow_strands",
     "shadow_triangles",
-    "stain",
-    "strands",
-    "tint",
+    "vertex_normals",
 ]
 
 EMPTY, STRAND = -1, -2
 _F = np.float32
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Indices = NDArray[np.int64]
+Scalar = np.floating[Any] | float
+"""A number; compiled it is a float32 like everything else."""
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def normals(points, triangles, out):
-    """Area-weighted vertex normals, not yet of unit length."""
+def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
+    """Area-weighted vertex normals, not yet of unit length.
+
+    Parameters
+    ----------
+    points : (V, 3) float32
+    triangles : (T, 3) int32
+    out : (V, 3) float32
+        Written.
+    """
     out[:] = _F(0)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -46,8 +61,25 @@ def normals(points, triangles, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def raster(screen, triangles, two_sided, depth, ids, bary):
-    """Nearest triangle of every sample, with the barycentric weights of its first two corners."""
+def rasterize(
+    screen: Floats, triangles: Ints, two_sided: NDArray[np.bool_], depth: Floats, ids: Ints, bary: Floats
+) -> None:
+    """Find the nearest triangle of every sample.
+
+    Parameters
+    ----------
+    screen : (V, 3) float32
+        x, y in samples, depth growing toward the viewer.
+    triangles : (T, 3) int32
+        Clockwise on the screen when seen from the front; others are skipped unless they are two-sided.
+    two_sided : (T,) bool
+    depth : (H, W) float32
+        Written where a triangle is nearer.
+    ids : (H, W) int32
+        Number of the triangle.
+    bary : (H, W, 2) float32
+        Barycentric weights of its first two corners.
+    """
     height, width = depth.shape
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -80,8 +112,17 @@ def raster(screen, triangles, two_sided, depth, ids, bary):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def shadow_triangles(light, triangles, depth):
-    """Depth map of the triangles as the key light sees them; `light` (V, 3) in texels, depth toward the light."""
+def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
+    """Add triangles to the depth map of the key light.
+
+    Parameters
+    ----------
+    light : (V, 3) float32
+        x, y in texels of the map, depth toward the light in cm.
+    triangles : (T, 3) int32
+    depth : (S, S) float32
+        Written where a triangle is nearer to the light.
+    """
     size = depth.shape[0]
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -104,7 +145,7 @@ def shadow_triangles(light, triangles, depth):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _to_light(x, y, z, matrix):
+def _to_light(x: Scalar, y: Scalar, z: Scalar, matrix: Floats) -> tuple[Scalar, Scalar, Scalar]:
     return (
         matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
         matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
@@ -113,8 +154,19 @@ def _to_light(x, y, z, matrix):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def shadow_strands(points, matrix, stride, depth):
-    """Splat every `stride`-th strand (S, P, 3) in camera cm into the light's depth map."""
+def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -> None:
+    """Add every ``stride``-th strand to the depth map of the key light.
+
+    Parameters
+    ----------
+    points : (S, P, 3) float32
+        Camera axes, cm.
+    matrix : (3, 4) float32
+        Camera axes to texels of the map and depth toward the light.
+    stride : int
+    depth : (M, M) float32
+        Written where a strand is nearer to the light.
+    """
     size = depth.shape[0]
     for s in range(0, points.shape[0], stride):
         for p in range(1, points.shape[1]):
@@ -133,7 +185,7 @@ def shadow_strands(points, matrix, stride, depth):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _soft_shadow(x, y, z, matrix, depth, bias):
+def _soft_shadow(x: Scalar, y: Scalar, z: Scalar, matrix: Floats, depth: Floats, bias: Scalar) -> Scalar:
     """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth."""
     size = depth.shape[0]
     u, v, w = _to_light(x, y, z, matrix)
@@ -154,8 +206,22 @@ def _soft_shadow(x, y, z, matrix, depth, bias):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def place_strands(points, roots, sway, turn, pivot, out):
-    """Strands (S, P, 3) on their roots (S, 3), swaying with the square of the way, in camera axes."""
+def place_strands(points: Floats, roots: Floats, sway: Floats, turn: Floats, pivot: Floats, out: Floats) -> None:
+    """Put strands on their roots, let them sway with the square of the way, and turn them to camera axes.
+
+    Parameters
+    ----------
+    points : (S, P, 3) float32
+        Head axes, cm, relative to the roots.
+    roots : (S, 3) float32
+    sway : (3,) float32
+        Displacement of the tips, cm.
+    turn : (3, 3) float32
+        Head axes to camera axes.
+    pivot : (3,) float32
+    out : (S, P, 3) float32
+        Written.
+    """
     length = points.shape[1]
     for s in range(points.shape[0]):
         for p in range(length):
@@ -168,7 +234,20 @@ def place_strands(points, roots, sway, turn, pivot, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shadow, eye, out):
+def _strand_colour(
+    points: Floats,
+    s: int,
+    p: int,
+    base: Floats,
+    tint: Scalar,
+    open_: Scalar,
+    gloss: Scalar,
+    lights: Floats,
+    matrix: Floats,
+    shadow: Floats,
+    eye: Floats,
+    out: Floats,
+) -> None:
     """Kajiya-Kay shading (1989) with a second, tinted highlight; light fades with the depth of hair above."""
     size = shadow.shape[0]
     q = min(p, points.shape[1] - 2)
@@ -206,14 +285,28 @@ def _strand_colour(points, s, p, base, tint, open_, gloss, lights, matrix, shado
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _hidden(x, y, z, depth, margin):
+def _hidden(x: Scalar, y: Scalar, z: Scalar, depth: Floats, margin: Scalar) -> bool:
     """Whether a point lies in the picture and well behind what is drawn there."""
     column, row = math.floor(x + _F(0.5)), math.floor(y + _F(0.5))
     return 0 <= row < depth.shape[0] and 0 <= column < depth.shape[1] and z < depth[row, column] - margin
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids, rgb):
+def _draw_segment(
+    ax: Scalar,
+    ay: Scalar,
+    az: Scalar,
+    bx: Scalar,
+    by: Scalar,
+    bz: Scalar,
+    wide: Scalar,
+    wide_end: Scalar,
+    colour: Floats,
+    colour_end: Floats,
+    depth: Floats,
+    ids: Ints,
+    rgb: Floats,
+) -> None:
     """One piece of a strand, widths in samples."""
     height, width = depth.shape
     dx, dy, dz = bx - ax, by - ay, bz - az
@@ -249,9 +342,24 @@ def _line(ax, ay, az, bx, by, bz, wide, wide_end, colour, colour_end, depth, ids
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def strands(
-    points, base, tints, openness, widths, tips, gloss, lights, matrix, shadow, eye, frame, scale, depth, ids, rgb
-):
+def draw_strands(
+    points: Floats,
+    base: Floats,
+    tints: Floats,
+    openness: Floats,
+    widths: Floats,
+    tips: Floats,
+    gloss: Scalar,
+    lights: Floats,
+    matrix: Floats,
+    shadow: Floats,
+    eye: Floats,
+    frame: Floats,
+    scale: Scalar,
+    depth: Floats,
+    ids: Ints,
+    rgb: Floats,
+) -> None:
     """Project, shade and draw strands.
 
     points (S, P, 3) camera cm; base (S, 3) linear colour; tints, openness (S, P); widths (S,) in samples at the root,
@@ -296,7 +404,7 @@ def strands(
                 before, after = _F(p - 1) / _F(length - 1), _F(p) / _F(length - 1)
                 wide = widths[s] * (_F(1) - before * before * (_F(1) - tips[s]))
                 wide_end = widths[s] * (_F(1) - after * after * (_F(1) - tips[s]))
-                _line(ax, ay, az, x, y, z, wide, wide_end, colour, colour_end, depth, ids, rgb)
+                _draw_segment(ax, ay, az, x, y, z, wide, wide_end, colour, colour_end, depth, ids, rgb)
                 shaded = True
             else:
                 shaded = False
@@ -304,8 +412,16 @@ def strands(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def tint(albedo, share, colour):
-    """Mix a colour (3,) into the first three channels of a texture (H, W, C) in place, by a share (H, W)."""
+def mix_colour(albedo: Floats, share: Floats, colour: Floats) -> None:
+    """Mix a colour into a texture in place.
+
+    Parameters
+    ----------
+    albedo : (H, W, C) float32
+        Its first three channels are changed.
+    share : (H, W) float32
+    colour : (3,) float32
+    """
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
             s = share[row, column]
@@ -314,8 +430,16 @@ def tint(albedo, share, colour):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def stain(albedo, share, amounts):
-    """Darken the first three channels of a texture (H, W, C) in place: each by 1 - share * its amount."""
+def darken(albedo: Floats, share: Floats, amounts: Floats) -> None:
+    """Darken a texture in place: each channel is multiplied by 1 - share * amount.
+
+    Parameters
+    ----------
+    albedo : (H, W, C) float32
+        Its first three channels are changed.
+    share : (H, W) float32
+    amounts : (3,) float32
+    """
     for row in range(albedo.shape[0]):
         for column in range(albedo.shape[1]):
             s = share[row, column]
@@ -324,8 +448,17 @@ def stain(albedo, share, amounts):
 
 
 @njit(cache=True, nogil=True)
-def nearest(points, others, out):
-    """Index of the nearest of `others` (M, 3) for each of `points` (N, 3)."""
+def nearest_index(points: Floats, others: Floats, out: Indices) -> None:
+    """Index of the nearest other point, the first of several.
+
+    Parameters
+    ----------
+    points : (N, 3) float32
+    others : (M, 3) float32
+        M at least 1.
+    out : (N,) int64
+        Written.
+    """
     for i in range(points.shape[0]):
         best, where = _F(1e30), 0
         for j in range(others.shape[0]):
@@ -337,7 +470,7 @@ def nearest(points, others, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _texel(atlas, u, v, out):
+def _texel(atlas: Floats, u: Scalar, v: Scalar, out: Floats) -> None:
     """Bilinear sample of the atlas at texel coordinates."""
     x = min(max(u, _F(0)), _F(atlas.shape[1] - 1.001))
     y = min(max(v, _F(0)), _F(atlas.shape[0] - 1.001))
@@ -355,20 +488,22 @@ def _texel(atlas, u, v, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _smooth(low, high, x):
+def _smoothstep(low: Scalar, high: Scalar, x: Scalar) -> Scalar:
     t = min(_F(1), max(_F(0), (x - low) / (high - low)))
     return t * t * (_F(3) - _F(2) * t)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _hash(a, b):
+def _hash(a: Scalar, b: Scalar) -> Scalar:
     """A fixed pattern in [0, 1) from two coordinates."""
     h = math.sin(_F(a) * _F(12.9898) + _F(b) * _F(78.233)) * _F(43758.547)
     return h - math.floor(h)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _eye(x, y, z, shade, eyes, side, view, lights, out):
+def _eye(
+    x: Scalar, y: Scalar, z: Scalar, shade: Scalar, eyes: Floats, side: int, view: Floats, lights: Floats, out: Floats
+) -> None:
     """Radiance of the eyeball seen through a point of the lid opening.
 
     eyes (2, 6, 3): centre, gaze, up (unit, camera axes), iris colour, (iris radius, pupil radius, redness), sclera.
@@ -387,13 +522,13 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):
     px, py, pz = nx - gx * cosine, ny - gy * cosine, nz - gz * cosine
     rho = _F(1.22) * math.sqrt(px * px + py * py + pz * pz) if cosine > 0 else _F(1.2)
     iris, pupil, red = eyes[side, 4, 0], eyes[side, 4, 1], eyes[side, 4, 2]
-    inside = _F(1) - _smooth(iris - _F(0.05), iris + _F(0.03), rho)
+    inside = _F(1) - _smoothstep(iris - _F(0.05), iris + _F(0.03), rho)
     if inside > 0:
         rise = px * eyes[side, 2, 0] + py * eyes[side, 2, 1] + pz * eyes[side, 2, 2]
         angle = math.asin(min(_F(1), max(_F(-1), rise / (rho / _F(1.22) + _F(1e-6)))))
-        fibre = _F(0.8) + _F(0.4) * _hash(math.floor(angle * _F(6)), _F(3)) * _smooth(pupil, iris, rho)
-        ring = _smooth(iris * _F(0.72), iris, rho)
-        dark = _smooth(pupil - _F(0.03), pupil + _F(0.04), rho)
+        fibre = _F(0.8) + _F(0.4) * _hash(math.floor(angle * _F(6)), _F(3)) * _smoothstep(pupil, iris, rho)
+        ring = _smoothstep(iris * _F(0.72), iris, rho)
+        dark = _smoothstep(pupil - _F(0.03), pupil + _F(0.04), rho)
         caustic = _F(1) + _F(0.5) * max(_F(0), -rise) / iris
     facing = nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2]
     light = max(_F(0), facing * _F(0.7) + _F(0.3))
@@ -402,11 +537,13 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):
     hx, hy, hz = lights[0, 0] - vx, lights[0, 1] - vy, lights[0, 2] - vz
     hnorm = _F(1) / math.sqrt(hx * hx + hy * hy + hz * hz)
     mirror = (kx * hx + ky * hy + kz * hz) * norm * hnorm
-    spark = _smooth(_F(0.982), _F(0.992), mirror) * _F(0.8) + _smooth(_F(0.8), _F(1), mirror) * _F(0.03)
-    cover = _F(1) - _F(0.75) * _smooth(_F(0.25), _F(1), shade) - _F(0.25) * _smooth(_F(0.75), _F(1), _F(1) - shade)
+    spark = _smoothstep(_F(0.982), _F(0.992), mirror) * _F(0.8) + _smoothstep(_F(0.8), _F(1), mirror) * _F(0.03)
+    cover = (
+        _F(1) - _F(0.75) * _smoothstep(_F(0.25), _F(1), shade) - _F(0.25) * _smoothstep(_F(0.75), _F(1), _F(1) - shade)
+    )
     sky = _F(0.5) + _F(0.5) * ny
     for c in range(3):
-        white = eyes[side, 5, c] * (_F(1) - red * (_F(0.25) if c > 0 else _F(0.0)) * _smooth(_F(0.6), _F(1.2), rho))
+        white = eyes[side, 5, c] * (_F(1) - red * (_F(0.25) if c > 0 else _F(0.0)) * _smoothstep(_F(0.6), _F(1.2), rho))
         colour = white
         if inside > 0:
             tone = eyes[side, 3, c] * fibre * caustic * (_F(1) - _F(0.75) * ring)
@@ -417,7 +554,9 @@ def _eye(x, y, z, shade, eyes, side, view, lights, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _teeth(x, y, z, shade, mouth, view, lights, out):
+def _teeth(
+    x: Scalar, y: Scalar, z: Scalar, shade: Scalar, mouth: Floats, view: Floats, lights: Floats, out: Floats
+) -> None:
     """Radiance of teeth, gums and tongue seen through a point of the mouth opening.
 
     mouth (6, 3): origin, right, up, forward (camera axes), (drop of the jaw, width of a tooth, brightness), tooth.
@@ -432,17 +571,19 @@ def _teeth(x, y, z, shade, mouth, view, lights, out):
     t = max(_F(0), forward + _F(0.35) + _F(0.16) * right * right) / -sz
     right, up = right + sx * t, up + sy * t
     drop, width = mouth[4, 0], mouth[4, 1]
-    inner = _F(1) - _smooth(_F(1.2), _F(2.3), abs(right))
+    inner = _F(1) - _smoothstep(_F(1.2), _F(2.3), abs(right))
     cell = abs(right) / width
     gap = abs(cell - math.floor(cell + _F(0.5)))
-    seam = _F(0.78) + _F(0.22) * _smooth(_F(0.0), _F(0.14), gap)
+    seam = _F(0.78) + _F(0.22) * _smoothstep(_F(0.0), _F(0.14), gap)
     edge = _F(-0.42) - _F(0.05) * (math.floor(cell) % 2) + _F(0.06) * cell
-    upper = _smooth(edge - _F(0.05), edge + _F(0.05), up)
+    upper = _smoothstep(edge - _F(0.05), edge + _F(0.05), up)
     low_top = edge - _F(0.08) - drop
-    lower = (_F(1) - _smooth(low_top - _F(0.05), low_top + _F(0.05), up)) * _F(0.75)
+    lower = (_F(1) - _smoothstep(low_top - _F(0.05), low_top + _F(0.05), up)) * _F(0.75)
     tooth = max(upper, lower)
-    gum = _smooth(_F(0.42), _F(0.6), up)
-    deep = _F(0.9) - _F(0.65) * _smooth(_F(0.6), _F(1), shade) - _F(0.45) * _smooth(_F(0.6), _F(1), _F(1) - shade)
+    gum = _smoothstep(_F(0.42), _F(0.6), up)
+    deep = (
+        _F(0.9) - _F(0.65) * _smoothstep(_F(0.6), _F(1), shade) - _F(0.45) * _smoothstep(_F(0.6), _F(1), _F(1) - shade)
+    )
     for c in range(3):
         flesh = _F(0.16) if c == 0 else _F(0.05)
         bone = mouth[5, c] * seam * (_F(1) - gum) + gum * (_F(0.3) if c == 0 else _F(0.12))
@@ -458,7 +599,9 @@ def _teeth(x, y, z, shade, mouth, view, lights, out):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _surface(group, cloth, eye, lights, matrix, shadow, out):
+def _surface(
+    group: Floats, cloth: bool, eye: Floats, lights: Floats, matrix: Floats, shadow: Floats, out: Floats
+) -> None:
     """Radiance of skin or cloth. group: normal (3), point (3), albedo (3), openness, gloss, all already averaged.
 
     The diffuse term wraps round the terminator, furthest in red, for light that travelled through the skin.
@@ -498,27 +641,56 @@ def _surface(group, cloth, eye, lights, matrix, shadow, out):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def resolve(
-    ids,
-    bary,
-    rgb,
-    triangles,
-    materials,
-    vertices,
-    atlas,
-    eyes,
-    mouth,
-    lights,
-    matrix,
-    shadow,
-    eye,
-    ground,
-    cloth,
-    factor,
-    out,
-):
+    ids: Ints,
+    bary: Floats,
+    rgb: Floats,
+    triangles: Ints,
+    materials: NDArray[np.uint8],
+    vertices: Floats,
+    atlas: Floats,
+    eyes: Floats,
+    mouth: Floats,
+    lights: Floats,
+    matrix: Floats,
+    shadow: Floats,
+    eye: Floats,
+    ground: Floats,
+    cloth: Floats,
+    factor: int,
+    out: Floats,
+) -> None:
     """Shade and average the samples: colour at every sample, light once a pixel and material.
 
-    vertices (V, 9): normal, point, texel (u, v), shade of the opening. Materials: 0 skin, 1 cloth, 2, 3 eyes, 4 mouth.
+    Parameters
+    ----------
+    ids : (H * factor, W * factor) int32
+    bary : (H * factor, W * factor, 2) float32
+    rgb : (H * factor, W * factor, 3) float32
+        Radiance of strands.
+    triangles : (T, 3) int32
+    materials : (T,) uint8
+        0 skin, 1 cloth, 2 and 3 eyes, 4 mouth.
+    vertices : (V, 9) float32
+        Normal, point (camera axes, cm), texel (u, v), shade of the opening.
+    atlas : (A, B, 5) float32
+        Linear red, green, blue, openness, gloss.
+    eyes : (2, 6, 3) float32
+        See `_eye`.
+    mouth : (6, 3) float32
+        See `_teeth`.
+    lights : (6, 3) float32
+        Key direction and colour, fill direction and colour, sky, floor.
+    matrix, shadow : (3, 4) and (M, M) float32
+        The key light's map.
+    eye : (3,) float32
+        The camera.
+    ground : (H, W, 3) float32
+        What is behind the figure.
+    cloth : (3,) float32
+    factor : int
+        Samples along each side of a pixel.
+    out : (H, W, 3) float32
+        Linear radiance, written.
     """
     height, width = out.shape[0], out.shape[1]
     texel = np.zeros(5, np.float32)

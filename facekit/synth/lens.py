@@ -8,16 +8,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.synth.chance import Shot
+from facekit.synth.sampling import CaptureParams
 
 __all__ = ["background", "develop"]
 
 Array = NDArray[np.floating[Any]]
 
 
-def background(shot: Shot, size: int) -> Array:
-    """A scene far out of focus, (size, size, 3) linear; it depends on nothing but the shot."""
-    rng = np.random.default_rng([shot.texture, 5])
+def background(capture: CaptureParams, size: int) -> Array:
+    """A scene far out of focus.
+
+    Parameters
+    ----------
+    capture : CaptureParams
+        Only its ``texture`` is read.
+    size : int
+        Side in pixels.
+
+    Returns
+    -------
+    (size, size, 3) float32
+        Linear RGB.
+    """
+    rng = np.random.default_rng([capture.texture, 5])
     side = 28
     row, column = np.mgrid[0:side, 0:side].astype(np.float32) / (side - 1)
     vivid = 0.24 if rng.uniform() < 0.25 else 0.07
@@ -42,12 +55,12 @@ def background(shot: Shot, size: int) -> Array:
     return np.asarray(scene * (1 + grain[..., None]), dtype=np.float32)
 
 
-def _blur(light: Array, shot: Shot, scale: float) -> Array:
-    if shot.blur > 0.15:
-        light = np.asarray(cv2.GaussianBlur(light, (0, 0), shot.blur * scale), np.float32)
-    if shot.motion > 0.2:
-        length = max(3, 2 * round(1.5 * shot.motion * scale) + 1)
-        angle = shot.texture % 180
+def _blur(light: Array, capture: CaptureParams, scale: float) -> Array:
+    if capture.blur > 0.15:
+        light = np.asarray(cv2.GaussianBlur(light, (0, 0), capture.blur * scale), np.float32)
+    if capture.motion > 0.2:
+        length = max(3, 2 * round(1.5 * capture.motion * scale) + 1)
+        angle = capture.texture % 180
         kernel = np.zeros((length, length), np.float32)
         reach = 0.5 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))]) * (length - 1) * 0.7
         middle = (length - 1) / 2
@@ -66,22 +79,36 @@ def _meter(light: Array, exposure: float) -> np.float32:
     return np.float32(gain * min(1.0, 1.35 / (gain * brightest + 1e-6)) ** 0.8)
 
 
-def develop(light: Array, shot: Shot, scale: float = 1.0) -> NDArray[np.uint8]:
-    """Linear radiance (S, S, 3) to levels: blur, exposure, vignette, balance, grain, shoulder; `scale` is S / 112."""
-    rng = np.random.default_rng([shot.texture, 6])
+def develop(light: Array, capture: CaptureParams, scale: float = 1.0) -> NDArray[np.uint8]:
+    """Linear radiance to a picture: blur, exposure, vignette, white balance, grain, shoulder, gamma, contrast.
+
+    Parameters
+    ----------
+    light : (S, S, 3) float32
+        Linear RGB.
+    capture : CaptureParams
+    scale : float
+        S / 112; widths of blur grow with it.
+
+    Returns
+    -------
+    (S, S, 3) uint8
+        RGB.
+    """
+    rng = np.random.default_rng([capture.texture, 6])
     size = light.shape[0]
-    light = _blur(light, shot, scale)
-    light = light * _meter(light, 0.92 * shot.exposure)
+    light = _blur(light, capture, scale)
+    light = light * _meter(light, 0.92 * capture.exposure)
     radius = np.linspace(-1, 1, size, dtype=np.float32) ** 2
-    fall = 1 - shot.vignette * (radius[:, None] + radius[None])
-    light = light * fall[..., None] * np.array(shot.balance, np.float32)
+    fall = 1 - capture.vignette * (radius[:, None] + radius[None])
+    light = light * fall[..., None] * np.array(capture.balance, np.float32)
     noise = rng.standard_normal((size, size, 3), dtype=np.float32)
     noise = 0.75 * noise[..., :1] + 0.5 * noise
-    light = light + shot.grain * np.sqrt(light.clip(0.004, 2)) * noise
+    light = light + capture.grain * np.sqrt(light.clip(0.004, 2)) * noise
     shoulder = np.maximum(light, 0)
     shoulder = shoulder * (1 + 0.1 * shoulder) / (1 + 0.62 * shoulder)
     level = np.power(shoulder, np.float32(0.4545))
-    level = 0.5 + (level - 0.46) * shot.contrast - 0.02
+    level = 0.5 + (level - 0.46) * capture.contrast - 0.02
     grey = level @ np.array([0.299, 0.587, 0.114], np.float32)
-    level = grey[..., None] + (level - grey[..., None]) * (0.0 if shot.grey else shot.saturation)
+    level = grey[..., None] + (level - grey[..., None]) * (0.0 if capture.grey else capture.saturation)
     return np.asarray((level * 255 + 0.5).clip(0, 255), dtype=np.uint8)

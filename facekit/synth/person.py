@@ -1,4 +1,4 @@
-"""One person, one picture: chance, shape, skin and strands put in front of the camera and drawn."""
+"""One person, one picture: sampled parameters, shape, skin and strands put before the camera and rendered."""
 
 from __future__ import annotations
 
@@ -13,25 +13,34 @@ from facekit.errors import ConfigError
 from facekit.faces.topology import NUM_VERTICES
 from facekit.images import decode, encode_jpeg
 from facekit.synth.anatomy import OVAL, load_head, unit
-from facekit.synth.camera import PIVOT, View, project, view
-from facekit.synth.chance import Identity, Shot, draw_identity, draw_shot
+from facekit.synth.camera import PIVOT, View, place_camera, project
 from facekit.synth.facehair import face_hair, glasses
 from facekit.synth.kernels import (
     EMPTY,
-    normals,
+    draw_strands,
     place_strands,
-    raster,
+    rasterize,
     resolve,
     shadow_strands,
     shadow_triangles,
-    strands,
+    vertex_normals,
 )
 from facekit.synth.lens import background, develop
-from facekit.synth.shape import Skull, build_skull, express, figure
+from facekit.synth.sampling import CaptureParams, Identity, sample_capture, sample_identity
+from facekit.synth.shape import Skull, assemble_figure, build_skull, express
 from facekit.synth.skin import paint_atlas, to_linear
 from facekit.synth.strands import Strands, hair_colour, scalp_hair
 
-__all__ = ["Drawn", "Person", "Truth", "build_person", "draw_person", "draw_shot_of", "render", "take"]
+__all__ = [
+    "DrawnFace",
+    "Person",
+    "Truth",
+    "build_person",
+    "draw_person",
+    "render",
+    "render_compressed",
+    "render_radiance",
+]
 
 Array = NDArray[np.floating[Any]]
 SHADOW = 112
@@ -39,7 +48,18 @@ FACTOR = 3
 
 
 class Person(NamedTuple):
-    """What all pictures of a person share; building it costs several pictures."""
+    """What all pictures of a person share; building it costs as much as several pictures.
+
+    Attributes
+    ----------
+    identity : Identity
+    skull : Skull
+    atlas : (388, 256, 5) float32
+        See `facekit.synth.skin.paint_atlas`.
+    hair, face_hair : Strands
+    glasses : (Strands, (2, 40, 3) float32) or None
+        See `facekit.synth.facehair.glasses`.
+    """
 
     identity: Identity
     skull: Skull
@@ -69,7 +89,7 @@ class Truth(NamedTuple):
     expression: tuple[float, ...]
 
 
-class Drawn(NamedTuple):
+class DrawnFace(NamedTuple):
     """A drawn picture.
 
     Attributes
@@ -87,7 +107,16 @@ class Drawn(NamedTuple):
 
 
 def build_person(identity: Identity) -> Person:
-    """Shape, paint and comb a person."""
+    """Shape, paint and comb a person.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Person
+    """
     skull = build_skull(identity)
     colour = hair_colour(identity)
     shade = colour * (1 - identity.grey) + to_linear((170, 168, 165)) * identity.grey
@@ -95,8 +124,10 @@ def build_person(identity: Identity) -> Person:
     return Person(identity, skull, atlas, scalp_hair(identity, skull), face_hair(identity), glasses(identity, skull))
 
 
-def _lights(shot: Shot) -> Array:
-    return np.array([shot.light, shot.key, shot.fill_side, shot.fill, shot.sky, shot.floor], np.float32)
+def _lights(capture: CaptureParams) -> Array:
+    return np.array(
+        [capture.light, capture.key, capture.fill_side, capture.fill, capture.sky, capture.floor], np.float32
+    )
 
 
 def _light_matrix(light: Array) -> Array:
@@ -112,9 +143,9 @@ def _light_matrix(light: Array) -> Array:
     return matrix
 
 
-def _eyes(person: Person, seen: View, shot: Shot) -> Array:
+def _eyes(person: Person, view: View, capture: CaptureParams) -> Array:
     identity = person.identity
-    yaw, pitch = np.radians(shot.gaze)
+    yaw, pitch = np.radians(capture.gaze)
     forward = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], np.float32)
     palette = to_linear(
         np.array(
@@ -127,38 +158,38 @@ def _eyes(person: Person, seen: View, shot: Shot) -> Array:
     )
     out = np.empty((2, 6, 3), np.float32)
     from_pivot = person.skull.eye_centres - PIVOT
-    out[:, 0] = from_pivot @ seen.turn.T
-    out[:, 1] = seen.turn @ forward
-    out[:, 2] = seen.turn[:, 1]
+    out[:, 0] = from_pivot @ view.turn.T
+    out[:, 1] = view.turn @ forward
+    out[:, 2] = view.turn[:, 1]
     out[:, 3] = colour
     out[:, 4] = (0.60, identity.pupil, 0.3 + 0.5 * identity.redness)
     out[:, 5] = to_linear((190, 179, 172))
     return out
 
 
-def _mouth(seen: View, face: Array, rest: Array) -> Array:
+def _mouth(view: View, face: Array, rest: Array) -> Array:
     out = np.zeros((6, 3), np.float32)
     upper = rest[13] + np.array([0, 0, -0.1], np.float32)
-    out[0] = (upper - PIVOT) @ seen.turn.T
-    out[1:4] = seen.turn.T
+    out[0] = (upper - PIVOT) @ view.turn.T
+    out[1:4] = view.turn.T
     out[4] = (max(0.0, float(rest[14, 1] - face[14, 1])), 0.82, 0.9)
     out[5] = to_linear((232, 222, 204))
     return out
 
 
-def _pose_strands(hair: Strands, face: Array, seen: View, sway: tuple[float, ...] = (0.0, 0.0, 0.0)) -> Array:
+def _pose_strands(hair: Strands, face: Array, view: View, sway: tuple[float, ...] = (0.0, 0.0, 0.0)) -> Array:
     """Strands in camera cm, (S, P, 3)."""
     roots = np.zeros((len(hair.points), 3), np.float32)
     if hair.corners[0, 0] >= 0:
         roots = np.einsum("sk,skc->sc", hair.weights, face[hair.corners])
     out = np.empty_like(hair.points)
-    place_strands(hair.points, roots, np.array(sway, np.float32), seen.turn, PIVOT, out)
+    place_strands(hair.points, roots, np.array(sway, np.float32), view.turn, PIVOT, out)
     return out
 
 
-def _screen(points: Array, seen: View, factor: int, scale: float) -> Array:
+def _screen(points: Array, view: View, factor: int, scale: float) -> Array:
     """Sample coordinates: sample k of a pixel's row of `factor` lies at its k-th subdivision's centre."""
-    out = project(points, seen)
+    out = project(points, view)
     out[..., :2] = (out[..., :2] + 0.5) * np.float32(factor * scale) - 0.5
     return np.ascontiguousarray(out, np.float32)
 
@@ -177,8 +208,8 @@ class _Canvas(NamedTuple):
     scale: np.float32
 
 
-def _draw_strands(hair: Strands, points: Array, seen: View, canvas: _Canvas, gloss: float) -> None:
-    strands(
+def _draw_strands(hair: Strands, points: Array, view: View, canvas: _Canvas, gloss: float) -> None:
+    draw_strands(
         points,
         hair.colour,
         hair.tint,
@@ -189,7 +220,7 @@ def _draw_strands(hair: Strands, points: Array, seen: View, canvas: _Canvas, glo
         canvas.lights,
         canvas.matrix,
         canvas.shadow,
-        seen.eye,
+        view.eye,
         canvas.frame,
         canvas.scale,
         canvas.depth,
@@ -198,12 +229,12 @@ def _draw_strands(hair: Strands, points: Array, seen: View, canvas: _Canvas, glo
     )
 
 
-def _canvas(seen: View, shot: Shot, size: int, factor: int) -> _Canvas:
+def _canvas(view: View, capture: CaptureParams, size: int, factor: int) -> _Canvas:
     samples = size * factor
     zoom = samples / 112
-    frame = seen.frame * zoom
+    frame = view.frame * zoom
     frame[:, 2] += 0.5 * zoom - 0.5
-    lights = _lights(shot)
+    lights = _lights(capture)
     shape = (samples, samples)
     return _Canvas(
         np.full(shape, -1e9, np.float32),
@@ -214,15 +245,15 @@ def _canvas(seen: View, shot: Shot, size: int, factor: int) -> _Canvas:
         _light_matrix(lights[0]),
         np.full((SHADOW, SHADOW), -1e6, np.float32),
         frame.astype(np.float32),
-        np.float32(np.hypot(frame[0, 0], frame[1, 0]) / shot.distance),
+        np.float32(np.hypot(frame[0, 0], frame[1, 0]) / capture.distance),
     )
 
 
-def _reflect(light: Array, lenses: Array, seen: View, shot: Shot, scale: float) -> None:
+def _reflect(light: Array, lenses: Array, view: View, capture: CaptureParams, scale: float) -> None:
     """A faint sheen on the lenses, brighter at one side, and a little light lost in the glass."""
     size = light.shape[0]
-    rng = np.random.default_rng([shot.texture, 8])
-    points = project((lenses - PIVOT) @ seen.turn.T, seen)[..., :2]
+    rng = np.random.default_rng([capture.texture, 8])
+    points = project((lenses - PIVOT) @ view.turn.T, view)[..., :2]
     outline = np.round(((points + 0.5) * scale - 0.5) * 16).astype(np.int32)
     cover = np.zeros((size, size), np.uint8)
     for lens in outline:
@@ -231,50 +262,67 @@ def _reflect(light: Array, lenses: Array, seen: View, shot: Shot, scale: float) 
     slope = rng.uniform(-1.0, 1.0)
     wave = np.sin((column + slope * row) * rng.uniform(6, 14) + rng.uniform(0, 6.3)).clip(0) ** 2
     share = (cover.astype(np.float32) / 255)[..., None]
-    sheen = (0.02 + rng.uniform(0.0, 0.16) * wave)[..., None] * np.array(shot.sky, np.float32)
+    sheen = (0.02 + rng.uniform(0.0, 0.16) * wave)[..., None] * np.array(capture.sky, np.float32)
     light *= 1 - 0.07 * share
     light += share * sheen
 
 
-def _vertices(seen: View) -> Array:
+def _vertices(view: View) -> Array:
     """Normal, point, texel and shade of every vertex, (V, 9); the skull's first ring shares the face's border."""
     head = load_head()
-    bent = np.empty_like(seen.points)
-    normals(seen.points, head.triangles, bent)
+    summed = np.empty_like(view.points)
+    vertex_normals(view.points, head.triangles, summed)
     ring = np.arange(head.skull.start, head.skull.start + len(OVAL))
-    joined = bent[OVAL] + bent[ring]
-    joined[[0, -1]] = joined[0] + joined[-1] - bent[OVAL[0]]
-    bent[OVAL], bent[ring] = joined, joined
+    joined = summed[OVAL] + summed[ring]
+    joined[[0, -1]] = joined[0] + joined[-1] - summed[OVAL[0]]
+    summed[OVAL], summed[ring] = joined, joined
     return np.ascontiguousarray(
-        np.concatenate([unit(bent), seen.points, head.uv, head.shade[:, None]], axis=1), np.float32
+        np.concatenate([unit(summed), view.points, head.uv, head.shade[:, None]], axis=1), np.float32
     )
 
 
-def _cast_shadows(seen: View, hair: Array, canvas: _Canvas) -> None:
+def _cast_shadows(view: View, hair: Array, canvas: _Canvas) -> None:
     matrix = canvas.matrix
-    light = np.einsum("vk,jk->vj", seen.points, matrix[:, :3]) + matrix[:, 3]
+    light = np.einsum("vk,jk->vj", view.points, matrix[:, :3]) + matrix[:, 3]
     shadow_triangles(np.ascontiguousarray(light, np.float32), load_head().triangles, canvas.shadow)
     shadow_strands(hair, matrix, 2, canvas.shadow)
 
 
-def render(person: Person, shot: Shot, size: int = 112, factor: int = FACTOR) -> tuple[Array, Array, Truth]:
-    """Linear radiance (size, size, 3), vertices (468, 3) in the pixels of a 112 crop, and the truth.
+def render_radiance(
+    person: Person, capture: CaptureParams, size: int = 112, factor: int = FACTOR
+) -> tuple[Array, Array, Truth]:
+    """Light that reaches the camera, before the camera does anything to it.
 
-    `factor` samples are taken along each side of a pixel.
+    Parameters
+    ----------
+    person : Person
+    capture : CaptureParams
+    size : int
+        Side of the picture in pixels.
+    factor : int
+        Samples along each side of a pixel.
+
+    Returns
+    -------
+    radiance : (size, size, 3) float32
+        Linear RGB.
+    vertices : (468, 3) float32
+        In the pixels of a 112 crop, whatever ``size`` is; see `DrawnFace`.
+    truth : Truth
     """
     head = load_head()
-    face = express(person.skull, shot.expression)
-    seen = view(figure(person.skull, face), shot)
-    canvas = _canvas(seen, shot, size, factor)
-    hair = _pose_strands(person.hair, face, seen, shot.sway)
-    _cast_shadows(seen, hair, canvas)
-    screen = _screen(seen.points, seen, factor, size / 112)
-    raster(screen, head.triangles, head.two_sided, canvas.depth, canvas.ids, canvas.bary)
-    _draw_strands(person.hair, hair, seen, canvas, 1.0)
-    _draw_strands(person.face_hair, _pose_strands(person.face_hair, face, seen), seen, canvas, 0.35)
-    worn = person.glasses if shot.glasses else None
+    face = express(person.skull, capture.expression)
+    view = place_camera(assemble_figure(person.skull, face), capture)
+    canvas = _canvas(view, capture, size, factor)
+    hair = _pose_strands(person.hair, face, view, capture.sway)
+    _cast_shadows(view, hair, canvas)
+    screen = _screen(view.points, view, factor, size / 112)
+    rasterize(screen, head.triangles, head.two_sided, canvas.depth, canvas.ids, canvas.bary)
+    _draw_strands(person.hair, hair, view, canvas, 1.0)
+    _draw_strands(person.face_hair, _pose_strands(person.face_hair, face, view), view, canvas, 0.35)
+    worn = person.glasses if capture.glasses else None
     if worn is not None:
-        _draw_strands(worn[0], _pose_strands(worn[0], face, seen), seen, canvas, 0.8)
+        _draw_strands(worn[0], _pose_strands(worn[0], face, view), view, canvas, 0.8)
     out = np.empty((size, size, 3), np.float32)
     resolve(
         canvas.ids,
@@ -282,43 +330,63 @@ def render(person: Person, shot: Shot, size: int = 112, factor: int = FACTOR) ->
         canvas.rgb,
         head.triangles,
         head.materials,
-        _vertices(seen),
+        _vertices(view),
         person.atlas,
-        _eyes(person, seen, shot),
-        _mouth(seen, face, person.skull.face),
+        _eyes(person, view, capture),
+        _mouth(view, face, person.skull.face),
         canvas.lights,
         canvas.matrix,
         canvas.shadow,
-        seen.eye,
-        background(shot, size),
-        np.array(shot.cloth, np.float32),
+        view.eye,
+        background(capture, size),
+        np.array(capture.cloth, np.float32),
         factor,
         out,
     )
     if worn is not None:
-        _reflect(out, worn[1], seen, shot, size / 112)
-    truth = Truth(shot.yaw, shot.pitch, seen.roll, shot.light, shot.expression)
-    return out, project(seen.points[:NUM_VERTICES], seen), truth
+        _reflect(out, worn[1], view, capture, size / 112)
+    truth = Truth(capture.yaw, capture.pitch, view.roll, capture.light, capture.expression)
+    return out, project(view.points[:NUM_VERTICES], view), truth
 
 
-def draw_shot_of(person: Person, shot: Shot) -> Drawn:
-    """One picture of a person, out of the codec it asks for: the pixels that decoding its record would give."""
-    image, vertices, truth = take(person, shot)
-    return Drawn(decode(encode_jpeg(image, shot.quality)), vertices, truth)
+def render_compressed(person: Person, capture: CaptureParams) -> DrawnFace:
+    """One picture of a person after JPEG at the quality of the capture: the pixels that decoding its record would give.
+
+    Parameters
+    ----------
+    person : Person
+    capture : CaptureParams
+
+    Returns
+    -------
+    DrawnFace
+    """
+    image, vertices, truth = render(person, capture)
+    return DrawnFace(decode(encode_jpeg(image, capture.quality)), vertices, truth)
 
 
-def take(person: Person, shot: Shot) -> Drawn:
-    """One picture as it enters the codec."""
-    light, vertices, truth = render(person, shot)
-    return Drawn(develop(light, shot), vertices, truth)
+def render(person: Person, capture: CaptureParams) -> DrawnFace:
+    """One picture of a person before compression.
+
+    Parameters
+    ----------
+    person : Person
+    capture : CaptureParams
+
+    Returns
+    -------
+    DrawnFace
+    """
+    light, vertices, truth = render_radiance(person, capture)
+    return DrawnFace(develop(light, capture), vertices, truth)
 
 
 @lru_cache(maxsize=2)
 def _recent_person(seed: int, identity: int) -> Person:
-    return build_person(draw_identity(seed, identity))
+    return build_person(sample_identity(seed, identity))
 
 
-def draw_person(seed: int, identity: int, image: int) -> Drawn:
+def draw_person(seed: int, identity: int, image: int) -> DrawnFace:
     """Draw picture number `image` of the person number `identity` of `seed`.
 
     Everything follows from the three numbers; the same three always give the same picture. Building the person costs as
@@ -329,6 +397,11 @@ def draw_person(seed: int, identity: int, image: int) -> Drawn:
     seed, identity, image : int
         None of them negative.
 
+    Returns
+    -------
+    DrawnFace
+        As the JPEG of its record decodes.
+
     Raises
     ------
     ConfigError
@@ -336,4 +409,4 @@ def draw_person(seed: int, identity: int, image: int) -> Drawn:
     """
     if min(seed, identity, image) < 0:
         raise ConfigError(f"seed, identity and image must not be negative; {seed}, {identity}, {image} were given")
-    return draw_shot_of(_recent_person(seed, identity), draw_shot(seed, identity, image))
+    return render_compressed(_recent_person(seed, identity), sample_capture(seed, identity, image))

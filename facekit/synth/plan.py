@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
 
-__all__ = ["KINDS", "SIZES", "PackSpec", "Planned", "Roster", "make_roster", "planned"]
+__all__ = ["KINDS", "SIZES", "PackSpec", "PlannedRecord", "Roster", "make_roster", "plan_records"]
 
 KINDS = ("clean", "label_noise", "outlier", "near_duplicate", "low_quality", "masked", "duplicate_identity")
 SIZES = ("equal", "long-tail")
-FOREIGN = 10**9
+FIRST_FOREIGN_IMAGE = 10**9
 """Number from which the pictures count that stand under somebody else's label; a person's own are far fewer."""
-_LARGEST = 10**8
+MAX_COUNT = 10**8
 _SIZES, _ORDER, _SPLIT, _KINDS = 3, 4, 5, 6
-"""Tags that keep the streams of random numbers apart; :mod:`facekit.synth.chance` has 1 and 2."""
+"""Tags that keep the streams of random numbers apart; :mod:`facekit.synth.sampling` has 1 and 2."""
 
 Integers = NDArray[np.int64]
 
@@ -72,8 +72,8 @@ class PackSpec:
 
     def __post_init__(self) -> None:
         for name in ("identities", "images"):
-            if not 1 <= getattr(self, name) <= _LARGEST:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 1 to {_LARGEST:,}")
+            if not 1 <= getattr(self, name) <= MAX_COUNT:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 1 to {MAX_COUNT:,}")
         if self.sizes not in SIZES:
             raise ConfigError(f"sizes is {self.sizes!r}; it must be one of {', '.join(SIZES)}")
         if not 0 <= self.seed < 1 << 63:
@@ -114,7 +114,7 @@ class Roster(NamedTuple):
     canonical: Integers
 
 
-class Planned(NamedTuple):
+class PlannedRecord(NamedTuple):
     """A record to be drawn.
 
     Attributes
@@ -141,7 +141,16 @@ class Planned(NamedTuple):
 
 
 def make_roster(spec: PackSpec) -> Roster:
-    """Sizes, splits and the order of the labels, which says nothing about which were split."""
+    """Sizes, splits and the order of the labels; the order says nothing about which were split.
+
+    Parameters
+    ----------
+    spec : PackSpec
+
+    Returns
+    -------
+    Roster
+    """
     people = np.arange(spec.identities)
     sizes = _sizes(spec)
     count = round(spec.duplicate_identities * spec.identities)
@@ -165,8 +174,22 @@ def _sizes(spec: PackSpec) -> Integers:
     return np.maximum(2, np.rint(raw * spec.images / np.exp(0.5))).astype(np.int64)
 
 
-def planned(spec: PackSpec, roster: Roster, first: int, stop: int) -> Iterator[Planned]:
-    """The records at positions `first` to `stop` (excluded)."""
+def plan_records(spec: PackSpec, roster: Roster, first: int, stop: int) -> Iterator[PlannedRecord]:
+    """Plan a stretch of records.
+
+    Parameters
+    ----------
+    spec : PackSpec
+    roster : Roster
+        Of the same spec.
+    first, stop : int
+        Positions, ``stop`` excluded; at most ``roster.starts[-1]``.
+
+    Yields
+    ------
+    PlannedRecord
+        The same for a position whatever stretch it is asked for in.
+    """
     label = int(np.searchsorted(roster.starts, first, side="right")) - 1
     while first < stop:
         begin, end = int(roster.starts[label]), int(roster.starts[label + 1])
@@ -174,7 +197,7 @@ def planned(spec: PackSpec, roster: Roster, first: int, stop: int) -> Iterator[P
         first, label = end, label + 1
 
 
-def _plan_label(spec: PackSpec, roster: Roster, label: int) -> list[Planned]:
+def _plan_label(spec: PackSpec, roster: Roster, label: int) -> list[PlannedRecord]:
     rng = np.random.default_rng([_KINDS, spec.seed, label])
     begin, count = int(roster.starts[label]), int(roster.starts[label + 1] - roster.starts[label])
     kinds = np.searchsorted(np.cumsum(spec.chances), rng.uniform(size=count), side="right")
@@ -193,10 +216,10 @@ def _plan_label(spec: PackSpec, roster: Roster, label: int) -> list[Planned]:
         elif kind == "near_duplicate":
             kind = "clean"
         elif kind == "label_noise":
-            identity, image = int(strangers[k]), FOREIGN + position
+            identity, image = int(strangers[k]), FIRST_FOREIGN_IMAGE + position
         elif kind == "outlier":
             identity, image = spec.identities + position, 0
         if kind == "clean" and canonical != label:
             kind = "duplicate_identity"
-        rows.append(Planned(position, label, canonical, identity, image, kind, source))
+        rows.append(PlannedRecord(position, label, canonical, identity, image, kind, source))
     return rows

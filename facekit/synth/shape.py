@@ -1,4 +1,4 @@
-"""Bones and expressions: from the choices of :mod:`facekit.synth.chance` to vertices in centimetres."""
+"""Bones and expressions: from the choices of :mod:`facekit.synth.sampling` to vertices in centimetres."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import EYES, LEFT_EDGE, RIGHT_EDGE
 from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import (
     COLLAR,
     EAR_LIFT,
     EAR_RINGS,
     EAR_SPOKES,
-    EYES,
     NECK,
     NECK_SPOKES,
     OVAL,
@@ -23,10 +23,10 @@ from facekit.synth.anatomy import (
     load_head,
     unit,
 )  # fmt: skip
-from facekit.synth.chance import Identity
 from facekit.synth.modes import MODES, PROPORTIONS, Mode
+from facekit.synth.sampling import Identity
 
-__all__ = ["Skull", "build_skull", "express", "figure", "rest_face"]
+__all__ = ["Skull", "assemble_figure", "build_skull", "express", "rest_face"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -46,7 +46,7 @@ class Skull(NamedTuple):
     ears : (2 * 240, 3) float32
     neck, cloth : (n, 3) float32
     eye_centres : (2, 3) float32
-    reach : (3,) float32
+    half_axes : (3,) float32
         Half axes of the ellipsoid that hair may not enter.
     """
 
@@ -56,7 +56,7 @@ class Skull(NamedTuple):
     neck: Array
     cloth: Array
     eye_centres: Array
-    reach: Array
+    half_axes: Array
 
 
 def _window(points: Array, centre: tuple[float, float, float] | Array, sigma: float, depth: float = 0.6) -> Array:
@@ -103,10 +103,20 @@ def _open_eyes(points: Array) -> Array:
 
 
 def rest_face(identity: Identity) -> Array:
-    """The person's face at rest: the canonical mesh under modes, bumps and age, (468, 3) cm."""
+    """The person's face at rest: the canonical mesh under modes, bumps and age.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    (468, 3) float32
+        Head axes, cm.
+    """
     rest = load_topology().positions
-    manly = np.array([m.manly for m in MODES], np.float32) * (0.5 if identity.male else -0.5)
-    amplitudes = np.array(identity.modes, np.float32) + manly
+    male_shift = np.array([m.male_shift for m in MODES], np.float32) * (0.5 if identity.male else -0.5)
+    amplitudes = np.array(identity.modes, np.float32) + male_shift
     face = _open_eyes(_close_mouth(rest)) + _basis(PROPORTIONS).sum(axis=0)
     face = face + np.einsum("m,mvc->vc", 1.22 * amplitudes, _basis(MODES))
     still = 1 - 0.7 * _window(rest, (0, _MOUTH, 5.0), 2.2)[:, None]
@@ -165,7 +175,7 @@ def _ear(identity: Identity, face: Array, side: int) -> Array:
     normal = np.array([side * np.cos(flare), 0, np.sin(flare)])
     upward = np.array([0, np.cos(tilt), -np.sin(tilt)])
     anchor = (
-        face[454 if side > 0 else 234] * np.array([1, 0.6, 1])
+        face[RIGHT_EDGE if side > 0 else LEFT_EDGE] * np.array([1, 0.6, 1])
         + np.array([-side * 0.1, 0.05, -1.0])
         + 1.25 * along * size
     )
@@ -182,7 +192,16 @@ def _tube(rows: Array, widen: float, grow: float) -> Array:
 
 
 def build_skull(identity: Identity) -> Skull:
-    """Everything about a head that no expression changes."""
+    """Everything about a head that no expression changes.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Skull
+    """
     face = rest_face(identity)
     rings = _skull_rings(face)
     ears = np.concatenate([_ear(identity, face, -1), _ear(identity, face, 1)])
@@ -259,7 +278,19 @@ def _blink(face: Array, amount: float) -> Array:
 
 
 def express(skull: Skull, expression: tuple[float, ...]) -> Array:
-    """The face with an expression, (468, 3) cm; see :class:`facekit.synth.chance.Shot` for the order."""
+    """The face with an expression.
+
+    Parameters
+    ----------
+    skull : Skull
+    expression : tuple of 7 float
+        In the order of :class:`facekit.synth.sampling.CaptureParams`.
+
+    Returns
+    -------
+    (468, 3) float32
+        Head axes, cm.
+    """
     opened, smile, pucker, blink, brow, squint, skew = expression
     basis = _expression_basis()
     rest = load_topology().positions
@@ -276,8 +307,20 @@ def _follow() -> Array:
     return hermite(np.linspace(0, 1, RINGS + 1, dtype=np.float32))[0][:, None, None]
 
 
-def figure(skull: Skull, face: Array) -> Array:
-    """All vertices of the figure in head axes, (V, 3) cm."""
+def assemble_figure(skull: Skull, face: Array) -> Array:
+    """All vertices of the figure: the face, skull, ears, neck and clothes.
+
+    Parameters
+    ----------
+    skull : Skull
+    face : (468, 3) float32
+        From `express`; the skull's rings follow its border.
+
+    Returns
+    -------
+    (V, 3) float32
+        Head axes, cm, in the order of `facekit.synth.anatomy.Head`.
+    """
     head = load_head()
     out = np.empty((len(head.uv), 3), np.float32)
     out[: len(face)] = face

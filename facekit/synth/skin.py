@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import FACE_SIZE, OVAL, SKULL_SIZE
-from facekit.synth.chance import Identity
-from facekit.synth.kernels import stain, tint
-from facekit.synth.skin_map import SHIFT, FaceMap, face_map, soft_step
+from facekit.synth.kernels import darken, mix_colour
+from facekit.synth.sampling import Identity
+from facekit.synth.skin_map import SHIFT, FaceMap, face_map, smoothstep
 
 __all__ = ["hair_limit", "paint_atlas", "skin_tone", "to_linear"]
 
@@ -33,12 +33,33 @@ _TONES = (
 
 
 def to_linear(levels: Array | tuple[float, ...]) -> Array:
-    """sRGB levels in [0, 255] to linear light."""
+    """Levels to linear light with a gamma of 2.2.
+
+    Parameters
+    ----------
+    levels : floating array or tuple
+        In [0, 255].
+
+    Returns
+    -------
+    float32 of the same shape
+        In [0, 1].
+    """
     return np.asarray((np.asarray(levels, np.float32) / 255) ** 2.2, dtype=np.float32)
 
 
 def skin_tone(identity: Identity) -> Array:
-    """Base albedo (3,), linear."""
+    """Base albedo of a person's skin.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    (3,) float32
+        Linear RGB.
+    """
     ladder = to_linear(np.array(_TONES, np.float32))
     place = identity.melanin * (len(ladder) - 1)
     tone = np.array([np.interp(place, np.arange(len(ladder)), ladder[:, c]) for c in range(3)])
@@ -46,14 +67,14 @@ def skin_tone(identity: Identity) -> Array:
     return np.asarray(tone * np.exp([0.03 * warm, 0.02 * warm, -0.16 * warm]), dtype=np.float32)
 
 
-def _clouds(rng: np.random.Generator, size: int, cells: int) -> Array:
+def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Array:
     """Smooth noise of unit deviation, roughly, with features a `cells`-th of the side."""
     return np.asarray(
         cv2.resize(rng.normal(size=(cells, cells)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     )
 
 
-def _dots(rng: np.random.Generator, places: Array, radii: Array, strengths: Array) -> Array:
+def _dots(places: Array, radii: Array, strengths: Array) -> Array:
     """Soft round spots, the darkest winning."""
     canvas = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
     for (x, y), radius, strength in zip(places, radii, strengths, strict=True):
@@ -67,9 +88,9 @@ def _spots(rng: np.random.Generator, identity: Identity) -> tuple[Array, Array]:
     count = int(identity.freckles * 420 + 40 * np.clip((identity.age - 50) / 25, 0, 1) * (1 - identity.melanin))
     size = FACE_SIZE
     u = np.stack([rng.normal(0.5, 0.17, count), rng.normal(0.47, 0.12, count)], 1) * size
-    freckles = _dots(rng, u, rng.uniform(0.5, 1.5, count), rng.uniform(0.2, 0.8, count))
+    freckles = _dots(u, rng.uniform(0.5, 1.5, count), rng.uniform(0.2, 0.8, count))
     places = np.stack([rng.uniform(0.22, 0.78, identity.moles), rng.uniform(0.2, 0.9, identity.moles)], 1) * size
-    moles = _dots(rng, places, rng.uniform(0.9, 2.2, identity.moles), rng.uniform(0.4, 0.9, identity.moles))
+    moles = _dots(places, rng.uniform(0.9, 2.2, identity.moles), rng.uniform(0.4, 0.9, identity.moles))
     return freckles, moles
 
 
@@ -83,14 +104,14 @@ def _age_shade(rng: np.random.Generator, identity: Identity, folds: dict[str, Ar
     return np.asarray(sum(0.42 * amount[n] * folds[n] for n in folds), dtype=np.float32)
 
 
-def _toward(albedo: Array, colour: Array | tuple[float, ...], share: Array) -> None:
+def _mix(albedo: Array, colour: Array | tuple[float, ...], share: Array) -> None:
     """Mix a colour into the texture in place."""
-    tint(albedo, share.astype(np.float32, copy=False), np.asarray(colour, np.float32))
+    mix_colour(albedo, share.astype(np.float32, copy=False), np.asarray(colour, np.float32))
 
 
-def _stain(albedo: Array, share: Array, amounts: tuple[float, float, float]) -> None:
+def _darken(albedo: Array, share: Array, amounts: tuple[float, float, float]) -> None:
     """Darken the texture in place, each channel by its own amount."""
-    stain(albedo, share.astype(np.float32, copy=False), np.array(amounts, np.float32))
+    darken(albedo, share.astype(np.float32, copy=False), np.array(amounts, np.float32))
 
 
 def _lip_colour(identity: Identity, tone: Array, rng: np.random.Generator) -> tuple[Array, float]:
@@ -104,11 +125,11 @@ def _mottle(rng: np.random.Generator, identity: Identity) -> Array:
     """Brightness of the bare skin around one, from blotches to pores."""
     size = FACE_SIZE
     pores = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), 0.8)
-    mottle = 0.035 * _clouds(rng, size, 9) + 0.02 * _clouds(rng, size, 22)
+    mottle = 0.035 * _smooth_noise(rng, size, 9) + 0.02 * _smooth_noise(rng, size, 22)
     return (
         1
         + mottle
-        + identity.roughness * 0.016 * _clouds(rng, size, 90)
+        + identity.roughness * 0.016 * _smooth_noise(rng, size, 90)
         + 0.045 * (0.6 + 0.8 * identity.roughness) * pores
     )
 
@@ -121,25 +142,27 @@ def _paint_face(identity: Identity, tone: Array, hair: Array) -> Array:
     atlas[..., :3] = _mottle(rng, identity)[..., None]
     atlas[..., :3] *= tone
     blood = (
-        identity.redness * (0.30 * maps.red + 0.05 * _clouds(rng, size, 14)).clip(0, 1) * (1 - 0.45 * identity.melanin)
+        identity.redness
+        * (0.30 * maps.red + 0.05 * _smooth_noise(rng, size, 14)).clip(0, 1)
+        * (1 - 0.45 * identity.melanin)
     )
-    _stain(atlas, blood, (0.10, 0.42, 0.36))
-    _stain(atlas, maps.forehead, (0.0, 0.0, 0.05))
+    _darken(atlas, blood, (0.10, 0.42, 0.36))
+    _darken(atlas, maps.forehead, (0.0, 0.0, 0.05))
     worn = float(np.clip((identity.age - 25) / 40, 0.2, 1))
     tired = (0.16 + 0.22 * rng.uniform()) * maps.socket + (0.10 + 0.25 * rng.uniform() * worn) * maps.bag
-    _stain(atlas, tired.clip(0, 0.6), (0.50, 0.72, 0.62))
+    _darken(atlas, tired.clip(0, 0.6), (0.50, 0.72, 0.62))
     freckles, moles = _spots(rng, identity)
-    _stain(atlas, 0.75 * freckles, (0.22, 0.42, 0.55))
+    _darken(atlas, 0.75 * freckles, (0.22, 0.42, 0.55))
     shade = _age_shade(rng, identity, maps.folds)
-    _stain(atlas, shade, (0.75, 1.0, 1.05))
+    _darken(atlas, shade, (0.75, 1.0, 1.05))
     _paint_beard(atlas, identity, maps, hair, rng)
     wet = _paint_lips(atlas, identity, tone, maps, rng)
-    _toward(atlas, tone * (0.10, 0.05, 0.04), 0.95 * maps.nostril.clip(0, 1))
-    _toward(atlas, tone * (0.30, 0.17, 0.15), 0.6 * maps.corners)
-    _toward(atlas, tone * (0.42, 0.30, 0.27), 0.55 * maps.crease)
-    _toward(atlas, tone * (0.85, 0.5, 0.48) + 0.02, 0.55 * maps.waterline)
-    _toward(atlas, np.minimum(hair * 0.4, 0.03) + 0.004, (0.65 + 0.35 * identity.liner) * maps.lash)
-    _toward(atlas, tone * 0.25, moles)
+    _mix(atlas, tone * (0.10, 0.05, 0.04), 0.95 * maps.nostril.clip(0, 1))
+    _mix(atlas, tone * (0.30, 0.17, 0.15), 0.6 * maps.corners)
+    _mix(atlas, tone * (0.42, 0.30, 0.27), 0.55 * maps.crease)
+    _mix(atlas, tone * (0.85, 0.5, 0.48) + 0.02, 0.55 * maps.waterline)
+    _mix(atlas, np.minimum(hair * 0.4, 0.03) + 0.004, (0.65 + 0.35 * identity.liner) * maps.lash)
+    _mix(atlas, tone * 0.25, moles)
     np.clip(atlas[..., :3], 0.002, 0.95, out=atlas[..., :3])
     atlas[..., 3] = (1 - 0.34 * maps.cavity - 0.5 * maps.nostril - 0.25 * maps.crease - 0.4 * shade).clip(0.15, 1)
     atlas[..., 4] = identity.gloss * (0.35 + 0.75 * maps.oil.clip(0, 1.2)) * (1 - maps.lips) + wet * maps.lips
@@ -149,8 +172,8 @@ def _paint_face(identity: Identity, tone: Array, hair: Array) -> Array:
 def _paint_lips(atlas: Array, identity: Identity, tone: Array, maps: FaceMap, rng: np.random.Generator) -> float:
     """Lips and the line between them; how glossy they are."""
     lip, wet = _lip_colour(identity, tone, rng)
-    _toward(atlas, lip, maps.lips * (0.82 + 0.05 * _clouds(rng, FACE_SIZE, 60)).clip(0, 1))
-    _toward(atlas, lip * 0.22, 0.8 * maps.mouth_line * maps.lips)
+    _mix(atlas, lip, maps.lips * (0.82 + 0.05 * _smooth_noise(rng, FACE_SIZE, 60)).clip(0, 1))
+    _mix(atlas, lip * 0.22, 0.8 * maps.mouth_line * maps.lips)
     return wet
 
 
@@ -163,12 +186,24 @@ def _paint_beard(atlas: Array, identity: Identity, maps: FaceMap, hair: Array, r
     ) * identity.beard_density
     speckle = (0.8 + 0.35 * rng.standard_normal((FACE_SIZE, FACE_SIZE), dtype=np.float32)).clip(0, 1.5)
     shadow = 0.12 * maps.beard["full"] * (1 - identity.grey * 0.6)
-    _toward(atlas, hair * 0.8 + 0.02, (strength * maps.beard[region] * speckle).clip(0, 0.85))
-    _toward(atlas, skin_tone(identity) * (0.55, 0.58, 0.62), shadow * identity.beard_density)
+    _mix(atlas, hair * 0.8 + 0.02, (strength * maps.beard[region] * speckle).clip(0, 0.85))
+    _mix(atlas, skin_tone(identity) * (0.55, 0.58, 0.62), shadow * identity.beard_density)
 
 
 def hair_limit(identity: Identity, border: Array) -> Array:
-    """Where hair begins on the curve from each of the 37 border vertices to the back of the head, as a share of it."""
+    """Where hair begins on the curves from the border of the face to the back of the head.
+
+    Parameters
+    ----------
+    identity : Identity
+    border : (37, 3) floating
+        The face's oval, cm.
+
+    Returns
+    -------
+    (37,) float32
+        As a share of each curve.
+    """
     y = border[:, 1]
     forward = border[:, 0] / 5.5
     top = (
@@ -181,7 +216,7 @@ def hair_limit(identity: Identity, border: Array) -> Array:
     side = 0.05 + 0.02 * identity.hairline
     low = 0.36
     high = np.interp(y, [-7, -3.4, -1.2, 2.2, 4.8, 6.2], [0.62, 0.44, 0.2, side, side + 0.02, 0.0])
-    blend = soft_step(4.2, 6.2, y)
+    blend = smoothstep(4.2, 6.2, y)
     limit = np.where(y > 6.2, top, high * (1 - blend) + np.maximum(top, high) * blend)
     if identity.hair_style == "bald":
         limit = np.where(y > 4.0, 0.62, np.maximum(high, 0.10))
@@ -193,7 +228,7 @@ def _paint_skull(identity: Identity, tone: Array, hair: Array, face: Array, bord
     rng = np.random.default_rng([identity.texture, 2])
     size = SKULL_SIZE
     strip = np.zeros((size + 4, FACE_SIZE, 5), np.float32)
-    strip[..., :3] = tone * (1 + 0.03 * _clouds(rng, FACE_SIZE, 20)[: size + 4, :, None])
+    strip[..., :3] = tone * (1 + 0.03 * _smooth_noise(rng, FACE_SIZE, 20)[: size + 4, :, None])
     strip[..., :3] *= 1 + 0.02 * (0.6 + 0.8 * identity.roughness) * rng.standard_normal(
         (size + 4, FACE_SIZE, 1), dtype=np.float32
     )
@@ -207,13 +242,13 @@ def _paint_skull(identity: Identity, tone: Array, hair: Array, face: Array, bord
     near = np.exp(-t * 14)[..., None]
     strip[:size, :columns] = strip[:size, :columns] * (1 - near) + edge[None] * near
     limit = np.interp(place, np.arange(len(OVAL)), hair_limit(identity, border))[None]
-    ragged = 0.012 * _clouds(rng, size, 40)[:, :columns]
-    cover = soft_step(-0.02, 0.035, t - limit + ragged) * (0.55 if identity.hair_style in ("buzz", "bald") else 0.92)
+    ragged = 0.012 * _smooth_noise(rng, size, 40)[:, :columns]
+    cover = smoothstep(-0.02, 0.035, t - limit + ragged) * (0.55 if identity.hair_style in ("buzz", "bald") else 0.92)
     scalp = strip[:size, :columns]
     scalp[..., :3] += cover[..., None] * (hair * 0.55 - scalp[..., :3])
     scalp[..., 4] *= 1 - cover
     low = np.interp(place, np.arange(len(OVAL)), border[:, 1])[None]
-    under = soft_step(-4.5, -8.0, low) * soft_step(0.0, 0.22, t)
+    under = smoothstep(-4.5, -8.0, low) * smoothstep(0.0, 0.22, t)
     scalp[..., 3] *= 1 - 0.6 * under
     ear = slice(columns + 2, FACE_SIZE)
     r = ((np.arange(size + 4) - 0.5) / (size - 2) - 0.02) / 0.2
@@ -229,7 +264,21 @@ def _paint_skull(identity: Identity, tone: Array, hair: Array, face: Array, bord
 
 
 def paint_atlas(identity: Identity, hair: Array, border: Array) -> Array:
-    """The texture atlas (388, 256, 5) of a person; `hair` is linear, `border` the face's oval (37, 3) in cm."""
+    """Paint a person's texture atlas.
+
+    Parameters
+    ----------
+    identity : Identity
+    hair : (3,) float32
+        Linear RGB of the hair with its grey.
+    border : (37, 3) floating
+        The face's oval, cm.
+
+    Returns
+    -------
+    (388, 256, 5) float32
+        Linear red, green, blue, openness to the sky, gloss; rows 0 to 255 are the face.
+    """
     tone = skin_tone(identity)
     face = _paint_face(identity, tone, hair)
     return np.ascontiguousarray(np.concatenate([face, _paint_skull(identity, tone, hair, face, border)]))

@@ -13,22 +13,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import EYES, LIPS_OUTLINE, LOWER_LIP_INNER, UPPER_LIP_INNER
 from facekit.faces.topology import load_topology
-from facekit.synth.anatomy import EYES, FACE_SIZE, LIPS_LOWER, LIPS_UPPER
-from facekit.synth.kernels import raster
+from facekit.synth.anatomy import FACE_SIZE
+from facekit.synth.kernels import rasterize
 
-__all__ = ["SHIFT", "FaceMap", "face_map", "soft_step"]
+__all__ = ["SHIFT", "FaceMap", "face_map", "smoothstep"]
 
 Array = NDArray[np.floating[Any]]
 SHIFT = 4
 """Fractional bits of the coordinates that OpenCV draws with."""
-_LIP_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 
 
 class FaceMap(NamedTuple):
     """Fixed pictures (256, 256) of the face's texture: where things are."""
 
-    position: Array
     lips: Array
     mouth_line: Array
     crease: Array
@@ -44,10 +43,9 @@ class FaceMap(NamedTuple):
     bag: Array
     forehead: Array
     oil: Array
-    spots: NDArray[np.bool_]
 
 
-def _spread(values: Array, valid: NDArray[np.bool_]) -> Array:
+def _fill_nearest(values: Array, valid: NDArray[np.bool_]) -> Array:
     """Fill texels outside the face with the nearest one inside."""
     _, labels = cv2.distanceTransformWithLabels(
         (~valid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -64,10 +62,10 @@ def _positions() -> Array:
     shape = (FACE_SIZE, FACE_SIZE)
     depth, ids = np.full(shape, -1e9, np.float32), np.full(shape, -1, np.int32)
     bary = np.zeros((*shape, 2), np.float32)
-    raster(screen, face.triangles, np.ones(len(face.triangles), np.bool_), depth, ids, bary)
+    rasterize(screen, face.triangles, np.ones(len(face.triangles), np.bool_), depth, ids, bary)
     corners = face.positions[face.triangles[ids.clip(0)]]
     weights = np.concatenate([bary, 1 - bary.sum(axis=-1, keepdims=True)], axis=-1)
-    return _spread(np.einsum("hwk,hwkc->hwc", weights, corners).astype(np.float32), ids >= 0)
+    return _fill_nearest(np.einsum("hwk,hwkc->hwc", weights, corners).astype(np.float32), ids >= 0)
 
 
 def _texels(vertices: tuple[int, ...]) -> NDArray[np.int32]:
@@ -75,7 +73,7 @@ def _texels(vertices: tuple[int, ...]) -> NDArray[np.int32]:
     return np.asarray(np.round(uv * 2**SHIFT), dtype=np.int32)
 
 
-def _line(rows: list[NDArray[np.int32]], sigma: float) -> Array:
+def _soft_line(rows: list[NDArray[np.int32]], sigma: float) -> Array:
     """Gaussian ridge along polylines in texture space; `sigma` in texels."""
     canvas = np.full((FACE_SIZE, FACE_SIZE), 255, np.uint8)
     for row in rows:
@@ -84,20 +82,20 @@ def _line(rows: list[NDArray[np.int32]], sigma: float) -> Array:
     return np.asarray(np.exp(-0.5 * (distance / sigma) ** 2), dtype=np.float32)
 
 
-def _area(vertices: tuple[int, ...], soft: float) -> Array:
+def _soft_polygon(vertices: tuple[int, ...], soft: float) -> Array:
     canvas = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
     cv2.fillPoly(canvas, [_texels(vertices)], 1.0, cv2.LINE_8, SHIFT)
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), soft), dtype=np.float32)
 
 
-def _near(position: Array, centre: tuple[float, float, float], sigma: tuple[float, float, float]) -> Array:
+def _gaussian(position: Array, centre: tuple[float, float, float], sigma: tuple[float, float, float]) -> Array:
     """Mirrored Gaussian in centimetres."""
     folded = np.concatenate([np.abs(position[..., :1]), position[..., 1:]], axis=-1)
     delta = (folded - np.array(centre, np.float32)) / np.array(sigma, np.float32)
     return np.asarray(np.exp(-0.5 * (delta**2).sum(axis=-1)), dtype=np.float32)
 
 
-def _curve(position: Array, points: tuple[tuple[float, float], ...], sigma: float) -> Array:
+def _soft_curve(position: Array, points: tuple[tuple[float, float], ...], sigma: float) -> Array:
     """Mirrored Gaussian ridge along a polyline given as (|x|, y) in centimetres, fading at both ends."""
     x, y = np.abs(position[..., 0]), position[..., 1]
     best = np.full(x.shape, 1e9, np.float32)
@@ -116,19 +114,30 @@ def _curve(position: Array, points: tuple[tuple[float, float], ...], sigma: floa
 def _fold_maps(position: Array) -> dict[str, Array]:
     wave = 0.12 * np.sin(position[..., 0] * 1.3)
     brow_lines = sum(np.exp(-0.5 * ((position[..., 1] - y + wave) / 0.10) ** 2) for y in (5.95, 6.65, 7.3))
-    feet = [_curve(position, ((4.75, 2.6 + 0.1 * k), (6.3, 2.6 + 0.75 * k)), 0.09) for k in (-1.2, 0, 1.2)]
+    feet = [_soft_curve(position, ((4.75, 2.6 + 0.1 * k), (6.3, 2.6 + 0.75 * k)), 0.09) for k in (-1.2, 0, 1.2)]
     return {
         "forehead": np.asarray(brow_lines * np.exp(-0.5 * (position[..., 0] / 2.9) ** 4), np.float32),
         "feet": np.asarray(sum(feet), np.float32),
-        "frown": _curve(position, ((0.62, 4.1), (0.72, 5.3)), 0.10),
-        "smile": _curve(position, ((1.95, -0.6), (2.6, -2.0), (3.15, -3.6), (3.2, -4.6)), 0.17),
-        "marionette": _curve(position, ((2.65, -4.6), (3.0, -5.6), (3.05, -7.0)), 0.16),
-        "bag": _curve(position, ((2.0, 1.9), (2.7, 1.25), (3.6, 1.15), (4.5, 1.7)), 0.15),
-        "cheek": _curve(position, ((2.3, 0.9), (3.6, -0.4), (4.6, -0.9)), 0.2),
+        "frown": _soft_curve(position, ((0.62, 4.1), (0.72, 5.3)), 0.10),
+        "smile": _soft_curve(position, ((1.95, -0.6), (2.6, -2.0), (3.15, -3.6), (3.2, -4.6)), 0.17),
+        "marionette": _soft_curve(position, ((2.65, -4.6), (3.0, -5.6), (3.05, -7.0)), 0.16),
+        "bag": _soft_curve(position, ((2.0, 1.9), (2.7, 1.25), (3.6, 1.15), (4.5, 1.7)), 0.15),
+        "cheek": _soft_curve(position, ((2.3, 0.9), (3.6, -0.4), (4.6, -0.9)), 0.2),
     }
 
 
-def soft_step(low: float, high: float, x: Array) -> NDArray[np.float32]:
+def smoothstep(low: float, high: float, x: Array) -> NDArray[np.float32]:
+    """Rise from 0 at ``low`` to 1 at ``high`` along 3 t^2 - 2 t^3; falls where low > high.
+
+    Parameters
+    ----------
+    low, high : float
+    x : floating array
+
+    Returns
+    -------
+    float32 of the shape of ``x``
+    """
     t = ((x - low) / (high - low)).clip(0, 1)
     return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
 
@@ -136,15 +145,15 @@ def soft_step(low: float, high: float, x: Array) -> NDArray[np.float32]:
 def _beard_maps(position: Array, lips: Array) -> dict[str, Array]:
     x, y = np.abs(position[..., 0]), position[..., 1]
     edge = -3.3 + 0.75 * (x - 2.6).clip(0) + 0.10 * (x - 5.2).clip(0) ** 2
-    jaw = soft_step(0.9, -0.8, y - edge) * soft_step(1.8, 2.7, x + 1.6 * (y < -5.3))
-    sideburn = soft_step(6.4, 6.9, x) * soft_step(2.5, 1.5, y)
-    chin = soft_step(-5.9, -6.6, y) * soft_step(2.7, 2.1, x)
-    upper = soft_step(-2.35, -2.75, y) * soft_step(-4.5, -3.9, y) * soft_step(2.9, 2.3, x)
-    side = soft_step(2.1, 2.5, x) * soft_step(3.3, 2.8, x) * soft_step(-3.0, -3.6, y)
+    jaw = smoothstep(0.9, -0.8, y - edge) * smoothstep(1.8, 2.7, x + 1.6 * (y < -5.3))
+    sideburn = smoothstep(6.4, 6.9, x) * smoothstep(2.5, 1.5, y)
+    chin = smoothstep(-5.9, -6.6, y) * smoothstep(2.7, 2.1, x)
+    upper = smoothstep(-2.35, -2.75, y) * smoothstep(-4.5, -3.9, y) * smoothstep(2.9, 2.3, x)
+    side = smoothstep(2.1, 2.5, x) * smoothstep(3.3, 2.8, x) * smoothstep(-3.0, -3.6, y)
     soul: Array = np.exp(-0.5 * ((x / 0.45) ** 2 + ((y + 5.75) / 0.4) ** 2)).astype(np.float32)
     bare = (1 - 1.6 * lips).clip(0, 1)
     full = np.maximum.reduce(np.stack([jaw, sideburn, chin, upper * 0.9, side * 0.9, soul])) * bare
-    ring = np.maximum.reduce(np.stack([upper, side, chin * soft_step(2.7, 2.0, x), soul])) * bare
+    ring = np.maximum.reduce(np.stack([upper, side, chin * smoothstep(2.7, 2.0, x), soul])) * bare
     return {"full": full, "goatee": ring, "moustache": upper * bare}
 
 
@@ -155,39 +164,46 @@ def _lids(name: str) -> list[NDArray[np.int32]]:
 
 @cache
 def face_map() -> FaceMap:
-    """The fixed maps (made once a process)."""
+    """The fixed maps, painted once a process.
+
+    Returns
+    -------
+    FaceMap
+        Shared by all callers: do not write into its arrays.
+    """
     position = _positions()
-    lips = _area(_LIP_OUTER, 1.3)
+    lips = _soft_polygon(LIPS_OUTLINE, 1.3)
     height = position[..., 2]
     cavity = (cv2.GaussianBlur(height, (0, 0), 9) - height).clip(0) + 0.6 * (
         cv2.GaussianBlur(height, (0, 0), 22) - height
     ).clip(0)
-    nostril = _near(position, (0.70, -1.66, 6.0), (0.34, 0.20, 0.42))
+    nostril = _gaussian(position, (0.70, -1.66, 6.0), (0.34, 0.20, 0.42))
     red = (
-        0.9 * _near(position, (4.3, -0.9, 4.0), (1.6, 1.4, 3))
-        + 0.9 * _near(position, (0.4, -0.7, 7.3), (1.1, 0.9, 1.4))
-        + 0.35 * _near(position, (0, -8.0, 4.5), (1.6, 1.0, 3))
-        + 0.25 * _near(position, (1.0, 5.6, 5.0), (3.2, 1.3, 4))
+        0.9 * _gaussian(position, (4.3, -0.9, 4.0), (1.6, 1.4, 3))
+        + 0.9 * _gaussian(position, (0.4, -0.7, 7.3), (1.1, 0.9, 1.4))
+        + 0.35 * _gaussian(position, (0, -8.0, 4.5), (1.6, 1.0, 3))
+        + 0.25 * _gaussian(position, (1.0, 5.6, 5.0), (3.2, 1.3, 4))
     )
-    socket = _near(position, (2.1, 2.5, 3.7), (0.8, 0.7, 2)) + 0.6 * _near(position, (3.3, 2.9, 3.8), (1.3, 0.8, 2))
-    bag = _near(position, (3.0, 1.65, 3.7), (1.1, 0.5, 2))
-    forehead = _near(position, (0, 6.6, 4.5), (4.2, 1.9, 4))
+    socket = _gaussian(position, (2.1, 2.5, 3.7), (0.8, 0.7, 2)) + 0.6 * _gaussian(
+        position, (3.3, 2.9, 3.8), (1.3, 0.8, 2)
+    )
+    bag = _gaussian(position, (3.0, 1.65, 3.7), (1.1, 0.5, 2))
+    forehead = _gaussian(position, (0, 6.6, 4.5), (4.2, 1.9, 4))
     oil = (
         forehead
-        + _near(position, (0, -0.5, 7.2), (0.9, 2.4, 2))
-        + 0.6 * _near(position, (3.7, 0.3, 4.2), (1.2, 0.9, 2))
-        + 0.6 * _near(position, (0, -8.2, 4.6), (1.2, 0.8, 2))
+        + _gaussian(position, (0, -0.5, 7.2), (0.9, 2.4, 2))
+        + 0.6 * _gaussian(position, (3.7, 0.3, 4.2), (1.2, 0.9, 2))
+        + 0.6 * _gaussian(position, (0, -8.2, 4.6), (1.2, 0.8, 2))
     )
     return FaceMap(
-        position,
         lips,
-        _line([_texels(LIPS_UPPER), _texels(LIPS_LOWER)], 1.7),
-        _line(_lids("fold"), 1.3),
-        _line(_lids("upper"), 1.2),
-        _line(_lids("lower"), 1.2),
+        _soft_line([_texels(UPPER_LIP_INNER), _texels(LOWER_LIP_INNER)], 1.7),
+        _soft_line(_lids("fold"), 1.3),
+        _soft_line(_lids("upper"), 1.2),
+        _soft_line(_lids("lower"), 1.2),
         np.asarray(cavity, np.float32),
         nostril,
-        _near(position, (2.34, -4.3, 4.2), (0.26, 0.18, 0.5)),
+        _gaussian(position, (2.34, -4.3, 4.2), (0.26, 0.18, 0.5)),
         _fold_maps(position),
         _beard_maps(position, lips),
         red,
@@ -195,5 +211,4 @@ def face_map() -> FaceMap:
         bag,
         forehead,
         oil,
-        (position[..., 1] < 6.5) & (position[..., 1] > -3),
     )

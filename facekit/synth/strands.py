@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.synth.anatomy import OVAL, RINGS, unit
-from facekit.synth.chance import Identity
-from facekit.synth.kernels import nearest
+from facekit.synth.kernels import nearest_index
+from facekit.synth.sampling import Identity
 from facekit.synth.shape import Skull
 from facekit.synth.skin import hair_limit, to_linear
 from facekit.synth.styles import Style, style_of
 
-__all__ = ["Strands", "hair_colour", "join", "scalp_hair"]
+__all__ = ["Strands", "hair_colour", "join_strands", "scalp_hair"]
 
 Array = NDArray[np.floating[Any]]
 CENTRE = np.array([0, 3.0, -4.3], np.float32)
@@ -52,7 +52,17 @@ class Strands(NamedTuple):
 
 
 def hair_colour(identity: Identity) -> Array:
-    """Linear colour (3,) of the hair before grey."""
+    """Colour of a person's hair before grey.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    (3,) float32
+        Linear RGB.
+    """
     ladder = to_linear(
         np.array([(214, 178, 120), (176, 130, 78), (120, 80, 46), (72, 46, 30), (38, 27, 22), (22, 18, 17)], np.float32)
     )
@@ -120,7 +130,7 @@ def _directions(identity: Identity, style: Style, root: Array, normal: Array) ->
 
 def _push_out(points: Array, skull: Skull, height: Array, hug: float) -> Array:
     """Keep points `height` cm outside the head's ellipsoid; draw those above the ears that stand off back toward it."""
-    reach = skull.reach
+    reach = skull.half_axes
     delta = points - CENTRE
     scale = np.sqrt(((delta / reach) ** 2).sum(axis=1)).clip(1e-3)
     floor = 1 + height / 8.5
@@ -131,7 +141,7 @@ def _push_out(points: Array, skull: Skull, height: Array, hug: float) -> Array:
 
 def _frame_face(points: Array, skull: Skull, share: Array) -> Array:
     """Long hair hangs beside the cheeks, not over them."""
-    width = np.interp(points[:, 1], [-14, -8, -4, 0, 4, 6.5], [6.6, 6.6, 7.5, 8.1, 8.0, 6.0]) * skull.reach[0] / 7.9
+    width = np.interp(points[:, 1], [-14, -8, -4, 0, 4, 6.5], [6.6, 6.6, 7.5, 8.1, 8.0, 6.0]) * skull.half_axes[0] / 7.9
     near = (points[:, 2] > -4.5) & (points[:, 1] < 6.2) & (np.abs(points[:, 0]) < width)
     pull = 0.65 * np.clip((6.2 - points[:, 1]) / 2.5, 0, 1)
     out = points.copy()
@@ -141,7 +151,7 @@ def _frame_face(points: Array, skull: Skull, share: Array) -> Array:
     return out
 
 
-def _walk(
+def _grow_guides(
     identity: Identity, style: Style, skull: Skull, root: Array, normal: Array, length: Array, height: Array, steps: int
 ) -> Array:
     """Grow guides (G, steps, 3): first as the scalp sends them, then by comb and gravity, always outside the head."""
@@ -203,7 +213,7 @@ def _cut(points: Array, share: Array) -> Array:
     return np.asarray(points[row, low] * (1 - f) + points[row, low + 1] * f, np.float32)
 
 
-def _bun(skull: Skull, rng: np.random.Generator, steps: int, high: float) -> Array:
+def _bun(rng: np.random.Generator, steps: int, high: float) -> Array:
     """A bun: strands wound round a ball behind the crown."""
     count = 260
     centre = np.array([0, 9.5 + 2.5 * high, -9.5 + 3.0 * high], np.float32)
@@ -220,7 +230,18 @@ def _bun(skull: Skull, rng: np.random.Generator, steps: int, high: float) -> Arr
 
 
 def scalp_hair(identity: Identity, skull: Skull) -> Strands:
-    """The hair on a person's head."""
+    """Grow the hair on a person's head.
+
+    Parameters
+    ----------
+    identity : Identity
+    skull : Skull
+
+    Returns
+    -------
+    Strands
+        Fixed to the skull: points in head axes, cm.
+    """
     rng = np.random.default_rng([identity.texture, 3])
     style = style_of(identity)
     short = identity.hair_style in ("bald", "buzz")
@@ -231,21 +252,21 @@ def scalp_hair(identity: Identity, skull: Skull) -> Strands:
     count = len(root)
     guide = np.sort(rng.permutation(count)[: max(8, count // 9)])
     of = np.empty(count, np.int64)
-    nearest(root, root[guide], of)
+    nearest_index(root, root[guide], of)
     top = np.clip((root[:, 1] - 4.0) / 4.0, 0, 1)
     length = ((style.side + (style.top - style.side) * top) * rng.uniform(0.85, 1.1, count)).astype(np.float32)
     length *= np.clip(0.35 + behind / 1.2, 0.35, 1) if style.top < 5 or identity.hair_style in ("curly", "afro") else 1
     height = (style.volume * (0.35 + 0.65 * rng.uniform(size=count)) * np.clip(0.25 + behind / 3, 0.25, 1)).astype(
         np.float32
     )
-    guides = _walk(identity, style, skull, root[guide], normal[guide], length[guide], height[guide], steps)
+    guides = _grow_guides(identity, style, skull, root[guide], normal[guide], length[guide], height[guide], steps)
     points = _children(guides, root, of, identity.hair_clump * (0.35 if short else 0.85), rng)
     points = _curl(points, style, rng, length)
     if not short:
         points = _cut(points, (1 - 0.45 * rng.uniform(size=count) ** 2).astype(np.float32))
     if identity.hair_style == "tied" and not identity.male:
-        points = np.concatenate([points, _bun(skull, rng, steps, identity.hair_volume)])
-    return _dress(
+        points = np.concatenate([points, _bun(rng, steps, identity.hair_volume)])
+    return _shade_strands(
         identity,
         points,
         np.concatenate([of, rng.integers(0, len(guide), len(points) - count)]),
@@ -255,7 +276,7 @@ def scalp_hair(identity: Identity, skull: Skull) -> Strands:
     )
 
 
-def _dress(
+def _shade_strands(
     identity: Identity, points: Array, clump: NDArray[np.int64], skull: Skull, rng: np.random.Generator, width: float
 ) -> Strands:
     """Colour, brightness and openness of head hair: strands and clumps differ, roots and inner layers are darker."""
@@ -271,27 +292,46 @@ def _dress(
     colour += white * (to_linear((205, 203, 199)) * rng.uniform(0.6, 1.1, (count, 1)) - colour)
     t = np.linspace(0, 1, steps, dtype=np.float32)[None]
     tint = np.broadcast_to(0.72 + 0.4 * t, (count, steps)) * rng.uniform(0.85, 1.15, (count, 1))
-    scale = np.sqrt((((points - CENTRE) / skull.reach) ** 2).sum(axis=2))
+    scale = np.sqrt((((points - CENTRE) / skull.half_axes) ** 2).sum(axis=2))
     thick = max(0.12, float(np.percentile(scale[:, -1], 80)) - 1.0)
     openness = np.clip(0.35 + 0.65 * (scale - 1.0) / thick, 0.3, 1.0)
     widths = np.asarray(rng.uniform(0.75, 1.25, count)) * width
     return _strands(points, colour, tint, openness, widths, 0.35)
 
 
-def packed(values: NDArray[np.floating[Any]]) -> Array:
-    """As the kernels take numbers: float32, one after another."""
+def as_float32(values: NDArray[np.floating[Any]]) -> Array:
+    """Contiguous float32, as the kernels take arrays; a copy only where that is needed.
+
+    Parameters
+    ----------
+    values : floating array
+
+    Returns
+    -------
+    float32 of the same shape
+    """
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def _strands(points: Array, colour: Array, tint: Array, openness: Array, width: Array, tip: float) -> Strands:
     count = len(points)
     return Strands(
-        packed(points), packed(colour), packed(tint), packed(openness), packed(width),
+        as_float32(points), as_float32(colour), as_float32(tint), as_float32(openness), as_float32(width),
         np.full(count, tip, np.float32),
         np.full((count, 3), -1, np.int32), np.zeros((count, 3), np.float32),
     )  # fmt: skip
 
 
-def join(*parts: Strands) -> Strands:
-    """Several sets of strands with the same number of points as one."""
+def join_strands(*parts: Strands) -> Strands:
+    """Several sets of strands as one.
+
+    Parameters
+    ----------
+    *parts : Strands
+        All with the same number of points.
+
+    Returns
+    -------
+    Strands
+    """
     return Strands(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

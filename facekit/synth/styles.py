@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from facekit.synth.chance import Identity
+from facekit.synth.sampling import Identity
 
 __all__ = ["Style", "style_of"]
 
@@ -41,6 +41,16 @@ class Style(NamedTuple):
 
 
 def style_of(identity: Identity) -> Style:
+    """What a person's hair style asks of its strands.
+
+    Parameters
+    ----------
+    identity : Identity
+
+    Returns
+    -------
+    Style
+    """
     length, volume = identity.hair_length, identity.hair_volume
     wave = identity.hair_wave
     curl = 0.30 * wave

@@ -11,11 +11,11 @@ from torch.nn import functional
 __all__ = [
     "at_least_float32",
     "cosine_matrix",
+    "gather_target",
     "margin_target",
     "no_autocast",
-    "own_column",
+    "replace_target",
     "shifted_cosine",
-    "with_own_column",
 ]
 
 
@@ -84,20 +84,20 @@ def margin_target(cosine: torch.Tensor, margin: float | torch.Tensor) -> torch.T
     return torch.where(cosine > (math.pi - angle).cos(), shifted_cosine(cosine, angle), beyond)
 
 
-def own_column(matrix: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def gather_target(matrix: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The entry of each row at its label: (B,) from (B, C) and (B,) int64; 0 where the label is -1. Never waits."""
     if not matrix.shape[1]:
         return matrix.new_zeros(len(matrix))
     return matrix.gather(1, labels.clamp(min=0)[:, None])[:, 0].where(labels >= 0, 0.0)
 
 
-def with_own_column(matrix: torch.Tensor, labels: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def replace_target(matrix: torch.Tensor, labels: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """A copy of (B, C) with ``values`` (B,) at the labels (B,); rows whose label is -1 stay. Never waits."""
-    replaced: torch.Tensor = _OwnColumn.apply(matrix, labels, values) if matrix.shape[1] else matrix.clone()
+    replaced: torch.Tensor = _ReplaceTarget.apply(matrix, labels, values) if matrix.shape[1] else matrix.clone()
     return replaced
 
 
-class _OwnColumn(torch.autograd.Function):
+class _ReplaceTarget(torch.autograd.Function):
     """Written out because scatter and gather keep their matrices for the backward pass, which needs labels only."""
 
     @staticmethod

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.train.config import TrainConfig
+from facekit.train.config import LoopConfig
 
-__all__ = ["Change", "apply_change", "draw_change"]
+__all__ = ["Augmentation", "apply_augmentation", "draw_augmentation"]
 
 Picture = NDArray[np.uint8]
 
 
-class Change(NamedTuple):
+class Augmentation(NamedTuple):
     """Everything that is random about one training picture."""
 
     flip: bool = False
@@ -27,7 +27,7 @@ class Change(NamedTuple):
     saturation: float = 1.0
 
 
-def draw_change(rng: np.random.Generator, config: TrainConfig) -> Change:
+def draw_augmentation(rng: np.random.Generator, config: LoopConfig) -> Augmentation:
     """Draw what will be done to a picture; always the same count of numbers is taken from ``rng``."""
     chance_flip, chance_hole, top, left, high, wide, *jitter = rng.random(9)
     down, right = rng.integers(-config.crop, config.crop, 2, endpoint=True).tolist()
@@ -38,34 +38,34 @@ def draw_change(rng: np.random.Generator, config: TrainConfig) -> Change:
         hole = (top * (1 - height), left * (1 - width), height, width)
     ranges = (config.brightness, config.contrast, config.saturation)
     factors = [1 + half * (2 * draw - 1) for half, draw in zip(ranges, jitter, strict=True)]
-    return Change(bool(chance_flip < config.flip), (down, right), hole, *factors)
+    return Augmentation(bool(chance_flip < config.flip), (down, right), hole, *factors)
 
 
-def apply_change(image: Picture, change: Change) -> NDArray[np.float32]:
-    """Apply a change to a picture.
+def apply_augmentation(image: Picture, drawn: Augmentation) -> NDArray[np.float32]:
+    """Apply what was drawn to a picture.
 
     Parameters
     ----------
     image : (H, W, 3) uint8
         RGB; not changed.
-    change : Change
+    drawn : Augmentation
 
     Returns
     -------
     (3, H, W) float32
         RGB in [-1, 1], contiguous; a hole is 0, the middle grey.
     """
-    pixels = image[:, ::-1] if change.flip else image
-    if any(change.shift):
-        pixels = _shifted(pixels, change.shift)
+    pixels = image[:, ::-1] if drawn.flip else image
+    if any(drawn.shift):
+        pixels = _shifted(pixels, drawn.shift)
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)
-    if (change.brightness, change.contrast, change.saturation) != (1.0, 1.0, 1.0):
-        planes = _jittered(planes, change)
+    if (drawn.brightness, drawn.contrast, drawn.saturation) != (1.0, 1.0, 1.0):
+        planes = _jittered(planes, drawn)
     planes /= np.float32(127.5)
     planes -= np.float32(1)
-    if change.hole is not None:
+    if drawn.hole is not None:
         height, width = planes.shape[1:]
-        top, left, high, wide = change.hole
+        top, left, high, wide = drawn.hole
         rows = slice(round(top * height), round((top + high) * height))
         planes[:, rows, round(left * width) : round((left + wide) * width)] = 0
     return planes
@@ -79,13 +79,13 @@ def _shifted(pixels: Picture, shift: tuple[int, int]) -> Picture:
     return pixels[rows[:, None], columns]
 
 
-def _jittered(planes: NDArray[np.float32], change: Change) -> NDArray[np.float32]:
+def _jittered(planes: NDArray[np.float32], drawn: Augmentation) -> NDArray[np.float32]:
     """Brightness, then contrast around the mean grey, then saturation around each pixel's grey; clipped to 0 to 255."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
-    planes = planes * np.float32(change.brightness)
+    planes = planes * np.float32(drawn.brightness)
     grey = np.tensordot(weights, planes, 1)
     mean = np.float32(grey.mean())
-    planes = mean + np.float32(change.contrast) * (planes - mean)
-    grey = mean + np.float32(change.contrast) * (grey - mean)
-    planes = grey + np.float32(change.saturation) * (planes - grey)
+    planes = mean + np.float32(drawn.contrast) * (planes - mean)
+    grey = mean + np.float32(drawn.contrast) * (grey - mean)
+    planes = grey + np.float32(drawn.saturation) * (planes - grey)
     return np.clip(planes, 0, 255, out=planes)

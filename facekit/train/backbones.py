@@ -13,7 +13,7 @@ from facekit.train.iresnet import DEPTHS, WIDTHS, IResNet
 from facekit.train.irse import IRSE, IRSE_DEPTHS
 from facekit.train.mobilefacenet import MobileFaceNet
 
-__all__ = ["BACKBONES", "Halved", "Shape", "backbone", "residual_shape"]
+__all__ = ["BACKBONES", "HalfResolution", "Shape", "backbone", "residual_shape"]
 
 
 class Shape(NamedTuple):
@@ -32,7 +32,7 @@ BACKBONES = (*_SHAPES, *(f"irse{depth}" for depth in IRSE_DEPTHS), "mobilefacene
 """The names that `backbone` takes."""
 
 
-class Halved(nn.Module):
+class HalfResolution(nn.Module):
     """A network that sees pictures of half the height and width (2 x 2 averages)."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -79,4 +79,4 @@ def backbone(
     shape = _SHAPES[name]
     size = (image_size[0] // 2, image_size[1] // 2) if shape.halved else image_size
     network = IResNet(shape.blocks, dimensions, dropout, size, shape.widths, freeze_scale)
-    return Halved(network) if shape.halved else network
+    return HalfResolution(network) if shape.halved else network

@@ -23,7 +23,7 @@ from facekit.train.sharded import world_size
 if TYPE_CHECKING:
     from facekit.train.state import State
 
-__all__ = ["images_a_step", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["images_per_step", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 
 def latest_checkpoint(out: Path) -> Path | None:
@@ -32,7 +32,7 @@ def latest_checkpoint(out: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def images_a_step(folder: Path) -> int:
+def images_per_step(folder: Path) -> int:
     """Images, over all processes, of the steps that led to a checkpoint."""
     return int(load_file(folder / COMMON)["images_a_step"])
 
@@ -73,11 +73,11 @@ def load_checkpoint(state: State, folder: Path) -> None:
     state.head.load_state_dict(common["head"])
     state.scaler.load_state_dict(common["scaler"])
     state.step = int(common["step"])
-    state.position = round(common["position"] * common["images_a_step"] / state.images_a_step)
-    if state.average is not None:
-        state.average.count = int(common["average_count"])
+    state.position = round(common["position"] * common["images_a_step"] / state.images_per_step)
+    if state.ema is not None:
+        state.ema.count = int(common["average_count"])
         for name, value in common["average"].items():
-            state.average.weights[name].copy_(value)
+            state.ema.weights[name].copy_(value)
     for kind, module in (("network", state.network), ("head", state.head)):
         for name, parameter in module.named_parameters():
             _set_momentum(state, parameter, common["momentum"].get(f"{kind}.{name}"))
@@ -104,9 +104,9 @@ def _common(state: State) -> dict[str, Any]:
         "scaler": state.scaler.state_dict(),
         "step": state.step,
         "position": state.position,
-        "images_a_step": state.images_a_step,
-        "average": state.average.weights if state.average else {},
-        "average_count": state.average.count if state.average else 0,
+        "images_a_step": state.images_per_step,
+        "average": state.ema.weights if state.ema else {},
+        "average_count": state.ema.count if state.ema else 0,
     }
 
 

@@ -12,12 +12,12 @@ from facekit.errors import ConfigError
 from facekit.train.processes import gather_rows, rank_of
 from facekit.train.sharded import sharded_cross_entropy, world_size
 
-__all__ = ["Classifier", "Seen", "initial_rows", "shard_of"]
+__all__ = ["Classifier", "HeadInputs", "initial_rows", "shard_of"]
 
 BLOCK = 1024  # classes whose rows are drawn together
 
 
-class Seen(NamedTuple):
+class HeadInputs(NamedTuple):
     """What the head is to compare."""
 
     embeddings: torch.Tensor
@@ -85,7 +85,7 @@ class Classifier(nn.Module):
         self.class_start, self.num_local = shard_of(classes, rank_of(), world_size()) if self.sharded else (0, classes)
         self.weight = nn.Parameter(initial_rows(self.class_start, self.num_local, dimensions))
 
-    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> Seen:
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> HeadInputs:
         """Gather what belongs to this process's classes.
 
         Parameters
@@ -101,25 +101,25 @@ class Classifier(nn.Module):
         if self.sample_rate < 1 and self.training:
             return self._sampled(embeddings, labels)
         index = torch.arange(self.num_local, device=labels.device) + self.class_start if self.sharded else None
-        return Seen(embeddings, labels, self.weight, index)
+        return HeadInputs(embeddings, labels, self.weight, index)
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of logits (B, C) with `Seen.labels`: (), the mean over the rows."""
+        """Cross-entropy of logits (B, C) with `HeadInputs.labels`: (), the mean over the rows."""
         if self.sharded:
             return sharded_cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-    def _sampled(self, embeddings: torch.Tensor, labels: torch.Tensor) -> Seen:
+    def _sampled(self, embeddings: torch.Tensor, labels: torch.Tensor) -> HeadInputs:
         positive = labels[labels >= 0].unique()
         count = max(int(self.sample_rate * self.num_local), len(positive))
         chance = torch.rand(self.num_local, device=labels.device)
         chance[positive] = 2.0
         index = chance.topk(count).indices.sort().values
         place = torch.searchsorted(index, labels.clamp(min=0)).where(labels >= 0, -1)
-        return Seen(embeddings, place, self.weight[index], index + self.class_start)
+        return HeadInputs(embeddings, place, self.weight[index], index + self.class_start)
 
     @torch.no_grad()
-    def start_from(self, centres: torch.Tensor) -> None:
+    def init_from_centres(self, centres: torch.Tensor) -> None:
         """Set the rows to the centres of the classes, (C, D); rows of zeros stay as they are."""
         if centres.shape != (self.classes, self.weight.shape[1]):
             raise ConfigError(f"centres {tuple(centres.shape)} for {self.classes} classes of {self.weight.shape[1]}")

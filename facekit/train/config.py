@@ -8,7 +8,7 @@ from math import inf
 
 from facekit.errors import ConfigError
 
-__all__ = ["TrainConfig"]
+__all__ = ["MAY_CHANGE", "LoopConfig"]
 
 CHOICES = {
     "schedule": ("step", "poly", "cosine"),
@@ -17,13 +17,15 @@ CHOICES = {
     "sampler": ("uniform", "balanced"),
     "device": ("auto", "cpu", "cuda"),
 }
+MAY_CHANGE = ("threads", "workers", "log_every", "save_every", "eval_every", "keep", "device")
+"""Settings that may be others when a run is resumed: they do not decide what is learned."""
 TINIEST = sys.float_info.min
 POSITIVE = ("lr", "gamma", "power", "cutout_size", "sample_rate")
 SHARES = ("flip", "cutout", "cutout_size", "online_masks", "label_smoothing", "gamma", "sample_rate")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class LoopConfig:
     """Settings of the loop.
 
     Attributes

@@ -15,13 +15,14 @@ from torch.utils.data import Dataset
 from facekit.errors import ConfigError, PictureError, RecordError
 from facekit.images import decode
 from facekit.records import Pack, RecordReader, open_pack
+from facekit.records.index import RecordIndex
+from facekit.run.ledger import ledger_path
+from facekit.run.ledger_reader import ledger_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Augment", "RecordDataset", "flip_and_normalise"]
-
-LEDGER = ".ledger.parquet"
 
 _LEVELS = (np.arange(256, dtype=np.float32) / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
 
@@ -110,8 +111,8 @@ class RecordDataset(Dataset[Sample]):
         self.augment, self.return_mask_flag = augment, return_mask_flag
         self.pack = open_pack(root_dir)
         self._keys = image_keys(self.pack)
-        ledger = self.pack.paths.rec.with_suffix(LEDGER)
-        self._masked = masked_bits(ledger) if return_mask_flag or augment else None
+        ledger = ledger_path(self.pack.paths.rec)
+        self._masked = masked_bits(ledger, self.pack.reader.index) if return_mask_flag or augment else None
         # In shared memory, so that workers that are kept between epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         if self.pack.dataset_header is not None:
@@ -162,8 +163,8 @@ class RecordDataset(Dataset[Sample]):
 
     def is_masked(self, key: int) -> bool:
         """Whether the ledger says that the picture of a key wears a mask; False where there is no ledger."""
-        bits = self._masked
-        return bits is not None and key >> 3 < len(bits) and bool(bits[key >> 3] >> (key & 7) & 1)
+        bits, row = self._masked, self.pack.reader.index.position(key)
+        return bits is not None and row >= 0 and bool(bits[row >> 3] >> (row & 7) & 1)
 
     @property
     def imgrec(self) -> RecordReader:
@@ -208,18 +209,15 @@ def image_keys(pack: Pack) -> range | NDArray[np.int64]:
     return np.sort(keys)
 
 
-def masked_bits(ledger: Path) -> NDArray[np.uint8] | None:
-    """A bit a key, set where a ledger says that the picture is masked; None where there is no ledger."""
+def masked_bits(ledger: Path, index: RecordIndex) -> NDArray[np.uint8] | None:
+    """A bit a record of an index, set where a ledger says that its picture is masked; None where there is no ledger."""
     if not ledger.exists():
         return None
-    import pyarrow.parquet as pq
+    import pyarrow.compute as pc
 
-    found = [np.empty(0, np.int64)]
-    for batch in pq.ParquetFile(ledger).iter_batches(columns=["key", "action"]):
-        keys, actions = batch["key"], batch["action"].to_numpy(zero_copy_only=False)
-        chosen = (actions == "mask") & ~np.asarray(keys.is_null())
-        found.append(keys.fill_null(-1).to_numpy()[chosen])
-    masked = np.concatenate(found)
-    bits = np.zeros(int(masked.max(initial=-1)) + 1, np.bool_)
-    bits[masked] = True
+    bits = np.zeros(len(index), np.bool_)
+    for batch in ledger_batches(ledger, "key", "action"):
+        masked = batch.filter(pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"])))
+        rows = index.positions(masked["key"].to_numpy())
+        bits[rows[rows >= 0]] = True
     return np.packbits(bits, bitorder="little")

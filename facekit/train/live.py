@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from facekit.embeddings import Preprocessing
-from facekit.embeddings.engine import Raw
+from facekit.embeddings.engine import NetworkOutput
 from facekit.train.plugin import Plugin
 
 __all__ = ["LiveEngine"]
@@ -43,10 +43,10 @@ class LiveEngine:
         self.device, self.takes_flag = device, takes_flag
         self.preprocessing = Preprocessing(size=image_size)
 
-    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> Raw:
+    def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> NetworkOutput:
         """See `facekit.embeddings.engine.Engine.run`."""
         with torch.inference_mode():
             image = torch.from_numpy(planes).to(self.device)
             done = self.plugin.embed(self.config, self.network, image, torch.from_numpy(masked.copy()).to(self.device))
             uncertainty = None if done.uncertainty is None else done.uncertainty.float().cpu().numpy()
-            return Raw(done.vector.float().cpu().numpy(), uncertainty)
+            return NetworkOutput(done.vector.float().cpu().numpy(), uncertainty)

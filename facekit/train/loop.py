@@ -15,13 +15,13 @@ from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
-from facekit.train.config import TrainConfig
+from facekit.train.config import LoopConfig
 from facekit.train.live import LiveEngine
 from facekit.train.logs import Log
-from facekit.train.model import MODEL, save_file, start_network
+from facekit.train.model import MODEL, load_initial_weights, save_file
 from facekit.train.optimizer import learning_rate
 from facekit.train.plugin import Batch, PackFacts, load_plugin
-from facekit.train.processes import joined, rank_of, wait_for_all
+from facekit.train.processes import process_group, rank_of, wait_for_all
 from facekit.train.recipe import Settings
 from facekit.train.samples import TrainingSet, epoch_order, open_loader
 from facekit.train.sharded import all_sum, world_size
@@ -99,7 +99,7 @@ def train_network(
     if config.threads:
         torch.set_num_threads(config.threads)
     device = device_of(config.device)
-    with joined(device):
+    with process_group(device):
         length = steps_an_epoch(task)
         state = _open_state(task, device)
         first = state.step
@@ -129,11 +129,11 @@ def _open_state(task: Task, device: torch.device) -> State:
         load_checkpoint(state, found)
     else:
         if task.init is not None:
-            start_network(state.network, task.init)
-            if state.average is not None:
-                state.average.weights = {n: v.detach().clone() for n, v in state.network.state_dict().items()}
+            load_initial_weights(state.network, task.init)
+            if state.ema is not None:
+                state.ema.weights = {n: v.detach().clone() for n, v in state.network.state_dict().items()}
         if task.centres is not None:
-            state.classifier.start_from(torch.from_numpy(task.centres))
+            state.classifier.init_from_centres(torch.from_numpy(task.centres))
     state.wrap()
     return state
 
@@ -170,7 +170,7 @@ def _loop(
             batches = _epoch(task, state.position, length)
             for _ in range(min(length - state.position % length, steps - state.step)):
                 rate = learning_rate(config, state.position, length, end)
-                window.add(state.do_step(batches, rate))
+                window.add(state.train_step(batches, rate))
                 log_due, eval_due, save_due = _due(config, state, steps, length)
                 if log_due:
                     say({"rate": rate} | window.close())
@@ -182,7 +182,7 @@ def _loop(
     return latest
 
 
-def _due(config: TrainConfig, state: State, steps: int, length: int) -> tuple[bool, ...]:
+def _due(config: LoopConfig, state: State, steps: int, length: int) -> tuple[bool, ...]:
     """Whether to log, to evaluate and to save after a step; after the last one, all of it."""
     ended, last = state.position % length == 0, state.step == steps
     every = (config.log_every, config.eval_every, config.save_every)

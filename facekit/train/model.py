@@ -18,7 +18,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.train.plugin import PackFacts, Plugin, load_plugin
 from facekit.train.recipe import Settings, settings_of
 
-__all__ = ["MODEL", "Model", "describe", "load_file", "open_model", "save_file", "start_network"]
+__all__ = ["MODEL", "Model", "describe", "load_file", "load_initial_weights", "open_model", "save_file"]
 
 FORMAT = 1
 MODEL, CHECKPOINTS, COMMON = "model.pt", "checkpoints", "common.pt"
@@ -130,7 +130,7 @@ def weights_file(path: Path) -> Path:
     raise ConfigError(f"{path} holds no {MODEL} and no checkpoint: give what facekit train wrote")
 
 
-def start_network(network: nn.Module, path: str) -> None:
+def load_initial_weights(network: nn.Module, path: str) -> None:
     """Begin from other weights: facekit's own, or the backbone.pt of arcface_torch.
 
     Raises

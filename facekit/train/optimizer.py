@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from facekit.train.config import TrainConfig
+from facekit.train.config import LoopConfig
 
-__all__ = ["Average", "learning_rate", "open_optimizer", "set_rate"]
+__all__ = ["EMA", "learning_rate", "open_optimizer", "set_rate"]
 
 
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, steps: int) -> float:
+def learning_rate(config: LoopConfig, step: int, steps_per_epoch: int, steps: int) -> float:
     """The rate of a step, counted in steps of the optimizer from 0; a pure function, so nothing of it is saved."""
     epoch, rising = step / steps_per_epoch, config.warmup * steps_per_epoch
     if step < rising:
@@ -26,7 +26,7 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, steps: i
     return config.lr * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def open_optimizer(modules: Iterable[nn.Module], config: TrainConfig) -> torch.optim.SGD:
+def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> torch.optim.SGD:
     """SGD with momentum; what has one dimension (norms, biases, slopes) does not decay."""
     found = [p for module in modules for p in module.parameters() if p.requires_grad]
     groups = [
@@ -42,7 +42,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-class Average:
+class EMA:
     """The moving average of a network's weights; its statistics are the network's own.
 
     Parameters

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from facekit.errors import ConfigError
-from facekit.train.config import TrainConfig
+from facekit.train.config import LoopConfig
 
 if TYPE_CHECKING:
     import torch
@@ -24,13 +24,23 @@ if TYPE_CHECKING:
 
     from facekit.train.classifier import Classifier
 
-__all__ = ["API_VERSION", "Batch", "Embedding", "Found", "PackFacts", "Plugin", "Step", "find_plugins", "load_plugin"]
+__all__ = [
+    "API_VERSION",
+    "Batch",
+    "Embedding",
+    "PackFacts",
+    "Plugin",
+    "PluginEntry",
+    "Step",
+    "find_plugins",
+    "load_plugin",
+]
 
-API_VERSION = 1
+API_VERSION = 2
 GROUP = "facekit.plugins"
 NEEDED = (
     "summary", "config", "recipes", "build_network", "build_head", "training_step", "embed", "export_inputs",
-    "contradictions",
+    "config_warnings",
 )  # fmt: skip
 
 
@@ -93,9 +103,11 @@ class Plugin(Protocol):
         One line.
     config : type
         A frozen dataclass whose fields all have defaults that JSON can hold; ``dimensions``, the length of an
-        embedding, is one of them. None has a name of `facekit.train.config.TrainConfig`'s.
+        embedding, is one of them. None has a name of `facekit.train.config.LoopConfig`'s.
     recipes : mapping
-        Names to settings of ``config`` and of `facekit.train.config.TrainConfig`, side by side; the first by default.
+        Names to settings of ``config`` and of `facekit.train.config.LoopConfig`, side by side; the first by default.
+    renamed_settings : mapping, optional
+        Former names of settings to those of now: recipes and models that were written with them are still read.
     """
 
     api_version: int
@@ -120,11 +132,11 @@ class Plugin(Protocol):
     def export_inputs(self, config: Any) -> tuple[str, ...]:
         """Inputs of an exported file: ``("image",)`` or ``("image", "mask_flag")``."""
 
-    def contradictions(self, config: Any, train: Any, facts: PackFacts) -> list[str]:
+    def config_warnings(self, config: Any, train: Any, facts: PackFacts) -> list[str]:
         """Sentences about settings that contradict each other or the pack."""
 
 
-class Found(NamedTuple):
+class PluginEntry(NamedTuple):
     """An entry point: a plugin, or why it is none."""
 
     name: str
@@ -133,7 +145,7 @@ class Found(NamedTuple):
     problem: str | None
 
 
-def find_plugins() -> list[Found]:
+def find_plugins() -> list[PluginEntry]:
     """All entry points of the group, by name; those that cannot be used say why."""
     found = entry_points(group=GROUP)
     return sorted(map(_load, found), key=lambda one: one.name)
@@ -163,14 +175,14 @@ def _origin(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist is not None else "?"
 
 
-def _load(point: EntryPoint) -> Found:
+def _load(point: EntryPoint) -> PluginEntry:
     origin = _origin(point)
     try:
         plugin = point.load()
         problem = _problem(plugin)
     except (Exception, SystemExit) as error:  # whatever somebody else's module raises
-        return Found(point.name, origin, None, f"{type(error).__name__}: {error}")
-    return Found(point.name, origin, None if problem else plugin, problem)
+        return PluginEntry(point.name, origin, None, f"{type(error).__name__}: {error}")
+    return PluginEntry(point.name, origin, None if problem else plugin, problem)
 
 
 def _problem(plugin: Any) -> str | None:
@@ -191,7 +203,7 @@ def _problem_of_config(config: Any) -> str | None:
     names = {field.name for field in fields(config)}
     if "dimensions" not in names:
         return "its config has no field dimensions"
-    taken = sorted(names & {field.name for field in fields(TrainConfig)})
+    taken = sorted(names & {field.name for field in fields(LoopConfig)})
     if taken:
         return f"its config has {', '.join(taken)}, which the loop has too: --set could mean either; rename"
     try:

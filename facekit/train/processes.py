@@ -13,11 +13,11 @@ from torch import distributed
 
 from facekit.train.sharded import Group, world_size
 
-__all__ = ["average_gradients", "gather_rows", "joined", "rank_of", "wait_for_all"]
+__all__ = ["average_gradients", "gather_rows", "process_group", "rank_of", "wait_for_all"]
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
+def process_group(device: torch.device) -> Iterator[None]:
     """Join the processes that torchrun started; nothing where there is one, or where they are joined already."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from facekit.errors import ConfigError
-from facekit.train.config import TrainConfig
+from facekit.train.config import LoopConfig
 from facekit.train.plugin import Plugin
 
 if sys.version_info >= (3, 11):
@@ -24,7 +24,7 @@ __all__ = ["Settings", "read_settings", "settings_of"]
 class Settings(NamedTuple):
     """What a run is to do."""
 
-    train: TrainConfig
+    train: LoopConfig
     plugin: Any
     """Of the plugin's own class."""
 
@@ -55,18 +55,26 @@ def read_settings(plugin: Plugin, recipe: str | None = None, given: Sequence[str
 
 
 def settings_of(plugin: Plugin, given: Mapping[str, Any]) -> Settings:
-    """Settings from fields of both configs, side by side; texts are read as what the field holds."""
-    homes = {field.name: kind for kind in (TrainConfig, plugin.config) for field in fields(kind)}
+    """Settings from fields of both configs, side by side; texts are read as what the field holds.
+
+    Raises
+    ------
+    ConfigError
+        There is no such field, or a value is not allowed.
+    """
+    renamed = getattr(plugin, "renamed_settings", {})
+    given = {renamed.get(name, name): value for name, value in given.items()}
+    homes = {field.name: kind for kind in (LoopConfig, plugin.config) for field in fields(kind)}
     unknown = sorted(set(given) - set(homes))
     if unknown:
         raise ConfigError(f"there is no setting {unknown[0]!r}; there are {', '.join(sorted(homes))}")
-    hints = {kind: get_type_hints(kind) for kind in (TrainConfig, plugin.config)}
-    parts: dict[type, dict[str, Any]] = {TrainConfig: {}, plugin.config: {}}
+    hints = {kind: get_type_hints(kind) for kind in (LoopConfig, plugin.config)}
+    parts: dict[type, dict[str, Any]] = {LoopConfig: {}, plugin.config: {}}
     for name, value in given.items():
         parts[homes[name]][name] = _as(name, value, hints[homes[name]][name])
     own = plugin.config(**parts[plugin.config])
     _check_own(own)
-    return Settings(TrainConfig(**parts[TrainConfig]), own)
+    return Settings(LoopConfig(**parts[LoopConfig]), own)
 
 
 def _check_own(own: Any) -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from facekit.errors import FacekitError, PictureError
-from facekit.train.augment import apply_change, draw_change
-from facekit.train.config import TrainConfig
+from facekit.train.augment import apply_augmentation, draw_augmentation
+from facekit.train.config import LoopConfig
 from facekit.train.dataset import Augment, RecordDataset
 from facekit.train.plugin import Batch
 
@@ -31,12 +31,12 @@ class TrainingSet(RecordDataset):
     ----------
     path : str
         The pack.
-    config : TrainConfig
+    config : LoopConfig
     wear : Augment or None
         Puts masks on pictures that have none yet by the ledger.
     """
 
-    def __init__(self, path: str, config: TrainConfig, wear: Augment | None = None) -> None:
+    def __init__(self, path: str, config: LoopConfig, wear: Augment | None = None) -> None:
         super().__init__(path, augment=_no_mask if wear is None else wear)
         self.config = config
 
@@ -55,7 +55,7 @@ class TrainingSet(RecordDataset):
         if not masked and self.augment is not None:
             image, masked = self.augment(image, key, epoch=epoch)
         rng = np.random.default_rng([self.config.seed, _CHANGE, epoch, key])
-        return torch.from_numpy(apply_change(image, draw_change(rng, self.config))), label, masked
+        return torch.from_numpy(apply_augmentation(image, draw_augmentation(rng, self.config))), label, masked
 
     @cached_property
     def image_size(self) -> tuple[int, int]:
@@ -86,12 +86,12 @@ def _no_mask(image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArra
     return image, False
 
 
-def steps_in_epoch(images: int, config: TrainConfig, world: int) -> int:
+def steps_in_epoch(images: int, config: LoopConfig, world: int) -> int:
     """Batches of an epoch; a last one that is not full is left out."""
     return images // (config.batch * world)
 
 
-def epoch_order(labels: NDArray[np.int64], config: TrainConfig, epoch: int) -> NDArray[np.int64]:
+def epoch_order(labels: NDArray[np.int64], config: LoopConfig, epoch: int) -> NDArray[np.int64]:
     """Positions of the images in the order of an epoch, over all processes: (N,) int64.
 
     ``uniform``: a permutation. ``balanced``: a class drawn evenly, then one of its images.

@@ -11,7 +11,7 @@ import torch
 from torch import distributed
 
 from facekit.errors import ConfigError
-from facekit.train.angular import at_least_float32, no_autocast, own_column
+from facekit.train.angular import at_least_float32, gather_target, no_autocast
 
 __all__ = ["all_maximum", "all_sum", "sharded_cross_entropy", "world_size"]
 
@@ -81,7 +81,7 @@ class _CrossEntropy(torch.autograd.Function):
         own_log_sum = _log_sum_exp(logits, likelihood)
         log_sum = _log_sum_over_processes(own_log_sum, group)
         totals = logits.new_zeros(4, len(labels), dtype=torch.float64)  # target, has a target, sum, columns
-        totals[0] = own_column(logits, labels)
+        totals[0] = gather_target(logits, labels)
         totals[1] = labels >= 0
         totals[2] = logits.sum(1, dtype=torch.float64) if smoothing else 0.0
         totals[3] = logits.shape[1]

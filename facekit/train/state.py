@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from facekit.errors import ConfigError
 from facekit.train.classifier import Classifier
 from facekit.train.model import describe
-from facekit.train.optimizer import Average, open_optimizer, set_rate
+from facekit.train.optimizer import EMA, open_optimizer, set_rate
 from facekit.train.plugin import Batch, PackFacts, Plugin
 from facekit.train.processes import average_gradients, rank_of
 from facekit.train.recipe import Settings
@@ -53,12 +53,12 @@ class State:
     ----------
     network, head, classifier : nn.Module
     optimizer : torch.optim.SGD
-    average : Average or None
+    ema : EMA or None
     step : int
         Steps of the optimizer so far.
     position : int
         Where that is in the data: the steps it would have taken with as many processes as there are now.
-    images_a_step : int
+    images_per_step : int
         Over all processes.
     """
 
@@ -66,7 +66,7 @@ class State:
         config = settings.train
         self.plugin, self.settings, self.device, self.seed = plugin, settings, device, config.seed
         self.step, self.position = 0, 0
-        self.images_a_step = config.batch * config.accumulate * world_size()
+        self.images_per_step = config.batch * config.accumulate * world_size()
         self.description = describe(name, settings, facts)
         torch.manual_seed(config.seed)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -82,7 +82,7 @@ class State:
         ).to(device)
         self.optimizer = open_optimizer((self.network, self.head, self.classifier), config)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-        self.average = Average(self.network, config.ema) if config.ema else None
+        self.ema = EMA(self.network, config.ema) if config.ema else None
         self._layout = layout
         torch.manual_seed(config.seed + 7919 * rank_of() + 1)
 
@@ -97,7 +97,7 @@ class State:
         for module in (self.network, self.head, self.classifier):
             module.train()
 
-    def do_step(self, batches: Iterator[Batch], rate: float) -> Mapping[str, torch.Tensor]:
+    def train_step(self, batches: Iterator[Batch], rate: float) -> Mapping[str, torch.Tensor]:
         """One step of the optimizer over ``accumulate`` batches: the measures, loss among them, () each."""
         config, total = self.settings.train, dict[str, torch.Tensor]()
         set_rate(self.optimizer, rate)
@@ -109,8 +109,8 @@ class State:
                     total[name] = total.get(name, 0) + value.detach() / config.accumulate
         self._apply()
         self.step, self.position = self.step + 1, self.position + 1
-        if self.average is not None:
-            self.average.update(self.network)
+        if self.ema is not None:
+            self.ema.update(self.network)
         return total
 
     def _forward_and_backward(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -146,11 +146,11 @@ class State:
     @contextlib.contextmanager
     def deployed(self) -> Iterator[nn.Module]:
         """The network as it would be exported, in evaluation mode: with the averaged weights, if there are any."""
-        if self.average is None:
+        if self.ema is None:
             network = self.network
         else:
             network = copy.deepcopy(self.network)
-            network.load_state_dict(self.average.weights)
+            network.load_state_dict(self.ema.weights)
         network.eval()
         try:
             yield network
@@ -159,5 +159,5 @@ class State:
 
     def model(self) -> dict[str, Any]:
         """What ``model.pt`` holds."""
-        weights = self.average.weights if self.average else self.network.state_dict()
+        weights = self.ema.weights if self.ema else self.network.state_dict()
         return self.description | {"network": {name: value.detach().cpu() for name, value in weights.items()}}

@@ -20,11 +20,11 @@ from torch import nn
 from facekit.errors import ConfigError
 from facekit.train.angular import (
     at_least_float32,
+    gather_target,
     margin_target,
     no_autocast,
-    own_column,
+    replace_target,
     shifted_cosine,
-    with_own_column,
 )
 from facekit.train.sharded import Group, all_sum, world_size
 
@@ -145,8 +145,8 @@ class ArcMargin(CosineMargin):
     def _logits(
         self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
     ) -> torch.Tensor:
-        target = margin_target(own_column(cosines, labels), self.margin)
-        return with_own_column(cosines, labels, target).mul_(self.scale)
+        target = margin_target(gather_target(cosines, labels), self.margin)
+        return replace_target(cosines, labels, target).mul_(self.scale)
 
 
 class CurricularMargin(CosineMargin):
@@ -191,13 +191,13 @@ class CurricularMargin(CosineMargin):
         # A row whose class is nowhere has no hard negatives: nothing exceeds a cosine of 1.
         limit = shifted_cosine(target, self.margin).where(present, 1.0)[:, None]
         logits: torch.Tensor = _HardNegatives.apply(cosines, limit, self.t.to(cosines.dtype))
-        own = margin_target(own_column(cosines, labels), self.margin)
-        return with_own_column(logits, labels, own).mul_(self.scale)
+        own = margin_target(gather_target(cosines, labels), self.margin)
+        return replace_target(logits, labels, own).mul_(self.scale)
 
     def _targets(self, cosines: torch.Tensor, labels: torch.Tensor, sharded: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Each row's target cosine, wherever its class is, and whether it is anywhere: (B,) floating, (B,) bool."""
         with torch.no_grad():
-            found = torch.stack([own_column(cosines, labels), (labels >= 0).to(cosines.dtype)])
+            found = torch.stack([gather_target(cosines, labels), (labels >= 0).to(cosines.dtype)])
             if sharded:
                 all_sum(found, self.group)
             return found[0], found[1] > 0

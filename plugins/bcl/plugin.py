@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from facekit.train.classifier import Classifier
-    from facekit.train.config import TrainConfig
+    from facekit.train.config import LoopConfig
 
 __all__ = ["PLUGIN", "BclConfig"]
 
@@ -68,7 +68,7 @@ SMALL: Mapping[str, Any] = {
 class _Bcl:
     """See `facekit.train.plugin.Plugin`."""
 
-    api_version = 1
+    api_version = 2
     summary = "Balanced Curricular Loss, CurricularFace, ArcFace, balanced softmax."
     config = BclConfig
     recipes: Mapping[str, Mapping[str, Any]] = {loss: {"loss": loss, **PAPER} for loss in LOSSES[:3]} | {
@@ -96,10 +96,10 @@ class _Bcl:
     ) -> Step:
         from facekit.train.angular import cosine_matrix
 
-        seen = classifier(network(batch.image), batch.label)
-        logits = head(cosine_matrix(seen.embeddings, seen.weight), seen.labels, seen.class_index)
+        inputs = classifier(network(batch.image), batch.label)
+        logits = head(cosine_matrix(inputs.embeddings, inputs.weight), inputs.labels, inputs.class_index)
         t = getattr(head, "t", None)
-        return Step(classifier.loss(logits, seen.labels), {} if t is None else {"t": t.clone()})
+        return Step(classifier.loss(logits, inputs.labels), {} if t is None else {"t": t.clone()})
 
     def embed(
         self, config: BclConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor
@@ -109,7 +109,7 @@ class _Bcl:
     def export_inputs(self, config: BclConfig) -> tuple[str, ...]:
         return ("image",)
 
-    def contradictions(self, config: BclConfig, train: TrainConfig, facts: PackFacts) -> list[str]:
+    def config_warnings(self, config: BclConfig, train: LoopConfig, facts: PackFacts) -> list[str]:
         found = []
         balanced = config.loss in ("bcl", "balanced_softmax")
         if balanced and train.sampler == "balanced":

@@ -12,11 +12,11 @@ from facekit.errors import ConfigError
 from facekit.train.angular import (
     at_least_float32,
     cosine_matrix,
+    gather_target,
     margin_target,
     no_autocast,
-    own_column,
+    replace_target,
     shifted_cosine,
-    with_own_column,
 )
 
 __all__ = ["MagnitudeMargin", "lambda_g_bound", "magnitude_regularizer"]
@@ -113,8 +113,8 @@ class MagnitudeMargin(nn.Module):
         with no_autocast(embeddings):
             embeddings = at_least_float32(embeddings)
             cosines = cosine_matrix(embeddings, weight).clamp(-1, 1)
-            target = self._target(own_column(cosines, labels), self.margin(self._magnitude(embeddings)))
-            return with_own_column(cosines, labels, target).mul_(self.scale), self.regularizer(embeddings)
+            target = self._target(gather_target(cosines, labels), self.margin(self._magnitude(embeddings)))
+            return replace_target(cosines, labels, target).mul_(self.scale), self.regularizer(embeddings)
 
     def _magnitude(self, embeddings: torch.Tensor) -> torch.Tensor:
         return torch.linalg.vector_norm(embeddings, dim=1).clamp(*self.magnitude_bounds)

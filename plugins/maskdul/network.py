@@ -51,7 +51,7 @@ class TwoStreamIResNet(nn.Module):
         Channels of each stage.
     branch_depth : {"stem", "start_block", "stage1"}
         What each branch has of its own: convolution-BN-PReLU, also the first block of stage 1, or all of stage 1.
-    alike : bool
+    shared_init : bool
         Both branches begin from the same random weights, so that what they share sees one kind of features until they
         have learnt to differ; the paper does not say.
     """
@@ -64,7 +64,7 @@ class TwoStreamIResNet(nn.Module):
         image_size: tuple[int, int] = (112, 112),
         widths: Sequence[int] = WIDTHS,
         branch_depth: str = "start_block",
-        alike: bool = True,
+        shared_init: bool = True,
     ) -> None:
         super().__init__()
         if branch_depth not in BRANCH_DEPTHS:
@@ -81,7 +81,7 @@ class TwoStreamIResNet(nn.Module):
         self.mu = Head(features, dimensions, dropout)
         self.log_variance = Head(features, dimensions, dropout)
         initialise(self)
-        if alike:
+        if shared_init:
             self.branches[1].load_state_dict(self.branches[0].state_dict())
 
     def forward(self, image: torch.Tensor, mask_flag: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,7 +127,7 @@ class TwoStreamIResNet(nn.Module):
         own = self.state_dict()
         missing = {name for name in own if not name.startswith("log_variance.")}
         for name, tensor in state.items():
-            for target in self._homes(name):
+            for target in self._target_names(name):
                 if target not in own or own[target].shape != tensor.shape:
                     raise ConfigError(f"{name} {tuple(tensor.shape)} has no place in this network: another depth?")
                 own[target].copy_(tensor)
@@ -144,15 +144,15 @@ class TwoStreamIResNet(nn.Module):
         back = torch.cat(rows).argsort()
         start = torch.cat(parts)[back] if parts else face(image)
         if self.training and len(parts) < 2:
-            start = start + self._idle(covered if len(rows[0]) == 0 else face, start)
+            start = start + self._zero_of(covered if len(rows[0]) == 0 else face, start)
         return start
 
     @staticmethod
-    def _idle(branch: nn.Module, start: torch.Tensor) -> torch.Tensor:
+    def _zero_of(branch: nn.Module, start: torch.Tensor) -> torch.Tensor:
         """A zero that depends on every parameter of the branch: DistributedDataParallel waits for its gradients."""
         return sum((p.flatten()[0] * 0 for p in branch.parameters()), start.new_zeros(()))
 
-    def _homes(self, name: str) -> list[str]:
+    def _target_names(self, name: str) -> list[str]:
         """Where a tensor of a plain IResNet belongs."""
         part, _, rest = name.partition(".")
         own = len(cast(nn.Sequential, self.branches[0])) - 1

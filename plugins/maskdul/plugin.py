@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from facekit_maskdul.uncertainty import UncertaintyLoss
 
     from facekit.train.classifier import Classifier
-    from facekit.train.config import TrainConfig
+    from facekit.train.config import LoopConfig
 
 __all__ = ["PLUGIN", "MaskdulConfig"]
 
@@ -36,7 +36,7 @@ class MaskdulConfig:
     backbone : str
         An IResNet: one of `facekit.train.backbones.BACKBONES`.
     branch_depth : {"stem", "start_block", "stage1"}
-    alike : bool
+    shared_init : bool
         Both starts begin from the same random weights.
     dimensions : int
     dropout : float
@@ -56,7 +56,7 @@ class MaskdulConfig:
     two_stream: bool = True
     backbone: str = "iresnet50"
     branch_depth: str = "start_block"
-    alike: bool = True
+    shared_init: bool = True
     dimensions: int = 512
     dropout: float = 0.4
     scale: float = 64.0
@@ -100,23 +100,24 @@ above its bound as in the paper (35 above 22.6). In so short a training many cos
 margin would leave them without one."""
 MARGINS: Mapping[str, Any] = {"margin_bounds": (0.33, 0.6)}
 """Small networks give magnitudes of 8 to 12, where this is .35, the fixed margin of dul_cls."""
+SMALL_KINDS: Mapping[str, Mapping[str, Any]] = {"dul_cls": {"margin_bounds": (0.35, 0.35)}}
 
 
 class _Maskdul:
     """See `facekit.train.plugin.Plugin`."""
 
-    api_version = 1
+    api_version = 2
     summary = "Data uncertainty learning for masked faces, with DUL-cls, DUL + magnitude and MagFace."
     config = MaskdulConfig
-    recipes: Mapping[str, Mapping[str, Any]] = {name: PAPER | kind for name, kind in KINDS.items()} | {
-        f"{name}-small": SMALL | MARGINS | kind | ({"margin_bounds": (0.35, 0.35)} if name == "dul_cls" else {})
-        for name, kind in KINDS.items()
+    renamed_settings: Mapping[str, str] = {"alike": "shared_init"}
+    recipes: Mapping[str, Mapping[str, Any]] = {name: {**PAPER, **kind} for name, kind in KINDS.items()} | {
+        f"{name}-small": {**SMALL, **MARGINS, **kind, **SMALL_KINDS.get(name, {})} for name, kind in KINDS.items()
     }
 
     def build_network(self, config: MaskdulConfig, facts: PackFacts) -> torch.nn.Module:
         from facekit_maskdul.network import TwoStreamIResNet
 
-        from facekit.train.backbones import Halved, backbone, residual_shape
+        from facekit.train.backbones import HalfResolution, backbone, residual_shape
 
         height, width = facts.image_size
         shape = residual_shape(config.backbone)
@@ -130,11 +131,11 @@ class _Maskdul:
             size,
             shape.widths,
             config.branch_depth,
-            config.alike,
+            config.shared_init,
         )
         network = TwoStreamIResNet(*options)
         network.log_variance.features.bias.data.fill_(2 * math.log(config.sigma_start))
-        return Halved(network) if shape.halved else network
+        return HalfResolution(network) if shape.halved else network
 
     def build_head(self, config: MaskdulConfig, facts: PackFacts) -> torch.nn.Module:
         from facekit_maskdul import MagnitudeMargin, UncertaintyLoss
@@ -157,14 +158,14 @@ class _Maskdul:
     ) -> Step:
         from facekit_maskdul.uncertainty import draw
 
-        done = _through(config, network, batch.image, batch.masked)
+        done = _run_network(config, network, batch.image, batch.masked)
         mu, log_variance = done if isinstance(done, tuple) else (done, None)
         embeddings = mu if log_variance is None else draw(mu, log_variance)
         uncertainty = cast("UncertaintyLoss", head)
-        seen = classifier(embeddings, batch.label)
-        logits, _ = uncertainty.margin(seen.embeddings, seen.weight, seen.labels)
+        inputs = classifier(embeddings, batch.label)
+        logits, _ = uncertainty.margin(inputs.embeddings, inputs.weight, inputs.labels)
         measures = {"magnitude": mu.detach().float().norm(dim=1).mean()}
-        loss = classifier.loss(logits, seen.labels) + uncertainty.margin.regularizer(embeddings)
+        loss = classifier.loss(logits, inputs.labels) + uncertainty.margin.regularizer(embeddings)
         if log_variance is not None:
             loss = loss + uncertainty.divergence(mu, log_variance, batch.masked)
             measures["sigma"] = (0.5 * log_variance.detach().float()).exp().norm(dim=1).mean()
@@ -175,13 +176,13 @@ class _Maskdul:
     ) -> Embedding:
         from facekit_maskdul.uncertainty import sigma
 
-        done = _through(config, network, image, masked)
+        done = _run_network(config, network, image, masked)
         return Embedding(done[0], sigma(done[1]).norm(dim=1)) if isinstance(done, tuple) else Embedding(done)
 
     def export_inputs(self, config: MaskdulConfig) -> tuple[str, ...]:
         return ("image", "mask_flag") if config.two_stream and config.loss != "magface" else ("image",)
 
-    def contradictions(self, config: MaskdulConfig, train: TrainConfig, facts: PackFacts) -> list[str]:
+    def config_warnings(self, config: MaskdulConfig, train: LoopConfig, facts: PackFacts) -> list[str]:
         found = []
         shown = facts.masked_share is not None or train.online_masks > 0
         if config.two_stream and config.loss != "magface" and not shown:
@@ -189,7 +190,7 @@ class _Maskdul:
         return found
 
 
-def _through(config: MaskdulConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Any:
+def _run_network(config: MaskdulConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Any:
     """mu and log-variance; of MagFace the embedding alone."""
     if config.loss == "magface":
         return network(image)

@@ -1,7 +1,7 @@
 """``mxnet.recordio``: readers and writers under mxnet's names, on facekit's own.
 
 Different from mxnet 1.9.1 where that goes wrong: after the end of the file ``read_idx`` still reads; a reader may be
-shared by any number of threads; a forked worker neither parses the index again nor loses its place; a truncated or
+shared by any number of threads; a forked worker neither parses the index again nor loses its position; a truncated or
 corrupt record is an error that names file, key and offset instead of None; without an ``.idx`` the index is rebuilt;
 ``write`` takes any bytes-like object; and what a writer writes with an index appears under its name when it is whole.
 """
@@ -79,7 +79,7 @@ class MXRecordIO:
         self.is_open = False
 
     def reset(self) -> None:
-        """Go back to the start; a writer begins anew."""
+        """Go back to the start; a writer truncates its file."""
         self.close()
         self.open()
 
@@ -139,7 +139,7 @@ class MXRecordIO:
             self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What opens it again elsewhere; attributes that a script hung on the object stay behind."""
+        """What reopens it in another process; attributes that a script added to the object are not kept."""
         if self.writable:
             raise ConfigError(f"{self.uri} is being written: a writer cannot be sent to another process")
         return {"uri": self.uri, "flag": self.flag, "position": self._position}
@@ -216,7 +216,7 @@ class MXIndexedRecordIO(MXRecordIO):
         self.is_open = False
 
     def reset(self) -> None:
-        """Go back to the first record; a writer begins anew."""
+        """Go back to the first record; a writer starts over with an empty file."""
         if not self.writable and self.is_open:
             self._position, self._after = 0, None
             return

@@ -16,17 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 import facekit
-from facekit.clean.decisions import ACTIONS, REASONS
+from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanSummary
-from facekit.jobs.clean.job import may_replace, overridden, publish, summarise
-from facekit.jobs.clean.tables import DecisionTable, read_decisions
-from facekit.jobs.clean.write import hash_payloads
+from facekit.jobs.clean.features import hash_payloads, hashes_of
+from facekit.jobs.clean.tables import DecisionTable, override_table, read_decisions, summarise
+from facekit.jobs.clean.write import may_replace, publish
 from facekit.jobs.inputs.source import Source, open_source
-from facekit.run.journal import Journal, was_published
+from facekit.records.key_rows import rows_of
 
-__all__ = ["ApplyConfig", "apply", "match"]
+__all__ = ["ApplyConfig", "apply", "match_hashes", "match_keys", "revert_decisions"]
 
 UNMATCHED = "this picture is in no decision"
 
@@ -82,64 +82,81 @@ def apply(config: ApplyConfig) -> CleanSummary:
     may_replace(destination, config.overwrite)
     source, _ = open_source(config.source, layout="flat")
     table = read_decisions(config.decisions)
-    table = match_keys(table, source) if config.match == "key" else match(table, source, config.unmatched == "drop")
+    if config.match == "key":
+        table = match_keys(table, source)
+    else:
+        table = match_hashes(table, source, hash_payloads(source), config.unmatched == "drop")
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
-    table = reverted(table, config.revert, overrides)
-    given = {n: v for n, v in dataclasses.asdict(config).items() if n not in ("destination", "overwrite", "overrides")}
-    settings: dict[str, Any] = {"facekit": facekit.__version__, "input": source.content, "config": given}
-    settings["overrides"] = overrides.to_json()
-    settings["outcome"] = [int(table.new_label.sum()), int((table.new_label >= 0).sum())]
-    if config.overwrite or not was_published(destination, settings):
-        with Journal(destination, settings, config.overwrite) as journal:
-            publish(journal, source, table, True)
+    table = revert_decisions(table, config.revert, overrides)
+    publish(destination, _record(config, source, table, overrides), config.overwrite, source, table)
     return summarise(config.destination, table, perf_counter() - started)
 
 
-def reverted(table: DecisionTable, revert: tuple[str, ...], overrides: Overrides) -> DecisionTable:
-    """Undo what is to be undone, then apply overrides. With everything undone the source is what comes out."""
+def _record(config: ApplyConfig, source: Source, table: DecisionTable, overrides: Overrides) -> dict[str, Any]:
+    """Everything that decides the output."""
+    names = ("source", "decisions", "match", "unmatched", "revert")
+    return {
+        "facekit": facekit.__version__,
+        "input": source.content,
+        "config": {name: getattr(config, name) for name in names},
+        "overrides": overrides.to_json(),
+        "outcome": [int(table.new_label.sum()), int((table.new_label >= 0).sum())],
+    }
+
+
+def revert_decisions(table: DecisionTable, revert: tuple[str, ...], overrides: Overrides) -> DecisionTable:
+    """Undo what is to be undone, then apply overrides. With everything undone the source is what comes out.
+
+    Faces of an undone merge go back with their identity, all others one by one; where a person said something about a
+    face, that holds.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    revert : tuple of str
+        Words of `Action` and `Reason`, or ``all``.
+    overrides : Overrides
+
+    Raises
+    ------
+    FacekitError
+        Overrides name a key or label that the decisions do not know.
+    """
     undone = np.isin(table.action, revert) | np.isin(table.reason, revert)
     if "all" in revert:
         undone[:] = True
     if undone.all() and not overrides:
-        stay = np.zeros(len(table), np.int8)
-        return dataclasses.replace(table, action_code=stay, reason_code=stay, new_label=table.old_label.copy())
-    changed = undone & (table.action_code != ACTIONS.index("keep"))
-    said = {*overrides.keep, *overrides.drop, *overrides.move}
-    back = tuple(key for key in table.keys[changed].tolist() if key not in said)
-    split = tuple(sorted({*overrides.split, *_followers(table, changed)}))
-    keep = tuple(k for k in back if not _is_merged(table, k, changed))
-    return overridden(table, dataclasses.replace(overrides, keep=overrides.keep + keep, split=split))
-
-
-def _merged_rows(table: DecisionTable, changed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    return changed & np.isin(table.reason, ["union", "inter"])
-
-
-def _followers(table: DecisionTable, changed: npt.NDArray[np.bool_]) -> list[int]:
-    labels: list[int] = np.unique(table.old_label[_merged_rows(table, changed)]).tolist()
-    return labels
-
-
-def _is_merged(table: DecisionTable, key: int, changed: npt.NDArray[np.bool_]) -> bool:
-    return bool(_merged_rows(table, changed)[table.row_of(key)])
+        nothing = np.zeros(len(table), np.int8)
+        return dataclasses.replace(table, action_code=nothing, reason_code=nothing, new_label=table.old_label.copy())
+    changed = undone & (table.action_code != Action.KEEP)
+    merged = changed & np.isin(table.reason_code, (Reason.UNION, Reason.INTER))
+    given = overrides.arrays()
+    said = np.concatenate([given.keep, given.drop, given.move])
+    back = table.keys[changed & ~merged & (rows_of(said, table.keys) < 0)]
+    split = np.unique(np.concatenate([given.split, table.old_label[merged]]))
+    return override_table(table, given._replace(keep=np.concatenate([given.keep, back]), split=split))
 
 
 def match_keys(table: DecisionTable, source: Source) -> DecisionTable:
     """Check that decisions and source speak about the same keys and labels; payloads are checked as they are written.
+
+    Returns
+    -------
+    DecisionTable
+        In the order of the source.
 
     Raises
     ------
     FacekitError
         They do not.
     """
-    order = np.argsort(table.keys, kind="stable")
-    place = order[np.minimum(np.searchsorted(table.keys, source.keys, sorter=order), len(order) - 1)]
-    if len(table) != len(source) or not np.array_equal(table.keys[place], source.keys):
+    rows = rows_of(table.keys, source.keys)
+    if len(table) != len(source) or (rows < 0).any():
         raise FacekitError(
             f"the decisions cover {len(table)} images with other keys than the {len(source)} of {source.path}: "
             "they belong to another pack; --match hash finds the same pictures in a repack"
         )
-    found = _rows(table, place)
+    found = table.select_rows(rows)
     if not np.array_equal(found.old_label, source.labels):
         key = int(source.keys[int((found.old_label != source.labels).argmax())])
         raise FacekitError(
@@ -149,17 +166,32 @@ def match_keys(table: DecisionTable, source: Source) -> DecisionTable:
     return found
 
 
-def match(table: DecisionTable, source: Source, drop_unmatched: bool) -> DecisionTable:
+def match_hashes(
+    table: DecisionTable, source: Source, hashes: npt.NDArray[np.uint8], drop_unmatched: bool
+) -> DecisionTable:
     """Find the decisions' pictures by payload hash; of the same bytes twice, the first finds the first.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    source : Source
+    hashes : (N, 16) uint8
+        Of the source's payloads.
+    drop_unmatched : bool
+        Drop pictures that are in no decision, instead of refusing them.
+
+    Returns
+    -------
+    DecisionTable
+        N rows, in the order of the source.
 
     Raises
     ------
     FacekitError
         Pictures of the source are in no decision, and they may not be dropped; or none is.
     """
-    hashes = hash_payloads(source)
-    place = _first_to_first(_as_void(table.payload_hash), _as_void(hashes))
-    known = place >= 0
+    rows = _occurrence_rows(hashes_of(table.payload_hash), hashes_of(hashes))
+    known = rows >= 0
     if not known.any():
         raise FacekitError(f"none of the {len(source)} pictures of {source.path} is in the decisions: another pack")
     if not known.all() and not drop_unmatched:
@@ -167,44 +199,33 @@ def match(table: DecisionTable, source: Source, drop_unmatched: bool) -> Decisio
             f"{np.count_nonzero(~known)} of {len(source)} pictures of {source.path} are in no decision; "
             "--unmatched drop leaves them out"
         )
-    found = _rows(table, np.maximum(place, 0))
-    evidence = found.evidence.copy()
-    evidence[~known] = UNMATCHED
+    found = table.select_rows(np.maximum(rows, 0)).explained(~known, [UNMATCHED])
     return dataclasses.replace(
         found,
         keys=source.keys,
         payload_hash=hashes,
         old_label=source.labels,
         new_label=np.where(known, found.new_label, -1),
-        action_code=np.where(known, found.action_code, ACTIONS.index("drop")).astype(np.int8),
-        reason_code=np.where(known, found.reason_code, REASONS.index("unmatched")).astype(np.int8),
-        evidence=evidence,
+        action_code=np.where(known, found.action_code, Action.DROP).astype(np.int8),
+        reason_code=np.where(known, found.reason_code, Reason.UNMATCHED).astype(np.int8),
     )
 
 
-def _rows(table: DecisionTable, place: npt.NDArray[np.int64]) -> DecisionTable:
-    arrays = {f.name: getattr(table, f.name)[place] for f in dataclasses.fields(table) if f.name != "about"}
-    return dataclasses.replace(table, **arrays)
+def _occurrence_rows(known: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+    """For the nth time that a hash is wanted, the row where it is known for the nth time, (n,); -1: not so often."""
+    _, numbers = np.unique(np.concatenate([known, wanted]), return_inverse=True)
+    numbers = numbers.reshape(-1).astype(np.int64)
+    mine, theirs = numbers[: len(known)], numbers[len(known) :]
+    size = max(len(known), len(wanted)) + 1
+    return rows_of(mine * size + _earlier(mine), theirs * size + _earlier(theirs))
 
 
-def _as_void(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
-    return np.ascontiguousarray(hashes).view("V16").reshape(-1)
-
-
-def _first_to_first(known: npt.NDArray[np.void], asked: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
-    """Return for each asked hash the row of the known one with the same count of equals before it, -1 where there is
-    none."""
-    _, both = np.unique(np.concatenate([known, asked]).view("S16"), return_inverse=True)
-    names = both.reshape(-1)
-    mine, theirs = _counted(names[: len(known)]), _counted(names[len(known) :])
-    place = {pair: at for at, pair in enumerate(mine)}
-    return np.array([place.get(pair, -1) for pair in theirs], np.int64)
-
-
-def _counted(names: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    seen: dict[int, int] = {}
-    out = []
-    for name in names.tolist():
-        seen[name] = seen.get(name, -1) + 1
-        out.append((name, seen[name]))
-    return out
+def _earlier(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How often each number stands before its row already, (n,)."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    starts = np.maximum.accumulate(np.where(first, np.arange(len(ordered)), 0))
+    earlier = np.empty(len(numbers), np.int64)
+    earlier[order] = np.arange(len(ordered)) - starts
+    return earlier

@@ -1,34 +1,36 @@
-"""``facekit diff`` and ``facekit explain``: decisions compared, and one decision in words."""
+"""Decisions compared: two tables (``facekit diff``), both modes, and one decision in words (``facekit explain``)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from facekit.clean.decisions import ACTIONS
+from facekit.clean.decisions import ACTIONS, Action, Decisions, Reason, label_homes
 from facekit.errors import FacekitError
-from facekit.jobs.clean.tables import DecisionTable, label_table
+from facekit.jobs.clean.tables import DecisionTable
 
-__all__ = ["DecisionDiff", "Explanation", "diff", "explain"]
+__all__ = ["DecisionDiff", "Explanation", "compare_modes", "diff", "explain"]
 
 _MEANING = {
-    "inlier": "it is similar enough to the centre of its identity",
-    "union": "its identity has the same centre as another one, and both became one",
-    "inter": "its identity is so similar to another one that both became one",
-    "second_person": "it belongs to a second person inside its identity",
-    "relabel": "it does not belong to its identity but clearly to another one",
-    "intra": "it is not similar enough to the centre of its identity",
-    "duplicate_label": "its identity has the same centre as a larger one, and its label was removed",
-    "hub": "it is near something that attracts too many faces to be a person; a person should look at it",
-    "no_embedding": "it has no embedding",
-    "excluded": "it, or its identity, is in a test set",
-    "near_duplicate": "the same picture is there already",
-    "low_quality": "its quality is far below that of the others",
-    "copy": "it follows the picture that it is a masked copy of",
-    "override": "a person decided so",
-    "unmatched": "the decisions do not know this picture",
+    Reason.INLIER: "it is similar enough to the centre of its identity",
+    Reason.UNION: "its identity has the same centre as another one, and both became one",
+    Reason.INTER: "its identity is so similar to another one that both became one",
+    Reason.SECOND_PERSON: "it belongs to a second person inside its identity",
+    Reason.RELABEL: "it does not belong to its identity but clearly to another one",
+    Reason.INTRA: "it is not similar enough to the centre of its identity",
+    Reason.DUPLICATE_LABEL: "its identity has the same centre as a larger one, and its label was removed",
+    Reason.HUB: "it is near something that attracts too many faces to be a person; a person should look at it",
+    Reason.NO_EMBEDDING: "it has no embedding",
+    Reason.EXCLUDED: "it, or its identity, is in a test set",
+    Reason.NEAR_DUPLICATE: "the same picture is there already",
+    Reason.LOW_QUALITY: "its quality is far below that of the others",
+    Reason.COPY: "it follows the picture that it is a masked copy of",
+    Reason.OVERRIDE: "a person decided so",
+    Reason.UNMATCHED: "the decisions do not know this picture",
 }
 
 
@@ -74,39 +76,86 @@ class Explanation:
 
 
 def diff(first: DecisionTable, second: DecisionTable) -> DecisionDiff:
-    """Compare decisions. New labels are only names: groups are the same where each is most of the other."""
-    _, a, b = np.intersect1d(first.keys, second.keys, return_indices=True)
+    """Compare decisions. New labels are only names: groups are the same where each is most of the other.
+
+    Raises
+    ------
+    FacekitError
+        The two have no key in common.
+    """
+    keys, a, b = np.intersect1d(first.keys, second.keys, return_indices=True)
     if not len(a):
         raise FacekitError("the two sets of decisions have no key in common")
-    same_company = _same_company(first.new_label[a], second.new_label[b])
-    one, two = first.action[a], second.action[b]
-    names = np.char.add(np.char.add(one, " -> "), two).astype(object)
-    names[(one == two) & ~same_company] += ", other identity"
-    changed = (one != two) | ~same_company
-    found: dict[str, list[int]] = {}
-    for name, key in sorted(zip(names[changed].tolist(), first.keys[a][changed].tolist())):
-        found.setdefault(name, []).append(key)
+    same_group = _same_group(first.new_label[a], second.new_label[b])
+    one, two = first.action_code[a], second.action_code[b]
+    changed = (one != two) | ~same_group
+    found = {
+        _change(before, after, other): keys[changed & (one == before) & (two == after) & (same_group != other)].tolist()
+        for before, after, other in _changes(one[changed], two[changed], ~same_group[changed])
+    }
     return DecisionDiff(
         common=len(a),
         only_first=len(first) - len(a),
         only_second=len(second) - len(b),
         same=int((~changed).sum()),
-        changes={name: len(keys) for name, keys in found.items()},
-        keys=found,
+        changes={name: len(keys) for name, keys in sorted(found.items())},
+        keys=dict(sorted(found.items())),
     )
 
 
-def _same_company(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Return which faces are in groups that mostly are each other's; faces that are out in either have none to
+def _changes(*columns: npt.NDArray[Any]) -> list[list[int]]:
+    """Each combination of before, after and whether the identity is another one, once."""
+    distinct: list[list[int]] = np.unique(np.stack(columns), axis=1).T.tolist()
+    return distinct
+
+
+def _change(before: int, after: int, other: int) -> str:
+    return f"{ACTIONS[before]} -> {ACTIONS[after]}" + (", other identity" if other and before == after else "")
+
+
+def _same_group(one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which faces are in groups that mostly are each other's, (N,); faces that are out in either have none to
     compare."""
     both = (one >= 0) & (two >= 0)
     pairs, which, count = np.unique(np.stack([one[both], two[both]]), axis=1, return_inverse=True, return_counts=True)
-    order = np.argsort(count, kind="stable")
-    partner, back = dict(pairs.T[order].tolist()), dict(pairs.T[order][:, ::-1].tolist())
-    mutual = np.array([partner[a] == b and back[b] == a for a, b in pairs.T.tolist()], bool)
+    mutual = _largest_partner(pairs[0], count) & _largest_partner(pairs[1], count)
     same = np.ones(len(one), bool)
     same[both] = mutual[which.reshape(-1)]
     return same
+
+
+def _largest_partner(group: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which pairs are the largest of their group, (P,); of equal ones the last."""
+    order = np.lexsort((np.arange(len(group)), count, group))
+    last = np.append(group[order][1:] != group[order][:-1], True)[: len(group)]
+    largest = np.zeros(len(group), bool)
+    largest[order[last]] = True
+    return largest
+
+
+def compare_modes(decisions: Mapping[str, Decisions]) -> list[dict[str, str | int]]:
+    """Count what each mode makes of a pack, and on how many images they agree.
+
+    Parameters
+    ----------
+    decisions : mapping from str to Decisions
+        By mode.
+
+    Returns
+    -------
+    list of dict
+        One for each mode; empty where there is only one.
+    """
+    if len(decisions) < 2:
+        return []
+    one, two = decisions.values()
+    agree = int((one.action_code == two.action_code).sum())
+    rows: list[dict[str, str | int]] = []
+    for mode, found in decisions.items():
+        counts = np.bincount(found.action_code, minlength=len(Action)).tolist()
+        identities = len(np.unique(found.new_label[found.new_label >= 0]))
+        rows.append({"mode": mode, **dict(zip(ACTIONS, counts, strict=True)), "identities": identities, "agree": agree})
+    return rows
 
 
 def explain(table: DecisionTable, key: int) -> Explanation:
@@ -118,29 +167,38 @@ def explain(table: DecisionTable, key: int) -> Explanation:
         The decisions say nothing about this key.
     """
     row = table.row_of(key)
-    action, reason = str(table.action[row]), str(table.reason[row])
-    old, new = int(table.old_label[row]), int(table.new_label[row])
     similarity = None if np.isnan(table.similarity[row]) else float(table.similarity[row])
-    mine = table.old_label == old
-    identity: dict[str, Any] = {"faces": int(mine.sum()), "new_label": label_table(table)[old]}
-    identity |= {a: int((table.action_code[mine] == c).sum()) for c, a in enumerate(ACTIONS)}
-    threshold = float(table.threshold[row])
-    evidence = str(table.evidence[row] or "")
-    text = _sentence(key, action, reason, old, new, similarity, threshold, evidence)
+    old = int(table.old_label[row])
+    same = table.old_label == old
+    _, homes = label_homes(table.old_label[same], table.reason_code[same], table.new_label[same])
+    identity: dict[str, Any] = {"faces": int(same.sum()), "new_label": int(homes[0])}
+    identity |= {action.word: int((table.action_code[same] == action).sum()) for action in Action}
     return Explanation(
-        key, action, reason, old, new, similarity, threshold, int(table.nearest[row]), evidence, identity, text
+        key=key,
+        action=str(table.action[row]),
+        reason=str(table.reason[row]),
+        old_label=old,
+        new_label=int(table.new_label[row]),
+        similarity=similarity,
+        threshold=float(table.threshold[row]),
+        nearest=int(table.nearest[row]),
+        evidence=str(table.evidence[row] or ""),
+        identity=identity,
+        text=_sentence(table, row, similarity),
     )
 
 
-def _sentence(
-    key: int, action: str, reason: str, old: int, new: int, similarity: float | None, threshold: float, evidence: str
-) -> str:
+def _sentence(table: DecisionTable, row: int, similarity: float | None) -> str:
+    old, new = int(table.old_label[row]), int(table.new_label[row])
     verb = {
-        "keep": f"keeps its identity {old}, now {new}",
-        "move": f"moves from identity {old} to {new}",
-        "drop": f"is dropped from identity {old}",
-        "review": f"is left out of identity {old} until it is reviewed",
-    }
-    measured = "" if similarity is None else f" Similarity {similarity:.3f}, threshold {threshold:.3f} ({evidence})."
-    evidence = f" {evidence[:1].upper()}{evidence[1:]}." if similarity is None and evidence else ""
-    return f"Key {key} {verb[action]}: {_MEANING[reason]}.{measured}{evidence}"
+        Action.KEEP: f"keeps its identity {old}, now {new}",
+        Action.MOVE: f"moves from identity {old} to {new}",
+        Action.DROP: f"is dropped from identity {old}",
+        Action.REVIEW: f"is left out of identity {old} until it is reviewed",
+    }[Action(table.action_code[row])]
+    evidence = str(table.evidence[row] or "")
+    if similarity is not None:
+        measured = f" Similarity {similarity:.3f}, threshold {float(table.threshold[row]):.3f} ({evidence})."
+    else:
+        measured = f" {evidence[:1].upper()}{evidence[1:]}." if evidence else ""
+    return f"Key {table.keys[row]} {verb}: {_MEANING[Reason(table.reason_code[row])]}.{measured}"

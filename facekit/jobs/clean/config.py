@@ -22,10 +22,10 @@ class CleanConfig:
         A pack, or a folder of pictures with one folder a person.
     destination : str
         Folder that will appear when everything is done.
-    features : str, optional
+    features : str
         What ``facekit embed`` wrote, or an ``.npy`` with a row for each image in physical order.
     model : ModelChoice, optional
-        Embeds the source where no features are given (they are kept as DST.features), and pictures of test sets.
+        Embeds the pictures of test sets.
     settings : CleanSettings
     exclude : tuple of str
         Test sets that the result may not share people or pictures with: .bin files, packs, folders of pictures or of
@@ -48,7 +48,7 @@ class CleanConfig:
 
     source: str
     destination: str
-    features: str | None = None
+    features: str
     model: ModelChoice | None = None
     settings: CleanSettings = field(default_factory=CleanSettings)
     exclude: tuple[str, ...] = ()
@@ -64,8 +64,6 @@ class CleanConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.features is None and self.model is None:
-            raise ConfigError("nothing says what the faces look like: give --features F or --model M")
         if self.round < 0:
             raise ConfigError(f"round is {self.round}: give a number from 0")
         for name in ("exclude_identity", "exclude_image"):
@@ -77,8 +75,7 @@ class CleanConfig:
         given = asdict(self)
         for name in ("source", "destination", "features", "device", "overwrite"):
             given.pop(name)
-        given["settings"].pop("threads")
-        return given
+        return given | {"settings": self.settings.record()}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Vectors for the images of a source, in their order, whatever they came in."""
+"""What cleaning reads: a source, the vectors of its images, test sets, and what a person decided."""
 
 from __future__ import annotations
 
@@ -9,24 +9,67 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.folders import Vectors
-from facekit.embeddings import is_features, open_features
-from facekit.embeddings.store import Features
-from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.embed.job import read_flags
-from facekit.jobs.inputs.source import Source
+from facekit.clean.centres import unit
+from facekit.clean.overrides import Overrides, load_overrides
+from facekit.clean.vectors import Vectors
+from facekit.embeddings import Engine, Features, embed_pictures, is_features, open_features
+from facekit.errors import ConfigError, FacekitError, PictureError
+from facekit.images import decode
+from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.inputs.ledger import MaskFlags, read_flags
+from facekit.jobs.inputs.model import ModelChoice, open_engine
+from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.records.key_rows import rows_of
+from facekit.run.ledger import payload_hash
+from facekit.run.progress import progress
 
-__all__ = ["FaceVectors", "FeatureRows", "open_vectors"]
+__all__ = [
+    "CleanInputs",
+    "ExclusionSet",
+    "FaceVectors",
+    "FeatureRows",
+    "embed_beside",
+    "hash_payloads",
+    "hashes_of",
+    "open_exclusion_set",
+    "open_inputs",
+    "open_vectors",
+]
+
+HASH = "S16"
+"""How a BLAKE2b hash of 16 bytes is compared: bytes that sort."""
+
+PROGRESS_ROWS = 2048
+READ_BYTES = 1 << 20
 
 
 class FaceVectors(NamedTuple):
     """What cleaning needs to know about the images of a source, row by row."""
 
     vectors: Vectors  # (N, D); a row of zeros: no embedding
+    labels: npt.NDArray[np.int64]  # (N,)
     norms: npt.NDArray[np.float32] | None  # (N,) before normalisation, nan where there is no vector
     masked: npt.NDArray[np.bool_]  # (N,) wears a drawn mask
     copies_of: npt.NDArray[np.int64]  # (N,) row of the bare picture, -1
     model: str  # hash
+
+
+class ExclusionSet(NamedTuple):
+    """Vectors of the pictures of a test set, and hashes of their bytes where they are known."""
+
+    name: str
+    vectors: npt.NDArray[np.float32]  # (T, D) unit length
+    hashes: npt.NDArray[np.bytes_]  # (h,) S16
+
+
+class CleanInputs(NamedTuple):
+    """Everything that a cleaning reads."""
+
+    source: Source
+    faces: FaceVectors
+    exclusion_sets: tuple[ExclusionSet, ...]
+    overrides: Overrides
 
 
 class FeatureRows:
@@ -55,9 +98,58 @@ class FeatureRows:
         return out
 
 
+def open_inputs(config: CleanConfig) -> CleanInputs:
+    """Open everything that a cleaning reads.
+
+    Raises
+    ------
+    ConfigError
+        A file is of another kind, or pictures are to be embedded without a model.
+    FacekitError
+        Something is missing or corrupt, or the vectors belong to another pack.
+    """
+    source, _ = open_source(config.source, layout="flat")
+    faces = open_vectors(config.features, source)
+    overrides = Overrides() if config.overrides is None else load_overrides(config.overrides)
+    engine = open_engine(config.model) if config.exclude and config.model is not None else None
+    exclusion_sets = tuple(open_exclusion_set(path, engine, config.model) for path in config.exclude)
+    return CleanInputs(source, faces, exclusion_sets, overrides)
+
+
+def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
+    """Return (N, 16) uint8, BLAKE2b of every payload: one pass over the pack."""
+    hashes = np.empty((len(source), 16), np.uint8)
+    with progress("hashing", len(source)) as advance:
+        for at, (record, _) in enumerate(read_records(source)):
+            hashes[at] = np.frombuffer(payload_hash(record.payload), np.uint8)
+            if at % PROGRESS_ROWS == PROGRESS_ROWS - 1:
+                advance(PROGRESS_ROWS)
+    return hashes
+
+
+def embed_beside(source: str, destination: str, model: ModelChoice) -> str:
+    """Embed a source beside the destination of its cleaning; what is there already is taken as it is.
+
+    Returns
+    -------
+    str
+        The folder of vectors.
+    """
+    path = destination.rstrip("/") + ".features"
+    if not Path(path).exists():
+        embed(EmbedConfig(source, path, model))
+    return path
+
+
 def open_vectors(path: str, source: Source) -> FaceVectors:
     """Open the vectors of a source: what ``facekit embed`` wrote, or an ``.npy`` with one row for each image in
     physical order.
+
+    Parameters
+    ----------
+    path : str
+    source : Source
+        In the layout ``flat``; N images.
 
     Raises
     ------
@@ -67,23 +159,17 @@ def open_vectors(path: str, source: Source) -> FaceVectors:
         The vectors belong to another pack.
     """
     flags = read_flags(source)
-    copies = _copies(source, flags.masked, flags.sources)
-    if is_features(Path(path)):
-        features = open_features(path)
-        _check_same(features, source, path)
-        rows = features.rows_of(source.keys)
-        norms = np.where(rows >= 0, features.norms[rows], np.nan).astype(np.float32)
-        return FaceVectors(FeatureRows(features, rows), norms, flags.masked, copies, features.model_hash)
-    vectors = _load_array(path)
-    if vectors.ndim != 2 or len(vectors) != len(source):
-        raise FacekitError(
-            f"{path} holds {vectors.shape}, {source.path} {len(source)} images: one row for each image is needed, "
-            "in the order of the pack"
-        )
-    return FaceVectors(vectors, None, flags.masked, copies, _file_hash(path))
+    copies = _bare_rows(source, flags)
+    if not is_features(Path(path)):
+        return FaceVectors(_load_array(path, source), source.labels, None, flags.masked, copies, _file_hash(path))
+    features = open_features(path)
+    rows = features.rows_of(source.keys)
+    _check_same(features, source, rows)
+    norms = np.where(rows >= 0, features.norms[rows], np.nan).astype(np.float32)
+    return FaceVectors(FeatureRows(features, rows), source.labels, norms, flags.masked, copies, features.model_hash)
 
 
-def _load_array(path: str) -> npt.NDArray[Any]:
+def _load_array(path: str, source: Source) -> npt.NDArray[Any]:
     if not path.endswith(".npy"):
         raise ConfigError(f"{path} is neither a folder that facekit embed wrote nor an .npy file")
     try:
@@ -92,37 +178,90 @@ def _load_array(path: str) -> npt.NDArray[Any]:
         raise FacekitError(f"{path} cannot be read as an array: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise FacekitError(f"{path} holds no floating point array")
+    if array.ndim != 2 or len(array) != len(source):
+        raise FacekitError(
+            f"{path} holds {array.shape}, {source.path} {len(source)} images: one row for each image is needed, "
+            "in the order of the pack"
+        )
     return array
 
 
-def _check_same(features: Features, source: Source, path: str) -> None:
+def _check_same(features: Features, source: Source, rows: npt.NDArray[np.int64]) -> None:
+    """Refuse vectors of another pack; `rows` (N,) int64 are those of the source's keys."""
     content = features.description.get("input", {}).get("content")
-    known = {int(key) for key in features.keys} | {int(row["key"]) for row in features.failures()}
-    if content not in (None, source.content) or not known.issuperset(source.keys.tolist()):
-        raise FacekitError(f"{path} was made from another pack than {source.path}: run facekit embed on this one")
-    rows = features.rows_of(source.keys)
+    failed = np.array([row["key"] for row in features.failures()], np.int64)
+    missing = rows_of(failed, source.keys[rows < 0]) < 0
+    if content not in (None, source.content) or missing.any():
+        raise FacekitError(
+            f"{features.path} was made from another pack than {source.path}: run facekit embed on this one"
+        )
     if np.any(features.labels[rows[rows >= 0]] != source.labels[rows >= 0]):
-        raise FacekitError(f"the labels of {path} are not those of {source.path}: run facekit embed again")
+        raise FacekitError(f"the labels of {features.path} are not those of {source.path}: run facekit embed again")
 
 
-def _copies(source: Source, masked: npt.NDArray[np.bool_], origin: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _bare_rows(source: Source, flags: MaskFlags) -> npt.NDArray[np.int64]:
     """Return the row of the bare picture that each masked one was made from, -1 where it is not in the pack."""
     copies = np.full(len(source), -1, np.int64)
-    bare = np.flatnonzero(~masked)
-    if not masked.any() or not len(bare):
-        return copies
-    order = bare[np.argsort(origin[bare], kind="stable")]
-    place = np.minimum(np.searchsorted(origin[order], origin[masked]), len(order) - 1)
-    found = order[place]
-    same = (origin[found] == origin[masked]) & (source.labels[found] == source.labels[masked])
-    copies[masked] = np.where(same, found, -1)
+    bare, masked = np.flatnonzero(~flags.masked), np.flatnonzero(flags.masked)
+    found = rows_of(flags.sources[bare], flags.sources[masked])
+    masked, found = masked[found >= 0], bare[found[found >= 0]]
+    same = source.labels[found] == source.labels[masked]
+    copies[masked[same]] = found[same]
     return copies
 
 
+def open_exclusion_set(path: str, engine: Engine | None, model: ModelChoice | None) -> ExclusionSet:
+    """Open a test set: vectors as they are, pictures through the model.
+
+    Raises
+    ------
+    ConfigError
+        Pictures, and no model to embed them.
+    PictureError
+        One cannot be decoded.
+    """
+    name = Path(path).name
+    if is_features(Path(path)):
+        return ExclusionSet(name, unit(open_features(path).load().vectors), np.zeros(0, HASH))
+    if engine is None or model is None:
+        raise ConfigError(f"--exclude {path} holds pictures: give the --model that made the features to embed them")
+    payloads = _payloads(path)
+    pictures = []
+    for at, payload in enumerate(payloads):
+        try:
+            pictures.append(decode(payload))
+        except PictureError as error:
+            raise PictureError(f"{path}, picture {at}: {error}") from error
+    hashes = np.frombuffer(b"".join(map(payload_hash, payloads)), np.uint8).reshape(-1, 16)
+    return ExclusionSet(name, _embed(engine, model, pictures), hashes_of(hashes))
+
+
+def _payloads(path: str) -> list[bytes]:
+    if path.endswith(".bin"):
+        from facekit.records.bins import read_bins
+
+        return [bytes(payload) for payload in read_bins(path).payloads]
+    source, _ = open_source(path, layout="flat")
+    return [record.payload for record, _ in read_records(source)]
+
+
+def _embed(engine: Engine, model: ModelChoice, pictures: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+    parts = []
+    for first in range(0, len(pictures), model.batch):
+        some = np.stack(pictures[first : first + model.batch])
+        parts.append(embed_pictures(engine, some, np.zeros(len(some), np.bool_), flip=model.flip).vectors)
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+
+
+def hashes_of(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """View (N, 16) uint8 hashes as (N,) bytes that can be sorted and looked up."""
+    return np.ascontiguousarray(hashes).view(HASH).reshape(-1)
+
+
 def _file_hash(path: str) -> str:
+    """BLAKE2b of a file, hexadecimal, 16 bytes."""
+    digest = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
-        return (
-            hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else hashlib.blake2b(file.read(), digest_size=16).hexdigest()
-        )
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

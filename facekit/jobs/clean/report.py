@@ -13,20 +13,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.decisions import Decisions
 from facekit.clean.overrides import read_overrides
+from facekit.clean.pairs import Pairs
 from facekit.clean.sweep import sweep_thresholds
 from facekit.errors import FacekitError
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
-from facekit.jobs.clean.write import take
 from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.records.key_rows import rows_of
 from facekit.report.clean_content import CleanRows, build_content, pictures_wanted
 from facekit.report.clean_page import build_page
-from facekit.report.review import Desk, open_server
+from facekit.report.review import ReviewHandlers, open_server
 
-__all__ = ["OVERRIDES", "PAIRS", "ReviewConfig", "open_review", "write_pairs", "write_report"]
+__all__ = [
+    "OVERRIDES",
+    "PAIRS",
+    "SOURCE_PATH",
+    "ReviewConfig",
+    "open_review",
+    "read_pairs",
+    "write_pairs",
+    "write_report",
+]
 
-OVERRIDES, PAIRS = "overrides.json", "pairs.parquet"
+OVERRIDES, PAIRS, SOURCE_PATH = "overrides.json", "pairs.parquet", "source.txt"
 MOST_PICTURES, STATIC_ROWS = 700, 5000
 
 
@@ -52,37 +61,51 @@ class ReviewConfig:
     port: int = 0
 
 
-def write_pairs(path: Path, decisions: Decisions) -> None:
+def write_pairs(path: Path, pairs: Pairs) -> None:
     """Write the similar pairs of identities: two old labels and their similarity."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    left, right, similarity = decisions.pairs[:3]
-    pq.write_table(pa.table({"a": left, "b": right, "similarity": similarity}), path, compression="zstd")
+    columns = {"a": pairs.left, "b": pairs.right, "similarity": pairs.similarity}
+    pq.write_table(pa.table(columns), path, compression="zstd")
 
 
-def write_report(folder: Path, source: Source, table: DecisionTable, pairs: Path) -> None:
+def read_pairs(path: Path) -> Pairs:
+    """Read what `write_pairs` wrote.
+
+    Raises
+    ------
+    FacekitError
+        It is missing, or something else.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["a", "b", "similarity"])
+    except (OSError, pa.ArrowException) as error:
+        raise FacekitError(f"{path} cannot be read: {error}; review what facekit clean wrote") from error
+    left, right, similarity = (np.asarray(column.to_numpy()) for column in table.columns)
+    return Pairs(left, right, similarity)
+
+
+def write_report(folder: Path, source: Source, table: DecisionTable, pairs: Pairs) -> None:
     """Write ``index.html``, with the pictures of the most doubtful decisions inside it."""
-    content = content_of(table, pairs, STATIC_ROWS)
+    content = build_report(table, pairs, STATIC_ROWS)
     folder.mkdir()
     wanted = np.array(pictures_wanted(content, MOST_PICTURES), np.int64)
     (folder / "index.html").write_text(build_page(content, _payloads(source, wanted)), "utf-8")
 
 
-def content_of(table: DecisionTable, pairs: Path, most: int) -> dict[str, Any]:
-    """Build what the page shows from the tables alone."""
-    import pyarrow.parquet as pq
-
-    near = pq.read_table(pairs)
-    columns = [np.asarray(near[name].to_numpy()) for name in ("a", "b", "similarity")]
+def build_report(table: DecisionTable, pairs: Pairs, max_rows: int) -> dict[str, Any]:
+    """Build what the page shows from the tables alone; it does not depend on where the source lies."""
     rows = CleanRows(
         table.keys, table.old_label, table.new_label, table.action, table.reason, table.similarity, table.threshold,
-        table.nearest, table.evidence, *columns,
+        table.nearest, table.evidence, *pairs[:3],
     )  # fmt: skip
-    settings = dict(table.about.get("settings", {}))
-    about = table.about.get("source", {})
-    place = f"{about.get('path', '')} · model {table.about.get('model')}"
-    return build_content(rows, settings, _sweep(table, settings), place, most, table.about.get("comparison", []))
+    about, settings = table.about, dict(table.about.get("settings", {}))
+    place = f"pack {about.get('source', {}).get('content')} · model {about.get('model')}"
+    return build_content(rows, settings, _sweep(table, settings), place, max_rows, about.get("comparison", []))
 
 
 def _sweep(table: DecisionTable, settings: dict[str, Any]) -> list[dict[str, float]]:
@@ -95,10 +118,9 @@ def _sweep(table: DecisionTable, settings: dict[str, Any]) -> list[dict[str, flo
 
 
 def _payloads(source: Source, keys: npt.NDArray[np.int64]) -> dict[int, bytes]:
-    order = np.argsort(source.keys, kind="stable")
-    rows = order[np.searchsorted(source.keys, keys, sorter=order)]
+    rows = rows_of(source.keys, keys)
     rows = rows[np.argsort(source.offsets[rows], kind="stable")]
-    return {record.key: record.payload for record, _ in read_records(take(source, rows))}
+    return {record.key: record.payload for record, _ in read_records(source.select_rows(rows))}
 
 
 def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
@@ -111,14 +133,9 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
     """
     folder = Path(config.folder)
     table = read_decisions(folder)
-    if not (folder / PAIRS).is_file():
-        raise FacekitError(f"{folder} holds no {PAIRS}: review what facekit clean wrote")
-    source, _ = open_source(config.source or str(table.about["source"]["path"]), layout="flat")
-    if source.content != table.about["source"]["content"]:
-        raise FacekitError(f"{source.path} is not the pack that was cleaned: name it with --source")
-    content = content_of(table, folder / PAIRS, len(table))
+    content = build_report(table, read_pairs(folder / PAIRS), len(table))
+    source = _cleaned_source(config.source, folder, table)
     saved = Path(config.overrides) if config.overrides else folder / OVERRIDES
-    place = {int(key): at for at, key in enumerate(source.keys)}
     lock = threading.Lock()
 
     def page() -> str:
@@ -126,9 +143,10 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
         return build_page({**content, **known}, {}, review=True)
 
     def picture(key: int) -> bytes:
-        if key not in place:
+        found = np.flatnonzero(source.keys == key)
+        if not len(found):
             raise FacekitError(f"there is no key {key}")
-        return next(iter(read_records(take(source, np.array([place[key]]))))).record.payload
+        return next(read_records(source.select_rows(found[:1]))).record.payload
 
     def save(body: bytes) -> None:
         text = read_overrides(body).to_json()
@@ -137,4 +155,15 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
             aside.write_text(text, "utf-8")
             os.replace(aside, saved)
 
-    return open_server(Desk(page, picture, save), config.port)
+    return open_server(ReviewHandlers(page, picture, save), config.port)
+
+
+def _cleaned_source(named: str | None, folder: Path, table: DecisionTable) -> Source:
+    """Open the pack that was cleaned: the one that is named, or the one that lay where it lay then."""
+    path = folder / SOURCE_PATH
+    if named is None and not path.is_file():
+        raise FacekitError(f"{folder} does not say where the pack lies that was cleaned: name it with --source")
+    source, _ = open_source(named or os.fsdecode(path.read_bytes().rstrip(b"\n")), layout="flat")
+    if source.content != table.about["source"]["content"]:
+        raise FacekitError(f"{source.path} is not the pack that was cleaned: name it with --source")
+    return source

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +14,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.clean.job import decide
 from facekit.jobs.inputs.source import open_source
+from facekit.records.key_rows import rows_of
 
 __all__ = ["SweepConfig", "sweep"]
 
@@ -56,7 +55,7 @@ def sweep(config: SweepConfig) -> Sweep:
     source, _ = open_source(config.source, layout="flat")
     wrong, scored = (None, None) if config.truth is None else read_truth(config.truth, source.keys)
     faces = open_vectors(config.features, source)
-    decisions = decide(config.settings, faces, source)
+    decisions = decide(faces, config.settings)
     group = np.unique(decisions.nearest, return_inverse=True)[1].reshape(-1)
     return sweep_thresholds(
         decisions.similarity, group, thresholds=np.array(config.thresholds), wrong=wrong, scored=scored
@@ -64,16 +63,47 @@ def sweep(config: SweepConfig) -> Sweep:
 
 
 def read_truth(path: str, keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return (N,) bool which faces are wrong and which count."""
-    try:
-        rows = list(csv.DictReader(Path(path).read_text("utf-8").splitlines()))
-        known = {int(row["key"]): row["wrong"].strip() for row in rows}
-    except (OSError, KeyError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{path} is no truth table with the columns key and wrong: {error!r}") from error
-    if set(known.values()) - {"", "0", "1"}:
-        raise ConfigError(f"{path}: wrong is 0, 1 or empty, not {sorted(set(known.values()) - {'', '0', '1'})[0]!r}")
-    missing = [int(key) for key in keys if int(key) not in known]
-    if missing:
+    """Read which faces are wrong.
+
+    Parameters
+    ----------
+    path : str
+        A CSV with the columns ``key`` and ``wrong``: 0, 1 or empty.
+    keys : (N,) int64
+
+    Returns
+    -------
+    wrong, scored : (N,) bool
+        Which faces are wrong, and which count.
+
+    Raises
+    ------
+    ConfigError
+        It is no such table.
+    FacekitError
+        It does not know every key.
+    """
+    known, wrong = _read_columns(path)
+    rows = rows_of(known, keys)
+    if (rows < 0).any():
+        missing = keys[rows < 0]
         raise FacekitError(f"{path} says nothing about key {missing[0]} and {len(missing) - 1} others: another pack")
-    said = np.array([known[int(key)] for key in keys])
-    return said == "1", said != ""
+    return wrong[rows] == 1, wrong[rows] >= 0
+
+
+def _read_columns(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
+    """Keys, and what is said of each: 1 wrong, 0 right, -1 nothing."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    kinds = {"key": pa.int64(), "wrong": pa.int8()}
+    options = csv.ConvertOptions(include_columns=list(kinds), column_types=kinds, strings_can_be_null=True)
+    try:
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            table = csv.read_csv(file, convert_options=options)
+        keys, wrong = table["key"].to_numpy(), table["wrong"].fill_null(-1).to_numpy()
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ConfigError(f"{path} is no truth table with the columns key and wrong: {error}") from error
+    if not np.isin(wrong, (-1, 0, 1)).all() or table["key"].null_count:
+        raise ConfigError(f"{path}: every row needs a key, and wrong is 0, 1 or empty")
+    return np.asarray(keys, np.int64), np.asarray(wrong, np.int8)

@@ -1,11 +1,13 @@
 """Decisions <-> files: ``decisions.parquet`` and ``identities.parquet``.
 
 A decision row speaks for one image record of the source: key, payload hash, old and new label, action, reason,
-similarity, threshold, round, the model's hash and the evidence. The settings stand in the file's metadata.
+similarity, threshold, round, the model's hash and the evidence. The settings stand in the file's metadata. Nothing in
+them depends on where the source lies or by which path it was named.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +16,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.decisions import ACTIONS, REASONS
+import facekit
+from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, Reason, label_homes
+from facekit.clean.overrides import OverrideArrays, override, renumber
 from facekit.errors import FacekitError
+from facekit.jobs.clean.config import CleanSummary
+from facekit.jobs.clean.features import hash_payloads
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from facekit.clean.decisions import Decisions
 
 __all__ = [
     "DECISIONS",
     "IDENTITIES",
     "DecisionTable",
+    "override_table",
     "read_decisions",
+    "summarise",
+    "tabulate",
     "write_decisions",
-    "write_identities",
+    "write_tables",
 ]
 
 DECISIONS, IDENTITIES = "decisions.parquet", "identities.parquet"
 _META = b"facekit.clean"
-_WHERE = ("in its largest cluster", "in another cluster", "in no cluster")
+_CLUSTERS = ("in its largest cluster", "in another cluster", "in no cluster")
+"""By `Decisions.cluster`; -1 takes the last."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +56,13 @@ class DecisionTable:
     payload_hash : (N, 16) uint8
         BLAKE2b of the payload.
     action_code, reason_code, cluster : (N,) int8
+        Codes of `Action` and `Reason`.
     similarity, threshold : (N,) float32
     round : (N,) int32
-    evidence : (N,) object
-        Text.
+    evidence_code : (N,) int32
+        Position in `sentences`.
+    sentences : tuple of str
+        What there is to say of the evidence, each sentence once.
     about : dict
         Settings, model and source.
     """
@@ -65,7 +78,8 @@ class DecisionTable:
     nearest: npt.NDArray[np.int64]
     cluster: npt.NDArray[np.int8]
     round: npt.NDArray[np.int32]
-    evidence: npt.NDArray[np.object_]
+    evidence_code: npt.NDArray[np.int32]
+    sentences: tuple[str, ...]
     about: dict[str, Any]
 
     def __len__(self) -> int:
@@ -80,6 +94,11 @@ class DecisionTable:
     def reason(self) -> npt.NDArray[np.str_]:
         """(N,) str."""
         return np.array(REASONS)[self.reason_code]
+
+    @property
+    def evidence(self) -> npt.NDArray[np.object_]:
+        """(N,) object: text; one Python object for each sentence, not for each row."""
+        return np.array([*self.sentences, None], object)[self.evidence_code]
 
     def row_of(self, key: int) -> int:
         """Return the row of a key.
@@ -96,15 +115,102 @@ class DecisionTable:
             )
         return int(found[0])
 
+    def select_rows(self, rows: npt.NDArray[np.int64]) -> DecisionTable:
+        """Some of the rows, (n,) in any order."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("sentences", "about")]
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
 
-def evidence_of(decisions: Decisions) -> list[str]:
-    """Return a short sentence for each face: which centre decided, and whether the face is one of its own cluster's."""
-    combos, which = np.unique(np.stack([decisions.nearest, decisions.cluster]), axis=1, return_inverse=True)
-    texts = [
-        f"{f'centre of label {label}' if label >= 0 else 'a new identity'}; {_WHERE[int(c)]}"
-        for label, c in combos.T.tolist()
-    ]
-    return [texts[at] for at in which.reshape(-1).tolist()]
+    def explained(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_], texts: list[str]) -> DecisionTable:
+        """The same with other evidence for some rows: a text for each of them, or one for all."""
+        names, which = np.unique(np.array(texts, object), return_inverse=True)
+        codes = self.evidence_code.copy()
+        codes[rows] = len(self.sentences) + which.reshape(-1)
+        return dataclasses.replace(self, evidence_code=codes, sentences=(*self.sentences, *names.tolist()))
+
+
+def tabulate(decisions: Decisions, source: Source, model: str, round_number: int) -> DecisionTable:
+    """Add what only the pack knows: keys and payload hashes.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        Of the N images of the source.
+    source : Source
+    model : str
+        Hash of what made the vectors.
+    round_number : int
+    """
+    about = {
+        "facekit": facekit.__version__,
+        "source": {"layout": source.layout, "content": source.content, "images": len(source)},
+        "model": model,
+        "settings": decisions.settings,
+    }
+    codes, sentences = _evidence(decisions)
+    return DecisionTable(
+        keys=source.keys,
+        payload_hash=hash_payloads(source),
+        old_label=decisions.old_label,
+        new_label=decisions.new_label,
+        action_code=decisions.action_code,
+        reason_code=decisions.reason_code,
+        similarity=decisions.similarity,
+        threshold=decisions.threshold,
+        nearest=decisions.nearest,
+        cluster=decisions.cluster,
+        round=np.full(len(source), round_number, np.int32),
+        evidence_code=codes,
+        sentences=sentences,
+        about=about,
+    )
+
+
+def _evidence(decisions: Decisions) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+    """Say of each face which centre decided, and whether the face is in its identity's own cluster."""
+    combined = decisions.nearest * len(_CLUSTERS) + decisions.cluster % len(_CLUSTERS)
+    found, codes = np.unique(combined, return_inverse=True)
+    sentences = tuple(
+        f"{f'centre of label {label}' if label >= 0 else 'a new identity'}; {_CLUSTERS[cluster]}"
+        for label, cluster in zip(*(part.tolist() for part in np.divmod(found, len(_CLUSTERS))), strict=True)
+    )
+    return codes.reshape(-1).astype(np.int32), sentences
+
+
+def override_table(table: DecisionTable, given: OverrideArrays) -> DecisionTable:
+    """Apply what a person decided, and number the labels through.
+
+    Raises
+    ------
+    FacekitError
+        A key or label that the decisions do not know.
+    """
+    found = override(given, table.keys, table.old_label, table.action_code, table.reason_code, table.new_label)
+    changed = dataclasses.replace(
+        table, action_code=found.action_code, reason_code=found.reason_code, new_label=renumber(found.new_label)
+    )
+    return changed.explained(found.reason_code == Reason.OVERRIDE, ["a person decided"])
+
+
+def summarise(destination: str, table: DecisionTable, seconds: float) -> CleanSummary:
+    """Count what happened."""
+    kept, moved, dropped, review = np.bincount(table.action_code, minlength=len(Action)).tolist()
+    counts = np.bincount(table.reason_code, minlength=len(Reason)).tolist()
+    new = table.new_label[table.new_label >= 0]
+    return CleanSummary(
+        destination=destination,
+        images=len(table),
+        identities=len(np.unique(table.old_label)),
+        kept=kept,
+        moved=moved,
+        dropped=dropped,
+        review=review,
+        reasons={reason: count for reason, count in zip(REASONS, counts, strict=True) if count},
+        images_out=len(new),
+        identities_out=len(np.unique(new)),
+        settings=dict(table.about.get("settings", {})),
+        config=f"config.num_classes = {int(new.max(initial=-1)) + 1}\nconfig.num_image = {len(new)}",
+        seconds=seconds,
+    )
 
 
 def write_decisions(path: Path, table: DecisionTable) -> None:
@@ -115,6 +221,7 @@ def write_decisions(path: Path, table: DecisionTable) -> None:
     hashes = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(16), len(table), [None, pa.py_buffer(np.ascontiguousarray(table.payload_hash))]
     )
+    used, evidence = np.unique(table.evidence_code, return_inverse=True)
     columns = {
         "key": pa.array(table.keys),
         "payload_hash": hashes,
@@ -127,17 +234,17 @@ def write_decisions(path: Path, table: DecisionTable) -> None:
         "nearest": pa.array(table.nearest),
         "cluster": pa.array(table.cluster),
         "round": pa.array(table.round),
-        "model": pa.array([str(table.about.get("model", ""))] * len(table)).dictionary_encode(),
-        "evidence": pa.array(table.evidence.tolist(), pa.string()).dictionary_encode(),
+        "model": _words(np.zeros(len(table), np.int32), (str(table.about.get("model", "")),)),
+        "evidence": _words(evidence.reshape(-1).astype(np.int32), tuple(table.sentences[code] for code in used)),
     }
     made = pa.table(columns).replace_schema_metadata({_META: json.dumps(table.about).encode()})
     pq.write_table(made, path, compression="zstd")
 
 
-def _words(codes: npt.NDArray[np.int8], words: tuple[str, ...]) -> pa.Array:
+def _words(codes: npt.NDArray[np.integer], words: tuple[str, ...]) -> pa.Array:
     import pyarrow as pa
 
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words, pa.string()))
 
 
 def read_decisions(path: str | Path) -> DecisionTable:
@@ -156,10 +263,10 @@ def read_decisions(path: str | Path) -> DecisionTable:
     try:
         table = pq.read_table(path)
         about = json.loads(table.schema.metadata[_META])
-        hashes = table["payload_hash"].to_pylist()
+        codes, sentences = _dictionary(table["evidence"])
         return DecisionTable(
             keys=_numbers(table, "key"),
-            payload_hash=np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16),
+            payload_hash=_hashes(table["payload_hash"]),
             old_label=_numbers(table, "old_label"),
             new_label=_numbers(table, "new_label"),
             action_code=_codes(table["action"], ACTIONS),
@@ -169,7 +276,8 @@ def read_decisions(path: str | Path) -> DecisionTable:
             nearest=_numbers(table, "nearest"),
             cluster=_numbers(table, "cluster"),
             round=_numbers(table, "round"),
-            evidence=np.array([*table["evidence"].to_pylist(), None], object)[:-1],
+            evidence_code=codes,
+            sentences=sentences,
             about=about,
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -180,33 +288,68 @@ def _numbers(table: pa.Table, name: str) -> npt.NDArray[Any]:
     return np.asarray(table[name].to_numpy())
 
 
+def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """(N, 16) uint8, without a Python object a row."""
+    import pyarrow as pa
+
+    if column.type != pa.binary(16) or column.null_count:
+        raise ValueError("payload_hash is not 16 bytes in every row")
+    parts = [np.frombuffer(part.buffers()[1], np.uint8)[part.offset * 16 :][: len(part) * 16] for part in column.chunks]
+    return np.concatenate([np.zeros(0, np.uint8), *parts]).reshape(-1, 16)
+
+
+def _dictionary(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+    """The distinct texts of a column, and which of them stands in each row."""
+    import pyarrow as pa
+
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    whole = encoded.unify_dictionaries().combine_chunks()
+    texts = tuple(whole.dictionary.cast(pa.string()).to_pylist())
+    return whole.indices.to_numpy().astype(np.int32), texts
+
+
 def _codes(column: pa.ChunkedArray, words: tuple[str, ...]) -> npt.NDArray[np.int8]:
+    indices, found = _dictionary(column)
     places = {word: code for code, word in enumerate(words)}
-    plain = column.combine_chunks()
-    plain = plain.dictionary_encode() if not hasattr(plain, "dictionary") else plain
-    mine = np.array([places[word] for word in plain.dictionary.to_pylist()], np.int8)
-    return mine[plain.indices.to_numpy()] if len(plain) else np.zeros(0, np.int8)
+    return np.array([places[word] for word in found], np.int8)[indices]
 
 
-def write_identities(path: Path, table: DecisionTable, decisions: Decisions | None = None) -> None:
-    """Write ``identities.parquet``: one row for each old label, with what became of its faces."""
+def write_tables(folder: Path, table: DecisionTable, decisions: Decisions | None = None) -> None:
+    """Write all tables: decisions, what became of each identity, old labels to new ones, and the lines for training.
+
+    Parameters
+    ----------
+    folder : Path
+    table : DecisionTable
+    decisions : Decisions, optional
+        As they came from cleaning: what was found of each identity is written too.
+    """
+    labels, homes = label_homes(table.old_label, table.reason_code, table.new_label)
+    write_decisions(folder / DECISIONS, table)
+    _write_identities(folder / IDENTITIES, table, labels, homes, decisions)
+    write_labels(folder / LABELS, dict(zip(labels.tolist(), homes.tolist(), strict=True)))
+    new = table.new_label[table.new_label >= 0]
+    write_train_config(folder / TRAIN_CONFIG, int(new.max(initial=-1)) + 1, len(new))
+
+
+def _write_identities(
+    path: Path,
+    table: DecisionTable,
+    labels: npt.NDArray[np.int64],
+    homes: npt.NDArray[np.int64],
+    decisions: Decisions | None,
+) -> None:
+    """One row for each old label, with what became of its faces."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    labels, at = np.unique(table.old_label, return_inverse=True)
+    at = np.searchsorted(labels, table.old_label)
     columns: dict[str, Any] = {"label": labels, "faces": np.bincount(at, minlength=len(labels))}
-    for code, action in enumerate(ACTIONS):
-        columns[action] = np.bincount(at, weights=table.action_code == code, minlength=len(labels)).astype(np.int64)
-    where = label_table(table)
-    columns["new_label"] = np.array([where[int(label)] for label in labels], np.int64)
+    for action in Action:
+        counts = np.bincount(at, weights=table.action_code == action, minlength=len(labels))
+        columns[action.word] = counts.astype(np.int64)
+    columns["new_label"] = homes
     if decisions is not None:
         found = decisions.identities
         columns.update(cluster=found.members, fallback=found.fallback, merged_into=found.merged_into)
     pq.write_table(pa.table(columns), path, compression="zstd")
-
-
-def label_table(table: DecisionTable) -> dict[int, int]:
-    """Return the new label of each old one: where most of its faces went that were not moved away, -1 for nowhere."""
-    from facekit.clean.overrides import homes
-
-    return homes(table.old_label, table.reason_code, table.new_label)

@@ -1,54 +1,124 @@
-"""Decisions and a source -> a cleaned pack: payload bytes are copied, labels contiguous, header and identities written
-anew."""
+"""Decisions and a source -> what cleaning leaves: tables, report, and a pack whose payloads are copied, labels
+contiguous, header and identities written anew."""
 
 from __future__ import annotations
 
-import dataclasses
+import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError
+from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions
+from facekit.errors import DestinationExists, FacekitError
+from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
+from facekit.jobs.clean.tables import DECISIONS, DecisionTable, write_tables
+from facekit.jobs.inputs.ledger import already_masked
 from facekit.jobs.inputs.source import Source, SourceRecord, read_records
+from facekit.jobs.outputs.ledger_rows import copied_rows, layout_rows, left_out_rows
+from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
-from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
+from facekit.run.destination import check_destination
+from facekit.run.journal import Journal, was_published
+from facekit.run.ledger import LEDGER, LedgerWriter, payload_hash
 from facekit.run.progress import progress
 
-if TYPE_CHECKING:
-    from facekit.jobs.clean.tables import DecisionTable
+__all__ = ["copy_pack", "may_replace", "publish", "write_output", "write_pack"]
 
-__all__ = ["LEDGER", "copy_pack", "hash_payloads", "take", "write_pack"]
-
-LEDGER = "train.ledger.parquet"
 BLOCK = 2048
 
 
-def take(source: Source, rows: npt.NDArray[np.int64]) -> Source:
-    """Return some of the records of a source, in any order."""
-    files = tuple(source.files[place] for place in source.offsets[rows]) if source.files else ()
-    return dataclasses.replace(
-        source,
-        keys=source.keys[rows],
-        labels=source.labels[rows],
-        pictures=source.pictures[rows],
-        offsets=np.arange(len(rows)) if source.files else source.offsets[rows],
-        files=files,
-    )
+def may_replace(destination: Path, overwrite: bool) -> None:
+    """Refuse an existing destination, except that decisions alone may be replaced when asked for.
+
+    Raises
+    ------
+    DestinationExists
+        It exists and may not be replaced.
+    """
+    if overwrite and (destination / DECISIONS).is_file():
+        return
+    try:
+        check_destination(destination, overwrite)
+    except DestinationExists:
+        if not _was_partial(destination):
+            raise
 
 
-def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
-    """Return (N, 16) uint8, BLAKE2b of every payload."""
-    hashes = np.empty((len(source), 16), np.uint8)
-    with progress("hashing", len(source)) as advance:
-        for at, (record, _) in enumerate(read_records(source)):
-            hashes[at] = np.frombuffer(payload_hash(record.payload), np.uint8)
-            if at % BLOCK == BLOCK - 1:
-                advance(BLOCK)
-    return hashes
+def _was_partial(destination: Path) -> bool:
+    """Whether a run was killed between moving its output into place and removing its journal."""
+    return destination.with_name(destination.name + ".partial").exists() and (destination / "run.json").is_file()
+
+
+def publish(
+    destination: Path,
+    record: dict[str, Any],
+    overwrite: bool,
+    source: Source,
+    table: DecisionTable,
+    *,
+    pack: bool = True,
+    decisions: Decisions | None = None,
+    report: bool = False,
+) -> None:
+    """Put the output together beside the destination and move it into place.
+
+    Parameters
+    ----------
+    destination : Path
+    record : dict
+        What decides the output, JSON-able.
+    overwrite : bool
+    source : Source
+    table : DecisionTable
+    pack : bool
+        Whether a pack is written, or the decisions alone.
+    decisions : Decisions, optional
+        As they came from cleaning: adds clusters and similar pairs to the tables.
+    report : bool
+
+    Raises
+    ------
+    ConfigError
+        Another run is writing this destination.
+    FacekitError
+        A payload is not the one that was decided about, or the numbers do not add up.
+    """
+    if not overwrite and was_published(destination, record):
+        return
+    with Journal(destination, record, overwrite) as journal:
+        write_output(journal.output(), source, table, pack=pack, decisions=decisions, report=report)
+        journal.publish()
+
+
+def write_output(
+    folder: Path, source: Source, table: DecisionTable, *, pack: bool, decisions: Decisions | None, report: bool
+) -> None:
+    """Write pack, tables and report into a new folder; see `publish`."""
+    _check_counts(table)
+    if not pack:
+        folder.mkdir()
+    elif source.kind == "pack" and np.array_equal(table.new_label, table.old_label):
+        copy_pack(source, folder)
+    else:
+        write_pack(source, table, folder)
+    write_tables(folder, table, decisions)
+    (folder / SOURCE_PATH).write_bytes(os.fsencode(os.path.realpath(source.path)) + b"\n")
+    if source.files:
+        write_source_list(source, folder / SOURCE_LIST)
+    if decisions is not None:
+        write_pairs(folder / PAIRS, decisions.pairs)
+        if report:
+            write_report(folder / "report", source, table, decisions.pairs)
+
+
+def _check_counts(table: DecisionTable) -> None:
+    """Assert that every image has one outcome and that the outcomes add up."""
+    stays = np.isin(table.action_code, (Action.KEEP, Action.MOVE))
+    if not np.array_equal(stays, table.new_label >= 0) or len(np.unique(table.keys)) != len(table):
+        raise FacekitError("the decisions do not add up; please report this")
 
 
 def copy_pack(source: Source, folder: Path) -> None:
@@ -60,7 +130,7 @@ def copy_pack(source: Source, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def write_pack(source: Source, decisions: DecisionTable, folder: Path) -> None:
+def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
     """Write the images that decisions keep or move.
 
     In the layout ``insightface`` they are ordered by new label, inside one by their place in the source; in the layout
@@ -71,39 +141,46 @@ def write_pack(source: Source, decisions: DecisionTable, folder: Path) -> None:
     FacekitError
         A payload is not the one that was decided about, or the numbers do not add up.
     """
-    rows = np.flatnonzero(decisions.new_label >= 0)
+    rows = np.flatnonzero(table.new_label >= 0)
     if not len(rows):
         raise FacekitError("the decisions keep no image: give a lower --intra")
     if source.layout == "insightface":
-        rows = rows[np.argsort(decisions.new_label[rows], kind="stable")]
-    known = _known_ledger(source)
+        rows = rows[np.argsort(table.new_label[rows], kind="stable")]
+    masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
         with progress("writing", len(rows)) as advance:
             for first in range(0, len(rows), BLOCK):
                 part = rows[first : first + BLOCK]
-                keys = _append(source, decisions, part, writer)
-                ledger.append(table(_written_rows(source, decisions, part, keys, known)))
+                keys = _append(source, table, part, writer)
+                ledger.append(copied_rows(keys, table.keys[part], table.payload_hash[part].tobytes(), masks))
                 advance(len(part))
-        ledger.append(table(_dropped_rows(source, decisions)))
-        first = writer.next_key
-        groups = len(np.unique(decisions.new_label[rows]))
-        layout = (0, *range(first, first + groups)) if source.layout == "insightface" else ()
-        ledger.append(table([LedgerRow(key, None, payload_hash(b""), "layout") for key in layout]))
+        out = np.flatnonzero(table.new_label < 0)
+        why = (table.action_code[out], ACTIONS), (table.reason_code[out], REASONS)
+        ledger.append(left_out_rows(table.keys[out], table.payload_hash[out].tobytes(), *why))
+        layout = _layout_keys(source.layout, writer.next_key, len(np.unique(table.new_label[rows])))
+        ledger.append(layout_rows(layout))
     if ledger.rows - len(layout) != len(source) or ledger.written - len(layout) != len(rows):
         raise FacekitError(f"the ledger has {ledger.rows} rows for {len(source)} images; please report this")
     aside.rename(folder / LEDGER)
 
 
+def _layout_keys(layout: str, first: int, identities: int) -> npt.NDArray[np.int64]:
+    """Keys of the dataset header and the identity records, which end a pack of the layout ``insightface``."""
+    if layout != "insightface":
+        return np.zeros(0, np.int64)
+    return np.append(0, np.arange(first, first + identities))
+
+
 def _append(
-    source: Source, decisions: DecisionTable, part: npt.NDArray[np.int64], writer: PackWriter
+    source: Source, table: DecisionTable, part: npt.NDArray[np.int64], writer: PackWriter
 ) -> npt.NDArray[np.int64]:
     # Read in physical order, written in the order of the new labels.
     physical = np.argsort(source.offsets[part], kind="stable")
-    read: list[SourceRecord] = [*read_records(take(source, part[physical]))]
+    read: list[SourceRecord] = [*read_records(source.select_rows(part[physical]))]
     found = [read[at] for at in np.argsort(physical)]
-    for row, (record, _) in zip(part.tolist(), found):
-        if payload_hash(record.payload) != decisions.payload_hash[row].tobytes():
+    for row, (record, _) in zip(part.tolist(), found, strict=True):
+        if payload_hash(record.payload) != table.payload_hash[row].tobytes():
             raise FacekitError(
                 f"{source.path}, key {record.key}: the picture is not the one that was decided about; "
                 "these decisions belong to another pack (try --match hash)"
@@ -114,42 +191,5 @@ def _append(
     ids = np.array([record.header.id for record, _ in found], np.uint64)
     new = np.arange(writer.next_key, writer.next_key + len(part)).astype(np.uint64)
     block = b"".join(framed for _, framed in found)
-    return writer.append_block(
-        block, offsets, decisions.new_label[part], new_ids=np.where(ids == old, new, ids), relabel=True
-    )
-
-
-def _known_ledger(source: Source) -> dict[int, tuple[str, str | None, str | None, float | None, int]]:
-    """Return what the source's own ledger says about its masked pictures: action, type, parameters, score, bare key."""
-    path = Path(source.path).with_suffix(".ledger.parquet")
-    if source.kind != "pack" or not path.exists():
-        return {}
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(path, columns=["key", "source_key", "action", "type", "params", "score"]).to_pylist()
-    bare = {row["source_key"]: row["key"] for row in rows if row["action"] == "copy"}
-    return {
-        row["key"]: (row["action"], row["type"], row["params"], row["score"], bare.get(row["source_key"], row["key"]))
-        for row in rows
-        if row["action"] == "mask"
-    }
-
-
-def _written_rows(
-    source: Source,
-    decisions: DecisionTable,
-    part: npt.NDArray[np.int64],
-    keys: npt.NDArray[np.int64],
-    known: dict[int, Any],
-) -> Iterator[LedgerRow]:
-    for row, key in zip(part.tolist(), keys.tolist()):
-        old = int(source.keys[row])
-        action, kind, params, score, bare = known.get(old, ("copy", None, None, None, old))
-        yield LedgerRow(key, bare, decisions.payload_hash[row].tobytes(), action, kind, params, score)
-
-
-def _dropped_rows(source: Source, decisions: DecisionTable) -> Iterator[LedgerRow]:
-    action, reason = decisions.action, decisions.reason
-    for row in np.flatnonzero(decisions.new_label < 0).tolist():
-        digest = decisions.payload_hash[row].tobytes()
-        yield LedgerRow(None, int(source.keys[row]), digest, str(action[row]), reason=str(reason[row]))
+    new_ids = np.where(ids == old, new, ids)
+    return writer.append_block(block, offsets, table.new_label[part], new_ids=new_ids, relabel=True)

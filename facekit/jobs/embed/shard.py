@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +14,7 @@ from facekit.embeddings import Engine, embed_pictures
 from facekit.embeddings.store import index_schema
 from facekit.errors import FacekitError
 from facekit.images import decode
+from facekit.jobs.inputs.ledger import MaskFlags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, read_records
 from facekit.run.shard_file import ShardWriter
@@ -23,27 +23,7 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["EmbedTask", "Flags", "start_worker", "vectors_beside"]
-
-
-@dataclass(frozen=True)
-class Flags:
-    """What a ledger says about the records of a source.
-
-    Attributes
-    ----------
-    masked : (N,) bool
-        Which wear a drawn mask.
-    sources : (N,) int64
-        Key of the photograph that each was made from.
-    """
-
-    masked: npt.NDArray[np.bool_]
-    sources: npt.NDArray[np.int64]
-
-    def slice(self, first: int, stop: int) -> Flags:
-        """Those of the records from one position to another."""
-        return Flags(self.masked[first:stop], self.sources[first:stop])
+__all__ = ["EmbedTask", "start_worker", "vectors_beside"]
 
 
 class EmbedTask(NamedTuple):
@@ -52,7 +32,7 @@ class EmbedTask(NamedTuple):
     shard: Shard
     path: Path
     source: Source
-    flags: Flags
+    flags: MaskFlags
 
     def __repr__(self) -> str:
         keys = self.source.keys
@@ -75,7 +55,7 @@ def start_worker(choice: ModelChoice) -> Callable[[EmbedTask], Shard]:
     engine = open_engine(choice)
 
     def work(task: EmbedTask) -> Shard:
-        do_shard(task, engine, choice)
+        run_shard(task, engine, choice)
         return task.shard
 
     return work
@@ -86,13 +66,13 @@ def vectors_beside(path: Path) -> Path:
     return path.with_name(path.name + ".npy")
 
 
-def do_shard(task: EmbedTask, engine: Engine, choice: ModelChoice) -> None:
+def run_shard(task: EmbedTask, engine: Engine, choice: ModelChoice) -> None:
     """Embed a shard: first its vectors are put in place, then the file that says that it is done."""
     rows: list[dict[str, Any]] = []
     vectors = [
         block
         for batch in batches(pictures(task, engine), choice.batch)
-        for block in do_batch(batch, engine, choice, rows)
+        for block in embed_batch(batch, engine, choice, rows)
     ]
     save_vectors(vectors_beside(task.path), vectors)
     with ShardWriter(task.path) as out:
@@ -123,7 +103,7 @@ def batches(entries: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
         yield batch
 
 
-def do_batch(
+def embed_batch(
     batch: list[Picture], engine: Engine, choice: ModelChoice, rows: list[dict[str, Any]]
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Embed a batch, append a row for each of its pictures, and give the vectors of those that have one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -15,9 +15,10 @@ from facekit.embeddings import Embedded, Engine, Features, embed_pictures, is_fe
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
-from facekit.jobs.embed.job import read_flags
+from facekit.jobs.inputs.ledger import read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
-from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.jobs.inputs.source import open_source, read_records
+from facekit.records.key_rows import rows_of
 
 __all__ = ["Alter", "Faces", "Network", "of_features", "of_pack", "of_payloads", "open_subject"]
 
@@ -51,11 +52,7 @@ class Faces:
 
     def rows_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The row of each key; -1: there is no vector."""
-        order = np.argsort(self.keys, kind="stable")
-        if not len(order):
-            return np.full(len(keys), -1)
-        places = order[np.minimum(np.searchsorted(self.keys, keys, sorter=order), len(order) - 1)]
-        return np.where(self.keys[places] == keys, places, -1)
+        return rows_of(self.keys, keys)
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Network:
     choice: ModelChoice
 
 
-class Seen:
+class EmbeddingCollector:
     """Vectors as they come out of the network, batch by batch."""
 
     def __init__(self, network: Network) -> None:
@@ -140,45 +137,33 @@ def of_pack(
         missing = np.setdiff1d(keys, source.keys)
         if len(missing):
             raise ConfigError(f"{path} has no picture of key {missing[0]} ({len(missing)} keys are missing)")
-        source, flags = (
-            taken(source, places),
-            replace(flags, masked=flags.masked[places], sources=flags.sources[places]),
-        )
-    seen = Seen(network)
+        source, flags = source.select_rows(places), flags.select_rows(places)
+    collector = EmbeddingCollector(network)
     for (record, _), masked in zip(read_records(source), flags.masked.tolist(), strict=True):
-        see(seen, record.key, record.payload, masked, alter)
-    numbers, vectors, uncertainty = seen.arrays()
-    rows = np.searchsorted(source.keys, numbers, sorter=(order := np.argsort(source.keys)))
-    rows = order[rows]
+        embed_one(collector, record.key, record.payload, masked, alter)
+    numbers, vectors, uncertainty = collector.arrays()
+    rows = rows_of(source.keys, numbers)
     faces = FaceSet(vectors, source.labels[rows], flags.sources[rows])
-    return Faces(faces, numbers, flags.masked[rows], uncertainty, +seen.errors, seen.seconds)
+    return Faces(faces, numbers, flags.masked[rows], uncertainty, +collector.errors, collector.seconds)
 
 
 def of_payloads(network: Network, payloads: Iterator[bytes], alters: tuple[Alter | None, Alter | None]) -> Faces:
     """The pictures of a list of pairs, first and second by turns; keys are their places."""
-    seen = Seen(network)
+    collector = EmbeddingCollector(network)
     for place, payload in enumerate(payloads):
-        see(seen, place, payload, False, alters[place % 2])
-    numbers, vectors, uncertainty = seen.arrays()
+        embed_one(collector, place, payload, False, alters[place % 2])
+    numbers, vectors, uncertainty = collector.arrays()
     faces = FaceSet(vectors, numbers)
-    return Faces(faces, numbers, np.zeros(len(numbers), np.bool_), uncertainty, +seen.errors, seen.seconds)
+    return Faces(faces, numbers, np.zeros(len(numbers), np.bool_), uncertainty, +collector.errors, collector.seconds)
 
 
-def see(seen: Seen, number: int, payload: bytes, masked: bool, alter: Alter | None) -> None:
+def embed_one(collector: EmbeddingCollector, number: int, payload: bytes, masked: bool, alter: Alter | None) -> None:
     """Decode, alter and embed one picture, or note why not. A size that does not fit is wrong for all of them."""
     try:
         picture = decode(payload)
         picture = picture if alter is None else alter(number, picture)
     except FacekitError as error:
-        seen.errors[getattr(error, "reason", None) or str(error)] += 1
+        collector.errors[getattr(error, "reason", None) or str(error)] += 1
         return
-    seen.network.engine.preprocessing.check(picture)
-    seen.add(number, picture, masked)
-
-
-def taken(source: Source, places: npt.NDArray[np.int64]) -> Source:
-    """The records at some positions."""
-    files = tuple(source.files[place] for place in source.offsets[places]) if source.files else ()
-    offsets = np.arange(len(places)) if source.files else source.offsets[places]
-    keys, labels, pictures = source.keys[places], source.labels[places], source.pictures[places]
-    return replace(source, keys=keys, labels=labels, pictures=pictures, offsets=offsets, files=files)
+    collector.network.engine.preprocessing.check(picture)
+    collector.add(number, picture, masked)

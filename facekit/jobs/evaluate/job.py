@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from facekit.embeddings import Features
 from facekit.errors import ConfigError, FacekitError
-from facekit.evaluate.plots import histogram_svg, roc_svg
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, open_subject
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
+from facekit.report.score_charts import density_svg, roc_svg
 
 __all__ = ["EvalSummary", "evaluate"]
 
@@ -122,7 +122,7 @@ def _draw(config: EvalConfig, found: Findings) -> tuple[str, ...]:
     drawings = {"roc.svg": roc_svg(found.curves)}
     uncertainty = _uncertainty(found.faces)
     if uncertainty:
-        drawings["uncertainty.svg"] = histogram_svg(uncertainty, "Uncertainty of bare and masked faces", "|sigma|")
+        drawings["uncertainty.svg"] = density_svg(uncertainty, "Uncertainty of bare and masked faces", "|sigma|")
     for name, text in drawings.items():
         (folder / name).write_text(text, encoding="utf-8")
     return tuple(str(folder / name) for name in drawings)

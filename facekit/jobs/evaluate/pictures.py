@@ -38,7 +38,7 @@ def blurred(picture: Picture, sigma: float) -> Picture:
 
 
 def _blurring(sigma: float) -> Alter:
-    return lambda number, picture: blurred(picture, sigma)
+    return lambda _, picture: blurred(picture, sigma)
 
 
 def _wearing(type: str, seed: int, estimate: MeshEstimator, after: Alter | None) -> Alter:

@@ -1,31 +1,43 @@
-"""What the ledger beside a pack says: read here and nowhere else."""
+"""What a job asks of the ledger beside a pack: which pictures are masked already, made from which, with which hash."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
+from facekit.jobs.inputs.source import Source
+from facekit.records.key_rows import rows_of
+from facekit.run.ledger import ledger_path
+from facekit.run.ledger_reader import ledger_batches, read_ledger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LEDGER", "WornMasks", "worn_masks"]
+__all__ = [
+    "AlreadyMasked",
+    "MaskFlags",
+    "PayloadHashes",
+    "already_masked",
+    "count_outcomes",
+    "payload_hashes",
+    "read_flags",
+]
 
-LEDGER = "train.ledger.parquet"
 
-
-class WornMasks(NamedTuple):
-    """What the source's own ledger says about its masked pictures.
+class AlreadyMasked(NamedTuple):
+    """What a pack's own ledger says about its masked pictures.
 
     Attributes
     ----------
     keys : (M,) int64, ascending
     bare : (M,) int64
-        Key in the source of the picture that each was made from; its own where that is not there.
+        Key in the pack of the picture that each was made from; its own where that is not there.
     rows : pyarrow.Table
         type, params and score of each.
     """
@@ -34,51 +46,165 @@ class WornMasks(NamedTuple):
     bare: npt.NDArray[np.int64]
     rows: pa.Table
 
+    def bare_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Key of the picture that each was made from; its own where it is not masked."""
+        rows = rows_of(self.keys, keys)
+        bare: npt.NDArray[np.int64] = np.where(rows >= 0, self.bare[rows], keys)
+        return bare
 
-def worn_masks(rec: Path) -> WornMasks | None:
-    """Read the ledger beside a pack, if there is one that speaks of masks.
+
+def already_masked(rec: Path) -> AlreadyMasked | None:
+    """Read of the ledger beside a ``.rec`` which pictures are masked; None where there is none, or it has none.
 
     Raises
     ------
     FacekitError
         It cannot be read.
     """
-    path = rec.with_suffix(".ledger.parquet")
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    path = ledger_path(rec)
     if not path.exists():
         return None
-    import pyarrow as pa
-
-    try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            return _worn_masks(file)
-    except (pa.ArrowException, OSError) as error:
-        raise FacekitError(f"{path} cannot be read, move it away to go on without it: {error}") from error
-
-
-def _worn_masks(file: IO[bytes]) -> WornMasks | None:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    copies = pq.read_table(file, columns=["key", "source_key"], filters=[("action", "==", "copy")])
-    masks = pq.read_table(
-        file, columns=["key", "source_key", "type", "params", "score"], filters=[("action", "==", "mask")]
-    )
-    masks = masks.filter(pc.is_valid(masks["key"])).sort_by("key")
-    if not masks.num_rows:
+    parts, copies, origins = [], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for batch in ledger_batches(path, "key", "source_key", "action", "type", "params", "score"):
+        batch = batch.filter(pc.is_valid(batch["key"]))
+        parts.append(batch.filter(pc.equal(batch["action"], "mask")))
+        copied = batch.filter(pc.and_(pc.equal(batch["action"], "copy"), pc.is_valid(batch["source_key"])))
+        copies.append(copied["key"].to_numpy())
+        origins.append(copied["source_key"].to_numpy())
+    masks = pa.Table.from_batches(parts) if parts else None
+    if masks is None or not masks.num_rows:
         return None
-    keys, made_from = masks["key"].to_numpy(), masks["source_key"].to_numpy()
-    copies = copies.filter(pc.and_(pc.is_valid(copies["key"]), pc.is_valid(copies["source_key"]))).sort_by("source_key")
-    bare = _looked_up(copies["source_key"].to_numpy(), copies["key"].to_numpy(), made_from, keys)
-    return WornMasks(keys, bare, masks.select(["type", "params", "score"]).combine_chunks())
+    masks = masks.sort_by("key").combine_chunks()
+    keys = masks["key"].to_numpy()
+    made_from = pc.coalesce(masks["source_key"], masks["key"]).to_numpy()
+    rows = rows_of(np.concatenate(origins), made_from)
+    bare = np.where(rows >= 0, np.concatenate(copies)[rows], keys) if sum(map(len, copies)) else keys
+    return AlreadyMasked(keys, bare, masks.select(["type", "params", "score"]))
 
 
-def _looked_up(
-    known: npt.NDArray[np.int64],
-    values: npt.NDArray[np.int64],
-    asked: npt.NDArray[np.int64],
-    otherwise: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    if not len(known):
-        return otherwise
-    place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-    return np.where(known[place] == asked, values[place], otherwise)
+@dataclass(frozen=True)
+class MaskFlags:
+    """What a ledger says about the records of a source.
+
+    Attributes
+    ----------
+    masked : (N,) bool
+        Which wear a drawn mask.
+    sources : (N,) int64
+        Key of the photograph that each was made from.
+    """
+
+    masked: npt.NDArray[np.bool_]
+    sources: npt.NDArray[np.int64]
+
+    def slice(self, first: int, stop: int) -> MaskFlags:
+        """Those of the records from one position to another."""
+        return MaskFlags(self.masked[first:stop], self.sources[first:stop])
+
+    def select_rows(self, rows: npt.NDArray[np.int64]) -> MaskFlags:
+        """Those of the records at some positions."""
+        return MaskFlags(self.masked[rows], self.sources[rows])
+
+
+def read_flags(source: Source) -> MaskFlags:
+    """Read what the ledger beside a pack says about its records; without one each is bare and its own source.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read, or lacks a record of the source.
+    """
+    import pyarrow.compute as pc
+
+    path = ledger_path(Path(source.path))
+    if source.kind != "pack" or not path.exists():
+        return MaskFlags(np.zeros(len(source), np.bool_), source.keys.copy())
+    table = read_ledger(path, "key", "source_key", "action")
+    table = table.filter(table["key"].is_valid())  # not what was refused
+    rows = rows_of(table["key"].to_numpy(), source.keys)
+    if (rows < 0).any():
+        raise FacekitError(f"{path} does not know every record of {source.path}: it belongs to another pack")
+    origins = pc.coalesce(table["source_key"], table["key"]).to_numpy()  # drawn pictures have no other source
+    masked = pc.equal(table["action"], "mask").fill_null(False).to_numpy()
+    return MaskFlags(masked[rows], origins[rows])
+
+
+class PayloadHashes(NamedTuple):
+    """The payload hashes of a ledger.
+
+    Attributes
+    ----------
+    keys : (M,) int64, ascending
+    hashes : (M, 16) uint8
+    """
+
+    keys: npt.NDArray[np.int64]
+    hashes: npt.NDArray[np.uint8]
+
+    def of(self, keys: npt.NDArray[np.int64]) -> list[bytes | None]:
+        """The hash of each key's payload; None where the ledger has none."""
+        rows = rows_of(self.keys, keys).tolist()
+        return [self.hashes[row].tobytes() if row >= 0 else None for row in rows]
+
+
+def payload_hashes(rec: Path) -> PayloadHashes:
+    """Read the hashes of the ledger beside a ``.rec``; none where there is no ledger.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read.
+    """
+    import pyarrow.compute as pc
+
+    path = ledger_path(rec)
+    keys, hashes = [np.empty(0, np.int64)], [np.empty((0, 16), np.uint8)]
+    for batch in ledger_batches(path, "key", "payload_hash") if path.exists() else ():
+        batch = batch.filter(pc.and_(pc.is_valid(batch["key"]), pc.is_valid(batch["payload_hash"])))
+        keys.append(batch["key"].to_numpy())
+        hashes.append(_hash_bytes(batch["payload_hash"]))
+    joined = np.concatenate(keys)
+    order = np.argsort(joined, kind="stable")
+    return PayloadHashes(joined[order], np.concatenate(hashes)[order])
+
+
+def _hash_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """(n, 16) uint8 of a column without nulls."""
+    values = np.frombuffer(column.buffers()[1], np.uint8) if len(column) else np.empty(0, np.uint8)
+    return values[16 * column.offset : 16 * (column.offset + len(column))].reshape(-1, 16)
+
+
+def count_outcomes(path: Path, *names: str) -> Counter[tuple[str | None, ...]]:
+    """How often each combination of values stands in some text columns of a ledger, and whether it wrote a record.
+
+    Parameters
+    ----------
+    path : Path
+        The ledger.
+    *names : str
+        Columns of text, such as ``action`` and ``type``.
+
+    Returns
+    -------
+    Counter
+        By the values of the columns, then ``"written"`` or ``None`` where the row has no key.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    counts: Counter[tuple[str | None, ...]] = Counter()
+    for batch in ledger_batches(path, "key", *names):
+        written = pc.if_else(pc.is_valid(batch["key"]), "written", pa.scalar(None, pa.string()))
+        table = pa.table([*(batch[name] for name in names), written], [*names, "written"])
+        found = table.group_by([*names, "written"], use_threads=False).aggregate([([], "count_all")]).to_pydict()
+        for *values, count in zip(*(found[name] for name in (*names, "written")), found["count_all"], strict=True):
+            counts[tuple(values)] += count
+    return counts

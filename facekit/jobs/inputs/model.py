@@ -94,13 +94,13 @@ def open_engine(choice: ModelChoice) -> Engine:
     FacekitError
         The file cannot be read as what its name says.
     """
-    path = Path(choice.path)
-    if path.suffix == ".onnx":
+    path, given = Path(choice.path), choice.preprocessing()
+    if path.suffix in (".pt", ".pth"):
+        engine = _weights(path, choice, given)
+    elif path.suffix == ".onnx":
         from facekit.embeddings.onnx_engine import OnnxEngine
 
-        engine: Engine = OnnxEngine(path, choice.device, choice.threads, choice.preprocessing())
-    elif path.suffix in (".pt", ".pth"):
-        engine = _weights(path, choice)
+        engine = OnnxEngine(path, choice.device, choice.threads, given)
     else:
         raise ConfigError(f"{path} is neither an .onnx file nor .pt weights: there is no model of another kind")
     if choice.branch is not None and not engine.takes_flag:
@@ -108,7 +108,7 @@ def open_engine(choice: ModelChoice) -> Engine:
     return engine
 
 
-def _weights(path: Path, choice: ModelChoice) -> Engine:
+def _weights(path: Path, choice: ModelChoice, given: dict[str, Any]) -> Engine:
     from facekit.embeddings.torch_engine import TorchEngine, read_state
 
     if choice.arch is None:
@@ -122,4 +122,4 @@ def _weights(path: Path, choice: ModelChoice) -> Engine:
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise ConfigError(f"{path} does not fit the network {choice.arch}: {reason}") from error
-    return TorchEngine(network, path, Preprocessing(**choice.preprocessing()), choice.device)
+    return TorchEngine(network, path, Preprocessing(**given), choice.device)

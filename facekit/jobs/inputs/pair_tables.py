@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.records.key_rows import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,24 +60,15 @@ def read_groups(path: str, keys: npt.NDArray[np.int64]) -> dict[str, npt.NDArray
     names = [name for name in rows.column_names if name != "key"]
     if not names:
         raise ConfigError(f"{path} has the column key and no other: there are no groups in it")
-    order = np.argsort(known)
-    places = (
-        order[np.minimum(np.searchsorted(known, keys, sorter=order), max(len(known) - 1, 0))] if len(known) else None
-    )
-    return {name: _texts(rows, name, known, keys, places) for name in names}
+    places = rows_of(known, keys)
+    return {name: _texts(rows[name].to_pylist(), places) for name in names}
 
 
-def _texts(
-    rows: pa.Table,
-    name: str,
-    known: npt.NDArray[np.int64],
-    keys: npt.NDArray[np.int64],
-    places: npt.NDArray[np.int64] | None,
-) -> npt.NDArray[np.str_]:
-    values = np.array(["" if value is None else str(value) for value in rows[name].to_pylist()], np.str_)
-    if places is None:
-        return np.full(len(keys), "", np.str_)
-    return np.where(known[places] == keys, values[places], "")
+def _texts(values: list[Any], places: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+    """(N,) str: the value at each place, empty where there is none (-1) or it is null."""
+    texts = np.array(["" if value is None else str(value) for value in [*values, None]], np.str_)
+    chosen: npt.NDArray[np.str_] = texts[places]
+    return chosen
 
 
 def _table(path: str) -> pa.Table:

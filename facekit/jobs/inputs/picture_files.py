@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from facekit.errors import FacekitError
 
-__all__ = ["PICTURES", "Files", "files_in", "folders_in", "said"]
+__all__ = ["PICTURES", "Files", "files_in", "folders_in", "format_counts"]
 
 PICTURES = {".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"}
 LINK = "link to a folder"
@@ -68,13 +68,13 @@ def files_in(root: Path, within: str = ".", deep: bool = True) -> Files:
     return found
 
 
-def said(others: dict[str, int], most: int = 5) -> str:
+def format_counts(counts: dict[str, int], most: int = 5) -> str:
     """Counts for a person.
 
-    >>> said({".gif": 3, ".tif": 1})
+    >>> format_counts({".gif": 3, ".tif": 1})
     '3 .gif, 1 .tif'
     """
-    ranked = [f"{count:,} {kind}" for kind, count in Counter(others).most_common()]
+    ranked = [f"{count:,} {kind}" for kind, count in Counter(counts).most_common()]
     return ", ".join(ranked[:most] + ["..."] * (len(ranked) > most))
 
 

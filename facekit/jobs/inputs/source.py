@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError, RecordError
-from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, said
+from facekit.errors import FacekitError, PictureError, RecordError
+from facekit.images import decode
+from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, format_counts
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
 from facekit.records.content import sampled_hash
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
 
-__all__ = ["Source", "SourceRecord", "open_source", "read_records"]
+__all__ = ["Source", "SourceRecord", "first_picture", "open_source", "read_records"]
 
 CHUNK = 1 << 20
 
@@ -79,11 +81,18 @@ class Source:
 
     def slice(self, first: int, stop: int) -> Source:
         """The records from one position to another, as a small object that can be sent to a worker."""
-        span = slice(first, stop)
-        files = tuple(self.files[position] for position in self.offsets[span]) if self.files else ()
-        offsets = np.arange(stop - first) if self.files else self.offsets[span]
-        keys, labels, pictures = self.keys[span], self.labels[span], self.pictures[span]
-        return replace(self, keys=keys, labels=labels, pictures=pictures, offsets=offsets, files=files)
+        return _part(self, slice(first, stop), stop - first)
+
+    def select_rows(self, rows: npt.NDArray[np.int64]) -> Source:
+        """The records at some positions, in that order."""
+        return _part(self, rows, len(rows))
+
+
+def _part(source: Source, chosen: slice | npt.NDArray[np.int64], count: int) -> Source:
+    files = tuple(source.files[place] for place in source.offsets[chosen]) if source.files else ()
+    offsets = np.arange(count) if source.files else source.offsets[chosen]
+    keys, labels, pictures = source.keys[chosen], source.labels[chosen], source.pictures[chosen]
+    return replace(source, keys=keys, labels=labels, pictures=pictures, offsets=offsets, files=files)
 
 
 def open_source(
@@ -189,7 +198,7 @@ def _folder_source(folder: Path) -> Source:
     groups = found or [alone.pictures]
     files = tuple(name for pictures in groups for name in pictures)
     if not files:
-        kinds, instead = ", ".join(sorted(PICTURES)), f"; it holds {said(others)}" if others else ""
+        kinds, instead = ", ".join(sorted(PICTURES)), f"; it holds {format_counts(others)}" if others else ""
         raise FacekitError(f"{folder} holds neither a .rec file nor pictures ({kinds}){instead}")
     labels = np.repeat(np.arange(len(groups)), [len(pictures) for pictures in groups])
     places = np.arange(len(files))
@@ -208,10 +217,21 @@ def read_records(source: Source) -> Iterator[SourceRecord]:
     RecordError
         A record is truncated or corrupt, or a file has gone.
     """
-    if source.kind == "pack":
-        yield from _read_pack(source)
-    else:
-        yield from _read_folder(source)
+    yield from _read_folder(source) if source.kind == "folder" else _read_pack(source)
+
+
+def first_picture(source: Source, tried: int = 100) -> npt.NDArray[np.uint8] | None:
+    """The first picture that decodes, (H, W, 3) uint8 RGB; None where none of the first ``tried`` records does.
+
+    Raises
+    ------
+    RecordError
+        A record is truncated or corrupt, or a file has gone.
+    """
+    for record, _ in read_records(source.slice(0, min(len(source), tried))):
+        with suppress(PictureError):
+            return decode(record.payload)
+    return None
 
 
 def _read_pack(source: Source) -> Iterator[SourceRecord]:

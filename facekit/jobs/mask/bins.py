@@ -22,7 +22,7 @@ from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, ma
 from facekit.records import Header, Record, unframe, unpack_record
 from facekit.records.bins import Bins, read_bins, write_bins
 from facekit.run.executors import open_executor
-from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, table
+from facekit.run.ledger import LedgerRow, LedgerWriter, ledger_path, payload_hash, table
 from facekit.run.progress import progress
 
 __all__ = ["MaskBinsSummary", "mask_bins"]
@@ -41,7 +41,7 @@ class MaskBinsSummary:
     pairs, pictures, masked : int
         Pairs, pictures of them, and how many of those wear a mask now.
     wanted : int
-        Pictures that were to be masked; ``masked``, ``refused`` and ``errors`` add up to it.
+        PictureBatch that were to be masked; ``masked``, ``refused`` and ``errors`` add up to it.
     by_type, refused, errors : dict from str to int
         Masked pictures by type; those that stayed bare, by the reason of the gate or by what went wrong.
     seconds, images_per_second : float
@@ -60,7 +60,7 @@ class MaskBinsSummary:
     images_per_second: float = 0.0
 
 
-class Pictures(NamedTuple):
+class PictureBatch(NamedTuple):
     """A task: pictures with their positions in the file."""
 
     first: int
@@ -70,7 +70,7 @@ class Pictures(NamedTuple):
         return f"pictures {self.first} to {self.payloads[-1][0]}"
 
 
-class Made(NamedTuple):
+class MaskedPicture(NamedTuple):
     """What became of a picture."""
 
     position: int
@@ -105,7 +105,7 @@ def mask_bins(
     if side not in SIDES:
         raise ConfigError(f"side is {side!r}; it must be one of {', '.join(SIDES)}")
     started, destination = perf_counter(), Path(config.destination)
-    ledger = destination.with_suffix(".ledger.parquet")
+    ledger = ledger_path(destination)
     _check_files(Path(config.source), destination, ledger, config.overwrite)
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
@@ -129,27 +129,27 @@ def _check_files(source: Path, destination: Path, ledger: Path, overwrite: bool)
             raise DestinationExists(f"{path} exists already; choose another destination or pass --overwrite")
 
 
-def start_worker(worker: MaskWorker) -> Callable[[Pictures], list[Made]]:
+def start_worker(worker: MaskWorker) -> Callable[[PictureBatch], list[MaskedPicture]]:
     """Open what a worker keeps open, and return what it does with a task."""
     limit_threads()
     meshes, wear = KeyedMeshes(worker.estimator()), worker.wear(worker.config)
 
-    def work(task: Pictures) -> list[Made]:
+    def work(task: PictureBatch) -> list[MaskedPicture]:
         return [mask_one(position, payload, worker.config, meshes, wear) for position, payload in task.payloads]
 
     return work
 
 
-def mask_one(position: int, payload: bytes, config: MaskConfig, meshes: KeyedMeshes, wear: Wear) -> Made:
+def mask_one(position: int, payload: bytes, config: MaskConfig, meshes: KeyedMeshes, wear: Wear) -> MaskedPicture:
     """The masked picture; the picture itself where it cannot be masked."""
     record = Record(position, Header(0, 0.0, position, 0), payload)
     outcome: Outcome = next(masked_copies(SourceRecord(record, b""), 1, config, meshes, wear))
     if outcome.framed is not None:
         payload = unpack_record(unframe(outcome.framed)[0])[1]
-    return Made(position, payload, outcome.row._replace(key=position, payload_hash=payload_hash(payload)))
+    return MaskedPicture(position, payload, outcome.row._replace(key=position, payload_hash=payload_hash(payload)))
 
 
-def _masked(bins: Bins, wanted: range, worker: MaskWorker) -> Iterator[Made]:
+def _masked(bins: Bins, wanted: range, worker: MaskWorker) -> Iterator[MaskedPicture]:
     """Every picture that is to be masked, in the order in which they are finished."""
     tasks = [wanted[start : start + PICTURES_A_TASK] for start in range(0, len(wanted), PICTURES_A_TASK)]
     workers = max(1, min(worker.config.workers, len(tasks)))
@@ -159,16 +159,16 @@ def _masked(bins: Bins, wanted: range, worker: MaskWorker) -> Iterator[Made]:
     ):
         ahead = iter(tasks)
         for task in islice(ahead, 2 * workers):
-            executor.submit(Pictures(task[0], [(i, bins.payloads[i]) for i in task]))
+            executor.submit(PictureBatch(task[0], [(i, bins.payloads[i]) for i in task]))
         for _ in tasks:
-            finished: list[Made] = executor.next_finished()
+            finished: list[MaskedPicture] = executor.next_finished()
             advance(len(finished))
             for task in islice(ahead, 1):
-                executor.submit(Pictures(task[0], [(i, bins.payloads[i]) for i in task]))
+                executor.submit(PictureBatch(task[0], [(i, bins.payloads[i]) for i in task]))
             yield from finished
 
 
-def _row(bins: Bins, position: int, made: dict[int, Made]) -> LedgerRow:
+def _row(bins: Bins, position: int, made: dict[int, MaskedPicture]) -> LedgerRow:
     if position in made:
         return made[position].row
     return LedgerRow(position, position, payload_hash(bins.payloads[position]), "copy")

@@ -9,7 +9,7 @@ from typing import Any
 
 from facekit.errors import ConfigError
 from facekit.masks.catalogue import TYPES
-from facekit.masks.own import read_masks
+from facekit.masks.custom import read_masks
 from facekit.masks.recipe import MaskOptions
 
 __all__ = ["PRESETS", "MaskConfig", "parse_range", "parse_types"]
@@ -49,7 +49,7 @@ class MaskConfig:
     layout : str
         ``same`` as the source, ``insightface`` (record 0 and identity records) or ``flat`` (pictures only).
     textures : str, optional
-        Table of masks of one's own (see `facekit.masks.own`); their names may stand in ``types``.
+        Table of custom masks (see `facekit.masks.custom`); their names may stand in ``types``.
     options : MaskOptions
         Ranges that the angle of the mask, its shadow and the light on it are drawn from.
     mesh_cache : str, optional
@@ -107,7 +107,7 @@ class MaskConfig:
 
 
 def known_types(textures: str | None) -> tuple[str, ...]:
-    """Names of the shipped mask types, and of those in a table of one's own."""
+    """Names of the shipped mask types, and of those in a table of custom masks."""
     return TYPES if textures is None else TYPES + tuple(kind.name for kind, _ in read_masks(textures))
 
 

@@ -12,23 +12,21 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError
 from facekit.faces.cache import merge_mesh_caches
-from facekit.jobs.inputs.ledger import WornMasks
+from facekit.jobs.inputs.ledger import AlreadyMasked
 from facekit.jobs.mask.plan import MaskPlan
 from facekit.jobs.mask.shard import MaskWorker, meshes_beside
 from facekit.jobs.mask.sheet import SheetSample, draw_sheet
 from facekit.jobs.outputs.tables import SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
 from facekit.records import PackWriter, RecordWriter
 from facekit.run.journal import Journal
-from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
 from facekit.run.progress import progress
 from facekit.run.shard_file import read_records, read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LEDGER", "put_together"]
-
-LEDGER = "train.ledger.parquet"
+__all__ = ["assemble_output"]
 
 
 class Output(Protocol):
@@ -41,7 +39,7 @@ class Output(Protocol):
         """Write what comes after the pictures."""
 
 
-def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
+def assemble_output(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     """Make the output folder in the journal.
 
     Raises
@@ -66,13 +64,13 @@ def put_together(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
     aside.rename(folder / LEDGER)
     if plan.source.files:
         write_source_list(plan.source, folder / SOURCE_LIST)
-    pictures = plan.pictures + (tally["mask"] - plan.worn if plan.adds else 0)
+    pictures = plan.pictures + (tally["mask"] - plan.already_masked if plan.adds else 0)
     write_train_config(folder / TRAIN_CONFIG, int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
     draw_sheet(plan.source, sample, folder / "contact.png")
     keep_meshes(plan, worker, journal)
 
 
-def append_shard(rows: pa.Table, block: bytes, output: Output, masks: WornMasks | None) -> pa.Table:
+def append_shard(rows: pa.Table, block: bytes, output: Output, masks: AlreadyMasked | None) -> pa.Table:
     """Append the records of a shard, and return its ledger entries with the keys they got.
 
     Pictures that came with a mask on name as their source the bare picture, as the others do.
@@ -86,9 +84,7 @@ def append_shard(rows: pa.Table, block: bytes, output: Output, masks: WornMasks 
     if masks is None:
         return rows
     column = rows.schema.get_field_index("source_key")
-    own = rows["source_key"].to_numpy()
-    place = np.minimum(np.searchsorted(masks.keys, own), len(masks.keys) - 1)
-    bare = np.where(masks.keys[place] == own, masks.bare[place], own)
+    bare = masks.bare_of(rows["source_key"].to_numpy())
     return rows.set_column(column, "source_key", pa.array(bare))
 
 
@@ -108,11 +104,11 @@ def layout_rows(plan: MaskPlan, tally: Counter[str]) -> pa.Table:
 def check_ledger(plan: MaskPlan, ledger: LedgerWriter, tally: Counter[str], folder: Path) -> None:
     """Each record of the source and of the output has its row, and each mask that was asked for has its outcome."""
     outcomes = tally["mask"] + tally["refused"] + tally["error"]
-    pictures = tally["copy"] + (plan.worn if plan.adds else outcomes)
+    pictures = tally["copy"] + (plan.already_masked if plan.adds else outcomes)
     with open(folder / "train.idx", "rb") as index:
         lines = sum(block.count(b"\n") for block in iter(lambda: index.read(1 << 20), b""))
     for name, found, expected in (
-        ("masks", outcomes, plan.wanted + plan.worn),
+        ("masks", outcomes, plan.wanted + plan.already_masked),
         ("pictures", pictures, plan.pictures),
         ("records", ledger.written, lines),
     ):

@@ -18,9 +18,9 @@ import facekit
 from facekit.errors import ConfigError
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.faces.pack_meshes import mesh_fingerprint
-from facekit.jobs.inputs.ledger import WornMasks
+from facekit.jobs.inputs.ledger import AlreadyMasked
 from facekit.jobs.mask.config import MaskConfig
-from facekit.jobs.mask.finish import put_together
+from facekit.jobs.mask.finish import assemble_output
 from facekit.jobs.mask.plan import MaskPlan, make_plan
 from facekit.jobs.mask.shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask.summary import MaskSummary, summarise
@@ -100,7 +100,7 @@ def mask(
                 worker,
                 config.ray,
             )
-            put_together(plan, worker, journal)
+            assemble_output(plan, worker, journal)
             journal.publish()
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 
@@ -114,18 +114,18 @@ def keep_apart(source: Path, destination: Path) -> None:
 def task_of(plan: MaskPlan, shard: Any, journal: Journal) -> MaskTask:
     """A shard with everything a worker needs to do it."""
     records = plan.source.slice(shard.first, shard.stop)
-    worn = {} if plan.masks is None else worn_among(plan.masks, records.keys)
-    return MaskTask(shard, journal.path(shard), records, plan.copies[shard.first : shard.stop], worn)
+    masked = {} if plan.masks is None else masked_among(plan.masks, records.keys)
+    return MaskTask(shard, journal.path(shard), records, plan.copies[shard.first : shard.stop], masked)
 
 
-def worn_among(
-    masks: WornMasks, keys: npt.NDArray[np.int64]
+def masked_among(
+    masks: AlreadyMasked, keys: npt.NDArray[np.int64]
 ) -> dict[int, tuple[str | None, str | None, float | None]]:
     """Type, params and score of those of some keys that wear a mask."""
     chosen = np.flatnonzero(np.isin(masks.keys, keys))
     rows = masks.rows.take(chosen)
-    said = zip(*(rows[name].to_pylist() for name in ("type", "params", "score")), strict=True)
-    return dict(zip(masks.keys[chosen].tolist(), said, strict=True))
+    values = zip(*(rows[name].to_pylist() for name in ("type", "params", "score")), strict=True)
+    return dict(zip(masks.keys[chosen].tolist(), values, strict=True))
 
 
 def name_of(function: Callable[..., Any]) -> str:

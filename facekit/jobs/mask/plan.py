@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.ledger import WornMasks, worn_masks
+from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import Source, open_source
 from facekit.jobs.mask.config import MaskConfig
 from facekit.run.shards import Shard, cut, shard_size
@@ -38,9 +38,9 @@ class MaskPlan(NamedTuple):
         Masked pictures are added; else they take the place of their originals.
     verbatim : bool
         Keys, order, header and identity records stay as they are; else the pack is numbered anew.
-    masks : WornMasks or None
+    masks : AlreadyMasked or None
         What the source's ledger says of pictures that wear a mask already: they are left alone, and go on saying so.
-    worn : int
+    already_masked : int
         How many of the source's pictures those are.
     """
 
@@ -50,8 +50,8 @@ class MaskPlan(NamedTuple):
     layout: str
     adds: bool
     verbatim: bool
-    masks: WornMasks | None = None
-    worn: int = 0
+    masks: AlreadyMasked | None = None
+    already_masked: int = 0
 
     @property
     def wanted(self) -> int:
@@ -78,19 +78,19 @@ def make_plan(config: MaskConfig) -> MaskPlan:
     pictures = source.pictures
     if not pictures.any():
         raise FacekitError(f"{config.source} holds no pictures")
-    masks = worn_masks(Path(source.path)) if source.kind == "pack" else None
+    masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     bare = pictures if masks is None else pictures & ~np.isin(source.keys, masks.keys)
-    worn = int(np.count_nonzero(pictures)) - int(np.count_nonzero(bare))
+    count = int(np.count_nonzero(pictures)) - int(np.count_nonzero(bare))
     copies = np.zeros(len(source), np.uint16)
-    copies[bare] = copies_of(source.keys[bare], config.seed, config.ratio, config.mode, worn)
+    copies[bare] = copies_of(source.keys[bare], config.seed, config.ratio, config.mode, count)
     groups = source.labels if source.layout == "insightface" else None
     shards = cut(len(source), shard_size(len(source)), groups)
     layout = source.layout if config.layout == "same" else config.layout
-    return MaskPlan(source, copies, shards, layout, config.mode == "add", verbatim, masks if worn else None, worn)
+    return MaskPlan(source, copies, shards, layout, config.mode == "add", verbatim, masks if count else None, count)
 
 
 def copies_of(
-    keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str, worn: int = 0
+    keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str, already_masked: int = 0
 ) -> npt.NDArray[np.uint16]:
     """Choose exactly as many as the ratio asks for: those with the smallest hash of seed and key.
 
@@ -104,7 +104,7 @@ def copies_of(
         copies are added to N pictures, which makes them ``ratio`` of all; above N each gives one or more.
     mode : str
         ``add`` or ``replace``.
-    worn : int
+    already_masked : int
         Pictures that wear a mask already: they count among all and among the masked. Where they are more than the ratio
         asks for, none is chosen.
 
@@ -114,7 +114,7 @@ def copies_of(
         Masked pictures that each is to give.
     """
     count = len(keys)
-    missing = ratio * (count + worn) - worn
+    missing = ratio * (count + already_masked) - already_masked
     wanted = max(round(missing if mode == "replace" else missing / (1 - ratio)), 0)
     each, rest = divmod(wanted, count) if count else (0, 0)
     if each >= 1 << 16:

@@ -74,7 +74,7 @@ class MaskTask(NamedTuple):
     path: Path
     source: Source
     copies: npt.NDArray[np.uint16]
-    worn: dict[int, tuple[str | None, str | None, float | None]]
+    already_masked: dict[int, tuple[str | None, str | None, float | None]]
     """Type, params and score of the pictures that wear a mask already, by key."""
 
     def __repr__(self) -> str:
@@ -99,10 +99,10 @@ def start_worker(worker: MaskWorker) -> Callable[[MaskTask], Shard]:
 
     def work(task: MaskTask) -> Shard:
         if worker.config.mesh_cache is None:
-            do_shard(task, worker.config, KeyedMeshes(estimate, known), wear)
+            run_shard(task, worker.config, KeyedMeshes(estimate, known), wear)
             return task.shard
         with MeshCacheWriter(meshes_beside(task.path), worker.fingerprint) as part:
-            do_shard(task, worker.config, KeyedMeshes(estimate, known, part), wear)
+            run_shard(task, worker.config, KeyedMeshes(estimate, known, part), wear)
         return task.shard
 
     return work
@@ -120,7 +120,7 @@ def meshes_beside(path: Path) -> Path:
     return path.with_name(path.name + ".meshes")
 
 
-def do_shard(task: MaskTask, config: MaskConfig, meshes: KeyedMeshes, wear: Wear) -> None:
+def run_shard(task: MaskTask, config: MaskConfig, meshes: KeyedMeshes, wear: Wear) -> None:
     """Work through a shard and leave its file."""
     rows = ShardRows()
     with ShardWriter(task.path) as out:
@@ -128,10 +128,10 @@ def do_shard(task: MaskTask, config: MaskConfig, meshes: KeyedMeshes, wear: Wear
         entries = zip(read_records(task.source), task.copies.tolist(), pictures, labels, strict=True)
         for source, copies, picture, label in entries:
             key = source.record.key
-            if key in task.worn:
-                outcomes: Iterable[Outcome] = [still_worn(source, *task.worn[key])]
+            if key in task.already_masked:
+                outcomes: Iterable[Outcome] = [kept_masked(source, *task.already_masked[key])]
             elif picture:
-                outcomes = work_on(source, copies, config, meshes, wear)
+                outcomes = mask_picture(source, copies, config, meshes, wear)
             else:
                 outcomes = [kept(source, "layout")]
             for row, framed in outcomes:
@@ -140,7 +140,7 @@ def do_shard(task: MaskTask, config: MaskConfig, meshes: KeyedMeshes, wear: Wear
         out.finish(rows.table())
 
 
-def work_on(
+def mask_picture(
     source: SourceRecord, copies: int, config: MaskConfig, meshes: KeyedMeshes, wear: Wear
 ) -> Iterator[Outcome]:
     """What becomes of one picture: itself, its masked copies, or the reasons why there are none."""
@@ -201,7 +201,7 @@ def kept(source: SourceRecord, action: str) -> Outcome:
     return Outcome(row_of(source, action), source.framed)
 
 
-def still_worn(source: SourceRecord, type: str | None, params: str | None, score: float | None) -> Outcome:
+def kept_masked(source: SourceRecord, type: str | None, params: str | None, score: float | None) -> Outcome:
     """A picture that wears a mask already, byte for byte; its row goes on saying which."""
     return Outcome(row_of(source, "mask", type=type, params=params, score=score), source.framed)
 

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facekit.jobs.mask.finish import LEDGER
+from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.mask.plan import MaskPlan
+from facekit.run.ledger import LEDGER
 
 __all__ = ["MaskSummary", "summarise"]
 
@@ -25,10 +26,10 @@ class MaskSummary:
     layout : str
     source_images, images, identities, masked : int
         Pictures of the source and of the output, identities (classes) and how many pictures are masked.
-    worn : int
+    already_masked : int
         Those among the masked that came so, by the source's ledger.
     wanted : int
-        Masked pictures asked for; with ``worn``, ``masked``, ``refused`` and ``errors`` add up to it.
+        Masked pictures asked for; with ``already_masked``, ``masked``, ``refused`` and ``errors`` add up to it.
     ratio : float
         Masked pictures / all pictures.
     by_type, refused, errors : dict from str to int
@@ -47,7 +48,7 @@ class MaskSummary:
     images: int
     identities: int
     masked: int
-    worn: int
+    already_masked: int
     wanted: int
     ratio: float
     by_type: dict[str, int]
@@ -62,10 +63,12 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
     """Count the ledger of a finished job; ``done`` records took ``seconds``."""
     import numpy as np
 
-    counts = count_ledger(destination / LEDGER)
-    types, refused, errors = (by(counts, action) for action in ("mask", "refused", "error"))
+    counts: Counter[tuple[str | None, str | None]] = Counter()
+    for (action, type, reason, _), count in count_outcomes(destination / LEDGER, "action", "type", "reason").items():
+        counts[action, type or reason] += count
+    types, refused, errors = (counts_of(counts, action) for action in ("mask", "refused", "error"))
     masked = sum(types.values())
-    images = plan.pictures + (masked - plan.worn if plan.adds else 0)
+    images = plan.pictures + (masked - plan.already_masked if plan.adds else 0)
     contact = destination / "contact.png"
     return MaskSummary(
         destination=str(destination),
@@ -76,7 +79,7 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
         images=images,
         identities=len(np.unique(plan.source.labels[plan.source.pictures])),
         masked=masked,
-        worn=plan.worn,
+        already_masked=plan.already_masked,
         wanted=plan.wanted,
         ratio=masked / images,
         by_type=types,
@@ -88,18 +91,6 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
     )
 
 
-def count_ledger(path: Path) -> Counter[tuple[str, str | None]]:
-    """How often each action stands in a ledger with each type (of masks) or reason."""
-    import pyarrow.parquet as pq
-
-    counts: Counter[tuple[str, str | None]] = Counter()
-    with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-        for batch in pq.ParquetFile(file).iter_batches(columns=["action", "type", "reason"]):
-            actions, types, reasons = (batch[name].to_pylist() for name in ("action", "type", "reason"))
-            counts.update(zip(actions, (type or reason for type, reason in zip(types, reasons))))
-    return counts
-
-
-def by(counts: Counter[tuple[str, str | None]], action: str) -> dict[str, int]:
+def counts_of(counts: Counter[tuple[str | None, str | None]], action: str) -> dict[str, int]:
     """The counts of one action, the largest first."""
     return {str(name): count for (what, name), count in counts.most_common() if what == action}

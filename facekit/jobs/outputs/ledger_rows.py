@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from facekit.jobs.inputs.ledger import WornMasks
+from facekit.jobs.inputs.ledger import AlreadyMasked
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, unpack_record
+from facekit.records.key_rows import rows_of
 from facekit.run.ledger import payload_hash, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_rows"]
+__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_rows", "left_out_rows"]
 
 _AT_ONCE = 256
 """Records that a thread hashes in one go."""
@@ -27,7 +28,7 @@ def copied_rows(
     keys: npt.NDArray[np.int64],
     source_keys: npt.NDArray[np.int64],
     hashes: bytes | None,
-    masks: WornMasks | None = None,
+    masks: AlreadyMasked | None = None,
     params: str | None = None,
 ) -> pa.Table:
     """Rows of records that were copied byte for byte; those of masked pictures go on saying so.
@@ -37,27 +38,26 @@ def copied_rows(
     keys, source_keys : (n,) int64
     hashes : bytes, optional
         16 a payload.
-    masks : WornMasks, optional
+    masks : AlreadyMasked, optional
     params : str, optional
         What to say of records that are no masked pictures.
     """
     import pyarrow as pa
 
     count = len(keys)
-    worn = np.zeros(count, np.bool_)
-    place = np.zeros(count, np.int64)
+    place = np.full(count, -1, np.int64) if masks is None else rows_of(masks.keys, source_keys)
+    masked = place >= 0
     if masks is not None:
-        place = np.minimum(np.searchsorted(masks.keys, source_keys), len(masks.keys) - 1)
-        worn = masks.keys[place] == source_keys
-        source_keys = np.where(worn, masks.bare[place], source_keys)
+        source_keys = np.where(masked, masks.bare[place], source_keys)
     columns = _columns(count)
     columns["key"], columns["source_key"] = pa.array(keys), pa.array(source_keys, mask=source_keys < 0)
     columns["payload_hash"] = _hash_array(hashes, count)
-    columns["action"] = pa.DictionaryArray.from_arrays(pa.array(worn.astype(np.int8)), ["copy", "mask"]).cast("string")
+    actions = pa.DictionaryArray.from_arrays(pa.array(masked.astype(np.int8)), ["copy", "mask"])
+    columns["action"] = actions.cast("string")
     if params is not None:
-        columns["params"] = pa.array([params], pa.string()).take(pa.array(np.zeros(count, np.int64), mask=worn))
-    if masks is not None and worn.any():
-        rows = masks.rows.take(pa.array(place, mask=~worn))
+        columns["params"] = pa.array([params], pa.string()).take(pa.array(np.zeros(count, np.int64), mask=masked))
+    if masks is not None and masked.any():
+        rows = masks.rows.take(pa.array(place, mask=~masked))
         for name in ("type", "params", "score"):
             said = rows[name].combine_chunks()
             columns[name] = said if name != "params" or params is None else _first_said(said, columns[name])
@@ -73,6 +73,32 @@ def dropped_rows(source_keys: npt.NDArray[np.int64], reason: str, params: str | 
     columns["source_key"] = pa.array(keys, mask=keys < 0)
     for name, value in (("action", "drop"), ("reason", reason), ("params", params)):
         columns[name] = pa.array([value], pa.string()).take(pa.array(np.zeros(len(source_keys), np.int64)))
+    return pa.table(columns, schema())
+
+
+def left_out_rows(
+    source_keys: npt.NDArray[np.int64],
+    hashes: bytes,
+    actions: tuple[npt.NDArray[np.int8], Sequence[str]],
+    reasons: tuple[npt.NDArray[np.int8], Sequence[str]],
+) -> pa.Table:
+    """Rows of records that were left out, each for a reason of its own.
+
+    Parameters
+    ----------
+    source_keys : (n,) int64
+    hashes : bytes
+        16 a payload.
+    actions, reasons : ((n,) int8, sequence of str)
+        Codes, and the word of each code.
+    """
+    import pyarrow as pa
+
+    columns = _columns(len(source_keys))
+    columns["source_key"] = pa.array(source_keys)
+    columns["payload_hash"] = _hash_array(hashes, len(source_keys))
+    for name, (codes, words) in (("action", actions), ("reason", reasons)):
+        columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes), list(words)).cast(pa.string())
     return pa.table(columns, schema())
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.ledger import LEDGER, WornMasks, worn_masks
+from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_rows
 from facekit.records import Pack, PackWriter, open_pack
 from facekit.records.rewrite import Extents, copy_records, extents
-from facekit.run.ledger import LedgerWriter
+from facekit.run.ledger import LEDGER, LedgerWriter
 from facekit.run.progress import progress
 
 __all__ = [
@@ -60,7 +60,7 @@ class RecordSource(Protocol):
         """Where the N records lie."""
 
     @property
-    def masks(self) -> WornMasks | None:
+    def masks(self) -> AlreadyMasked | None:
         """What its ledger says of masked pictures."""
 
 
@@ -92,9 +92,9 @@ class PackSource:
         return extents(self.pack, self.pack.keys)
 
     @cached_property
-    def masks(self) -> WornMasks | None:
+    def masks(self) -> AlreadyMasked | None:
         """What the pack's ledger says of masked pictures."""
-        return worn_masks(self.pack.paths.rec)
+        return already_masked(self.pack.paths.rec)
 
 
 class Selection(NamedTuple):
@@ -180,18 +180,18 @@ def write_selection(
         Nothing is chosen, or the ledger does not add up.
     """
     refuse_nothing(len(chosen.rows), dropped)
-    ledger_path = folder.with_name(folder.name + "." + LEDGER)
+    aside = folder.with_name(folder.name + "." + LEDGER)
     several = len(sources) > 1
     threads = min(4, len(os.sched_getaffinity(0)))
     with (
         PackWriter(folder, layout, overwrite=True) as writer,
-        LedgerWriter(ledger_path) as ledger,
+        LedgerWriter(aside) as ledger,
         ThreadPoolExecutor(threads) as pool,
         progress(title, len(chosen.rows)) as advance,
     ):
         for number, part in _runs(chosen.pack):
             source = sources[number]
-            params = _said(source) if several else None
+            params = _name_of_pack(source) if several else None
             rows = chosen.rows[part]
             for done in copy_records(source.rec, source.where, rows, chosen.labels[part], writer):
                 digest = hash_block(done.block, done.starts, pool) if hashes else None
@@ -201,7 +201,7 @@ def write_selection(
         left = 0
         for gone in dropped:
             left += len(gone.keys)
-            params = _said(sources[gone.pack]) if several else None
+            params = _name_of_pack(sources[gone.pack]) if several else None
             ledger.append(dropped_rows(gone.keys, gone.reason, params))
         groups = np.unique(chosen.labels)
         after = writer.next_key
@@ -213,7 +213,7 @@ def write_selection(
         raise FacekitError(
             f"the ledger has {ledger.written} records where {len(chosen.rows)} belong; please report this"
         )
-    os.replace(ledger_path, folder / LEDGER)
+    os.replace(aside, folder / LEDGER)
     return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
 
 
@@ -226,9 +226,9 @@ def refuse_nothing(pictures: int, dropped: Sequence[Dropped]) -> None:
         counts[gone.reason] += len(gone.keys)
     if not counts:
         raise FacekitError("the source holds no picture, there is nothing to write: name another")
-    said = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     cure = "give them labels from 0 on" if set(counts) == {NO_LABEL} else "choose fewer to drop"
-    raise FacekitError(f"no picture is left to write, all are dropped ({said}): {cure}")
+    raise FacekitError(f"no picture is left to write, all are dropped ({reasons}): {cure}")
 
 
 def _runs(numbers: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:
@@ -238,7 +238,7 @@ def _runs(numbers: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:
         yield int(numbers[start]), slice(start, stop)
 
 
-def _said(source: RecordSource) -> str:
+def _name_of_pack(source: RecordSource) -> str:
     import json
 
     return json.dumps({"pack": source.name})

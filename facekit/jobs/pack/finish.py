@@ -13,21 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
-from facekit.jobs.inputs.ledger import LEDGER
 from facekit.jobs.outputs.ledger_rows import layout_rows
 from facekit.jobs.outputs.tables import LABELS, SOURCE_LIST, TRAIN_CONFIG, write_train_config
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.picture_list import PictureList
 from facekit.records import PackWriter
 from facekit.run.journal import Journal
-from facekit.run.ledger import LedgerWriter, schema
+from facekit.run.ledger import LEDGER, LedgerWriter, schema
 from facekit.run.shard_file import read_records, read_rows
 from facekit.run.shards import Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["OTHER_SIZES", "put_together"]
+__all__ = ["OTHER_SIZES", "assemble_output"]
 
 OTHER_SIZES = "--align finds the faces in photographs, --size any stores pictures of every size"
 TOO_FEW = "few_images"
@@ -53,7 +52,7 @@ class Classes(NamedTuple):
         return int(self.label.max(initial=-1)) + 1
 
 
-def put_together(pictures: PictureList, shards: Sequence[Shard], config: PackConfig, journal: Journal) -> None:
+def assemble_output(pictures: PictureList, shards: Sequence[Shard], config: PackConfig, journal: Journal) -> None:
     """Make the output folder in the journal.
 
     Raises

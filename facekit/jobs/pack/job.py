@@ -15,14 +15,15 @@ import numpy as np
 
 import facekit
 from facekit.errors import ConfigError
-from facekit.jobs.inputs.ledger import LEDGER
+from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.outputs.tables import TRAIN_CONFIG
 from facekit.jobs.pack.config import PackConfig
-from facekit.jobs.pack.finish import put_together
+from facekit.jobs.pack.finish import assemble_output
 from facekit.jobs.pack.picture_list import PictureList, read_pictures
 from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
+from facekit.run.ledger import LEDGER
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import do_shards
 
@@ -107,7 +108,7 @@ def pack(config: PackConfig) -> PackSummary:
                 config,
                 config.ray,
             )
-            put_together(pictures, shards, config, journal)
+            assemble_output(pictures, shards, config, journal)
             journal.publish()
     return _summarise(config, pictures, destination, done, perf_counter() - started)
 
@@ -127,13 +128,10 @@ def _task(pictures: PictureList, shard: Shard, journal: Journal) -> PackTask:
 
 
 def _summarise(config: PackConfig, pictures: PictureList, destination: Path, done: int, seconds: float) -> PackSummary:
-    import pyarrow.parquet as pq
-
     stored: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
-    for batch in pq.ParquetFile(destination / LEDGER).iter_batches(columns=["key", "action", "reason"]):
-        for key, action, reason in zip(*(batch[name].to_pylist() for name in ("key", "action", "reason")), strict=True):
-            (skipped if key is None else stored)[str(action if key is not None else reason)] += 1
+    for (action, reason, written), count in count_outcomes(destination / LEDGER, "action", "reason").items():
+        (stored if written else skipped)[str(action if written else reason)] += count
     stored.pop("layout", None)
     snippet = (destination / TRAIN_CONFIG).read_text("utf-8")
     return PackSummary(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.faces.align import TEMPLATE, align, similarity
+from facekit.faces.align import ARCFACE_TEMPLATE, align, similarity_transform
 from facekit.faces.detector import Detection, Detector, RetinaFace, largest
 from facekit.images import decode, encode_jpeg, picture_size
 from facekit.jobs.pack.config import PackConfig
@@ -74,7 +74,7 @@ def make_detector(name: str | None) -> Detector:
     if name is None or name == "retinaface":
         return RetinaFace()
     module, _, maker = name.partition(":")
-    _look_here()
+    _add_working_directory()
     try:
         made: Detector = getattr(import_module(module), maker)()
     except FacekitError:
@@ -88,7 +88,7 @@ def make_detector(name: str | None) -> Detector:
     return made
 
 
-def _look_here() -> None:
+def _add_working_directory() -> None:
     """As ``python -m`` does, but last: a file here must not stand in for an installed library."""
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
@@ -102,13 +102,13 @@ def start_worker(config: PackConfig) -> Callable[[PackTask], Shard]:
     detector = make_detector(config.detector) if config.align else None
 
     def work(task: PackTask) -> Shard:
-        do_shard(task, config, detector)
+        run_shard(task, config, detector)
         return task.shard
 
     return work
 
 
-def do_shard(task: PackTask, config: PackConfig, detector: Detector | None) -> None:
+def run_shard(task: PackTask, config: PackConfig, detector: Detector | None) -> None:
     """Work through a shard and leave its file."""
     import pyarrow as pa
 
@@ -171,27 +171,27 @@ def pack_picture(
     score = None
     if points is None:
         faces = detector(image)
-        face = largest(faces) if box is None else inside(faces, box)
+        face = largest(faces) if box is None else best_overlap(faces, box)
         if face is None:
             return Packed("refused", None, reason="no_face" if box is None else "no_face_in_box")
         points, score = face.points, face.score
     try:
-        payload = encode_jpeg(warped(image, points), config.quality)
+        payload = encode_jpeg(align_face(image, points), config.quality)
     except FacekitError as error:
         return Packed("refused", None, score=score, reason=f"points: {error}")
     return Packed("align", payload, json.dumps({"points": np.round(points, 2).tolist()}), score)
 
 
-def inside(faces: list[Detection], box: npt.NDArray[np.float32]) -> Detection | None:
+def best_overlap(faces: list[Detection], box: npt.NDArray[np.float32]) -> Detection | None:
     """The face that overlaps a box best; None where none overlaps it by `LEAST_OVERLAP`."""
-    best = max(faces, key=lambda face: overlap(face.box, box), default=None)
-    return best if best is not None and overlap(best.box, box) >= LEAST_OVERLAP else None
+    best = max(faces, key=lambda face: box_iou(face.box, box), default=None)
+    return best if best is not None and box_iou(best.box, box) >= LEAST_OVERLAP else None
 
 
-def overlap(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
+def box_iou(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
     """Intersection over union of two boxes.
 
-    >>> overlap(np.float32([0, 0, 2, 2]), np.float32([1, 0, 3, 2]))
+    >>> box_iou(np.float32([0, 0, 2, 2]), np.float32([1, 0, 3, 2]))
     0.3333333333333333
     """
     sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
@@ -210,11 +210,11 @@ def stored(content: bytes, config: PackConfig) -> Packed:
     return Packed("encode", encode_jpeg(image, config.quality))
 
 
-def warped(image: npt.NDArray[np.uint8], points: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def align_face(image: npt.NDArray[np.uint8], points: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """The aligned crop; a face much larger than that is first shrunk by area, since bilinear sampling would alias."""
     import cv2
 
-    matrix = similarity(points, TEMPLATE)
+    matrix = similarity_transform(points, ARCFACE_TEMPLATE)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.5:
         height, width = image.shape[:2]

@@ -107,10 +107,10 @@ def make_bins(config: MakeConfig) -> BinsSummary:
     with new_file(config.destination, config.overwrite) as aside, open_pack(config.source) as pack:
         pairs = read_pairs(config.pairs)
         keys = pairs.keys.reshape(-1)
-        strangers = ~np.isin(keys, pack.keys)
-        if strangers.any():
+        unknown = ~np.isin(keys, pack.keys)
+        if unknown.any():
             raise FacekitError(
-                f"{config.source} has no image with key {keys[strangers][0]}, which {config.pairs} names"
+                f"{config.source} has no image with key {keys[unknown][0]}, which {config.pairs} names"
             )
         bins = Bins([pack.read(key).payload for key in keys.tolist()], pairs.same)
         write_bins(aside, bins.payloads, bins.same)
@@ -134,7 +134,7 @@ def show_bins(config: ShowConfig) -> BinsSummary:
             unpack(bins, folder)
     if config.sheet is not None:
         with new_file(config.sheet, config.overwrite) as path:
-            path.write_bytes(draw(Path(config.source).name, bins))
+            path.write_bytes(draw_sheet(Path(config.source).name, bins))
     size = Path(config.source).stat().st_size
     return summarise(config.source, bins, size, config.unpack, config.sheet)
 
@@ -167,7 +167,7 @@ def unpack(bins: Bins, folder: Path) -> None:
     (folder / PAIRS).write_text("".join(lines), "ascii")
 
 
-def draw(name: str, bins: Bins) -> bytes:
+def draw_sheet(name: str, bins: Bins) -> bytes:
     """Some pairs of each kind."""
     from facekit.report.picture_rows import Row, picture_rows
 
@@ -176,12 +176,12 @@ def draw(name: str, bins: Bins) -> bytes:
         places = np.flatnonzero(bins.same == wanted)
         chosen = places[np.linspace(0, len(places) - 1, min(SHOWN, len(places))).astype(np.int64)]
         for place in chosen.tolist():
-            pictures = [decoded(payload) for payload in bins.payloads[2 * place : 2 * place + 2]]
+            pictures = [decode_or_none(payload) for payload in bins.payloads[2 * place : 2 * place + 2]]
             rows.append(Row(f"pair {place}: {words}", pictures))
     return picture_rows(f"{name}: {len(bins.same):,} pairs", rows, columns=2, abreast=6)
 
 
-def decoded(payload: bytes) -> npt.NDArray[np.uint8] | None:
+def decode_or_none(payload: bytes) -> npt.NDArray[np.uint8] | None:
     """The picture, or None where it does not decode."""
     try:
         return decode(payload)

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from facekit.errors import FacekitError
-from facekit.jobs.inputs.ledger import LEDGER, WornMasks, worn_masks
-from facekit.jobs.outputs.rewrite import Dropped, Selection, contiguous, grouped, write_selection
-from facekit.jobs.outputs.staging import staged
-from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
+from facekit.errors import ConfigError
 from facekit.jobs.packs.check_pictures import check_pictures
-from facekit.records.findings import Finding, Findings
-from facekit.records.meaning import Meaning, check_kept_labels, read_meaning
+from facekit.jobs.packs.repair import Examined, Repaired, repair
+from facekit.records.findings import Findings
 from facekit.records.pack import pack_paths
-from facekit.records.rewrite import Extents
-from facekit.records.structure import Structure, read_padded, read_structure
-from facekit.run.ledger import LedgerWriter
+from facekit.records.roles import check_kept_labels, read_roles
+from facekit.records.structure import read_structure
+from facekit.run.progress import by_position, progress
 
 __all__ = ["CheckConfig", "CheckSummary", "check"]
 
@@ -40,7 +31,7 @@ class CheckConfig:
     repair : str, optional
         Where to write a copy of all that can be saved.
     most : int
-        Findings of one kind that are listed; all are counted.
+        Findings of one kind that are as_json; all are counted.
     overwrite : bool
     """
 
@@ -49,6 +40,10 @@ class CheckConfig:
     repair: str | None = None
     most: int = 1000
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most < 0:
+            raise ConfigError(f"most is {self.most}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ class CheckSummary:
     counts : dict from str to int
         Findings by kind.
     findings : list of dict
-        kind, problem, key and offset of each that is listed.
+        kind, problem, key and offset of each that is as_json.
     repaired : str or None
     saved, lost : int
         Records of the repaired copy, and rows in its ledger of what could not be saved.
@@ -89,141 +84,64 @@ class CheckSummary:
     seconds: float = 0.0
 
 
-class Salvage(NamedTuple):
-    """A damaged pack as something to copy from."""
-
-    name: str
-    rec: Path
-    keys: npt.NDArray[np.int64]
-    where: Extents
-    masks: WornMasks | None
-
-
 def check(config: CheckConfig) -> CheckSummary:
     """Check a pack.
 
+    Parameters
+    ----------
+    config : CheckConfig
+
+    Returns
+    -------
+    CheckSummary
+
     Raises
     ------
+    ConfigError, DestinationExists
+        A copy was asked for where one may not be written.
     RecordError
         There is no such pack, or a file cannot be read at all.
     FacekitError
-        A copy was asked for, and nothing can be saved.
+        A copy was asked for, and nothing can be saved; or the ledger cannot be read.
     """
     started = perf_counter()
-    rec, idx, property_path = pack_paths(config.source)
-    found = Findings(config.most)
-    records = read_structure(rec, idx, found)
-    meaning = read_meaning(records, property_path, found)
-    check_kept_labels(rec, idx, records, meaning, found)
-    good, changed = meaning.sound, np.zeros(len(records.offsets), np.bool_)
-    if config.deep:
-        decoded, changed = check_pictures(rec, records, meaning, property_path, found)
-        good = good & decoded
-    done = (0, 0, 0) if config.repair is None else repair(config, rec, records, meaning, good, changed)
+    pack = examine(config.source, config.deep, Findings(config.most))
+    done = Repaired() if config.repair is None else repair(pack, config.repair, config.overwrite)
     return CheckSummary(
         config.source,
-        meaning.layout,
-        len(records.offsets),
-        int(good.sum()),
-        len(np.unique(meaning.labels[good])),
+        pack.roles.layout,
+        len(pack.records.offsets),
+        int(pack.good.sum()),
+        len(np.unique(pack.roles.labels[pack.good])),
         config.deep,
-        dict(found.counts),
-        [listed(finding) for finding in found.kept],
+        dict(pack.found.counts),
+        [dict(finding._asdict()) for finding in pack.found.kept],
         config.repair,
         *done,
         perf_counter() - started,
     )
 
 
-def listed(finding: Finding) -> dict[str, object]:
-    """A finding as JSON has it."""
-    return dict(finding._asdict())
+def examine(source: str, deep: bool, found: Findings) -> Examined:
+    """Read what is known of a pack, and note what is wrong with it.
 
-
-def repair(
-    config: CheckConfig,
-    rec: Path,
-    records: Structure,
-    meaning: Meaning,
-    good: npt.NDArray[np.bool_],
-    changed: npt.NDArray[np.bool_],
-) -> tuple[int, int, int]:
-    """Write a copy of the good records, with contiguous labels; how many were saved, lost, and saved changed."""
-    assert config.repair is not None
-    if not good.any():
-        raise FacekitError(f"{rec} has no record that can be saved")
-    rows = np.flatnonzero(good)
-    if meaning.layout == "insightface":
-        known = records.keys[rows] >= 0
-        rows = rows[np.lexsort((np.where(known, records.keys[rows], 0), ~known))]
-        together = grouped(meaning.labels[rows])
-        rows = rows if together is None else rows[together]
-    new, table = contiguous(meaning.labels[rows])
-    sizes = (records.stops - records.offsets).astype(np.uint32)
-    where = Extents(records.offsets, sizes, records.own_id)
-    source = Salvage(config.source, rec, records.keys, where, worn_masks(rec))
-    lost = left_behind(records, meaning, good)
-    with (
-        staged(config.repair, config.overwrite, sources=(rec,)) as folder,
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as scratch,
-    ):
-        sources, chosen = with_padding(source, Selection(np.zeros(len(rows), np.int32), rows, new), Path(scratch))
-        written = write_selection(sources, chosen, folder, meaning.layout, lost, title="repairing")
-        if changed[rows].any():
-            say_changed(folder / LEDGER, Path(scratch), changed[rows])
-        write_labels(folder / LABELS, table)
-        write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
-    return written.images, sum(len(gone.keys) for gone in lost), int(changed[rows].sum())
-
-
-def say_changed(path: Path, scratch: Path, changed: npt.NDArray[np.bool_]) -> None:
-    """Give those of a ledger's first rows that are changed copies the reason: their new hash vouches for nothing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    at = 0
-    with pq.ParquetFile(path) as old, LedgerWriter(scratch / LEDGER) as new:
-        for batch in old.iter_batches():
-            part = changed[at : at + batch.num_rows]
-            mask = pa.array(np.append(part, np.zeros(batch.num_rows - len(part), np.bool_)))
-            rows = pa.Table.from_batches([batch])
-            reason = pc.if_else(mask, "payload_changed", rows["reason"])
-            new.append(rows.set_column(rows.schema.get_field_index("reason"), "reason", reason))
-            at += batch.num_rows
-    shutil.move(scratch / LEDGER, path)
-
-
-def with_padding(source: Salvage, chosen: Selection, scratch: Path) -> tuple[list[Salvage], Selection]:
-    """The last record of the file from a file of its own where its padding is missing: records are copied framed."""
-    offsets, sizes, own_id = source.where
-    last = len(offsets) - 1
-    cut = chosen.rows == last
-    if not sizes[last] & 3 or not cut.any():
-        return [source], chosen
-    framed = read_padded(source.rec, int(offsets[last]))
-    rec = scratch / source.rec.name
-    rec.write_bytes(framed)
-    where = Extents(np.zeros(1, np.int64), np.array([len(framed)], np.uint32), own_id[last:])
-    alone = Salvage(source.name, rec, source.keys[last:], where, source.masks)
-    return [source, alone], Selection(cut.astype(np.int32), np.where(cut, 0, chosen.rows), chosen.labels)
-
-
-def left_behind(records: Structure, meaning: Meaning, good: npt.NDArray[np.bool_]) -> list[Dropped]:
-    """What cannot be saved: a row of the ledger for each record, lost key and damaged stretch."""
-    unreadable = records.payload_bytes < 0
-    empty = meaning.images & (records.payload_bytes == 0)
-    unlabelled = meaning.images & ~meaning.sound & ~empty
-    undecoded = meaning.sound & ~good
-    kinds = (
-        (unreadable, "header"),
-        (empty, "empty_payload"),
-        (unlabelled, "label_not_whole"),
-        (undecoded, "undecodable"),
-    )
-    gone = [Dropped(0, records.keys[rows], reason) for rows, reason in kinds if rows.any()]
-    if len(records.lost):
-        gone.append(Dropped(0, records.lost, "record_lost"))
-    for gap in records.gaps:
-        gone.append(Dropped(0, np.array([-1]), f"{gap.stop - gap.start} damaged bytes at offset {gap.start}"))
-    return gone
+    Parameters
+    ----------
+    source : str
+        Its folder, its ``.rec`` or their prefix.
+    deep : bool
+        Decode every picture.
+    found : Findings
+        Takes what is wrong.
+    """
+    rec, idx, property_path = pack_paths(source)
+    size = rec.stat().st_size if rec.is_file() else 0
+    with progress("walking", 2 * size, unit="bytes") as advance:
+        records = read_structure(rec, idx, found, by_position(advance))
+    roles = read_roles(records, property_path, found)
+    check_kept_labels(rec, idx, records, roles, found)
+    good, changed = roles.sound, np.zeros(len(records.offsets), np.bool_)
+    if deep:
+        decoded, changed = check_pictures(rec, records, roles, property_path, found)
+        good = good & decoded
+    return Examined(source, rec, records, roles, good, changed, found)

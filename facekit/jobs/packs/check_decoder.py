@@ -1,7 +1,7 @@
 """What the JPEG decoder says of a picture that it decodes all the same: it says so on file descriptor 2, nowhere else.
 
 The descriptor belongs to the whole process. So pictures are decoded by many threads under one capture, and only where
-that caught a warning one after another, to learn whose it is.
+that capture_stderr a warning one after another, to learn whose it is.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
-__all__ = ["Caught", "caught", "warnings_of_each"]
+__all__ = ["CapturedStderr", "capture_stderr", "warnings_of_each"]
 
 _DAMAGE = re.compile(rb"(?:Corrupt JPEG data: |Premature end of JPEG file)[^\r\n]*")
 _LOCK = threading.Lock()
 
 
-class Caught:
+class CapturedStderr:
     """The bytes that went to file descriptor 2 so far."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._seen = 0
+        self._read = 0
 
     def damage(self) -> str:
         """The decoder's warnings of damaged data since the last call; empty where there is none."""
         size = os.fstat(self._file.fileno()).st_size
-        text = os.pread(self._file.fileno(), size - self._seen, self._seen)
-        self._seen = size
+        text = os.pread(self._file.fileno(), size - self._read, self._read)
+        self._read = size
         return "; ".join(line.decode("ascii", "replace") for line in _DAMAGE.findall(text))
 
 
 @contextmanager
-def caught() -> Iterator[Caught]:
+def capture_stderr() -> Iterator[CapturedStderr]:
     """Catch file descriptor 2; what is no warning of damaged JPEG data is written to it afterwards."""
     with _LOCK, tempfile.TemporaryFile(buffering=0) as file:
         before = os.dup(2)
         try:
             os.dup2(file.fileno(), 2)
             try:
-                yield Caught(file)
+                yield CapturedStderr(file)
             finally:
                 os.dup2(before, 2)
                 _pass_on(file)
@@ -60,7 +60,7 @@ def _pass_on(file: IO[bytes]) -> None:
 def warnings_of_each(look: Callable[[int], object], rows: Sequence[int]) -> list[str]:
     """What the decoder warns of at each row; nothing else may decode meanwhile."""
     found: list[str] = []
-    with caught() as stderr:
+    with capture_stderr() as stderr:
         for row in rows:
             look(row)
             found.append(stderr.damage())

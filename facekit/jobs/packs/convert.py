@@ -127,7 +127,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     with staged(config.destination, config.overwrite, ("*.rec", "*.tar"), (config.source,)) as folder:
         shards = shard_paths(config.source)
         source: PackSource | TarSamples = scan_shards(shards) if shards else open_packs([config.source])[0]
-        stay, dropped = left_out(source, config)
+        stay, dropped = choose_records(source, config)
         rows = order(source, stay, config)
         old = source.labels[rows]
         new, table = (
@@ -153,11 +153,13 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     )
 
 
-def left_out(source: PackSource | TarSamples, config: ConvertConfig) -> tuple[npt.NDArray[np.bool_], list[Dropped]]:
+def choose_records(
+    source: PackSource | TarSamples, config: ConvertConfig
+) -> tuple[npt.NDArray[np.bool_], list[Dropped]]:
     """Which records stay, and those that do not: listed, with a label below 0, of identities too small without them."""
     listed = np.zeros(len(source.keys), np.bool_)
     if config.drop is not None:
-        listed = np.isin(source.keys, known_keys(config.drop, source.keys, config.source))
+        listed = np.isin(source.keys, keys_to_drop(config.drop, source.keys, config.source))
     unlabelled = ~listed & (source.labels < 0)
     stay = ~listed & ~unlabelled
     _, place, sizes = np.unique(source.labels[stay], return_inverse=True, return_counts=True)
@@ -171,13 +173,13 @@ def left_out(source: PackSource | TarSamples, config: ConvertConfig) -> tuple[np
     return stay, [Dropped(0, source.keys[rows], reason) for rows, reason in found if len(rows)]
 
 
-def known_keys(path: str, keys: npt.NDArray[np.int64], source: str) -> npt.NDArray[np.int64]:
+def keys_to_drop(path: str, keys: npt.NDArray[np.int64], source: str) -> npt.NDArray[np.int64]:
     """The listed keys, all of them those of pictures: a list made for another pack would drop strangers here."""
     listed = read_keys(path)
-    strange = listed[~np.isin(listed, keys)]
-    if len(strange):
+    unknown = listed[~np.isin(listed, keys)]
+    if len(unknown):
         raise ConfigError(
-            f"{path} lists {len(np.unique(strange))} keys that no picture of {source} has, the first is {strange[0]}: "
+            f"{path} lists {len(np.unique(unknown))} keys that no picture of {source} has, the first is {unknown[0]}: "
             "take them out, or list the keys of this pack"
         )
     return listed

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError, PictureError
+from facekit.errors import ConfigError, PictureError
 from facekit.images import jpeg_coding, picture_size
+from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.outputs.staging import new_file, refuse_other_than_png
 from facekit.records import Pack, open_pack
-from facekit.records.meaning import read_property
+from facekit.records.roles import read_property
 from facekit.records.tar_shards import picture_suffix
+from facekit.run.ledger import ledger_path
 
 __all__ = ["InspectConfig", "InspectSummary", "inspect"]
 
@@ -29,7 +31,7 @@ class InspectConfig:
     ----------
     source : str
     sample : int
-        Pictures whose size and coding are read, spread evenly over the pack.
+        Pictures whose size and coding are read, size_statistics evenly over the pack.
     sheet : str, optional
         Where to write a PNG with pictures of some identities; the name ends in .png.
     overwrite : bool
@@ -110,12 +112,12 @@ def inspect(config: InspectConfig) -> InspectSummary:
     """
     with open_pack(config.source) as pack:
         _, counts = np.unique(pack.labels, return_counts=True)
-        looks = look_at(pack, config.sample)
+        found = sample_pictures(pack, config.sample)
         masked = masked_types(pack.paths.rec)
         if config.sheet is not None:
             with new_file(config.sheet, config.overwrite) as path:
                 path.write_bytes(draw_sheet(pack))
-        said = read_property(pack.paths.property)
+        declared = read_property(pack.paths.property)
         return InspectSummary(
             config.source,
             pack.layout,
@@ -126,14 +128,14 @@ def inspect(config: InspectConfig) -> InspectSummary:
             pack.num_classes,
             pack.num_classes - int((np.unique(pack.labels) >= 0).sum()),
             label_widths(pack),
-            spread(counts),
+            size_statistics(counts),
             histogram(counts),
-            None if said is None else ",".join(map(str, said)),
-            sum(looks["format"].values()),
-            dict(looks["format"].most_common()),
-            dict(looks["size"].most_common()),
-            dict(looks["quality"].most_common()),
-            dict(looks["subsampling"].most_common()),
+            None if declared is None else ",".join(map(str, declared)),
+            sum(found["format"].values()),
+            dict(found["format"].most_common()),
+            dict(found["size"].most_common()),
+            dict(found["quality"].most_common()),
+            dict(found["subsampling"].most_common()),
             dict(masked.most_common()),
             sum(masked.values()) / pack.num_images if pack.num_images else 0.0,
             config.sheet,
@@ -149,7 +151,7 @@ def label_widths(pack: Pack) -> dict[int, int]:
     return dict(widths.most_common())
 
 
-def spread(counts: npt.NDArray[np.int64]) -> dict[str, float]:
+def size_statistics(counts: npt.NDArray[np.int64]) -> dict[str, float]:
     """Smallest, median, mean and largest."""
     if not len(counts):
         return {}
@@ -166,49 +168,38 @@ def histogram(counts: npt.NDArray[np.int64]) -> dict[str, int]:
     return {str(a) if a == 1 else f"{a}-{2 * a - 1}": count for a, count in zip(low, bins.tolist(), strict=True)}
 
 
-def look_at(pack: Pack, sample: int) -> dict[str, Counter[str]]:
-    """Format, size and coding of pictures spread evenly over the pack."""
-    looks: dict[str, Counter[str]] = {name: Counter() for name in ("format", "size", "quality", "subsampling")}
+def sample_pictures(pack: Pack, sample: int) -> dict[str, Counter[str]]:
+    """Format, size and coding of pictures size_statistics evenly over the pack."""
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("format", "size", "quality", "subsampling")}
     count = min(sample, pack.num_images)
     for place in np.linspace(0, pack.num_images - 1, count).astype(np.int64).tolist():
         payload = pack.read(int(pack.keys[place])).payload
         kind = picture_suffix(payload)
-        looks["format"]["none" if kind == "bin" else kind] += 1
+        found["format"]["none" if kind == "bin" else kind] += 1
         try:
             height, width = picture_size(payload)
-            looks["size"][f"{width} x {height}"] += 1
+            found["size"][f"{width} x {height}"] += 1
             if kind == "jpg":
                 coding = jpeg_coding(payload)
-                looks["quality"]["other tables" if coding.quality is None else str(coding.quality)] += 1
-                looks["subsampling"][coding.subsampling] += 1
+                found["quality"]["other tables" if coding.quality is None else str(coding.quality)] += 1
+                found["subsampling"][coding.subsampling] += 1
         except PictureError:
-            looks["size"]["unreadable"] += 1
-    return looks
+            found["size"]["unreadable"] += 1
+    return found
 
 
 def masked_types(rec: Path) -> Counter[str]:
-    """Images by mask type, from the ledger beside a pack."""
-    path = rec.with_suffix(".ledger.parquet")
-    if not path.exists():
-        return Counter()
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
+    """Images by mask type, from the ledger beside a pack; none without a ledger."""
+    path = ledger_path(rec)
     counts: Counter[str] = Counter()
-    try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            for batch in pq.ParquetFile(file).iter_batches(columns=["key", "action", "type"]):
-                worn = pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"]))
-                types = pc.value_counts(batch["type"].filter(worn))
-                counts.update({str(row["values"]): row["counts"] for row in types.to_pylist()})
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise FacekitError(f"{path} cannot be read: {error}") from error
+    for (action, type, written), count in count_outcomes(path, "action", "type").items() if path.exists() else ():
+        if written and action == "mask":
+            counts[str(type)] += count
     return counts
 
 
 def draw_sheet(pack: Pack) -> bytes:
-    """Pictures of identities spread evenly over the labels."""
+    """Pictures of identities size_statistics evenly over the labels."""
     from facekit.report.picture_rows import Row, picture_rows
 
     order = np.argsort(pack.labels, kind="stable")
@@ -218,12 +209,12 @@ def draw_sheet(pack: Pack) -> bytes:
     for place in chosen.tolist():
         keys = pack.keys[order[first[place] : first[place] + min(counts[place], SHEET_COLUMNS)]]
         heading = f"label {identities[place]}: {counts[place]} images"
-        rows.append(Row(heading, [shown(pack, key) for key in keys.tolist()]))
+        rows.append(Row(heading, [decode_or_none(pack, key) for key in keys.tolist()]))
     title = f"{pack.paths.rec.parent.name}: {pack.num_images:,} images of {pack.num_identities:,} identities"
     return picture_rows(title, rows, SHEET_COLUMNS)
 
 
-def shown(pack: Pack, key: int) -> npt.NDArray[np.uint8] | None:
+def decode_or_none(pack: Pack, key: int) -> npt.NDArray[np.uint8] | None:
     """The picture, or None where it does not decode."""
     try:
         return pack.image(key)

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.jobs.inputs.ledger import LEDGER
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, layout_rows
 from facekit.jobs.outputs.rewrite import Dropped, PackSource, Written, refuse_nothing
 from facekit.records import Header, PackWriter, Record
 from facekit.records.tar_shards import TarReader, TarSamples, TarWriter
-from facekit.run.ledger import LedgerWriter, payload_hash
+from facekit.run.ledger import LEDGER, LedgerWriter, payload_hash
 from facekit.run.progress import progress
 
 __all__ = ["write_pack_of_shards", "write_shards"]
@@ -71,8 +70,8 @@ def write_pack_of_shards(
         A shard cannot be read, or the disk refuses.
     """
     refuse_nothing(len(rows), dropped)
-    ledger_path = folder.with_name(folder.name + "." + LEDGER)
-    with PackWriter(folder, layout, overwrite=True) as writer, LedgerWriter(ledger_path) as ledger:
+    aside = folder.with_name(folder.name + "." + LEDGER)
+    with PackWriter(folder, layout, overwrite=True) as writer, LedgerWriter(aside) as ledger:
         with progress("converting", len(rows)) as advance:
             for first, some in _batches(samples, rows):
                 keys = np.empty(len(some), np.int64)
@@ -85,7 +84,7 @@ def write_pack_of_shards(
         found = np.unique(labels)
         if layout == "insightface":
             ledger.append(layout_rows(np.append(0, np.arange(writer.next_key, writer.next_key + len(found)))))
-    os.replace(ledger_path, folder / LEDGER)
+    os.replace(aside, folder / LEDGER)
     return Written(len(rows), len(found), int(found[-1]) + 1, (folder / "train.rec").stat().st_size)
 
 

@@ -22,9 +22,10 @@ from facekit.jobs.inputs.pair_tables import read_pairs
 from facekit.jobs.inputs.source import Source, open_source, read_records
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.truth import read_truth
-from facekit.jobs.train.checks import need
+from facekit.jobs.train.checks import require
 from facekit.records import open_pack
 from facekit.records.bins import read_bins
+from facekit.train.config import MAY_CHANGE
 
 if TYPE_CHECKING:
     from facekit.train.plugin import PackFacts, Plugin
@@ -32,13 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_inputs"]
 
-MAY_CHANGE = ("threads", "workers", "log_every", "save_every", "eval_every", "keep", "device")
-"""Settings of the loop that do not decide what is learned."""
-
 Picture = npt.NDArray[np.uint8]
 
 
-class _Method(NamedTuple):
+class _TrainingSetup(NamedTuple):
     """What trains, and on what."""
 
     plugin: Plugin
@@ -63,7 +61,7 @@ def check_inputs(config: SelfLearnConfig) -> dict[str, Any]:
     ConfigError, FacekitError
         Something is missing, corrupt, or does not fit the rest.
     """
-    need("self-learning", "torch", "onnx", "onnxruntime")
+    require("self-learning", "torch", "onnx", "onnxruntime")
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
 
@@ -74,8 +72,8 @@ def check_inputs(config: SelfLearnConfig) -> dict[str, Any]:
     _check_truth(config, source)
     for pairs in config.pairs:
         _check_pairs(pairs, source, picture)
-    method = _Method(plugin, settings, _facts(source, picture))
-    _check_method(config, method, picture)
+    setup = _TrainingSetup(plugin, settings, _facts(source, picture))
+    _check_setup(config, setup, picture)
     record = {
         "facekit": facekit.__version__,
         "input": source.content,
@@ -131,11 +129,11 @@ def _check_pairs(path: str, source: Source, picture: Picture) -> None:
         raise ConfigError(f"--eval {path}: {error}") from error
 
 
-def _check_method(config: SelfLearnConfig, method: _Method, picture: Picture) -> None:
+def _check_setup(config: SelfLearnConfig, setup: _TrainingSetup, picture: Picture) -> None:
     """Build what will be trained, and load into it what it is to begin from."""
     from facekit.train.state import device_of
 
-    plugin, settings, facts = method
+    plugin, settings, facts = setup
     device_of(settings.train.device)
     if settings.train.online_masks:
         from facekit.masks.augment import MaskAugment
@@ -160,10 +158,10 @@ def _check_onnx(init: str, picture: Picture) -> None:
 
 
 def _check_weights(init: str, network: Any, picture: Picture) -> None:
-    from facekit.train.model import open_model, start_network
+    from facekit.train.model import load_initial_weights, open_model
 
     _fitting(f"--init {init}", Preprocessing(open_model(init).image_size), picture)
-    start_network(network, init)
+    load_initial_weights(network, init)
 
 
 def _fitting(what: str, preprocessing: Preprocessing, picture: Picture) -> None:

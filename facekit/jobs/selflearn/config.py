@@ -8,8 +8,13 @@ from typing import Any
 
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
+from facekit.jobs.selflearn.cleaning_loss import check_allowed_loss
 
-__all__ = ["SelfLearnConfig"]
+__all__ = ["ALLOWED_LOSS", "SelfLearnConfig"]
+
+ALLOWED_LOSS = 0.3
+"""Planted noise of a sixth of the images makes cleaning drop a tenth to a fifth; thresholds that are wrong take more
+than half."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class SelfLearnConfig:
     truth : str, optional
         Who is really in the pictures: ``.parquet`` (as ``facekit synth`` writes) or ``.csv``, with the columns key and
         identity or true_person; without it no purity is known.
+    allow_loss : float
+        Largest share of images that a round may drop, and of identities that it may merge; 1: anything.
     """
 
     source: str
@@ -54,6 +61,7 @@ class SelfLearnConfig:
     settings: CleanSettings = field(default_factory=CleanSettings)
     pairs: tuple[str, ...] = ()
     truth: str | None = None
+    allow_loss: float = ALLOWED_LOSS
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -62,10 +70,11 @@ class SelfLearnConfig:
             raise ConfigError("--init and --init-pack are two ways to a first model; give one of them")
         if not 0 <= self.mask < 1:
             raise ConfigError(f"mask is {self.mask}; it must be a share from 0 to below 1")
+        check_allowed_loss(self.allow_loss)
         _refuse_one_name_twice(self.pairs)
 
     def record(self) -> dict[str, Any]:
-        """What decides the models, besides what is read; rounds, lists of pairs and the truth may come later."""
+        """What decides the models, besides what is read; rounds, lists of pairs, truth, allow_loss may come later."""
         cleaning = asdict(self.settings)
         del cleaning["threads"]
         return {"plugin": self.plugin, "mask": self.mask, **cleaning}

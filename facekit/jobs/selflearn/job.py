@@ -22,7 +22,7 @@ from typing import Any
 from facekit.errors import ConfigError, DestinationExists
 from facekit.jobs.selflearn.checks import check_inputs
 from facekit.jobs.selflearn.config import SelfLearnConfig
-from facekit.jobs.selflearn.round import First, Round, do_round, finished_rounds, first_model
+from facekit.jobs.selflearn.round import Round, StartModel, finished_rounds, prepare_start_model, run_round
 from facekit.report.rounds_page import build_rounds_page
 
 __all__ = ["SelfLearnSummary", "selflearn"]
@@ -67,12 +67,12 @@ def selflearn(
     _refuse_several_processes()
     _begin(check_inputs(config), out)
     before: Round | None = None
-    first = first_model(config, out, say, report)
+    first = prepare_start_model(config, out, say, report)
     rounds: list[Round] = []
     finished = finished_rounds(out)
     for number in range(1, max(config.rounds, finished) + 1):
-        model = First(before.model, before.weights) if before is not None else first
-        before = do_round(config, number, out, model, before, say, report)
+        model = StartModel(before.model, before.weights) if before is not None else first
+        before = run_round(config, number, out, model, before, say, report)
         rounds.append(before)
         if number >= finished:
             _show(config, out, first, rounds)
@@ -93,7 +93,7 @@ def _begin(record: dict[str, Any], out: Path) -> None:
     if path.is_file() and _anything_done(out):
         names = _changed(json.loads(path.read_text("utf-8")), record)
         if names:
-            raise ConfigError(f"{out} was begun with other settings ({', '.join(names)}); choose another destination")
+            raise ConfigError(f"{out} was started with other settings ({', '.join(names)}); choose another destination")
         return
     if not path.is_file() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DestinationExists(f"{out} exists already and is not of facekit selflearn; choose another destination")
@@ -108,7 +108,7 @@ def _anything_done(out: Path) -> bool:
 
 
 def _changed(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
-    """The settings, and what else, that a run was begun with and that are others now."""
+    """The settings, and what else, that a run was started with and that are others now."""
     names = [name for part in ("config", "training") for name, value in record[part].items()
              if before.get(part, {}).get(name) != value]  # fmt: skip
     names += [what for name, what in (("input", "the initial pack"), ("facekit", "the version of facekit"))
@@ -116,7 +116,7 @@ def _changed(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
     return names
 
 
-def _show(config: SelfLearnConfig, out: Path, first: First, rounds: list[Round]) -> None:
+def _show(config: SelfLearnConfig, out: Path, first: StartModel, rounds: list[Round]) -> None:
     rows = [asdict(one) for one in rounds]
     _write(out / ROUNDS, json.dumps(rows, indent=2) + "\n")
     _write(out / PAGE, build_rounds_page(config.source, config.plugin, first.scores, rows))

@@ -22,12 +22,14 @@ from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.job import evaluate
 from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.selflearn.cleaning_loss import loss_problem, measure_loss
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.truth import purity_of, read_truth
+from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
-from facekit.jobs.train.job import TrainConfig, train
+from facekit.jobs.train.job import train
 
-__all__ = ["First", "Round", "do_round", "finished_rounds", "first_model"]
+__all__ = ["Round", "StartModel", "finished_rounds", "prepare_start_model", "run_round"]
 
 LISTS = "lists"
 PARTS = ("features", "clean", "train/model.pt", "model.onnx")
@@ -37,7 +39,7 @@ Listen = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
-class First:
+class StartModel:
     """The model that a round begins from.
 
     Attributes
@@ -95,10 +97,10 @@ class Round:
     report: str
 
 
-def first_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) -> First:
+def prepare_start_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) -> StartModel:
     """Model 0: the one that was given, or one trained on the pack as it is."""
     if config.init is not None and config.init.endswith(".onnx"):
-        return First(config.init, None, _scores(config, config.init, out / "round-0"))
+        return StartModel(config.init, None, _scores(config, config.init, out / "round-0"))
     folder = out / "round-0"
     folder.mkdir(exist_ok=True)
     weights = config.init
@@ -106,7 +108,7 @@ def first_model(config: SelfLearnConfig, out: Path, say: Say, report: Listen) ->
         say("round 0: training on the pack as it is")
         weights = _train(config, config.init_pack or config.source, folder, None, None, say, report)
     model = _export(weights, folder)
-    return First(model, weights, _scores(config, model, folder))
+    return StartModel(model, weights, _scores(config, model, folder))
 
 
 def finished_rounds(out: Path) -> int:
@@ -117,8 +119,8 @@ def finished_rounds(out: Path) -> int:
     return number
 
 
-def do_round(
-    config: SelfLearnConfig, number: int, out: Path, first: First, before: Round | None, say: Say, report: Listen
+def run_round(
+    config: SelfLearnConfig, number: int, out: Path, first: StartModel, before: Round | None, say: Say, report: Listen
 ) -> Round:
     """Embed, clean, mask, train, evaluate."""
     folder = out / f"round-{number}"
@@ -131,10 +133,13 @@ def do_round(
         say(f"round {number}: cleaning the initial pack")
         clean(CleanConfig(config.source, str(cleaned), str(features), settings=config.settings, round=number))
     table = read_decisions(cleaned)
+    vectors = _vectors_of(features, table)
     if not (table.new_label >= 0).any():
         raise FacekitError(f"round {number} left no image: the model tells nobody apart, or --intra is too strict")
+    if not (folder / "train" / "model.pt").is_file():
+        _check_loss(config, number, table, vectors, cleaned)
     pack = _masked(config, folder, cleaned, say)
-    centres = _centres(features, table) if first.weights is not None else None
+    centres = _centres(vectors, table) if first.weights is not None else None
     say(f"round {number}: training on {int((table.new_label >= 0).sum())} images")
     weights = _train(config, str(pack), folder, first.weights, centres, say, report)
     model = _export(weights, folder)
@@ -178,14 +183,33 @@ def _export(weights: str, folder: Path) -> str:
     return str(path)
 
 
-def _centres(features: Path, table: DecisionTable) -> npt.NDArray[np.float32]:
-    """Mean of the unit vectors of each new label: (C, D); of length 0 where it has none."""
+def _vectors_of(features: Path, table: DecisionTable) -> npt.NDArray[np.float32]:
+    """The unit vector of each decision, (N, D); of length 0 where there is none."""
     opened = open_features(features)
     rows = opened.rows_of(table.keys)
-    keep = (table.new_label >= 0) & (rows >= 0)
-    vectors = opened.load().vectors
+    vectors = opened.load().vectors[np.maximum(rows, 0)]
+    vectors[rows < 0] = 0
+    return vectors
+
+
+def _check_loss(
+    config: SelfLearnConfig, number: int, table: DecisionTable, vectors: npt.NDArray[np.float32], cleaned: Path
+) -> None:
+    """Stop before a model is trained on what a cleaning left of the pack, where it left too little."""
+    loss = measure_loss(vectors, table.old_label, table.new_label)
+    problem = loss_problem(loss, config.allow_loss)
+    if problem is not None:
+        raise FacekitError(
+            f"round {number}: {problem}. Other settings need another OUT; a larger --allow-loss goes on with this one. "
+            f"{cleaned / 'report' / 'index.html'} shows what was decided"
+        )
+
+
+def _centres(vectors: npt.NDArray[np.float32], table: DecisionTable) -> npt.NDArray[np.float32]:
+    """Mean of the unit vectors of each new label: (C, D); of length 0 where it has none."""
+    keep = table.new_label >= 0
     centres = np.zeros((int(table.new_label.max()) + 1, vectors.shape[1]), np.float32)
-    np.add.at(centres, table.new_label[keep], vectors[rows[keep]])
+    np.add.at(centres, table.new_label[keep], vectors[keep])
     return centres
 
 

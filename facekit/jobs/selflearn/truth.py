@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError
+from facekit.records.key_rows import rows_of
 
 __all__ = ["purity_of", "read_truth"]
 
@@ -43,11 +44,10 @@ def read_truth(path: str, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     if name is None or "key" not in columns.column_names:
         raise ConfigError(f"truth {path} must have the columns key and identity or true_person")
     known, person = columns["key"].to_numpy(), np.asarray(columns[name].to_pylist(), dtype=str)
-    order = np.argsort(known)
-    places = order[np.minimum(np.searchsorted(known, keys, sorter=order), len(known) - 1)]
-    if not np.array_equal(known[places], keys):
+    rows = rows_of(known, keys)
+    if (rows < 0).any():
         raise ConfigError(f"truth {path} does not know every key of the pack: it belongs to another")
-    return np.unique(person, return_inverse=True)[1].reshape(-1)[places]
+    return np.unique(person, return_inverse=True)[1].reshape(-1)[rows]
 
 
 def _truth_table(path: str) -> Any:

@@ -1,4 +1,4 @@
-"""Putting the output of a drawing job together from its shards: pack, ledger, truth, sheet."""
+"""The output of a drawing job, assembled from its shards: pack, ledger, truth, sheet."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from facekit.jobs.synth.shard import TRUTH_VERTICES
 from facekit.jobs.synth.sheet import draw_sheet
 from facekit.records import PackWriter
 from facekit.run.journal import Journal
-from facekit.run.ledger import LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
 from facekit.run.shard_file import read_records, read_rows
 from facekit.run.shards import Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LEDGER", "SHEET", "TRUTH", "put_together", "truth_schema"]
+__all__ = ["SHEET", "TRUTH", "assemble_output", "truth_schema"]
 
-LEDGER, TRUTH, SHEET = "train.ledger.parquet", "train.truth.parquet", "contact.png"
+TRUTH, SHEET = "train.truth.parquet", "contact.png"
 
 
 def truth_schema() -> pa.Schema:
@@ -53,7 +53,7 @@ def truth_schema() -> pa.Schema:
     )
 
 
-def put_together(shards: list[Shard], layout: str, journal: Journal) -> None:
+def assemble_output(shards: list[Shard], layout: str, journal: Journal) -> None:
     """Make the output folder in the journal, one shard after another.
 
     Raises

@@ -1,6 +1,6 @@
 """``facekit synth``: a pack of drawn people, with everything known about them beside it.
 
-Plan the labels, draw the shards, put the output together, move it into place.
+Plan the labels, draw the shards, assemble the output, move it into place.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 import facekit
 from facekit.jobs.synth.config import SynthConfig
-from facekit.jobs.synth.finish import LEDGER, SHEET, TRUTH, put_together
+from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
+from facekit.run.ledger import LEDGER
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import do_shards
 from facekit.synth.plan import make_roster
@@ -114,7 +115,7 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
                 SynthWorker(config, wear),
                 config.ray,
             )
-            put_together(shards, config.layout, journal)
+            assemble_output(shards, config.layout, journal)
             journal.publish()
     return _summarise(config, destination, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
 

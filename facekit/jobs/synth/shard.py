@@ -18,10 +18,10 @@ from facekit.records.framing import frame
 from facekit.run.ledger import LedgerRow, payload_hash, table
 from facekit.run.shard_file import ShardWriter
 from facekit.run.shards import Shard
-from facekit.synth import Drawn, Person, build_person, draw_identity, draw_shot
-from facekit.synth.chance import near_duplicate, spoiled
-from facekit.synth.person import take
-from facekit.synth.plan import Planned, make_roster, planned
+from facekit.synth import DrawnFace, Person, build_person, sample_capture, sample_identity
+from facekit.synth.person import render
+from facekit.synth.plan import PlannedRecord, make_roster, plan_records
+from facekit.synth.sampling import degrade, near_duplicate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["TRUTH_VERTICES", "SynthTask", "SynthWorker", "WearMask", "start_worker"]
 
 TRUTH_VERTICES = 3 * 468
-_MASK = 7
+_ALTERATIONS = 7
+"""Tag of the random stream that alters a sampled capture; :mod:`facekit.synth.plan` has the others."""
 
 
 class WearMask(Protocol):
@@ -57,13 +58,13 @@ class SynthTask(NamedTuple):
         return f"shard {self.shard.number} (records {self.shard.first} to {self.shard.stop})"
 
 
-class Made(NamedTuple):
+class DrawnRecord(NamedTuple):
     """A record that was drawn, its entry in the ledger and what is true of it."""
 
     payload: bytes
     row: LedgerRow
-    plan: Planned
-    drawn: Drawn
+    plan: PlannedRecord
+    drawn: DrawnFace
     mask: str | None
 
 
@@ -78,15 +79,15 @@ def start_worker(worker: SynthWorker) -> Callable[[SynthTask], Shard]:
 
     @lru_cache(maxsize=2)
     def person(identity: int) -> Person:
-        return build_person(draw_identity(spec.seed, identity))
+        return build_person(sample_identity(spec.seed, identity))
 
     def work(task: SynthTask) -> Shard:
         with ShardWriter(task.path) as out:
             rows = ShardRows()
-            for plan in planned(spec, roster, task.shard.first, task.shard.stop):
+            for plan in plan_records(spec, roster, task.shard.first, task.shard.stop):
                 # A stranger's one picture must not push out the person whose label this is.
                 build = person if plan.identity == roster.person[plan.label] else person.__wrapped__
-                made = make(plan, spec.seed, build(plan.identity), wear)
+                made = draw_record(plan, spec.seed, build(plan.identity), wear)
                 header = Header(0, float(plan.label), plan.position, 0)
                 rows.append(made, out.write(frame(pack_record(header, made.payload))))
             out.finish(rows.table())
@@ -95,22 +96,22 @@ def start_worker(worker: SynthWorker) -> Callable[[SynthTask], Shard]:
     return work
 
 
-def make(plan: Planned, seed: int, person: Person, wear: WearMask | None) -> Made:
+def draw_record(plan: PlannedRecord, seed: int, person: Person, wear: WearMask | None) -> DrawnRecord:
     """Draw a planned record."""
-    shot = draw_shot(seed, plan.identity, plan.image)
-    rng = np.random.default_rng([_MASK, seed, plan.position])
+    capture = sample_capture(seed, plan.identity, plan.image)
+    rng = np.random.default_rng([_ALTERATIONS, seed, plan.position])
     if plan.kind == "near_duplicate":
-        shot = near_duplicate(shot, rng)
+        capture = near_duplicate(capture, rng)
     if plan.kind == "low_quality":
-        shot = spoiled(shot, rng)
-    drawn, mask = take(person, shot), None
+        capture = degrade(capture, rng)
+    drawn, mask = render(person, capture), None
     params = json.dumps({"identity": plan.identity, "image": plan.image, "kind": plan.kind})
     if plan.kind == "masked" and wear is not None:
         image, mask, params = wear(drawn.image, drawn.vertices, rng)
         drawn = drawn._replace(image=image)
-    payload = encode_jpeg(drawn.image, shot.quality)
+    payload = encode_jpeg(drawn.image, capture.quality)
     action = "mask" if mask else "draw"
-    return Made(payload, LedgerRow(None, None, payload_hash(payload), action, mask, params), plan, drawn, mask)
+    return DrawnRecord(payload, LedgerRow(None, None, payload_hash(payload), action, mask, params), plan, drawn, mask)
 
 
 class ShardRows:
@@ -118,10 +119,10 @@ class ShardRows:
 
     def __init__(self) -> None:
         self._rows: list[LedgerRow] = []
-        self._made: list[tuple[Planned, Drawn, str | None]] = []
+        self._made: list[tuple[PlannedRecord, DrawnFace, str | None]] = []
         self._offsets: list[int] = []
 
-    def append(self, made: Made, offset: int) -> None:
+    def append(self, made: DrawnRecord, offset: int) -> None:
         """Add a record that was written at an offset of the shard."""
         self._rows.append(made.row)
         self._made.append((made.plan, made.drawn._replace(image=np.empty(0, np.uint8)), made.mask))

@@ -1,4 +1,4 @@
-"""``facekit textures``: what mask types there are, how they look on a face, and whether one's own table is right."""
+"""``facekit textures``: list mask types, show them on a face, and check a table of custom masks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from numpy.typing import NDArray
 
 from facekit.errors import FacekitError, NoFace
 from facekit.faces.gate import gate
+from facekit.faces.landmarks import CHIN_FRONT, NOSE_TIP, UPPER_LIP
 from facekit.faces.mesh import LiteRTMesh
 from facekit.images import decode
 from facekit.masks import render_worn, sample_params
 from facekit.masks.catalogue import TYPES, mask_type, type_names
-from facekit.masks.own import add_masks, read_masks
+from facekit.masks.custom import add_masks, read_masks
 from facekit.masks.textures import MaskTexture
 
 __all__ = ["Finding", "TypeLine", "Wearer", "check_table", "drawn_wearer", "list_types", "photographed", "preview"]
 
 SHOWN = 4
-NOSE, MOUTH, CHIN = 4, 13, 199
-"""Vertices of the mesh: tip of the nose, middle of the lips, chin."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,14 @@ class TypeLine:
     """A mask type as ``facekit textures list`` prints it."""
 
     name: str
-    own: bool
+    custom: bool
     straps: str
     textures: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a table of one's own that is wrong, or that is likely not meant.
+    """Something in a table of custom masks that is wrong, or that is likely not meant.
 
     Attributes
     ----------
@@ -62,7 +61,7 @@ class Wearer:
 
 
 def list_types(textures: str | None = None) -> list[TypeLine]:
-    """Every type there is, those of a table of one's own last."""
+    """Every type there is, those of a table of custom masks last."""
     if textures is not None:
         add_masks(textures)
     kinds = [mask_type(name) for name in type_names()]
@@ -71,13 +70,13 @@ def list_types(textures: str | None = None) -> list[TypeLine]:
 
 def drawn_wearer() -> Wearer:
     """A drawn face that looks ahead; nobody's photograph."""
-    from facekit.synth.chance import draw_identity, draw_shot
-    from facekit.synth.person import build_person, take
+    from facekit.synth.person import build_person, render
+    from facekit.synth.sampling import sample_capture, sample_identity
 
-    person, shots = build_person(draw_identity(3, 0)), (draw_shot(3, 0, image) for image in range(64))
-    # Of the shots that were drawn for this person the one that looks ahead.
-    shot = min(shots, key=lambda shot: abs(shot.yaw) + abs(shot.pitch) + abs(shot.roll))
-    drawn = take(person, shot)
+    person, captures = build_person(sample_identity(3, 0)), (sample_capture(3, 0, image) for image in range(64))
+    # Of the captures that were drawn for this person the one that looks ahead.
+    capture = min(captures, key=lambda capture: abs(capture.yaw) + abs(capture.pitch) + abs(capture.roll))
+    drawn = render(person, capture)
     return Wearer(drawn.image, drawn.vertices)
 
 
@@ -111,7 +110,7 @@ def preview(names: tuple[str, ...], wearer: Wearer, textures: str | None = None,
         Types; all of them where it is empty.
     wearer : Wearer
     textures : str, optional
-        Table of one's own.
+        Table of custom masks.
     seed : int
 
     Returns
@@ -134,7 +133,7 @@ def preview(names: tuple[str, ...], wearer: Wearer, textures: str | None = None,
 
 
 def check_table(path: str | Path) -> list[Finding]:
-    """Look for what is wrong in a table of one's own, and for what is likely not meant.
+    """Look for what is wrong in a table of custom masks, and for what is likely not meant.
 
     Every type is worn by a drawn face, so that what is found here is found before a run of hours.
     """
@@ -173,7 +172,7 @@ def _bare_places(name: str, wearer: Wearer) -> list[str]:
     """What of the face the mask leaves bare."""
     worn = render_worn(wearer.image, wearer.vertices, sample_params(np.random.default_rng(0), name))
     bare = []
-    for word, vertex in (("nose", NOSE), ("mouth", MOUTH), ("chin", CHIN)):
+    for word, vertex in (("nose", NOSE_TIP), ("mouth", UPPER_LIP), ("chin", CHIN_FRONT)):
         x, y = np.rint(wearer.vertices[vertex, :2]).astype(int).clip(0, np.array(wearer.image.shape[1::-1]) - 1)
         if worn.coverage[y, x] < 0.5:
             bare.append(word)

@@ -11,17 +11,17 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.packs.check import CheckConfig, check
 
 if TYPE_CHECKING:
-    from facekit.train.config import TrainConfig
+    from facekit.train.config import LoopConfig
     from facekit.train.plugin import PackFacts, Plugin
     from facekit.train.recipe import Settings
 
-__all__ = ["contradictions", "need", "other_step", "refuse_faults"]
+__all__ = ["config_warnings", "refuse_faults", "require", "resume_warnings"]
 
 HARMLESS = {"label_gap", "property"}
 """Findings that training is warned of elsewhere, or does not meet."""
 
 
-def need(what: str, *libraries: str) -> None:
+def require(what: str, *libraries: str) -> None:
     """Raise ConfigError where a library that something needs is not installed."""
     missing = [name for name in libraries if find_spec(name) is None]
     if missing:
@@ -47,10 +47,10 @@ def refuse_faults(pack: str) -> None:
         )
 
 
-def contradictions(plugin: Plugin, settings: Settings, facts: PackFacts) -> list[str]:
+def config_warnings(plugin: Plugin, settings: Settings, facts: PackFacts) -> list[str]:
     """Sentences about what does not go together."""
     config, counts = settings.train, facts.class_counts
-    found = list(plugin.contradictions(settings.plugin, config, facts))
+    found = list(plugin.config_warnings(settings.plugin, config, facts))
     world = int(os.environ.get("WORLD_SIZE", "1"))
     step = config.batch * config.accumulate * world
     if config.recipe_batch and step != config.recipe_batch:
@@ -73,13 +73,13 @@ def contradictions(plugin: Plugin, settings: Settings, facts: PackFacts) -> list
     return found
 
 
-def other_step(out: Path, config: TrainConfig) -> list[str]:
+def resume_warnings(out: Path, config: LoopConfig) -> list[str]:
     """A sentence where the last checkpoint was written with another number of images a step."""
-    from facekit.train.checkpoint import images_a_step, latest_checkpoint
+    from facekit.train.checkpoint import images_per_step, latest_checkpoint
 
     found = latest_checkpoint(out)
     now = config.batch * config.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
-    before = now if found is None else images_a_step(found)
+    before = now if found is None else images_per_step(found)
     if before == now:
         return []
     sentence = (

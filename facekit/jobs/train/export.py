@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facekit.errors import ConfigError, DestinationExists
-from facekit.jobs.train.checks import need
+from facekit.jobs.train.checks import require
 
 if TYPE_CHECKING:
     from facekit.train.export import Exported
@@ -50,7 +50,7 @@ def export(config: ExportConfig) -> Exported:
     path = Path(config.destination)
     if path.exists() and not config.overwrite:
         raise DestinationExists(f"{path} exists already; choose another destination or pass --overwrite")
-    need("exporting", "torch", "onnx", "onnxruntime")
+    require("exporting", "torch", "onnx", "onnxruntime")
     from facekit.train.export import export_onnx
 
     path.parent.mkdir(parents=True, exist_ok=True)

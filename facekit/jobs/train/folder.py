@@ -13,14 +13,14 @@ from typing import Any
 
 from facekit.errors import ConfigError, DestinationExists
 
-__all__ = ["CONFIG", "LOCK", "agree", "held"]
+__all__ = ["CONFIG", "LOCK", "check_resume", "lock_run"]
 
 CONFIG, LOCK = "config.json", "lock"
 _OPEN: set[int] = set()
 
 
 @contextmanager
-def held(out: Path) -> Iterator[None]:
+def lock_run(out: Path) -> Iterator[None]:
     """Hold a run's folder, making it; the system releases it however the run ends.
 
     Raises
@@ -40,7 +40,7 @@ def held(out: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
+def check_resume(out: Path, record: Mapping[str, Any], resume: bool) -> None:
     """Refuse a folder that has checkpoints without ``resume``, or of other settings; else write its record.
 
     A run that has no checkpoint yet has nothing to lose.
@@ -54,7 +54,7 @@ def agree(out: Path, record: Mapping[str, Any], resume: bool) -> None:
         raise DestinationExists(f"{out} exists already; --resume goes on with it, or choose another destination")
     changed = _changed(_read(path), record) if begun else []
     if changed:
-        raise ConfigError(f"{out} was begun with other settings: {', '.join(changed)}; choose another destination")
+        raise ConfigError(f"{out} was started with other settings: {', '.join(changed)}; choose another destination")
     aside = path.with_name(f".{CONFIG}.{os.getpid()}")
     aside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     os.replace(aside, path)
@@ -81,14 +81,14 @@ def _lock(out: Path) -> int:
     return lock
 
 
-def _let_go() -> None:
+def _close_inherited_locks() -> None:
     """Close the copies that a fork made: a loader's process that outlives a killed run would hold its folder."""
     while _OPEN:
         with contextlib.suppress(OSError):
             os.close(_OPEN.pop())
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_close_inherited_locks)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,12 @@ import numpy as np
 
 import facekit
 from facekit.errors import RecordError
-from facekit.jobs.train.checks import contradictions, need, other_step, refuse_faults
-from facekit.jobs.train.folder import agree, held
+from facekit.jobs.train.checks import config_warnings, refuse_faults, require, resume_warnings
+from facekit.jobs.train.config import TrainConfig
+from facekit.jobs.train.folder import check_resume, lock_run
 from facekit.jobs.train.scores import check_lists, list_names, scorer
 from facekit.records.content import sampled_hash
+from facekit.train.config import MAY_CHANGE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,41 +34,9 @@ if TYPE_CHECKING:
     from facekit.train.recipe import Settings
     from facekit.train.samples import TrainingSet
 
-__all__ = ["TrainConfig", "train"]
+__all__ = ["train"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What is to be trained, on what, into which folder.
-
-    Attributes
-    ----------
-    plugin : str
-    pack : str
-    destination : str
-        Folder of the checkpoints, the logs and ``model.pt``.
-    recipe : str, optional
-        A name of the plugin's, or a TOML file.
-    changes : tuple of str
-        ``key=value``.
-    init : str, optional
-        Weights to begin from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
-    resume : bool
-        Go on from the last checkpoint of ``destination``; without one, begin.
-    pairs : tuple of str
-        Verification pairs to be scored during training: ``.bin``, or ``.csv`` over the keys of the pack.
-    """
-
-    plugin: str
-    pack: str
-    destination: str
-    recipe: str | None = None
-    changes: tuple[str, ...] = ()
-    init: str | None = None
-    resume: bool = False
-    pairs: tuple[str, ...] = ()
 
 
 def train(
@@ -95,7 +65,7 @@ def train(
     RecordError, FacekitError
         The pack is missing, or has faults that would spoil the training; or a list of pairs cannot be scored.
     """
-    need("training", "torch")
+    require("training", "torch")
     from facekit.train.loop import train_network
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
@@ -107,10 +77,10 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     if first:
         check_lists(config.pairs, config.pack, task.facts.image_size)
-    with held(task.out) if first else nullcontext():
+    with lock_run(task.out) if first else nullcontext():
         if first:
-            agree(task.out, _record(config, settings, task), config.resume)
-        for sentence in contradictions(plugin, settings, task.facts) + other_step(task.out, settings.train):
+            check_resume(task.out, _record(config, settings, task), config.resume)
+        for sentence in config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train):
             warn(sentence)
         _try_head(task, plugin, warn)
         with warnings.catch_warnings():
@@ -167,8 +137,7 @@ def _online_masks(settings: Settings) -> Any:
 
 def _record(config: TrainConfig, settings: Settings, task: Task) -> dict[str, Any]:
     """What decides the result."""
-    names = ("threads", "workers", "log_every", "save_every", "eval_every", "keep", "device")
-    given = {name: value for name, value in asdict(settings.train).items() if name not in names}
+    given = {name: value for name, value in asdict(settings.train).items() if name not in MAY_CHANGE}
     record = {
         "facekit": facekit.__version__,
         "plugin": config.plugin,

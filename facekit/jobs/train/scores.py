@@ -14,7 +14,7 @@ from facekit.evaluate.pairs import fold_accuracy
 from facekit.images import decode
 from facekit.images.size import picture_size
 from facekit.jobs.evaluate.config import EvalConfig
-from facekit.jobs.evaluate.faces import Network, taken
+from facekit.jobs.evaluate.faces import Network
 from facekit.jobs.evaluate.scores import bin_scores, key_scores
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
@@ -91,7 +91,7 @@ def _payloads(path: str, pack: str, keys: npt.NDArray[np.int64]) -> Iterator[tup
     missing = np.setdiff1d(keys, source.keys)
     if len(missing):
         raise ConfigError(f"--eval {path}: {pack} has no picture of key {missing[0]} ({len(missing)} keys are missing)")
-    for record, _ in read_records(taken(source, np.flatnonzero(np.isin(source.keys, keys)))):
+    for record, _ in read_records(source.select_rows(np.flatnonzero(np.isin(source.keys, keys)))):
         yield record.key, record.payload
 
 

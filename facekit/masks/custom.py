@@ -1,4 +1,4 @@
-"""Masks of one's own: pictures in shell coordinates, and a table that says what they are like.
+"""Custom masks: pictures in shell coordinates, and a table that says what they are like.
 
 [type.my-mask]
 like = "cloth-pattern"           # everything that is not said here is as there
@@ -24,16 +24,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["OwnMask", "add_masks", "read_masks"]
+__all__ = ["CustomMask", "add_masks", "read_masks"]
 
-OwnMask = tuple[MaskType, tuple[MaskTexture, ...]]
+CustomMask = tuple[MaskType, tuple[MaskTexture, ...]]
 
 STRAPS = ("ears", "head", "none")
 KINDS = ("colour", "ink")
 
 
 def add_masks(path: str | Path) -> tuple[str, ...]:
-    """Read a table of one's own masks and make them known in this process.
+    """Read a table of custom masks and make them known in this process.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def add_masks(path: str | Path) -> tuple[str, ...]:
     return tuple(kind.name for kind, _ in masks)
 
 
-def read_masks(path: str | Path) -> list[OwnMask]:
+def read_masks(path: str | Path) -> list[CustomMask]:
     """What `add_masks` makes known: each type with its own textures."""
     path = Path(path)
     try:
@@ -74,10 +74,10 @@ def read_masks(path: str | Path) -> list[OwnMask]:
         raise ConfigError(
             f"{path} holds {', '.join(content) or 'nothing'}; it must hold tables [type.NAME] and nothing else"
         )
-    return [_own_mask(path, name, row) for name, row in rows.items()]
+    return [_custom_mask(path, name, row) for name, row in rows.items()]
 
 
-def _own_mask(path: Path, name: str, row: Any) -> OwnMask:
+def _custom_mask(path: Path, name: str, row: Any) -> CustomMask:
     where = f"{path}, [type.{name}]"
     if name in TYPES:
         raise ConfigError(f"{where}: facekit has a type of this name; choose another")

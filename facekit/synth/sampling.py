@@ -1,4 +1,4 @@
-"""Every random choice about a drawn person and about one picture of them, drawn before anything is drawn."""
+"""Every random choice about a drawn person and about one picture of them, sampled before anything is rendered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HAIR_STYLES", "Identity", "Shot", "draw_identity", "draw_shot", "near_duplicate", "spoiled"]
+__all__ = ["HAIR_STYLES", "CaptureParams", "Identity", "degrade", "near_duplicate", "sample_capture", "sample_identity"]
 
 HairStyle = Literal["bald", "buzz", "crop", "quiff", "parted", "fringe", "curly", "afro", "bob", "long", "tied"]
 HAIR_STYLES: tuple[HairStyle, ...] = (
@@ -96,7 +96,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Shot:
+class CaptureParams:
     """What makes one picture of a person.
 
     Attributes
@@ -138,7 +138,7 @@ class Shot:
     texture: int
 
 
-def _near(rng: np.random.Generator, mean: float, deviation: float, limit: float) -> float:
+def _clipped_normal(rng: np.random.Generator, mean: float, deviation: float, limit: float) -> float:
     return float(np.clip(rng.normal(mean, deviation), -limit, limit))
 
 
@@ -162,8 +162,18 @@ def _bump(rng: np.random.Generator, side: float) -> tuple[float, ...]:
     )
 
 
-def draw_identity(seed: int, identity: int) -> Identity:
-    """The person number `identity` of `seed`."""
+def sample_identity(seed: int, identity: int) -> Identity:
+    """Sample a person.
+
+    Parameters
+    ----------
+    seed, identity : int
+        Not negative; the person follows from the two.
+
+    Returns
+    -------
+    Identity
+    """
     # The tag comes first: numpy pads entropy with zeros, so that [seed, identity] would be [seed, identity, 0] again.
     rng = np.random.default_rng([1, seed, identity])
     u, n = rng.uniform, rng.normal
@@ -187,7 +197,7 @@ def draw_identity(seed: int, identity: int) -> Identity:
         bumps=tuple(_bump(rng, 0.0) for _ in range(BUMPS))
         + tuple(_bump(rng, float(rng.choice([-1, 1]))) for _ in range(4)),
         melanin=melanin,
-        undertone=_near(rng, 0, 0.5, 1),
+        undertone=_clipped_normal(rng, 0, 0.5, 1),
         redness=float(u(0.2, 1.0)),
         freckles=float(u(0.4, 1) if fair > 0.3 and u() < 0.3 else 0),
         moles=int(rng.integers(0, 6)),
@@ -211,7 +221,7 @@ def draw_identity(seed: int, identity: int) -> Identity:
         parting=float(rng.choice([-1, 1]) * u(0.25, 0.55) if u() < 0.7 else u(-0.1, 0.1)),
         brow_width=float(np.clip(n(0.55 if male else 0.3, 0.2), 0, 1)),
         brow_density=float(u(0.45, 1.0)),
-        brow_arch=_near(rng, 0, 1, 1.8),
+        brow_arch=_clipped_normal(rng, 0, 1, 1.8),
         beard=beard,
         beard_length=float(u()),
         beard_density=float(u(0.5, 1)),
@@ -243,12 +253,22 @@ def _expression(rng: np.random.Generator) -> tuple[float, ...]:
     )
 
 
-def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
+def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def draw_shot(seed: int, identity: int, image: int) -> Shot:
-    """Picture number `image` of the person number `identity` of `seed`; the person's looks do not enter."""
+def sample_capture(seed: int, identity: int, image: int) -> CaptureParams:
+    """Sample pose, expression, light and camera of one picture; the looks of the person do not enter.
+
+    Parameters
+    ----------
+    seed, identity, image : int
+        Not negative; the picture follows from the three.
+
+    Returns
+    -------
+    CaptureParams
+    """
     rng = np.random.default_rng([2, seed, identity, image])
     u, n = rng.uniform, rng.normal
     yaw = float(n(0, 15) if u() < 0.70 else rng.choice([-1, 1]) * u(20, 60))
@@ -266,25 +286,25 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     sky = _colour(rng, 0.12) * u(0.30, 0.85) * (1.45 - 0.8 * hard)
     floor = sky * u(0.45, 0.85) * np.array([1.04, 1.0, 0.94])
     fill = _colour(rng, 0.06) * u(0.1, 0.7)
-    return Shot(
+    return CaptureParams(
         yaw=float(np.clip(yaw, -60, 60)),
-        pitch=_near(rng, 0, 8, 21) - 2,
+        pitch=_clipped_normal(rng, 0, 8, 21) - 2,
         roll=roll,
         distance=float(u(50, 130)),
         expression=_expression(rng),
-        gaze=(_near(rng, 0, 9, 22), _near(rng, -1, 5, 12)),
-        light=_three(light),
-        key=_three(key),
-        fill=_three(fill),
-        fill_side=_three(side),
-        sky=_three(sky),
-        floor=_three(floor),
+        gaze=(_clipped_normal(rng, 0, 9, 22), _clipped_normal(rng, -1, 5, 12)),
+        light=_triple(light),
+        key=_triple(key),
+        fill=_triple(fill),
+        fill_side=_triple(side),
+        sky=_triple(sky),
+        floor=_triple(floor),
         glasses=bool(u() < 0.8),
-        sway=_three(n(0, 0.25, 3)),
-        cloth=_three(u(0.02, 0.6) * u(0.45, 1, 3)),
+        sway=_triple(n(0, 0.25, 3)),
+        cloth=_triple(u(0.02, 0.6) * u(0.45, 1, 3)),
         jitter=tuple(float(v) for v in n(0, 0.5, 10)),
         exposure=float(np.exp(n(0, 0.24))),
-        balance=_three(_colour(rng, 0.075)),
+        balance=_triple(_colour(rng, 0.075)),
         contrast=float(u(0.92, 1.25)),
         saturation=float(u(0.8, 1.12)),
         grey=bool(u() < 0.04),
@@ -297,28 +317,51 @@ def draw_shot(seed: int, identity: int, image: int) -> Shot:
     )
 
 
-def near_duplicate(shot: Shot, rng: np.random.Generator) -> Shot:
-    """The same picture once more, as the web has it: another codec, exposure or crop."""
+def near_duplicate(capture: CaptureParams, rng: np.random.Generator) -> CaptureParams:
+    """The same picture once more, as the web has it: another codec, exposure or crop.
+
+    Parameters
+    ----------
+    capture : CaptureParams
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    CaptureParams
+        With one or two of quality, exposure and crop changed.
+    """
     how = rng.permutation(3)[: int(rng.integers(1, 3))]
     if 0 in how:
-        shot = replace(shot, quality=int(rng.integers(40, 97)))
+        capture = replace(capture, quality=int(rng.integers(40, 97)))
     if 1 in how:
-        shot = replace(shot, exposure=shot.exposure * float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.08, 0.3))))
+        capture = replace(
+            capture, exposure=capture.exposure * float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.08, 0.3)))
+        )
     if 2 in how:
-        moved = np.array(shot.jitter).reshape(5, 2) + rng.normal(0, 1.0, 2)
-        shot = replace(shot, jitter=tuple(float(v) for v in moved.ravel()))
-    return shot
+        moved = np.array(capture.jitter).reshape(5, 2) + rng.normal(0, 1.0, 2)
+        capture = replace(capture, jitter=tuple(float(v) for v in moved.ravel()))
+    return capture
 
 
-def spoiled(shot: Shot, rng: np.random.Generator) -> Shot:
-    """The picture out of a bad camera: blurred, noisy, dark or burnt, and compressed hard."""
+def degrade(capture: CaptureParams, rng: np.random.Generator) -> CaptureParams:
+    """The picture out of a bad camera: blurred, noisy, dark or burnt, and compressed hard.
+
+    Parameters
+    ----------
+    capture : CaptureParams
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    CaptureParams
+    """
     u = rng.uniform
     dark = float(u(0.12, 0.4) if u() < 0.6 else u(1.8, 3.0)) if u() < 0.5 else 1.0
     return replace(
-        shot,
+        capture,
         blur=float(u(1.4, 3.2)),
         motion=float(u(0, 3)),
-        grain=shot.grain + float(u(0.0, 0.12)),
-        exposure=shot.exposure * dark,
+        grain=capture.grain + float(u(0.0, 0.12)),
+        exposure=capture.exposure * dark,
         quality=int(rng.integers(12, 45)),
     )

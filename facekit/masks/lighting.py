@@ -9,14 +9,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from facekit.faces.landmarks import FOREHEAD, LIPS
 from facekit.faces.topology import load_topology
-from facekit.masks.shell import LIPS
 
-__all__ = ["ANCHOR_REACH", "FaceTables", "Glow", "Look", "face_tables", "read_look", "shade"]
+__all__ = ["ANCHOR_REACH", "ClothLighting", "FaceTables", "SceneEstimate", "estimate_scene", "face_tables", "shade"]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 RED, GREEN, BLUE = 0.2126, 0.7152, 0.0722  # luminance of linear RGB (ITU-R BT.709)
-FOREHEAD = (151, 108, 337, 107, 336, 69, 299, 9, 67, 297, 104, 333, 103, 332)
 ANCHOR_REACH = 1.7  # centimetres over which light on the skin is averaged
 
 
@@ -44,7 +43,7 @@ class FaceTables(NamedTuple):
     forehead: NDArray[np.int32]
 
 
-class Look(NamedTuple):
+class SceneEstimate(NamedTuple):
     """What a mask must match.
 
     Attributes
@@ -75,21 +74,21 @@ class Look(NamedTuple):
     sharpness: float
 
 
-class Glow(NamedTuple):
+class ClothLighting(NamedTuple):
     """How the cloth takes the light (see `facekit.masks.recipe.MaskParams`)."""
 
-    strength: float
-    floor: float
-    ambient: float
-    trust: float
-    falloff: float
-    falloff_curve: float
-    falloff_side: float
-    relief: float
-    relief_s: float
-    relief_t: float
-    form_s: float
-    form_t: float
+    strength: np.float32
+    floor: np.float32
+    ambient: np.float32
+    uneven_light_share: np.float32
+    falloff: np.float32
+    falloff_curve: np.float32
+    falloff_side: np.float32
+    relief: np.float32
+    relief_s: np.float32
+    relief_t: np.float32
+    form_s: np.float32
+    form_t: np.float32
 
 
 @cache
@@ -251,8 +250,8 @@ def _sharpness(image, vertices, forehead):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def read_look(image, to_linear, vertices, normals, tables):
-    """Read the `Look` of a bare (H, W, 3) uint8 RGB picture with its mesh and vertex normals (468, 3)."""
+def estimate_scene(image, to_linear, vertices, normals, tables):
+    """Read the `SceneEstimate` of a bare (H, W, 3) uint8 RGB picture with its mesh and vertex normals (468, 3)."""
     count = tables.skin.shape[0]
     basis, colours = np.empty((count, 5), np.float32), np.empty((count, 3), np.float32)
     seen = _sample(image, to_linear, vertices, normals, tables, basis, colours)
@@ -281,7 +280,7 @@ def read_look(image, to_linear, vertices, normals, tables):
     while level < 255 and below + histogram[level] < 0.97 * cells:
         below += histogram[level]
         level += 1
-    return Look(
+    return SceneEstimate(
         terms, skin, uneven, float(to_linear[level]), chroma, edge_ratio, _sharpness(image, vertices, tables.forehead)
     )
 
@@ -302,25 +301,25 @@ def _spread_uneven(uneven, weights, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def shade(normals, st, heights, columns, rows, look, anchor_weights, glow, out):
+def shade(normals, st, heights, columns, rows, scene, anchor_weights, lighting, out):
     """Light (G,) on the cloth relative to the light on the skin's average.
 
     The fitted light gives the form, the uneven light what a first-order fit cannot (cast shadows); folds then shade
     themselves and each other, far stronger in pictures than the fit explains.
     """
-    mean = max(look.terms[0] + look.terms[3] * np.float32(0.75), np.float32(1e-4))
-    strength, floor, ambient = np.float32(glow.strength), np.float32(glow.floor), np.float32(glow.ambient)
-    relief, relief_s, relief_t = np.float32(glow.relief), np.float32(glow.relief_s), np.float32(glow.relief_t)
-    fall, curve, across = np.float32(glow.falloff), np.float32(glow.falloff_curve), np.float32(glow.falloff_side)
-    form_s, form_t = np.float32(glow.form_s), np.float32(glow.form_t)
-    _spread_uneven(look.uneven, anchor_weights, out)
+    mean = max(scene.terms[0] + scene.terms[3] * np.float32(0.75), np.float32(1e-4))
+    strength, floor, ambient = lighting.strength, lighting.floor, lighting.ambient
+    relief, relief_s, relief_t = lighting.relief, lighting.relief_s, lighting.relief_t
+    fall, curve, across = lighting.falloff, lighting.falloff_curve, lighting.falloff_side
+    form_s, form_t, uneven_share = lighting.form_s, lighting.form_t, lighting.uneven_light_share
+    _spread_uneven(scene.uneven, anchor_weights, out)
     for r in range(rows):
         above, below = max(r - 1, 0) * columns, min(r + 1, rows - 1) * columns
         for c in range(columns):
             g = r * columns + c
-            e = look.terms[0] + look.terms[4] * (F2 * st[g, 0] - F1)
+            e = scene.terms[0] + scene.terms[4] * (F2 * st[g, 0] - F1)
             for k in range(3):
-                e += look.terms[1 + k] * normals[g, k]
+                e += scene.terms[1 + k] * normals[g, k]
             e = F1 + strength * (e / mean - F1)
             e = floor + (e - floor if e > floor else (e - floor) * np.float32(0.25))
             t = st[g, 1]
@@ -331,6 +330,5 @@ def shade(normals, st, heights, columns, rows, look, anchor_weights, glow, out):
             left, right = r * columns + max(c - 1, 0), r * columns + min(c + 1, columns - 1)
             fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
             fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
-            out[g] = e * np.float32(
-                np.exp(min(max(fold, np.float32(-1.2)), np.float32(0.7)) + np.float32(glow.trust) * out[g] - form)
-            )
+            fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
+            out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form))

@@ -15,10 +15,10 @@ from facekit.records.structure import Structure
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Meaning", "check_kept_labels", "read_meaning", "read_property"]
+__all__ = ["RecordRoles", "check_kept_labels", "read_property", "read_roles"]
 
 
-class Meaning(NamedTuple):
+class RecordRoles(NamedTuple):
     """What the records are.
 
     Attributes
@@ -39,7 +39,7 @@ class Meaning(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def read_meaning(records: Structure, property_path: Path, found: Findings) -> Meaning:
+def read_roles(records: Structure, property_path: Path, found: Findings) -> RecordRoles:
     """Say what the records are, and note what contradicts."""
     readable = records.payload_bytes >= 0
     empty_pair = readable & (records.flag == 2) & (records.payload_bytes == 0)
@@ -56,7 +56,7 @@ def read_meaning(records: Structure, property_path: Path, found: Findings) -> Me
     if layout == "insightface" and len(records.keys) <= EXACT_FLOAT32:
         _check_ranges(records, images, identities, labels, found)
     _check_labels(records, sound, labels, property_path, found)
-    return Meaning(layout, images, sound, labels)
+    return RecordRoles(layout, images, sound, labels)
 
 
 def _check_images(
@@ -94,8 +94,8 @@ def _check_head(
             found.add("header_record", f"it says about {first - 1} images, {count} are there", 0, records.offsets[row])
         return
     if (count, groups) != (first - 1, second - first):
-        said = f"it says {first - 1} images and {second - first} identities; {count} and {groups} are there"
-        found.add("header_record", said, 0, records.offsets[row])
+        problem = f"it declares {first - 1} images and {second - first} identities; {count} and {groups} are there"
+        found.add("header_record", problem, 0, records.offsets[row])
     outside = known & (
         (images & ((records.keys < 1) | (records.keys >= first))) | (identities & (records.keys < first))
     )
@@ -141,11 +141,11 @@ def _check_ranges(
 
 
 def _report_range(records: Structure, row: int, proper: bool, complete: bool, found: Findings) -> None:
-    said = f"[{records.label[row]:.9g}, {records.second[row]:.9g})"
+    span = f"[{records.label[row]:.9g}, {records.second[row]:.9g})"
     if not proper:
-        problem = f"{said} is no range of keys"
+        problem = f"{span} is no range of keys"
     else:
-        problem = f"the images of {said} have several labels" if complete else f"not all keys of {said} are images"
+        problem = f"the images of {span} have several labels" if complete else f"not all keys of {span} are images"
     found.add("identity_range", problem, records.keys[row], records.offsets[row])
 
 
@@ -166,12 +166,12 @@ def _check_labels(
     _check_property(records, sound, labels, classes, property_path, found)
 
 
-def check_kept_labels(rec: Path, idx: Path, records: Structure, meaning: Meaning, found: Findings) -> None:
+def check_kept_labels(rec: Path, idx: Path, records: Structure, roles: RecordRoles, found: Findings) -> None:
     """Note where the labels that are kept beside a pack, and pass for it, are not those of its records."""
     kept = load_labels(rec, idx)
     if kept is None:
         return
-    rows = np.flatnonzero(meaning.images & (records.keys >= 0))
+    rows = np.flatnonzero(roles.images & (records.keys >= 0))
     if len(kept) != len(rows):
         found.add("label_stale", f"{labels_path(rec).name} has {len(kept)} labels for {len(rows)} images: delete it")
         return
@@ -201,13 +201,13 @@ def _check_property(
 ) -> None:
     if not path.exists():
         return
-    said = read_property(path)
-    if said is None or min(said) < 0:
+    declared = read_property(path)
+    if declared is None or min(declared) < 0:
         found.add("property", f"{path.name} is not one line NUM_CLASSES,H,W")
-    elif classes > said[0]:
-        beyond = sound & (labels >= said[0])
+    elif classes > declared[0]:
+        beyond = sound & (labels >= declared[0])
         found.add_rows(
-            "label_range", f"{path.name} says {said[0]} classes", beyond, records.keys, records.offsets
+            "label_range", f"{path.name} declares {declared[0]} classes", beyond, records.keys, records.offsets
         )  # fmt: skip
-    elif classes < said[0]:
-        found.add("property", f"{path.name} says {said[0]} classes, the largest label is {classes - 1}")
+    elif classes < declared[0]:
+        found.add("property", f"{path.name} declares {declared[0]} classes, the largest label is {classes - 1}")

@@ -1,0 +1,48 @@
+"""What an embedding job is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facekit.errors import ConfigError
+from facekit.jobs.inputs.model import ModelChoice
+
+__all__ = ["EmbedConfig"]
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """Settings of ``facekit embed``.
+
+    Attributes
+    ----------
+    source : str
+        A pack (its folder, its ``.rec`` or their prefix) or a folder of pictures.
+    destination : str
+        Folder of vectors that will appear when everything is done.
+    model : ModelChoice
+    workers : int
+        Processes, each with the network opened; more than one is for networks that do not use all cores.
+    limit : int, optional
+        Take only the first pictures in physical order.
+    overwrite : bool
+        Replace an existing folder of vectors, and discard an unfinished run with other settings.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
+    """
+
+    source: str
+    destination: str
+    model: ModelChoice
+    workers: int = 1
+    limit: int | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ConfigError(f"workers is {self.workers}; it must be at least 1")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}; it must be at least 1")

@@ -1,0 +1,71 @@
+"""Everything that an embedding job knows of its source and its model, read once before the first vector."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import facekit
+from facekit.jobs.embed.config import EmbedConfig
+from facekit.jobs.embed.shard import EmbedTask
+from facekit.jobs.inputs.ledger import MaskFlags, read_flags
+from facekit.jobs.inputs.model import open_engine
+from facekit.jobs.inputs.source import Source, first_picture, open_source
+from facekit.run.shards import Shard, cut, shard_size
+
+__all__ = ["EmbedPlan", "make_plan"]
+
+
+class EmbedPlan(NamedTuple):
+    """What an embedding job will do.
+
+    Attributes
+    ----------
+    source : Source
+        Records in the order in which their vectors will stand.
+    flags : MaskFlags
+        What the ledger says of them.
+    shards : list of Shard
+    settings : dict
+        JSON-able: what decides the vectors, and what identifies the input.
+    """
+
+    source: Source
+    flags: MaskFlags
+    shards: list[Shard]
+    settings: dict[str, Any]
+
+    def task(self, shard: Shard, path: Path) -> EmbedTask:
+        """A shard with everything that a worker needs to do it; ``path`` is where its result goes."""
+        span = shard.first, shard.stop
+        return EmbedTask(shard, path, self.source.slice(*span), self.flags.slice(*span))
+
+
+def make_plan(config: EmbedConfig) -> EmbedPlan:
+    """Open the source and the model, and read what is known of both.
+
+    Raises
+    ------
+    ConfigError
+        The model cannot be used so, or the first picture that decodes does not fit it.
+    RecordError
+        The source is missing or corrupt.
+    FacekitError
+        The ledger beside it cannot be read, or belongs to another pack.
+    """
+    source, _ = open_source(config.source, layout="flat", limit=config.limit)
+    first, flags = first_picture(source), read_flags(source)
+    shards = cut(len(source), shard_size(len(source)))
+    model, engine = config.model, open_engine(config.model)
+    if first is not None:
+        engine.preprocessing.check(first)
+    settings = {
+        "facekit": facekit.__version__,
+        "input": {"content": source.content, "changed": source.changed, "pictures": len(source)},
+        "model": engine.model_hash,
+        "preprocessing": json.loads(engine.preprocessing.to_json()),
+        "branch": (model.branch or "ledger") if engine.takes_flag else None,
+        "flip": model.flip,
+    }
+    return EmbedPlan(source, flags, shards, settings)

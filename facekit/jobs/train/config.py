@@ -1,0 +1,39 @@
+"""Settings of ``facekit train``: what is trained, on what, into which folder; the loop's are `LoopConfig`'s."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TrainConfig"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What is to be trained, on what, into which folder.
+
+    Attributes
+    ----------
+    plugin : str
+    pack : str
+    destination : str
+        Folder of the checkpoints, the logs and ``model.pt``.
+    recipe : str, optional
+        A name of the plugin's, or a TOML file.
+    changes : tuple of str
+        ``key=value``.
+    init : str, optional
+        Weights to begin from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
+    resume : bool
+        Go on from the last checkpoint of ``destination``; without one, begin.
+    pairs : tuple of str
+        Verification pairs to be scored during training: ``.bin``, or ``.csv`` over the keys of the pack.
+    """
+
+    plugin: str
+    pack: str
+    destination: str
+    recipe: str | None = None
+    changes: tuple[str, ...] = ()
+    init: str | None = None
+    resume: bool = False
+    pairs: tuple[str, ...] = ()

@@ -1,0 +1,102 @@
+"""What is read of the light in the bare picture, and the shadow that the mask casts by it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from mask_faces import HEIGHT, WIDTH, turned
+
+from facekit.faces.topology import load_topology
+from facekit.masks import render_worn, sample_params
+from facekit.masks.drape import face_normals
+from facekit.masks.finish import Finish, _compose
+from facekit.masks.lighting import SceneEstimate, estimate_scene, face_tables
+from facekit.masks.raster import Window
+from facekit.masks.render import _finish
+from facekit.masks.textures import to_linear
+
+F32 = np.float32
+QUANTILE = 0.97  # of the luma, that stands for white
+
+
+def normals_of(vertices: np.ndarray) -> np.ndarray:
+    normals = np.empty_like(vertices)
+    face_normals(vertices, load_topology().triangles, normals)
+    return normals
+
+
+def estimate(image: np.ndarray) -> SceneEstimate:
+    return estimate_scene(image, to_linear(), turned(), normals_of(turned()), face_tables())
+
+
+@given(st.floats(0, 1), st.integers(0, 200), st.integers(1, 55), st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_the_white_point_is_a_high_quantile_of_the_picture(share: float, dark: int, more: int, seed: int) -> None:
+    """Of a grey picture with a bright part: the bright level where it is over 3% of the picture, else the other."""
+    rng = np.random.default_rng(seed)
+    luma = np.where(rng.random((HEIGHT, WIDTH)) < share, dark + more, dark).astype(np.uint8)
+    read = np.sort(luma[::3, ::3], axis=None)
+    assume(abs((read == dark).mean() - QUANTILE) > 0.005)
+    expected = read[int(np.ceil(QUANTILE * read.size)) - 1]
+    assert estimate(np.repeat(luma[..., None], 3, -1)).white == to_linear()[expected]
+
+
+def scene(light: tuple[float, float]) -> SceneEstimate:
+    """A face lit from the direction (x, y) of the picture; y points down."""
+    terms = np.array([0.3, 0.3 * light[0], 0.3 * light[1], 0.1, 0.0], F32)
+    return SceneEstimate(terms, np.full(3, 0.3, F32), np.zeros(56, F32), 0.9, 40.0, 0.3, 6.0)
+
+
+@pytest.mark.parametrize("x", [-0.9, -0.3, 0.0, 0.3, 0.9])
+@pytest.mark.parametrize("y", [-0.9, -0.3, 0.0, 0.3, 0.9])
+def test_the_shadow_falls_away_from_the_light_and_never_up(x: float, y: float) -> None:
+    finish = _finish(scene((x, y)), sample_params(np.random.default_rng(0), "kn95"))
+    assert finish.shift_x == -np.sign(x)
+    assert finish.shift_y == (y < 0)
+
+
+@pytest.mark.parametrize(("shift_x", "shift_y"), [(0, 0), (1, 0), (-1, 0), (0, 1), (1, 1), (-2, 1)])
+def test_the_shadow_is_the_spread_coverage_moved(shift_x: int, shift_y: int) -> None:
+    """White skin under a blob of spread coverage: what is darkened is that blob, moved right and down by the shift."""
+    pad, image = 3, np.full((12, 14, 3), 200, np.uint8)
+    window = Window(0, 0, 14, 12)
+    spread = np.zeros((12 + 2 * pad, 14 + 2 * pad), F32)
+    spread[pad + 5, pad + 6] = 1
+    finish = Finish(1, 1, 1, 0, 1, 0.5, shift_x, shift_y, 0, 0)
+    coverage, out = np.zeros((12, 14), F32), image.copy()
+    _compose(
+        image, np.zeros((*spread.shape, 4), F32), spread, np.ones((12, 14), F32), pad, finish, window, coverage, out
+    )
+    assert np.argwhere(out[..., 0] < 200).tolist() == [[5 + shift_y, 6 + shift_x]]
+    assert out[5 + shift_y, 6 + shift_x, 0] == 100
+    assert not coverage.any()
+
+
+def lit_from(side: int) -> np.ndarray:
+    """A face whose every pixel is lit by the normal of the nearest vertex, more where that looks to `side`."""
+    vertices = turned()
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    nearest = ((x[..., None] - vertices[:, 0]) ** 2 + (y[..., None] - vertices[:, 1]) ** 2).argmin(-1)
+    light = 0.5 + 0.4 * side * normals_of(vertices)[nearest, 0]
+    return (light[..., None] * (190, 142, 118)).astype(np.uint8)
+
+
+def balance(side: int, seed: int) -> float:
+    """How much of a mask's shadow lies right of its middle, minus that on the left, of a face lit from `side`."""
+    bare = lit_from(side)
+    params = dataclasses.replace(sample_params(np.random.default_rng(seed), "surgical-white"), tilt=0.0)
+    dark, plain = (render_worn(bare, turned(), dataclasses.replace(params, shadow=s)) for s in (0.6, 0.0))
+    lost = ((plain.image.astype(float) - dark.image) / bare.clip(1)).mean(-1) * (dark.coverage < 0.02)
+    middle = round((dark.coverage * np.arange(WIDTH)).sum() / dark.coverage.sum())
+    return float((lost[:, middle + 1 :].sum() - lost[:, :middle].sum()) / lost.sum())
+
+
+@given(st.integers(0, 99))
+@settings(max_examples=8, deadline=None)
+def test_the_shadow_lies_on_the_side_turned_from_the_light(seed: int) -> None:
+    """The same mask under light from the left and from the right."""
+    assert balance(-1, seed) > balance(1, seed) + 0.1
