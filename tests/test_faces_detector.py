@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facekit.faces.detector import nms
-from facekit.jobs.pack.shard import overlap
+from facekit.jobs.pack.shard import box_iou
 
 BOXES = st.lists(
     st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 15)] * 2).map(
@@ -23,7 +23,7 @@ def test_what_is_kept_is_apart_and_what_is_dropped_overlaps_a_better_one(boxes: 
     keep = nms(boxes, threshold)
     assert keep == sorted(set(keep))
     for i in range(len(boxes)):
-        better = [overlap(boxes[j], boxes[i]) for j in keep if j < i]
+        better = [box_iou(boxes[j], boxes[i]) for j in keep if j < i]
         assert (i in keep) == all(iou <= threshold + 1e-6 for iou in better) or min(
             abs(iou - threshold) for iou in better
         ) < 1e-6
