@@ -75,7 +75,8 @@ def test_what_is_not_of_the_kind_is_never_replaced(tmp_path: Path, make: Callabl
 def test_pictures_are_replaced_by_pictures(tmp_path: Path) -> None:
     draw(tmp_path, b"old")
     draw(tmp_path, b"new", overwrite=True)
-    assert (tmp_path / "a.png").read_bytes() == START + b"new" and sorted(os.listdir(tmp_path)) == ["a.png", "a.txt"]
+    assert (tmp_path / "a.png").read_bytes() == START + b"new"
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "a.txt"]
 
 
 def test_a_file_that_belongs_to_a_folder_of_facekit_is_not_replaced(tmp_path: Path) -> None:
@@ -163,15 +164,15 @@ def test_a_run_folder_is_of_one_command_and_one_run(tmp_path: Path) -> None:
             pass
     with open_run_folder(tmp_path / "run", "train"):
         pass
-    with pytest.raises(DestinationExists, match="is of facekit train, not selflearn"):
-        with open_run_folder(tmp_path / "run", "selflearn"):
-            pass
+    other = open_run_folder(tmp_path / "run", "selflearn")
+    with pytest.raises(DestinationExists, match="is of facekit train, not selflearn"), other:
+        pass
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text("{}")
     with pytest.raises(DestinationExists, match="is not of facekit train"), open_run_folder(tmp_path / "mine", "train"):
         pass
     assert tree(tmp_path / "mine") == {"config.json": "{}"}
-    with pytest.raises(ConfigError, match="lies in the input"):
-        with open_run_folder(tmp_path / "mine" / "run", "train", [input_of(tmp_path / "mine")]):
-            pass
+    inside = open_run_folder(tmp_path / "mine" / "run", "train", [input_of(tmp_path / "mine")])
+    with pytest.raises(ConfigError, match="lies in the input"), inside:
+        pass
     assert staging_folder(tmp_path / "a").name == "a.partial"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from facekit.errors import ConfigError, DestinationExists, FacekitError
-from facekit.output import FolderOutput, check_folder, input_of, open_folder
+from facekit.output import check_folder, input_of, open_folder
 from facekit.output.staging import staging_folder
 
 CALLS = ("rename", "replace", "unlink", "link", "mkdir", "rmdir", "fsync", "open")
@@ -38,13 +38,21 @@ def write(target: Path, content: str = "new", overwrite: bool = False, shards: i
         output.publish()
 
 
+def interrupt(target: Path, content: str) -> None:
+    """Leave a run that has finished one shard."""
+    with contextlib.suppress(RuntimeError), open_folder(target, "test", settings={"content": content}) as output:
+        output.shard(0).write_text(f"{content} 0")
+        raise RuntimeError
+
+
 def tree(folder: Path) -> dict[str, str]:
     """Every file below a folder and what is in it; links as what they say."""
     found = {}
     for place, folders, names in os.walk(folder):
         for name in [*names, *(f for f in folders if os.path.islink(os.path.join(place, f)))]:
             path = Path(place, name)
-            found[str(path.relative_to(folder))] = os.readlink(path) if path.is_symlink() else path.read_text(errors="replace")
+            text = os.readlink(path) if path.is_symlink() else path.read_text(errors="replace")
+            found[str(path.relative_to(folder))] = text
         for name in folders:
             found.setdefault(str(Path(place, name).relative_to(folder)) + "/", "")
     return found
@@ -61,10 +69,12 @@ def made(content: str) -> dict[str, str]:
 
 def test_an_output_appears_with_its_record_and_nothing_beside_it(tmp_path: Path) -> None:
     write(tmp_path / "out")
-    assert own(tmp_path / "out") == made("new") and os.listdir(tmp_path) == ["out"]
+    assert own(tmp_path / "out") == made("new")
+    assert os.listdir(tmp_path) == ["out"]
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert [name for name, _, _ in record["files"]] == ["part-0", "part-1", "report/page.html"]
-    assert record["command"] == "test" and record["content"] == "new"
+    assert record["command"] == "test"
+    assert record["content"] == "new"
 
 
 def test_an_existing_folder_is_refused_and_an_empty_one_is_taken(tmp_path: Path) -> None:
@@ -72,7 +82,8 @@ def test_an_existing_folder_is_refused_and_an_empty_one_is_taken(tmp_path: Path)
     write(tmp_path / "out")
     with pytest.raises(DestinationExists, match="--overwrite"):
         write(tmp_path / "out")
-    assert own(tmp_path / "out") == made("new") and os.listdir(tmp_path) == ["out"]
+    assert own(tmp_path / "out") == made("new")
+    assert os.listdir(tmp_path) == ["out"]
 
 
 @pytest.mark.parametrize("make", [
@@ -119,7 +130,8 @@ def test_overwriting_replaces_what_the_record_lists_and_leaves_the_rest(tmp_path
     inode = (tmp_path / "out" / "notes.txt").stat().st_ino
     write(tmp_path / "out", "new", overwrite=True)
     assert own(tmp_path / "out") == made("new") | FOREIGN
-    assert (tmp_path / "out" / "notes.txt").stat().st_ino == inode and os.listdir(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "notes.txt").stat().st_ino == inode
+    assert os.listdir(tmp_path) == ["out"]
     write(tmp_path / "out", "newer", overwrite=True)
     assert own(tmp_path / "out") == made("newer") | FOREIGN
 
@@ -164,9 +176,7 @@ def test_a_foreign_sibling_with_the_name_of_the_staging_folder_is_left_alone(
 
 
 def test_a_file_that_came_into_the_staging_folder_is_refused_and_stays(tmp_path: Path) -> None:
-    with contextlib.suppress(RuntimeError), open_folder(tmp_path / "out", "test", settings={"content": "new"}) as output:
-        output.shard(0).write_text("new 0")
-        raise RuntimeError
+    interrupt(tmp_path / "out", "new")
     (tmp_path / "out.partial" / "mine").write_text("mine")
     with pytest.raises(DestinationExists, match="holds mine"):
         write(tmp_path / "out")
@@ -191,7 +201,8 @@ def test_a_folder_that_changes_while_its_successor_is_made_stays(tmp_path: Path)
         (output.new_folder() / "a").write_text("new")
         (tmp_path / "out" / "part-0").write_text("edited")
         output.publish()
-    assert (tmp_path / "out" / "part-0").read_text() == "edited" and (tmp_path / "out" / "part-1").exists()
+    assert (tmp_path / "out" / "part-0").read_text() == "edited"
+    assert (tmp_path / "out" / "part-1").exists()
 
 
 def test_a_second_run_is_refused_while_the_first_holds_the_lock(tmp_path: Path) -> None:
@@ -200,7 +211,8 @@ def test_a_second_run_is_refused_while_the_first_holds_the_lock(tmp_path: Path) 
         second = subprocess.run(
             [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
         )
-        assert second.returncode == 1 and "another run is writing" in second.stderr
+        assert second.returncode == 1
+        assert "another run is writing" in second.stderr
         (output.new_folder() / "a").write_text("first")
         output.publish()
     assert own(tmp_path / "out") == {"a": "first"}
@@ -263,14 +275,16 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("big disk/out")
     write(tmp_path / "out", "old")
     write(tmp_path / "out", "new", overwrite=True)
-    assert (tmp_path / "out").is_symlink() and own(tmp_path / "big disk" / "out") == made("new")
+    assert (tmp_path / "out").is_symlink()
+    assert own(tmp_path / "big disk" / "out") == made("new")
 
 
 @pytest.mark.parametrize("name", ["-rf", "n\xf6n\udcff", "x" * 247, " "])
 def test_odd_names_are_written(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "old")
     write(tmp_path / name, overwrite=True)
-    assert own(tmp_path / name) == made("new") and os.listdir(tmp_path) == [name]
+    assert own(tmp_path / name) == made("new")
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_names_that_are_too_long_or_none_are_refused(tmp_path: Path) -> None:
@@ -288,9 +302,7 @@ def test_a_job_that_the_disk_cannot_hold_does_not_begin(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused_while_something_is_finished(tmp_path: Path) -> None:
-    with contextlib.suppress(RuntimeError), open_folder(tmp_path / "out", "test", settings={"content": "old"}) as output:
-        output.shard(0).write_text("old 0")
-        raise RuntimeError
+    interrupt(tmp_path / "out", "old")
     with pytest.raises(ConfigError, match="content was 'old', is 'new'"):
         write(tmp_path / "out")
     write(tmp_path / "out", overwrite=True)

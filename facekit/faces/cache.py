@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from facekit.errors import ConfigError, RecordError
 from facekit.faces.mesh import STEP, Mesh
 from facekit.faces.topology import NUM_VERTICES
+from facekit.output.aside import aside_file
 
 __all__ = ["MeshCache", "MeshCacheWriter", "merge_mesh_caches"]
 
@@ -166,8 +167,7 @@ class MeshCacheWriter:
         self._bound = _bound(fingerprint)
         self._rows: dict[int, int] = {}
         self._count = 0
-        self._aside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        self._file: BinaryIO = open(self._aside, "wb")  # noqa: SIM115 -- until close() or discard()
+        self._file, self._aside = aside_file(self.path)  # until close() or discard()
         self._file.write(_Layout(0, 0, self._bound).header())
 
     def add(self, key: int, mesh: Mesh) -> bool:
@@ -224,9 +224,9 @@ def merge_mesh_caches(path: str | os.PathLike[str], parts: Sequence[str | os.Pat
     """
     path, bound = Path(path), _bound(fingerprint)
     opened = _open_parts([Path(part) for part in parts], bound)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    file, aside = aside_file(path)
     try:
-        with open(aside, "wb") as out:
+        with file as out:
             out.write(_Layout(0, 0, bound).header())
             for part in opened:
                 _copy_rows(part, out)
@@ -256,13 +256,13 @@ def _open_parts(paths: list[Path], bound: bytes) -> list[_Part]:
     return parts
 
 
-def _copy_rows(part: _Part, out: BinaryIO) -> None:
+def _copy_rows(part: _Part, out: IO[bytes]) -> None:
     with _opened(part.path) as file:
         for start in range(HEADER.size, part.layout.entries_at, COPY):
             out.write(_read_exactly(part.path, file, min(COPY, part.layout.entries_at - start), start))
 
 
-def _merge_entries(parts: list[_Part], out: BinaryIO) -> int:
+def _merge_entries(parts: list[_Part], out: IO[bytes]) -> int:
     """Write the entries of all parts in the order of their keys, half a million at a time, and their sparse index."""
     sparse_index = [np.empty(0, np.int64)]
     written = 0
@@ -351,7 +351,7 @@ def _read_exactly(path: Path, file: FileIO, length: int, offset: int) -> bytes:
     return blocks
 
 
-def _finish(file: BinaryIO, layout: _Layout, aside: Path, path: Path) -> None:
+def _finish(file: IO[bytes], layout: _Layout, aside: Path, path: Path) -> None:
     file.seek(0)
     file.write(layout.header())
     file.flush()

@@ -14,8 +14,14 @@ __all__ = ["aside_file", "flush_folder", "new_aside", "replace_file", "replacing
 SUFFIX = ".partial"
 
 
-def aside_file(path: str | os.PathLike[str]) -> tuple[IO[bytes], Path]:
+def aside_file(path: str | os.PathLike[str], buffering: int = -1) -> tuple[IO[bytes], Path]:
     """Open a new file beside ``path``, made exclusively: whatever is there already is never touched.
+
+    Parameters
+    ----------
+    path : path
+    buffering : int
+        As in `open`.
 
     Returns
     -------
@@ -29,7 +35,7 @@ def aside_file(path: str | os.PathLike[str]) -> tuple[IO[bytes], Path]:
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
             continue
-        return os.fdopen(descriptor, "wb"), aside
+        return os.fdopen(descriptor, "wb", buffering), aside
 
 
 def new_aside(path: str | os.PathLike[str]) -> Path:

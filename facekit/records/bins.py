@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, DestinationExists, RecordError
+from facekit.output.aside import replacing
 from facekit.records.pickle_walk import ByteArray, PickleError, PickleWalk
 
 __all__ = ["Bins", "read_bins", "write_bins"]
@@ -88,16 +89,12 @@ def write_bins(
         raise ConfigError(f"{flags.shape} pairs want two pictures each, {len(payloads)} were given")
     if target.exists() and not overwrite:
         raise DestinationExists(f"{target} exists: choose another name or ask to overwrite it")
-    aside = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "wb") as file:
+        with replacing(target) as file:
             pickle.dump(([bytes(payload) for payload in payloads], flags.tolist()), file, protocol=4)
-        os.replace(aside, target)
     except OSError as error:
         raise RecordError(f"the file cannot be written: {error.strerror}", target) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _pairs(held: Any, path: str | os.PathLike[str]) -> Bins:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.output.aside import replacing
 from facekit.records.index_text import parse_text
 
 if TYPE_CHECKING:
@@ -151,17 +152,13 @@ def write_index(path: str | os.PathLike[str], index: RecordIndex) -> None:
         The disk refuses.
     """
     offsets = index.offsets if index.physical is None else index.offsets[index.physical]
-    aside = Path(f"{os.fspath(path)}.{os.getpid()}.partial")
     try:
-        with open(aside, "w", encoding="ascii", newline="\n") as file:
+        with replacing(path) as file:
             for start in range(0, len(offsets), 1 << 20):
                 part = slice(start, start + (1 << 20))
-                file.write(format_index(index.physical_keys[part], offsets[part]))
-        os.replace(aside, path)
+                file.write(format_index(index.physical_keys[part], offsets[part]).encode())
     except OSError as error:
         raise RecordError(f"the index cannot be written: {error.strerror}", path) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 # --- sidecar ----------------------------------------------------------------------------------------------------------
@@ -193,14 +190,10 @@ def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:
         _SIGNATURE, stat.st_size, stat.st_mtime_ns, len(index), 0 if order is None else order.itemsize
     )
     target = sidecar_path(path)
-    aside = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    with open(aside, "wb") as file:
+    with replacing(target) as file:  # flushed: a head that outlives its offsets would pass zeros for them
         file.write(words)
         for array in (index.keys, index.offsets, *(() if order is None else (order,))):
             file.write(np.ascontiguousarray(array).data)
-        file.flush()
-        os.fsync(file.fileno())  # a head that outlives its offsets would pass zeros for them
-    os.replace(aside, target)
     return target
 
 

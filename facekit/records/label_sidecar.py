@@ -19,6 +19,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from facekit.output.aside import replacing
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -54,13 +56,9 @@ def save_labels(rec: Path, idx: Path, labels: NDArray[np.int64]) -> Path:
     small = not len(labels) or max(-int(labels.min()), int(labels.max())) < _SMALL
     kept = np.ascontiguousarray(labels, "<i4" if small else "<i8")
     target = labels_path(rec)
-    aside = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    with open(aside, "wb") as file:
+    with replacing(target) as file:
         file.write(_HEAD.pack(_SIGNATURE, *_stamps(rec, idx), len(kept), kept.itemsize))
         file.write(kept.data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, target)
     return target
 
 

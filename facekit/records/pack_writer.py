@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import ConfigError, DestinationExists, PictureError, RecordError
+from facekit.output.aside import new_aside
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, Header, Record, pack_record, unpack_record
 from facekit.records.index import sidecar_path
@@ -72,12 +73,11 @@ class PackWriter:
         self.path, self.layout = Path(path), layout
         self._overwrite, self._size, self._is_file = overwrite, image_size, self.path.suffix == ".rec"
         self._refuse_existing()
-        self._partial = self.path.with_name(self.path.name + ".writing")
-        shutil.rmtree(self._partial, ignore_errors=True)
         try:
-            self._partial.mkdir(parents=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial = new_aside(self.path)
         except OSError as error:
-            raise RecordError(f"the folder cannot be made: {error.strerror}", self._partial) from error
+            raise RecordError(f"the folder cannot be made: {error.strerror}", self.path) from error
         name = self.path.name if self._is_file else "train.rec"
         self._writer = RecordWriter(self._partial / name)
         self._labels = LabelWriter(self._writer.path)

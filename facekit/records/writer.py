@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from facekit.errors import ConfigError, DestinationExists, RecordError
+from facekit.output.aside import aside_file
 from facekit.records.framing import frame
 from facekit.records.index import format_index, sidecar_path
 from facekit.records.patch import patch_headers
@@ -28,10 +29,10 @@ _BUFFERED = 1 << 20
 class RecordWriter:
     """Writes a RecordIO file and its index.
 
-    Both are written aside (``*.partial``) and appear under their names when :meth:`close` succeeds, the index last. As
-    a context manager it closes at the end and removes what it wrote when an exception passes. A writer that is
-    forgotten leaves its ``*.partial`` files, with a warning in the log: nothing is lost, and nothing unfinished is
-    taken for whole.
+    Both are written aside (``.NAME.*.partial``, names that nobody else has) and appear under their own when
+    :meth:`close` succeeds, the index last. As a context manager it closes at the end and removes what it wrote when an
+    exception passes. A writer that is forgotten leaves its ``*.partial`` files, with a warning in the log: nothing is
+    lost, and nothing unfinished is taken for whole.
 
     Parameters
     ----------
@@ -58,21 +59,15 @@ class RecordWriter:
         for path in (self.path, self.idx_path):
             if path.exists() and not overwrite:
                 raise DestinationExists(f"{path} exists: choose another name or ask to overwrite it")
-        self._partial = tuple(path.with_name(path.name + ".partial") for path in (self.path, self.idx_path))
-        self._rec: IO[bytes] = self._create(self._partial[0])
+        self._rec, rec_partial = _create(self.path)
         try:
-            self._idx: IO[bytes] = self._create(self._partial[1])
+            self._idx, idx_partial = _create(self.idx_path)
         except BaseException:
             self._rec.close()
-            self._partial[0].unlink(missing_ok=True)
+            rec_partial.unlink(missing_ok=True)
             raise
+        self._partial = rec_partial, idx_partial
         self._open, self._write_failed, self._position = True, False, 0
-
-    def _create(self, path: Path) -> IO[bytes]:
-        try:
-            return open(path, "wb", buffering=_BUFFERED)
-        except OSError as error:
-            raise RecordError(f"the file cannot be written: {error.strerror}", path) from error
 
     def tell(self) -> int:
         """Offset at which the next record will start."""
@@ -203,6 +198,13 @@ class RecordWriter:
             logger.warning("%s was never closed: what was written lies in %s", self.path, self._partial[0])
             _close_quietly(self._rec)
             _close_quietly(self._idx)
+
+
+def _create(path: Path) -> tuple[IO[bytes], Path]:
+    try:
+        return aside_file(path, _BUFFERED)
+    except OSError as error:
+        raise RecordError(f"the file cannot be written: {error.strerror}", path) from error
 
 
 def _close_quietly(file: IO[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The spine of every job over shards: open the output, do the shards that no earlier run finished, assemble, publish."""
+"""The spine of every job over shards: do those that no earlier run finished, assemble the output, publish it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from facekit.embeddings.store import DESCRIPTION, FAILURES, FORMAT, INDEX, VECTO
 from facekit.errors import FacekitError
 from facekit.jobs.embed.plan import EmbedPlan
 from facekit.jobs.embed.shard import vectors_beside
-from facekit.run.journal import Journal
+from facekit.output import FolderOutput
 from facekit.run.shard_file import read_rows
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["assemble_output"]
 
 
-def assemble_output(plan: EmbedPlan, journal: Journal) -> None:
-    """Make the output folder in the journal.
+def assemble_output(plan: EmbedPlan, output: FolderOutput) -> None:
+    """Make the output folder.
 
     Raises
     ------
     FacekitError
         No picture has a vector; or the rows do not add up, a defect of facekit: nothing is published.
     """
-    folder = journal.output()
-    index, failures = _read_index(plan, journal)
-    (folder / VECTORS).mkdir(parents=True)
+    folder = output.new_folder()
+    index, failures = _read_index(plan, output)
+    (folder / VECTORS).mkdir()
     dimensions = 0
     for shard in plan.shards:
-        vectors = vectors_beside(journal.path(shard))
+        vectors = vectors_beside(output.shard(shard.number))
         shape = np.load(vectors, mmap_mode="r").shape
         if shape[0]:
             dimensions = shape[1]
@@ -47,15 +47,15 @@ def assemble_output(plan: EmbedPlan, journal: Journal) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
 
 
-def _read_index(plan: EmbedPlan, journal: Journal) -> tuple[pa.Table, pa.Table]:
+def _read_index(plan: EmbedPlan, output: FolderOutput) -> tuple[pa.Table, pa.Table]:
     """The rows of the pictures that have a vector, and of those that have none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = pa.concat_tables([read_rows(journal.path(shard)) for shard in plan.shards])
+    rows = pa.concat_tables([read_rows(output.shard(shard.number)) for shard in plan.shards])
     if rows.num_rows != len(plan.source):
         raise FacekitError(
-            f"{rows.num_rows} rows for {len(plan.source)} pictures; delete {journal.folder} and embed again"
+            f"{rows.num_rows} rows for {len(plan.source)} pictures; delete {output.staging} and embed again"
         )
     failed = pc.is_valid(rows["error"])
     index, failures = rows.filter(pc.invert(failed)), rows.filter(failed)

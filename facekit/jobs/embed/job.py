@@ -8,17 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 from time import perf_counter
 
-from facekit.embeddings import is_features
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.finish import assemble_output
 from facekit.jobs.embed.plan import make_plan
 from facekit.jobs.embed.shard import start_worker
 from facekit.jobs.embed.summary import EmbedSummary, summarise
-from facekit.run.destination import check_destination
-from facekit.run.journal import Journal, was_published
-from facekit.run.work import do_shards
+from facekit.jobs.inputs.model import model_input
+from facekit.jobs.inputs.source import source_input
+from facekit.output import check_folder, input_of, open_folder
+from facekit.run.work import ShardWork, run_job
 
 __all__ = ["EmbedConfig", "EmbedSummary", "embed"]
+
+BYTES_A_VECTOR = 512 * 4 + 64
+"""What a picture takes in the output at the usual 512 dimensions; vectors are linked there, not copied."""
 
 
 def embed(config: EmbedConfig) -> EmbedSummary:
@@ -42,21 +45,14 @@ def embed(config: EmbedConfig) -> EmbedSummary:
     FacekitError
         No picture has a vector.
     """
-    started, destination = perf_counter(), Path(config.destination)
-    plan, done = make_plan(config), 0
-    if config.overwrite or not was_published(destination, plan.settings):
-        if not (config.overwrite and is_features(destination)):
-            check_destination(destination, config.overwrite)
-        with Journal(destination, plan.settings, config.overwrite) as journal:
-            done = do_shards(
-                "embedding",
-                plan.shards,
-                journal,
-                lambda shard: plan.task(shard, journal.path(shard)),
-                config.workers,
-                start_worker,
-                config.model,
-            )
-            assemble_output(plan, journal)
-            journal.publish()
-    return summarise(destination, len(plan.source), done, perf_counter() - started)
+    started = perf_counter()
+    guarded = [input_of(config.source, lambda: ()), model_input(config.model)]
+    check_folder(config.destination, guarded, config.overwrite)
+    plan = make_plan(config)
+    inputs = [*guarded, source_input(plan.source, config.source)]
+    output = open_folder(
+        config.destination, "embed", inputs, plan.settings, config.overwrite, BYTES_A_VECTOR * len(plan.source)
+    )
+    work = ShardWork("embedding", plan.shards, plan.task, start_worker, config.model, config.workers)
+    done = run_job(output, work, lambda output: assemble_output(plan, output))
+    return summarise(Path(config.destination), len(plan.source), done, perf_counter() - started)

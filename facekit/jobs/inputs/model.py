@@ -9,8 +9,9 @@ from typing import Any
 
 from facekit.embeddings import BRANCHES, Engine, Preprocessing
 from facekit.errors import ConfigError
+from facekit.output import Input, input_of
 
-__all__ = ["ARCHITECTURES", "ModelChoice", "open_engine", "parse_columns"]
+__all__ = ["ARCHITECTURES", "ModelChoice", "model_input", "open_engine", "parse_columns"]
 
 ARCHITECTURES = ("r18", "r34", "r50", "r100", "r200")
 """The IResNets of arcface_torch, by the names that it uses."""
@@ -81,6 +82,19 @@ def parse_columns(text: str) -> tuple[int, int]:
     if found is None:
         raise ConfigError(f"columns are {text!r}; write the first and the one after the last, such as 8:104")
     return int(found[1]), int(found[2])
+
+
+def model_input(choice: ModelChoice) -> Input:
+    """A network as an input of an output: its file, and those beside it that hold weights of an ONNX file."""
+    path = Path(choice.path)
+
+    def files() -> list[Path]:
+        from facekit.embeddings.onnx_header import external_files
+
+        beside = external_files(path) if path.suffix == ".onnx" and path.is_file() else ()
+        return [path, *(path.parent / name for name in beside)]
+
+    return input_of(choice.path, files)
 
 
 def open_engine(choice: ModelChoice) -> Engine:

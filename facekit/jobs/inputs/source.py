@@ -19,11 +19,22 @@ import numpy.typing as npt
 from facekit.errors import FacekitError, PictureError, RecordError
 from facekit.images import decode
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, format_counts
+from facekit.output import Input, input_of
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
 from facekit.records.content import sampled_hash
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
+from facekit.run.ledger import ledger_path
 
-__all__ = ["Source", "SourceRecord", "first_picture", "open_source", "read_records"]
+__all__ = [
+    "Source",
+    "SourceRecord",
+    "first_picture",
+    "open_source",
+    "pack_input",
+    "read_records",
+    "source_bytes",
+    "source_input",
+]
 
 CHUNK = 1 << 20
 
@@ -207,6 +218,36 @@ def _folder_source(folder: Path) -> Source:
     content, changed = _hash(*files, *(size for size, _ in stamps)), _hash(*stamps)
     keys, labels = places + 1, labels.astype(np.int64)
     return Source(str(folder), "folder", "insightface", keys, labels, pictures, places, files, content, changed, others)
+
+
+def source_input(source: Source, named: str) -> Input:
+    """A source as an input of an output: guarded as it was named, and compared before anything is published.
+
+    Parameters
+    ----------
+    source : Source
+    named : str
+        The path as it was given.
+    """
+    if source.kind == "folder":
+        return input_of(named, lambda: (os.path.join(source.path, name) for name in source.files))
+    return pack_input(Path(source.path), named)
+
+
+def pack_input(rec: Path, named: str) -> Input:
+    """A pack as an input: its ``.rec``, ``.idx``, ``property`` and ledger count; what else lies there does not."""
+    files = (rec, rec.with_suffix(".idx"), rec.with_name("property"), ledger_path(rec))
+    return input_of(named, lambda: files)
+
+
+def source_bytes(source: Source) -> int:
+    """Bytes that the whole file of a pack takes, or the first thousand pictures of a folder scaled up to all."""
+    if source.kind == "pack":
+        size, count = os.path.getsize(source.path), len(source)
+        return size if count else 0
+    sample = source.files[:: max(len(source.files) // 1000, 1)]
+    total = sum(os.path.getsize(os.path.join(source.path, name)) for name in sample)
+    return total * len(source.files) // max(len(sample), 1)
 
 
 def read_records(source: Source) -> Iterator[SourceRecord]:

@@ -17,8 +17,8 @@ from facekit.jobs.mask.plan import MaskPlan
 from facekit.jobs.mask.shard import MaskWorker, meshes_beside
 from facekit.jobs.mask.sheet import SheetSample, draw_sheet
 from facekit.jobs.outputs.tables import SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
+from facekit.output import FolderOutput
 from facekit.records import PackWriter, RecordWriter
-from facekit.run.journal import Journal
 from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
 from facekit.run.progress import progress
 from facekit.run.shard_file import read_records, read_rows
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["assemble_output"]
 
 
-class Output(Protocol):
+class Pack(Protocol):
     """What takes the records of one shard after another."""
 
     def append(self, block: bytes, written: pa.Table) -> npt.NDArray[np.int64]:
@@ -39,26 +39,27 @@ class Output(Protocol):
         """Write what comes after the pictures."""
 
 
-def assemble_output(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
-    """Make the output folder in the journal.
+def assemble_output(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) -> None:
+    """Make the output folder.
 
     Raises
     ------
     FacekitError
         The ledger does not add up: a defect of facekit, and nothing is published.
     """
-    folder, aside = journal.output(), journal.folder / LEDGER
-    output: Output = SamePack(plan, folder) if plan.verbatim else NewPack(plan, folder)
+    folder = output.new_folder()
+    aside = output.scratch(LEDGER)
+    pack: Pack = SamePack(plan, folder) if plan.verbatim else NewPack(plan, folder)
     sample, tally = SheetSample(), Counter[str]()
     with LedgerWriter(aside) as ledger, progress("writing", len(plan.source)) as advance:
         for shard in plan.shards:
-            rows, block = read_rows(journal.path(shard)), read_records(journal.path(shard))
-            entries = append_shard(rows, block, output, plan.masks)
+            rows, block = read_rows(output.shard(shard.number)), read_records(output.shard(shard.number))
+            entries = append_shard(rows, block, pack, plan.masks)
             sample.take(entries, rows["offset"].to_numpy(), block)
             tally.update(entries["action"].to_pylist())
             ledger.append(entries)
             advance(shard.stop - shard.first)
-        output.close()
+        pack.close()
         ledger.append(layout_rows(plan, tally))
     check_ledger(plan, ledger, tally, folder)
     aside.rename(folder / LEDGER)
@@ -67,10 +68,10 @@ def assemble_output(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> Non
     pictures = plan.pictures + (tally["mask"] - plan.already_masked if plan.adds else 0)
     write_train_config(folder / TRAIN_CONFIG, int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
     draw_sheet(plan.source, sample, folder / "contact.png")
-    keep_meshes(plan, worker, journal)
+    keep_meshes(plan, worker, output)
 
 
-def append_shard(rows: pa.Table, block: bytes, output: Output, masks: AlreadyMasked | None) -> pa.Table:
+def append_shard(rows: pa.Table, block: bytes, pack: Pack, masks: AlreadyMasked | None) -> pa.Table:
     """Append the records of a shard, and return its ledger entries with the keys they got.
 
     Pictures that came with a mask on name as their source the bare picture, as the others do.
@@ -79,7 +80,7 @@ def append_shard(rows: pa.Table, block: bytes, output: Output, masks: AlreadyMas
 
     written = rows["offset"].to_numpy() >= 0
     keys = np.full(len(written), -1, np.int64)
-    keys[written] = output.append(block, rows.filter(pa.array(written)))
+    keys[written] = pack.append(block, rows.filter(pa.array(written)))
     rows = rows.set_column(0, "key", pa.array(keys, mask=~written)).select(schema().names)
     if masks is None:
         return rows
@@ -116,12 +117,12 @@ def check_ledger(plan: MaskPlan, ledger: LedgerWriter, tally: Counter[str], fold
             raise FacekitError(f"the ledger has {found} {name} where there are {expected}; please report this")
 
 
-def keep_meshes(plan: MaskPlan, worker: MaskWorker, journal: Journal) -> None:
+def keep_meshes(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) -> None:
     """Add the meshes that were found to the cache."""
     if worker.config.mesh_cache is None:
         return
     cache = Path(worker.config.mesh_cache)
-    parts = [meshes_beside(journal.path(shard)) for shard in plan.shards]
+    parts = [meshes_beside(output.shard(shard.number)) for shard in plan.shards]
     known = [cache] if cache.exists() else []
     merge_mesh_caches(cache, known + [part for part in parts if part.exists()], worker.fingerprint)
 
@@ -130,7 +131,6 @@ class SamePack:
     """The source's records under their own keys and in their own order."""
 
     def __init__(self, plan: MaskPlan, folder: Path) -> None:
-        folder.mkdir()
         self._plan, self._folder = plan, folder
         self._writer = RecordWriter(folder / "train.rec")
 

@@ -5,7 +5,6 @@ Read the source, choose what to mask, do the shards, put the output together, mo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -14,19 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import facekit
 from facekit.errors import ConfigError
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.faces.pack_meshes import mesh_fingerprint
 from facekit.jobs.inputs.ledger import AlreadyMasked
+from facekit.jobs.inputs.source import source_bytes, source_input
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.finish import assemble_output
 from facekit.jobs.mask.plan import MaskPlan, make_plan
 from facekit.jobs.mask.shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask.summary import MaskSummary, summarise
-from facekit.run.destination import check_destination
-from facekit.run.journal import Journal, was_published
-from facekit.run.work import do_shards
+from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.run.shards import Shard
+from facekit.run.work import ShardWork, run_job
 
 __all__ = ["mask", "textured_shells"]
 
@@ -73,49 +72,63 @@ def mask(
     RecordError
         The source is missing or corrupt.
     """
-    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
-    if config.mesh_cache is not None and not Path(config.mesh_cache).absolute().parent.is_dir():
-        raise ConfigError(f"the mesh cache {config.mesh_cache} lies in no folder: make it first, or name another place")
+    started = perf_counter()
+    guarded = guarded_inputs(config)
+    check_folder(config.destination, guarded, config.overwrite)
     plan = make_plan(config)
-    keep_apart(Path(plan.source.path), destination)
     settings = {
-        "facekit": facekit.__version__,
         "input": {"content": plan.source.content, "changed": plan.source.changed},
         "config": config.settings(),
         "estimator": name_of(estimator),
         "wear": name_of(wear),
     }
     worker = MaskWorker(config, mesh_fingerprint(plan.source.content, estimator), estimator, wear)
-    done = 0
-    if config.overwrite or not was_published(destination, settings):
-        check_destination(destination, config.overwrite)
-        with Journal(destination, settings, config.overwrite) as journal:
-            done = do_shards(
-                "masking",
-                plan.shards,
-                journal,
-                lambda shard: task_of(plan, shard, journal),
-                config.workers,
-                start_worker,
-                worker,
-                config.ray,
-            )
-            assemble_output(plan, worker, journal)
-            journal.publish()
+    inputs = [*guarded, source_input(plan.source, config.source)]
+    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, bytes_needed(plan))
+    work = ShardWork(
+        "masking",
+        plan.shards,
+        lambda shard, path: task_of(plan, shard, path),
+        start_worker,
+        worker,
+        config.workers,
+        config.ray,
+    )
+    done = run_job(output, work, lambda output: assemble_output(plan, worker, output))
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 
 
-def keep_apart(source: Path, destination: Path) -> None:
-    """Refuse a destination that the source lies in."""
-    if destination.resolve() in (source.resolve(), *source.resolve().parents):
-        raise ConfigError(f"{destination} holds the source itself; choose another destination")
+def guarded_inputs(config: MaskConfig) -> list[Input]:
+    """What is named to be read, besides the pictures.
+
+    Raises
+    ------
+    ConfigError
+        There is no folder for the mesh cache.
+    """
+    inputs = [input_of(config.source, lambda: ())]
+    if config.mesh_cache is not None:
+        if not Path(config.mesh_cache).absolute().parent.is_dir():
+            raise ConfigError(
+                f"the mesh cache {config.mesh_cache} lies in no folder: make it first, or name another place"
+            )
+        inputs.append(input_of(config.mesh_cache, lambda: ()))  # it is added to on the way
+    if config.textures is not None:
+        inputs.append(input_of(config.textures))
+    return inputs
 
 
-def task_of(plan: MaskPlan, shard: Any, journal: Journal) -> MaskTask:
+def bytes_needed(plan: MaskPlan) -> int:
+    """Bytes that the job writes at the most: the shards, and the output that is put together from them."""
+    copies = (len(plan.source) + plan.wanted) / max(len(plan.source), 1)
+    return int(2 * copies * source_bytes(plan.source))
+
+
+def task_of(plan: MaskPlan, shard: Shard, path: Path) -> MaskTask:
     """A shard with everything a worker needs to do it."""
     records = plan.source.slice(shard.first, shard.stop)
     masked = {} if plan.masks is None else masked_among(plan.masks, records.keys)
-    return MaskTask(shard, journal.path(shard), records, plan.copies[shard.first : shard.stop], masked)
+    return MaskTask(shard, path, records, plan.copies[shard.first : shard.stop], masked)
 
 
 def masked_among(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from facekit.jobs.outputs.ledger_rows import layout_rows
 from facekit.jobs.outputs.tables import LABELS, SOURCE_LIST, TRAIN_CONFIG, write_train_config
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.picture_list import PictureList
+from facekit.output import FolderOutput
 from facekit.records import PackWriter
-from facekit.run.journal import Journal
 from facekit.run.ledger import LEDGER, LedgerWriter, schema
 from facekit.run.shard_file import read_records, read_rows
 from facekit.run.shards import Shard
@@ -52,22 +51,22 @@ class Classes(NamedTuple):
         return int(self.label.max(initial=-1)) + 1
 
 
-def assemble_output(pictures: PictureList, shards: Sequence[Shard], config: PackConfig, journal: Journal) -> None:
-    """Make the output folder in the journal.
+def assemble_output(pictures: PictureList, shards: Sequence[Shard], config: PackConfig, output: FolderOutput) -> None:
+    """Make the output folder.
 
     Raises
     ------
     FacekitError
         Nothing could be packed; or the ledger does not add up, a defect of facekit: nothing is published.
     """
-    classes = count_classes(len(pictures.names), shards, config.min_images, journal)
-    folder, aside = journal.output(), journal.folder / LEDGER
+    classes = count_classes(len(pictures.names), shards, config.min_images, output)
+    folder = output.new_folder()
+    aside = output.scratch(LEDGER)
     with PackWriter(folder, config.layout) as pack, LedgerWriter(aside) as ledger:
         first = pack.next_key
         for shard in shards:
-            ledger.append(
-                append_shard(pack, read_rows(journal.path(shard)), read_records(journal.path(shard)), classes)
-            )
+            path = output.shard(shard.number)
+            ledger.append(append_shard(pack, read_rows(path), read_records(path), classes))
         images = pack.next_key - first
         if config.layout == "insightface":
             ledger.append(layout_rows(np.append(0, np.arange(pack.next_key, pack.next_key + classes.number))))
@@ -79,18 +78,18 @@ def assemble_output(pictures: PictureList, shards: Sequence[Shard], config: Pack
     write_train_config(folder / TRAIN_CONFIG, classes.number, images)
 
 
-def count_classes(count: int, shards: Sequence[Shard], min_images: int, journal: Journal) -> Classes:
+def count_classes(count: int, shards: Sequence[Shard], min_images: int, output: FolderOutput) -> Classes:
     """Count what could be packed of each class, and number those that have enough."""
     images = np.zeros(count, np.int64)
     reasons: Counter[str] = Counter()
     for shard in shards:
-        rows = read_rows(journal.path(shard))
+        rows = read_rows(output.shard(shard.number))
         written = rows["offset"].to_numpy() >= 0
         images += np.bincount(rows["label"].to_numpy()[written], minlength=count)
         reasons.update(reason for reason in rows["reason"].to_pylist() if reason)
     keep = images >= min_images
     if not keep.any():
-        shutil.rmtree(journal.shards)  # so that the next attempt may have other settings
+        output.discard_shards()  # so that the next attempt may have other settings
         said = ", ".join(f"{reason} ({number} times)" for reason, number in reasons.most_common(3))
         cure = f"; {OTHER_SIZES}" if any(reason.startswith("size ") for reason in reasons) else ""
         fewer = f"no one has {min_images} pictures" if images.any() else "no picture could be packed"

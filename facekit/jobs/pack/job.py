@@ -5,7 +5,6 @@ List the pictures, do the shards, put the output together, move it into place.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +12,16 @@ from time import perf_counter
 
 import numpy as np
 
-import facekit
-from facekit.errors import ConfigError
 from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.outputs.tables import TRAIN_CONFIG
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.finish import assemble_output
-from facekit.jobs.pack.picture_list import PictureList, read_pictures
+from facekit.jobs.pack.picture_list import PictureList, pictures_input, read_pictures
 from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
-from facekit.run.destination import check_destination
-from facekit.run.journal import Journal, was_published
+from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.run.ledger import LEDGER
 from facekit.run.shards import Shard, cut, shard_size
-from facekit.run.work import do_shards
+from facekit.run.work import ShardWork, run_job
 
 __all__ = ["PackSummary", "pack"]
 
@@ -80,42 +76,33 @@ def pack(config: PackConfig) -> PackSummary:
     FacekitError
         There are no pictures, or none could be packed.
     """
-    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
+    started, guarded = perf_counter(), _guarded_inputs(config)
+    check_folder(config.destination, guarded, config.overwrite)
     pictures = read_pictures(config.source, config.root)
-    _keep_apart(Path(config.source), destination)
     if config.align:
         make_detector(config.detector)
     if config.layout == "insightface" and (np.diff(pictures.labels) < 0).any():
         pictures = pictures.chosen(np.argsort(pictures.labels, kind="stable"))
-    settings = {
-        "facekit": facekit.__version__,
-        "job": "pack",
-        "input": pictures.content,
-        "config": config.settings(),
-    }
-    done = 0
-    if config.overwrite or not was_published(destination, settings):
-        check_destination(destination, config.overwrite)
-        shards = _shards(pictures, config.layout)
-        with Journal(destination, settings, config.overwrite) as journal:
-            done = do_shards(
-                "packing",
-                shards,
-                journal,
-                lambda shard: _task(pictures, shard, journal),
-                config.workers,
-                start_worker,
-                config,
-                config.ray,
-            )
-            assemble_output(pictures, shards, config, journal)
-            journal.publish()
-    return _summarise(config, pictures, destination, done, perf_counter() - started)
+    settings = {"input": pictures.content, "config": config.settings()}
+    shards, inputs = _shards(pictures, config.layout), [*guarded, pictures_input(pictures, config.source)]
+    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite)
+    work = ShardWork(
+        "packing",
+        shards,
+        lambda shard, path: _task(pictures, shard, path),
+        start_worker,
+        config,
+        config.workers,
+        config.ray,
+    )
+    done = run_job(output, work, lambda output: assemble_output(pictures, shards, config, output))
+    return _summarise(config, pictures, done, perf_counter() - started)
 
 
-def _keep_apart(source: Path, destination: Path) -> None:
-    if destination.resolve() in (source.resolve(), *source.resolve().parents):
-        raise ConfigError(f"{destination} holds the source itself; choose another destination")
+def _guarded_inputs(config: PackConfig) -> list[Input]:
+    """What is named to be read; which pictures count is known once the list is read."""
+    named = [config.source, *([config.root] if config.root is not None else [])]
+    return [input_of(path, lambda: ()) for path in named]
 
 
 def _shards(pictures: PictureList, layout: str) -> list[Shard]:
@@ -123,11 +110,12 @@ def _shards(pictures: PictureList, layout: str) -> list[Shard]:
     return cut(len(pictures), shard_size(len(pictures)), groups)
 
 
-def _task(pictures: PictureList, shard: Shard, journal: Journal) -> PackTask:
-    return PackTask(shard, journal.path(shard), pictures.chosen(np.arange(shard.first, shard.stop)))
+def _task(pictures: PictureList, shard: Shard, path: Path) -> PackTask:
+    return PackTask(shard, path, pictures.chosen(np.arange(shard.first, shard.stop)))
 
 
-def _summarise(config: PackConfig, pictures: PictureList, destination: Path, done: int, seconds: float) -> PackSummary:
+def _summarise(config: PackConfig, pictures: PictureList, done: int, seconds: float) -> PackSummary:
+    destination = Path(config.destination)
     stored: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     for (action, reason, written), count in count_outcomes(destination / LEDGER, "action", "reason").items():

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.picture_files import PICTURES
 from facekit.jobs.inputs.source import open_source
+from facekit.output import Input, input_of
 
-__all__ = ["PictureList", "read_pictures"]
+__all__ = ["PictureList", "pictures_input", "read_pictures"]
 
 LARGEST = 2**63 - 1
 
@@ -81,6 +82,11 @@ class Entry(NamedTuple):
     aligned: bool = False
     points: tuple[float, ...] | None = None
     box: tuple[float, ...] | None = None
+
+
+def pictures_input(pictures: PictureList, named: str) -> Input:
+    """A list of pictures as an input of an output: the list itself, where it is one, and every picture."""
+    return input_of(named, lambda: (named, *(os.path.join(pictures.root, name) for name in pictures.files)))
 
 
 def read_pictures(path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> PictureList:

@@ -10,8 +10,8 @@ import numpy as np
 from facekit.errors import FacekitError
 from facekit.jobs.synth.shard import TRUTH_VERTICES
 from facekit.jobs.synth.sheet import draw_sheet
+from facekit.output import FolderOutput
 from facekit.records import PackWriter
-from facekit.run.journal import Journal
 from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
 from facekit.run.shard_file import read_records, read_rows
 from facekit.run.shards import Shard
@@ -53,8 +53,8 @@ def truth_schema() -> pa.Schema:
     )
 
 
-def assemble_output(shards: list[Shard], layout: str, journal: Journal) -> None:
-    """Make the output folder in the journal, one shard after another.
+def assemble_output(shards: list[Shard], layout: str, output: FolderOutput) -> None:
+    """Make the output folder, one shard after another.
 
     Raises
     ------
@@ -63,17 +63,18 @@ def assemble_output(shards: list[Shard], layout: str, journal: Journal) -> None:
     """
     import pyarrow.parquet as pq
 
-    folder = journal.output()
-    aside = {name: journal.folder / name for name in (LEDGER, TRUTH)}
+    folder = output.new_folder()
+    aside = {name: output.scratch(name) for name in (LEDGER, TRUTH)}
     labels = 0
     with (
         PackWriter(folder, layout) as pack,
         LedgerWriter(aside[LEDGER]) as ledger,
-        pq.ParquetWriter(aside[TRUTH], truth_schema(), compression="zstd", use_dictionary=["kind", "mask"]) as truth,
+        open(aside[TRUTH], "wb") as file,  # pyarrow itself opens no name that is not UTF-8
+        pq.ParquetWriter(file, truth_schema(), compression="zstd", use_dictionary=["kind", "mask"]) as truth,
     ):
         first = pack.next_key
         for shard in shards:
-            rows, block = read_rows(journal.path(shard)), read_records(journal.path(shard))
+            rows, block = read_rows(output.shard(shard.number)), read_records(output.shard(shard.number))
             keys = pack.append_block(block, rows["offset"].to_numpy(), rows["label"].to_numpy(), new_ids=True)
             ledger.append(_with_keys(rows, keys).select(schema().names))
             truth.write_table(_truth(rows, keys, first))

@@ -5,7 +5,6 @@ Plan the labels, draw the shards, assemble the output, move it into place.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +14,19 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-import facekit
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
-from facekit.run.destination import check_destination
-from facekit.run.journal import Journal, was_published
+from facekit.output import check_folder, open_folder
 from facekit.run.ledger import LEDGER
 from facekit.run.shards import Shard, cut, shard_size
-from facekit.run.work import do_shards
+from facekit.run.work import ShardWork, run_job
 from facekit.synth.plan import make_roster
 
 __all__ = ["SynthSummary", "synth", "textured_shells"]
+
+BYTES_A_PICTURE = 20_000
+"""What a drawn picture takes at the most, in its shard and in the output together."""
 
 
 @dataclass(frozen=True)
@@ -92,32 +92,21 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     ConfigError, DestinationExists
         The settings contradict each other, the destination exists, or another run is writing it.
     """
-    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
+    started = perf_counter()
+    check_folder(config.destination, (), config.overwrite)
     settings = {
-        "facekit": facekit.__version__,
-        "job": "synth",
         "config": config.settings(),
         "wear": f"{wear.__module__}.{wear.__qualname__}",
     }
     starts = make_roster(config.spec).starts
-    done = 0
-    if not was_published(destination, settings):
-        check_destination(destination, config.overwrite)
-        shards = _shards(starts)
-        with Journal(destination, settings, config.overwrite) as journal:
-            done = do_shards(
-                "drawing",
-                shards,
-                journal,
-                lambda shard: SynthTask(shard, journal.path(shard)),
-                config.workers,
-                start_worker,
-                SynthWorker(config, wear),
-                config.ray,
-            )
-            assemble_output(shards, config.layout, journal)
-            journal.publish()
-    return _summarise(config, destination, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
+    shards = _shards(starts)
+    needed = BYTES_A_PICTURE * int(starts[-1])
+    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed)
+    work = ShardWork(
+        "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.ray
+    )
+    done = run_job(output, work, lambda output: assemble_output(shards, config.layout, output))
+    return _summarise(config, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
 
 
 def _shards(starts: NDArray[np.int64]) -> list[Shard]:
@@ -126,14 +115,14 @@ def _shards(starts: NDArray[np.int64]) -> list[Shard]:
 
 
 def _summarise(
-    config: SynthConfig, destination: Path, labels: int, images: int, done: int, seconds: float
+    config: SynthConfig, labels: int, images: int, done: int, seconds: float
 ) -> SynthSummary:
     import pyarrow.parquet as pq
 
-    kinds: Counter[str] = Counter()
-    for batch in pq.ParquetFile(destination / TRUTH).iter_batches(columns=["kind"]):
-        kinds.update(batch["kind"].to_pylist())
-    shown = Path(config.destination)
+    shown, kinds = Path(config.destination), Counter[str]()
+    with open(shown / TRUTH, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+        for batch in pq.ParquetFile(file).iter_batches(columns=["kind"]):
+            kinds.update(batch["kind"].to_pylist())
     return SynthSummary(
         destination=str(shown),
         truth=str(shown / TRUTH),
@@ -144,7 +133,7 @@ def _summarise(
         labels=labels,
         images=images,
         by_kind=dict(kinds.most_common()),
-        bytes=(destination / "train.rec").stat().st_size,
+        bytes=(shown / "train.rec").stat().st_size,
         seconds=seconds,
         images_per_second=done / seconds,
     )
