@@ -124,7 +124,7 @@ def test_refusals(pack: NoisePack, model: Path, tmp_path: Path) -> None:
     with pytest.raises(DestinationExists):
         embed(config(pack.path, model))
     assert embed(config(pack.path, model, overwrite=True)).vectors == 120
-    with pytest.raises(DestinationExists, match="not a pack"):
+    with pytest.raises(DestinationExists, match=r"no run\.json of facekit"):
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "file").touch()
         embed(config(pack.path, model, destination=tmp_path / "other", overwrite=True))

@@ -55,7 +55,7 @@ def test_a_destination_is_replaced_only_when_asked(pack: Path, tmp_path: Path) -
 
 def test_the_source_is_never_the_destination(pack: Path) -> None:
     for destination in (pack, pack.parent):
-        with pytest.raises(ConfigError, match="holds the source"):
+        with pytest.raises(ConfigError, match="the input"):
             run(pack, destination, overwrite=True)
     assert open_pack(pack).num_images == 20
 

@@ -230,7 +230,7 @@ def test_nothing_to_pack_says_why_and_leaves_the_way_free(tmp_path: Path) -> Non
     assert pack(config(tmp_path / "p", tmp_path / "out", align=True, detector=FIXED)).images == 1
     with pytest.raises(DestinationExists):
         pack(config(tmp_path / "p", tmp_path / "out", size=None))
-    with pytest.raises(ConfigError, match="holds the source"):
+    with pytest.raises(ConfigError, match="holds the input"):
         pack(config(tmp_path / "p", tmp_path, overwrite=True))
     with pytest.raises(FacekitError, match="neither a folder"):
         pack(config(tmp_path / "nowhere", tmp_path / "out2"))

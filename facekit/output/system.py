@@ -12,7 +12,7 @@ from facekit.errors import ConfigError, FacekitError
 __all__ = ["refuse_long_name", "require_space", "system_error"]
 
 _CURES = {
-    errno.ENOSPC: "the disk is full ({free} free): free some space",
+    errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the quota is used up: free some space",
     errno.EACCES: "permission denied: make it writable, or choose another destination",
     errno.EPERM: "the system does not permit it: make it writable, or choose another destination",
@@ -40,9 +40,8 @@ def system_error(error: BaseException, target: Path, staging: Path, kept: bool) 
     if found is None or found.errno not in _CURES:
         return None
     path = os.fsdecode(found.filename) if isinstance(found.filename, (str, bytes)) else str(staging)
-    free = _size(_free(staging))
     go_on = f"; what is finished is kept in {staging}, and the same command goes on from there" if kept else ""
-    return FacekitError(f"{path}: {_CURES[found.errno].format(free=free)}{go_on}")
+    return FacekitError(f"{path}: {_CURES[found.errno]}{go_on}")
 
 
 def require_space(target: Path, needed: int) -> None:
