@@ -1,35 +1,41 @@
-"""Where keys stand among others: the one look-up that ledgers, indices and tables are joined with."""
+"""Keys -> the rows that they stand in."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 __all__ = ["rows_of"]
 
 
-def rows_of(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where each wanted key stands among the known ones.
+def rows_of(known: NDArray[Any], wanted: NDArray[Any], ascending: bool = False) -> NDArray[np.int64]:
+    """Look up keys among known ones.
 
     Parameters
     ----------
-    known : (K,) int64
-        In any order; of equal ones the first counts.
-    wanted : (N,) int64
+    known : (K,)
+        Keys of any dtype that can be sorted, in any order.
+    wanted : (n,)
+        Keys of the same dtype.
+    ascending : bool
+        `known` ascends already: nothing is sorted, which counts where few keys are looked up many times.
 
     Returns
     -------
-    (N,) int64
-        Position in ``known``; -1 where it is not there.
+    (n,) int64
+        The row of each wanted key in `known`, -1 where it is not there; of equal known keys the first.
 
-    >>> rows_of(np.array([7, 3, 5]), np.array([3, 4, 7]))
-    array([ 1, -1,  0])
+    Examples
+    --------
+    >>> rows_of(np.array([30, 10, 20]), np.array([10, 40, 30])).tolist()
+    [1, -1, 0]
     """
     if not len(known):
         return np.full(len(wanted), -1, np.int64)
-    ascending = bool((known[1:] >= known[:-1]).all())
     order = None if ascending else np.argsort(known, kind="stable")
-    place = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
-    rows = place if order is None else order[place]
-    found: npt.NDArray[np.int64] = np.where(known[rows] == wanted, rows, -1)
-    return found
+    rows = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
+    if order is not None:
+        rows = order[rows]
+    return np.where(known[rows] == wanted, rows, -1)

@@ -45,7 +45,7 @@ def copied_rows(
     import pyarrow as pa
 
     count = len(keys)
-    place = np.full(count, -1, np.int64) if masks is None else rows_of(masks.keys, source_keys)
+    place = np.full(count, -1, np.int64) if masks is None else rows_of(masks.keys, source_keys, ascending=True)
     masked = place >= 0
     if masks is not None:
         source_keys = np.where(masked, masks.bare[place], source_keys)
