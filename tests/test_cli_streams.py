@@ -43,10 +43,11 @@ STREAMS = {"no stderr": "2>&-", "no stdout": ">&-", "no streams": "<&- >&- 2>&-"
            "nobody reads either": "2>&1 | true", "no stderr and nobody reads": "2>&- | true"}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "streams"),
-    [*((name, "no stderr and nobody reads") for name in COMMANDS), *(("convert", streams) for streams in list(STREAMS)[:-1])],
-)
+CASES = [(name, "no stderr and nobody reads") for name in COMMANDS]
+CASES += [("convert", streams) for streams in list(STREAMS)[:-1]]
+
+
+@pytest.mark.parametrize(("name", "streams"), CASES)
 def test_what_is_published_is_told_to_nobody(folder: Path, name: str, streams: str) -> None:
     if not (folder / "pictures").exists():
         assert shell("$FACEKIT unpack pack pictures && $FACEKIT convert pack other", folder).returncode == 0

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
+from facekit.jobs.inputs.source import refuse_shared_records
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_rows
 from facekit.records import Pack, PackWriter, open_pack
 from facekit.records.rewrite import Extents, copy_records, extents
@@ -142,9 +143,12 @@ def open_packs(paths: Sequence[str]) -> tuple[PackSource, ...]:
     Raises
     ------
     RecordError
-        One is missing or corrupt.
+        One is missing or corrupt, or its index gives several keys one record.
     """
-    return tuple(PackSource(open_pack(path), path) for path in paths)
+    sources = tuple(PackSource(open_pack(path), path) for path in paths)
+    for source in sources:
+        refuse_shared_records(source.pack)
+    return sources
 
 
 def contiguous(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
