@@ -23,7 +23,7 @@ from facekit.images import decode, encode_jpeg
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.job import pack
 from facekit.jobs.pack.picture_list import read_pictures
-from facekit.jobs.pack.shard import warped
+from facekit.jobs.pack.shard import align_face
 from facekit.records import open_pack
 
 
@@ -284,11 +284,11 @@ def test_large_faces_are_shrunk_by_area_first() -> None:
     """A fine checkerboard averages out; bilinear sampling alone would alias it."""
     board = np.indices((896, 896)).sum(0) % 2 * 255
     image = np.repeat(board[..., None], 3, -1).astype(np.uint8)
-    crop = warped(image, (TEMPLATE + 0.5) * 8 - 0.5)
+    crop = align_face(image, (TEMPLATE + 0.5) * 8 - 0.5)
     assert crop.shape == (112, 112, 3)
     assert np.abs(crop[8:-8, 8:-8].astype(int) - 127).max() <= 2
     smooth = np.repeat(np.repeat(face(3), 8, 0), 8, 1)
-    assert np.abs(warped(smooth, (TEMPLATE + 0.5) * 8 - 0.5).astype(int) - face(3))[2:-2, 2:-2].mean() < 2
+    assert np.abs(align_face(smooth, (TEMPLATE + 0.5) * 8 - 0.5).astype(int) - face(3))[2:-2, 2:-2].mean() < 2
 
 
 def test_photographs_of_real_people_are_aligned(shared: Path, tmp_path: Path) -> None:
