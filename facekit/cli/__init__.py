@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from facekit import __version__
+from facekit.cli.streams import prepare_streams
 from facekit.errors import ConfigError, FacekitError, RecordError
 
 __all__ = ["COMMANDS", "main", "program"]
@@ -79,6 +80,7 @@ def program() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
+    prepare_streams()
     try:
         code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
     except click.ClickException as error:
@@ -91,9 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         words = sys.argv[1:] if arguments is None else arguments
         click.echo(f"facekit: interrupted{resume_hint(words)}", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
     except OSError as error:
         click.echo(f"facekit: {error}", err=True)
         sys.exit(1)

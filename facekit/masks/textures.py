@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, PictureError
 from facekit.masks.catalogue import table
+from facekit.run.user_files import read_regular_file
 
 __all__ = [
     "MaskTexture",
@@ -24,6 +25,9 @@ __all__ = [
     "texture_level",
     "to_linear",
 ]
+
+MOST_BYTES = 64 << 20
+"""Of a picture file: 4,096 pixels a side without any compression."""
 
 TEXTURE_SIZE = (384, 512)
 """Rows and columns of every texture: halved three times it still has 48 rows."""
@@ -93,9 +97,10 @@ def read_texture(path: Path, kind: str = "colour") -> MaskTexture:
     import cv2
 
     try:
-        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise PictureError(f"the mask texture {path} cannot be read: {error}") from error
+        content = np.frombuffer(read_regular_file(path, MOST_BYTES), np.uint8)
+        picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    except (ConfigError, cv2.error) as error:
+        raise PictureError(f"a mask texture cannot be used: {error}; {path.name!r} must be a PNG file") from error
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
         raise PictureError(f"{path} is no RGBA picture of 8 bits; save it as a PNG with an alpha channel")
     if min(picture.shape[:2]) < 64:

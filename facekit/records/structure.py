@@ -62,6 +62,9 @@ class Structure(NamedTuple):
     lost: NDArray[np.int64]
 
 
+_AT_ONCE = 1 << 14
+"""Headers that are read in one go: each that is damaged is an error of 1.5 KB until it is a finding."""
+
 _NEAR = 8
 """Bytes by which an offset may miss the start of the record it means: no two records with headers start so near."""
 
@@ -244,7 +247,7 @@ def _read_columns(
     payload, id_is_key = np.empty(count, np.int64), np.empty(count, np.bool_)
     faults: list[RecordError] = []
     whole, size = count - (cut > 0), os.path.getsize(rec)
-    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], faults=faults):
+    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], _AT_ONCE, faults):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
         id_is_key[chosen] = columns.id == keys[chosen].astype(np.uint64)

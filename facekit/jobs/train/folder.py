@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit.errors import ConfigError, DestinationExists
+from facekit.run.user_files import read_json
 
 __all__ = ["CONFIG", "LOCK", "check_resume", "lock_run"]
 
@@ -92,10 +93,7 @@ os.register_at_fork(after_in_child=_close_inherited_locks)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        before = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}; restore it, or choose another destination") from error
+    before = read_json(path, "restore it, or choose another destination")
     if not isinstance(before, dict) or not isinstance(before.get("settings"), dict):
         raise ConfigError(f"{path} is no record of facekit train; restore it, or choose another destination")
     return before
