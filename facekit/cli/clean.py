@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.embed import model_options, take_model
+from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
     from facekit.clean.settings import CleanSettings
@@ -112,7 +113,7 @@ def command(as_json: bool, model: str | None, **given: Any) -> None:
     choice = take_model(model or "", given)
     settings = take_settings(given, threads)
     summary = clean(CleanConfig(model=choice if model else None, settings=settings, device=device, **given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: CleanSummary) -> str:
