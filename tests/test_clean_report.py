@@ -28,7 +28,7 @@ from facekit.jobs.clean.report import ReviewConfig, open_review
 from facekit.jobs.clean.tables import read_decisions
 from facekit.report.clean_content import CleanRows, build_content
 from facekit.report.clean_page import build_page
-from facekit.report.review import Desk, open_server
+from facekit.report.review import ReviewHandlers, open_server
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def many_rows(count: int) -> CleanRows:
 
 
 @contextmanager
-def served(desk: Desk | None = None, **config: Any) -> Iterator[str]:
-    with open_server(desk) if desk else open_review(ReviewConfig(**config)) as server:
+def served(handlers: ReviewHandlers | None = None, **config: Any) -> Iterator[str]:
+    with open_server(handlers) if handlers else open_review(ReviewConfig(**config)) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -145,8 +145,8 @@ def test_a_person_decides_and_apply_obeys(cleaned: Path, tmp_path: Path) -> None
 def test_ten_thousand_rows_stay_smooth(tmp_path: Path) -> None:
     """Only visible rows exist, and scrolling through all of them keeps frames short."""
     text = build_page(build_content(many_rows(25_000), {"intra": 0.25}, [], ""), {}, review=True)
-    desk = Desk(lambda: text, lambda _: b"\xff\xd8", lambda _: None)
-    with served(desk) as address, open_chromium(tmp_path / "profile") as page:
+    handlers = ReviewHandlers(lambda: text, lambda _: b"\xff\xd8", lambda _: None)
+    with served(handlers) as address, open_chromium(tmp_path / "profile") as page:
         page.open(address + "/")
         page.click("[data-tab=faces]")
         assert page.run("return list.rows.length") > 10_000
@@ -224,10 +224,10 @@ def test_review_of_what_is_not_there(cleaned: Path, tmp_path: Path) -> None:
     with pytest.raises(FacekitError, match="not the pack that was cleaned"):
         open_review(ReviewConfig(str(cleaned / "out"), source=str(other.folder)))
     with (
-        served(Desk(str, lambda _: b"", lambda _: None)) as address,
+        served(ReviewHandlers(str, lambda _: b"", lambda _: None)) as address,
         pytest.raises(ConfigError, match="choose another --port"),
     ):
-        open_server(Desk(str, lambda _: b"", lambda _: None), int(address.rpartition(":")[2]))
+        open_server(ReviewHandlers(str, lambda _: b"", lambda _: None), int(address.rpartition(":")[2]))
 
 
 def test_the_report_compares_both_modes(cleaned: Path, tmp_path: Path) -> None:

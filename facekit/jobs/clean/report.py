@@ -22,7 +22,7 @@ from facekit.jobs.clean.write import take
 from facekit.jobs.inputs.source import Source, open_source, read_records
 from facekit.report.clean_content import CleanRows, build_content, pictures_wanted
 from facekit.report.clean_page import build_page
-from facekit.report.review import Desk, open_server
+from facekit.report.review import ReviewHandlers, open_server
 
 __all__ = ["OVERRIDES", "PAIRS", "ReviewConfig", "open_review", "write_pairs", "write_report"]
 
@@ -137,4 +137,4 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
             aside.write_text(text, "utf-8")
             os.replace(aside, saved)
 
-    return open_server(Desk(page, picture, save), config.port)
+    return open_server(ReviewHandlers(page, picture, save), config.port)
