@@ -21,6 +21,7 @@ from facekit.jobs.synth.finish import LEDGER, SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
+from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import do_shards
 from facekit.synth.plan import make_roster
@@ -89,7 +90,8 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     Raises
     ------
     ConfigError, DestinationExists
-        The settings contradict each other, the destination exists, or another run is writing it.
+        The settings contradict each other, the destination exists, another run is writing it, or an unfinished run was
+        made with other settings or on a processor of another instruction set.
     """
     started, destination = perf_counter(), Path(os.path.abspath(config.destination))
     settings = {
@@ -97,6 +99,7 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
         "job": "synth",
         "config": config.settings(),
         "wear": f"{wear.__module__}.{wear.__qualname__}",
+        "instruction_set": instruction_set(),
     }
     starts = make_roster(config.spec).starts
     done = 0
