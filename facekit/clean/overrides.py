@@ -113,7 +113,7 @@ def read_overrides(text: str | bytes, name: str = "overrides") -> Overrides:
             tuple((_whole(a), _whole(b)) for a, b in given.get("merge", [])),
             tuple(_whole(k) for k in given.get("split", [])),
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{name} is no overrides file: {error}") from error
 
 
@@ -260,6 +260,6 @@ def _known(rows: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or int(value) < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not 0 <= int(value) < 1 << 63:
         raise ValueError(f"{value!r} is not a key or label")
     return int(value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.embed import model_options, take_model
+from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
     from facekit.clean.settings import CleanSettings
@@ -116,7 +117,7 @@ def command(as_json: bool, features: str | None, model: str | None, **given: Any
     features = features or embed_beside(given["source"], given["destination"], choice)
     config = CleanConfig(features=features, model=choice if model else None, settings=settings, device=device, **given)
     summary = clean(config)
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: CleanSummary) -> str:

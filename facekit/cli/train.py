@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo, printable
+
 if TYPE_CHECKING:
     from facekit.train.loop import Report, Run
 
@@ -45,7 +47,7 @@ def command(as_json: bool, **given: Any) -> None:
     with reporting() as (report, warn):
         run = train(TrainConfig(**given), report, warn)
     if int(os.environ.get("RANK", "0")) == 0:
-        click.echo(json.dumps(run._asdict(), indent=2) if as_json else text_of(run))
+        echo(json.dumps(run._asdict(), indent=2) if as_json else text_of(run))
 
 
 def text_of(run: Run) -> str:
@@ -67,21 +69,27 @@ def reporting() -> Iterator[Listeners]:
         return
 
     def warn(sentence: str) -> None:
-        click.echo(f"warning: {sentence}", err=True)
+        echo(f"warning: {sentence}", err=True)
 
     if not sys.stderr.isatty():
-        yield (lambda report: click.echo(line_of(report), err=True)), warn
+        yield (lambda report: echo(line_of(report), err=True)), warn
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[values]}"), TimeRemainingColumn(compact=True))  # fmt: skip
+               TextColumn("{task.fields[values]}", markup=False), TimeRemainingColumn(compact=True))  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, epoch="0.00", values="")
 
         def report(said: Report) -> None:
-            bar.update(task, total=said.steps, completed=said.step, epoch=f"{said.epoch:.2f}", values=values_of(said))
+            bar.update(
+                task,
+                total=said.steps,
+                completed=said.step,
+                epoch=f"{said.epoch:.2f}",
+                values=printable(values_of(said)),
+            )
 
         yield report, warn
 

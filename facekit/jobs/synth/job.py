@@ -22,6 +22,7 @@ from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_wor
 from facekit.run.destination import check_destination
 from facekit.run.journal import Journal, was_published
 from facekit.run.ledger import LEDGER
+from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import do_shards
 from facekit.synth.plan import make_roster
@@ -90,7 +91,8 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     Raises
     ------
     ConfigError, DestinationExists
-        The settings contradict each other, the destination exists, or another run is writing it.
+        The settings contradict each other, the destination exists, another run is writing it, or an unfinished run was
+        made with other settings or on a processor of another instruction set.
     """
     started, destination = perf_counter(), Path(os.path.abspath(config.destination))
     settings = {
@@ -98,6 +100,7 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
         "job": "synth",
         "config": config.settings(),
         "wear": f"{wear.__module__}.{wear.__qualname__}",
+        "instruction_set": instruction_set(),
     }
     starts = make_roster(config.spec).starts
     done = 0
