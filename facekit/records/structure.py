@@ -224,7 +224,7 @@ def _read_columns(
     for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], faults=faults):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
-        id_is_key[chosen] = columns.id == keys[chosen].astype(np.uint64)
+        id_is_key[chosen] = (columns.id == keys[chosen].astype(np.uint64)) & (keys[chosen] >= 0)
         for error in faults:
             found.add("header", error.problem, error.key, error.offset)
         faults.clear()
