@@ -201,7 +201,7 @@ def _merge(pairs: np.ndarray, homes: np.ndarray, fresh: int) -> tuple[np.ndarray
     homes : (I,) int64
         Where each identity is in the end.
     """
-    parent = np.arange(fresh + len(pairs))
+    parent = np.arange(fresh + len(pairs) + 1)  # one to spare, so that place -1 is there
     homes = homes.copy()
     for first, second in pairs.tolist():
         for identity in (first, second):
