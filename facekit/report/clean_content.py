@@ -83,8 +83,8 @@ def build_content(
         "sweep": sweep,
         "comparison": list(comparison),
         "sizes": _sizes(rows),
-        "groups": _groups(rows, samples),
-        "near": _near(rows, samples),
+        "groups": _groups(rows),
+        "near": _near(rows),
         "faces": faces,
         "faces_total": total,
         "samples": samples,
@@ -165,7 +165,7 @@ def _samples(rows: CleanRows) -> dict[str, list[int]]:
     }
 
 
-def _groups(rows: CleanRows, samples: dict[str, list[int]]) -> list[dict[str, Any]]:
+def _groups(rows: CleanRows) -> list[dict[str, Any]]:
     """List identities that became one, the weakest link first."""
     stays = np.isin(rows.reason, _STAYS) & (rows.new_label >= 0)
     pairs, count = np.unique(np.stack([rows.new_label[stays], rows.old_label[stays]]), axis=1, return_counts=True)
@@ -186,7 +186,7 @@ def _groups(rows: CleanRows, samples: dict[str, list[int]]) -> list[dict[str, An
     return sorted(found, key=lambda g: (g["weakest"] is None, g["weakest"] or 0, g["new"]))[:MAX_GROUPS]
 
 
-def _near(rows: CleanRows, samples: dict[str, list[int]]) -> list[dict[str, Any]]:
+def _near(rows: CleanRows) -> list[dict[str, Any]]:
     """List pairs of identities that stayed apart, the most similar first."""
     stays = np.isin(rows.reason, _STAYS) & (rows.new_label >= 0)
     home = dict(zip(rows.old_label[stays].tolist(), rows.new_label[stays].tolist()))

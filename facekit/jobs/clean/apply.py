@@ -71,10 +71,18 @@ class ApplyConfig:
 def apply(config: ApplyConfig) -> CleanSummary:
     """Apply decisions to a pack.
 
+    Parameters
+    ----------
+    config : ApplyConfig
+
+    Returns
+    -------
+    CleanSummary
+
     Raises
     ------
     ConfigError, DestinationExists
-        Settings outside what is allowed, or the destination exists.
+        Settings outside what is allowed, the destination exists, or another run writes it.
     FacekitError
         The decisions belong to another pack.
     """

@@ -117,7 +117,7 @@ def open_inputs(config: CleanConfig) -> CleanInputs:
 
 
 def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
-    """Return (N, 16) uint8, BLAKE2b of every payload: one pass over the pack."""
+    """Return (N, 16) uint8, BLAKE2b of the payload of each record of a source: one pass over its bytes."""
     hashes = np.empty((len(source), 16), np.uint8)
     with progress("hashing", len(source)) as advance:
         for at, (record, _) in enumerate(read_records(source)):
@@ -212,6 +212,15 @@ def _bare_rows(source: Source, flags: Flags) -> npt.NDArray[np.int64]:
 
 def open_exclusion_set(path: str, engine: Engine | None, model: ModelChoice | None) -> ExclusionSet:
     """Open a test set: vectors as they are, pictures through the model.
+
+    Parameters
+    ----------
+    path : str
+        A ``.bin``, a pack, a folder of pictures or of vectors.
+    engine : Engine, optional
+        For pictures.
+    model : ModelChoice, optional
+        How the engine is used.
 
     Raises
     ------

@@ -30,6 +30,13 @@ BLOCK_ROWS = 65536
 def add_findings(table: DecisionTable, inputs: CleanInputs, config: CleanConfig) -> DecisionTable:
     """Add the findings that were asked for; new labels may have gaps afterwards.
 
+    Parameters
+    ----------
+    table : DecisionTable
+    inputs : CleanInputs
+    config : CleanConfig
+        `exclude_identity`, `exclude_image`, `low_quality` and `near_duplicates` are read.
+
     Raises
     ------
     ConfigError
@@ -47,7 +54,16 @@ def add_findings(table: DecisionTable, inputs: CleanInputs, config: CleanConfig)
 
 
 def drop(table: DecisionTable, rows: npt.NDArray[np.int64], reason: Reason, evidence: list[str]) -> DecisionTable:
-    """Drop some of the faces that are kept or moved so far, with a sentence about each."""
+    """Drop some of the faces that are kept or moved so far.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    rows : (n,) int64
+    reason : Reason
+    evidence : list of str
+        A sentence about each.
+    """
     action, code, new = table.action_code.copy(), table.reason_code.copy(), table.new_label.copy()
     action[rows], code[rows], new[rows] = Action.DROP, reason, -1
     return dataclasses.replace(table, action_code=action, reason_code=code, new_label=new).explained(rows, evidence)

@@ -29,6 +29,14 @@ COMPARED_IMAGES = 200_000  # robust mode on as many takes some ten CPU seconds
 def clean(config: CleanConfig) -> CleanSummary:
     """Clean a pack.
 
+    Parameters
+    ----------
+    config : CleanConfig
+
+    Returns
+    -------
+    CleanSummary
+
     Raises
     ------
     ConfigError, DestinationExists

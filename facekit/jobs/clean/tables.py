@@ -121,7 +121,14 @@ class DecisionTable:
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def explained(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_], texts: list[str]) -> DecisionTable:
-        """The same with other evidence for some rows: a text for each of them, or one for all."""
+        """Give some rows other evidence.
+
+        Parameters
+        ----------
+        rows : (n,) integers, or (N,) bool
+        texts : list of str
+            One for each of the rows, or one for all.
+        """
         names, which = np.unique(np.array(texts, object), return_inverse=True)
         codes = self.evidence_code.copy()
         codes[rows] = len(self.sentences) + which.reshape(-1)
@@ -179,6 +186,11 @@ def _evidence(decisions: Decisions) -> tuple[npt.NDArray[np.int32], tuple[str, .
 def override_table(table: DecisionTable, given: OverrideArrays) -> DecisionTable:
     """Apply what a person decided, and number the labels through.
 
+    Parameters
+    ----------
+    table : DecisionTable
+    given : OverrideArrays
+
     Raises
     ------
     FacekitError
@@ -192,7 +204,15 @@ def override_table(table: DecisionTable, given: OverrideArrays) -> DecisionTable
 
 
 def summarise(destination: str, table: DecisionTable, seconds: float) -> CleanSummary:
-    """Count what happened."""
+    """Count what happened.
+
+    Parameters
+    ----------
+    destination : str
+    table : DecisionTable
+    seconds : float
+        That it took.
+    """
     kept, moved, dropped, review = np.bincount(table.action_code, minlength=len(Action)).tolist()
     counts = np.bincount(table.reason_code, minlength=len(Reason)).tolist()
     new = table.new_label[table.new_label >= 0]
