@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,25 @@ def test_an_id_follows_the_key_only_where_it_did(tmp_path: Path, layout: str) ->
             follows.append(before == row["source_key"])
             assert after == (row["key"] if follows[-1] else before)
     assert 0 < sum(follows) < len(follows)
+
+
+def test_no_output_but_one_depends_on_where_the_source_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = make_pack(tmp_path)
+    run(pack, tmp_path / "plain")
+    (tmp_path / "link").symlink_to(pack.folder)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copytree(pack.folder, tmp_path / "elsewhere" / "copy")
+    monkeypatch.chdir(tmp_path)
+    named = [Path("pack"), tmp_path / "link", pack.folder / "train", tmp_path / "elsewhere" / "copy"]
+    plain = {path.relative_to("plain"): path.read_bytes() for path in Path("plain").rglob("*") if path.is_file()}
+    for number, folder in enumerate(named):
+        out = Path(f"out{number}")
+        run(pack._replace(folder=folder), out)
+        found = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        assert found.keys() == plain.keys()
+        assert {str(name) for name in found if found[name] != plain[name]} <= {"source.txt"}
+        lies = pack.folder if number < 3 else tmp_path / "elsewhere" / "copy"
+        assert (out / "source.txt").read_text() == f"{(lies / 'train.rec').resolve()}\n"
 
 
 def test_the_ledger_has_a_row_for_everything(tmp_path: Path) -> None:

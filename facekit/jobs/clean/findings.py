@@ -15,7 +15,8 @@ from facekit.clean.vectors import Vectors, read_rows
 from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.images import decode
 from facekit.jobs.clean.config import CleanConfig
-from facekit.jobs.clean.features import CleanInputs, ExclusionSet, FaceVectors, hashes_of
+from facekit.jobs.clean.exclusion import ExclusionSet, hashes_of
+from facekit.jobs.clean.features import CleanInputs, FaceVectors
 from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.inputs.source import Source, read_records
 from facekit.records.key_rows import rows_of

@@ -34,7 +34,7 @@ from facekit.run.work import do_shards
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["EmbedConfig", "EmbedSummary", "embed", "read_flags"]
+__all__ = ["EmbedConfig", "EmbedSummary", "embed", "embedded_by", "read_flags"]
 
 
 @dataclass(frozen=True)
@@ -172,10 +172,16 @@ def _check_first(source: Source, engine: Engine) -> None:
 
 
 def _settings(source: Source, engine: Engine, config: EmbedConfig) -> dict[str, Any]:
-    model = config.model
     return {
         "facekit": facekit.__version__,
         "input": {"content": source.content, "changed": source.changed, "pictures": len(source)},
+        **embedded_by(engine, config.model),
+    }
+
+
+def embedded_by(engine: Engine, model: ModelChoice) -> dict[str, Any]:
+    """What decides the vector of a picture, as it stands in the description of a folder of vectors."""
+    return {
         "model": engine.model_hash,
         "preprocessing": json.loads(engine.preprocessing.to_json()),
         "branch": (model.branch or "ledger") if engine.takes_flag else None,
