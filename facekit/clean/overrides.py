@@ -97,6 +97,13 @@ class Overridden(NamedTuple):
 def read_overrides(text: str | bytes, name: str = "overrides") -> Overrides:
     """Read an overrides file.
 
+    Parameters
+    ----------
+    text : str or bytes
+        JSON.
+    name : str
+        What messages call it.
+
     Raises
     ------
     ConfigError
@@ -118,7 +125,13 @@ def read_overrides(text: str | bytes, name: str = "overrides") -> Overrides:
 
 
 def load_overrides(path: str | Path) -> Overrides:
-    """Read an overrides file from disk."""
+    """Read an overrides file from disk.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read, or is none.
+    """
     try:
         return read_overrides(Path(path).read_bytes(), str(path))
     except OSError as error:
@@ -201,7 +214,7 @@ def _merge(pairs: np.ndarray, homes: np.ndarray, fresh: int) -> tuple[np.ndarray
     homes : (I,) int64
         Where each identity is in the end.
     """
-    parent = np.arange(fresh + len(pairs))
+    parent = np.arange(fresh + len(pairs) + 1)  # one to spare, so that place -1 is there
     homes = homes.copy()
     for first, second in pairs.tolist():
         for identity in (first, second):
@@ -231,7 +244,16 @@ def _first_of_each(numbers: np.ndarray) -> np.ndarray:
 
 
 def renumber(new_label: np.ndarray) -> np.ndarray:
-    """Return new labels that are contiguous from 0, in the order of the new labels given; -1 stays -1."""
+    """Return labels that are contiguous from 0, in the order of those given; -1 stays -1.
+
+    Parameters
+    ----------
+    new_label : (N,) int64
+
+    Returns
+    -------
+    (N,) int64
+    """
     used = np.unique(new_label[new_label >= 0])
     out = np.full(len(new_label), -1, np.int64)
     out[new_label >= 0] = np.searchsorted(used, new_label[new_label >= 0])

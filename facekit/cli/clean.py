@@ -89,6 +89,14 @@ def _number(name: str, text: str) -> float | str:
 @click.option("--low-quality", is_flag=True, help="Also drop pictures whose norm is far below the others'.")
 @click.option("--overrides", metavar="FILE", help="What a person decided (facekit review saves it).")
 @click.option("--decisions-only", is_flag=True, help="Write decisions and report, no pack.")
+@click.option(
+    "--allow-loss",
+    type=float,
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="Refuse a result that takes more of the images or of the identities.",
+)
 @click.option("--round", type=int, default=0, show_default=True, help="Of self-learning; noted in the decisions.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DST/report/index.html.")
 @click.option("--overwrite", is_flag=True, help="Replace DST.")
