@@ -265,6 +265,16 @@ def test_fewer_rounds_than_there_are_hide_none(config: SelfLearnConfig, tmp_path
     assert {name: (tmp_path / "loop" / name).read_text() for name in kept} == kept
 
 
+@pytest.mark.parametrize("record", ['{"settings": {}}', "[1]", "{", "[" * 100_000])
+def test_the_folder_of_a_training_run_is_left_as_it_is(record: str, config: SelfLearnConfig, tmp_path: Path) -> None:
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "config.json").write_text(record)
+    with pytest.raises(ConfigError, match=r"loop/config\.json (is not of facekit selflearn|cannot be read)"):
+        selflearn(config)
+    assert [path.name for path in (tmp_path / "loop").iterdir()] == ["config.json"]
+    assert (tmp_path / "loop" / "config.json").read_text() == record
+
+
 def test_two_lists_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"--eval a/lfw.bin and --eval b/lfw.csv would both be called lfw"):
         SelfLearnConfig("pack", "out", pairs=("a/lfw.bin", "b/lfw.csv"))

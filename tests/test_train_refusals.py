@@ -64,6 +64,12 @@ def test_a_recipe_file_with_a_value_of_another_kind_is_refused(line: str, said: 
         read_settings(load_plugin("bcl"), str(tmp_path / "own.toml"))
 
 
+def test_a_recipe_file_of_deep_brackets_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("milestones = " + "[" * 100_000)
+    with pytest.raises(ConfigError, match=r"recipe .*own\.toml cannot be read"):
+        read_settings(load_plugin("bcl"), str(tmp_path / "own.toml"))
+
+
 def test_a_recipe_file_with_whole_numbers_as_floats_and_the_reverse_is_read(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("epochs = 3.0\nlr = 1\nmilestones = [1, 2.5]\nchannels_last = true\n")
     config = read_settings(load_plugin("bcl"), str(tmp_path / "own.toml")).train

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from clean_packs import draw
 from train_packs import QUICK, changes, facekit
 
@@ -14,6 +18,15 @@ from facekit.images import encode_jpeg
 from facekit.records import Header, PackWriter
 from facekit.train.config import LoopConfig
 from facekit.train.samples import TrainingSet, open_loader
+
+
+class TellsItsSignal(TrainingSet):
+    """Gives the signal that the process it is read in gets when its parent ends."""
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int, bool]:
+        signal = ctypes.c_int()
+        ctypes.CDLL(None).prctl(2, ctypes.byref(signal))  # PR_GET_PDEATHSIG
+        return torch.tensor(float(signal.value)), 0, False
 
 
 def pack_with(folder: Path, odd: bytes) -> Path:
@@ -35,6 +48,14 @@ def test_a_picture_of_another_size_is_named_with_its_cure(workers: int, tmp_path
         f"a copy with one size is made by facekit check --deep {pack} --repair DST"
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent ended")
+@pytest.mark.parametrize(("workers", "expected"), [(0, 0), (1, signal.SIGKILL)])
+def test_a_process_that_reads_ends_with_the_one_that_trains(workers: int, expected: int, tmp_path: Path) -> None:
+    pack = pack_with(tmp_path / "pack", encode_jpeg(draw(0, 9)))
+    samples = TellsItsSignal(str(pack), LoopConfig(batch=12, workers=workers))
+    assert next(open_loader(samples, np.arange(12), 0)).image.tolist() == [expected] * 12
 
 
 @pytest.mark.parametrize("workers", [0, 1])

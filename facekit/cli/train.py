@@ -42,10 +42,27 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.train.config import TrainConfig
     from facekit.jobs.train.job import train
 
-    with reporting() as (report, warn):
+    with resumable(given["destination"]), reporting() as (report, warn):
         run = train(TrainConfig(**given), report, warn)
     if int(os.environ.get("RANK", "0")) == 0:
         click.echo(json.dumps(run._asdict(), indent=2) if as_json else text_of(run))
+
+
+@contextmanager
+def resumable(destination: str) -> Iterator[None]:
+    """Say, where a run ends by an error that is none of its settings', how it goes on."""
+    from facekit.errors import ConfigError, FacekitError
+
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (FacekitError, OSError):
+        from facekit.jobs.train.folder import has_checkpoint
+
+        if has_checkpoint(destination):
+            click.echo("when that is mended, the same command with --resume goes on from the last checkpoint", err=True)
+        raise
 
 
 def text_of(run: Run) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +18,8 @@ from facekit.records import Pack, RecordReader, open_pack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from facekit.records.index import RecordIndex
 
 __all__ = ["Augment", "RecordDataset", "flip_and_normalise"]
 
@@ -111,7 +113,7 @@ class RecordDataset(Dataset[Sample]):
         self.pack = open_pack(root_dir)
         self._keys = image_keys(self.pack)
         ledger = self.pack.paths.rec.with_suffix(LEDGER)
-        self._masked = masked_bits(ledger) if return_mask_flag or augment else None
+        self._masked = masked_bits(ledger, self.pack.reader.index, self._keys) if return_mask_flag or augment else None
         # In shared memory, so that workers that are kept between epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         if self.pack.dataset_header is not None:
@@ -138,7 +140,7 @@ class RecordDataset(Dataset[Sample]):
         """
         key = int(self._keys[index])
         label, image = self._read(key)
-        masked = self.is_masked(key)
+        masked = self._sample_is_masked(range(len(self))[index])
         if self.augment is not None and not masked:
             image, masked = self.augment(image, key, epoch=int(self._epoch))
         sample = self.transform(image)
@@ -162,8 +164,21 @@ class RecordDataset(Dataset[Sample]):
 
     def is_masked(self, key: int) -> bool:
         """Whether the ledger says that the picture of a key wears a mask; False where there is no ledger."""
+        return self._sample_is_masked(self._place_of(key))
+
+    def _sample_is_masked(self, place: int) -> bool:
         bits = self._masked
-        return bits is not None and key >> 3 < len(bits) and bool(bits[key >> 3] >> (key & 7) & 1)
+        return bits is not None and place >= 0 and bool(bits[place >> 3] >> (place & 7) & 1)
+
+    def _place_of(self, key: int) -> int:
+        """Number of the sample with a key; -1: there is none."""
+        keys = self._keys
+        if isinstance(keys, range):
+            return keys.index(key) if key in keys else -1
+        if self.pack.layout == "flat":  # in any order, and the index knows it
+            return int(self.pack.reader.index.positions(np.array([key]))[0])
+        place = int(np.searchsorted(keys, key))
+        return place if place < len(keys) and keys[place] == key else -1
 
     @property
     def imgrec(self) -> RecordReader:
@@ -208,18 +223,49 @@ def image_keys(pack: Pack) -> range | NDArray[np.int64]:
     return np.sort(keys)
 
 
-def masked_bits(ledger: Path) -> NDArray[np.uint8] | None:
-    """A bit a key, set where a ledger says that the picture is masked; None where there is no ledger."""
+def masked_bits(ledger: Path, index: RecordIndex, samples: range | NDArray[np.int64]) -> NDArray[np.uint8] | None:
+    """A bit a sample, set where a ledger says that its picture is masked; None where there is no ledger.
+
+    Parameters
+    ----------
+    ledger : Path
+        Its columns key and action are read; rows of keys that the index does not have say nothing.
+    index : RecordIndex
+    samples : (N,) int64
+        Keys of the samples, all of them in the index.
+
+    Returns
+    -------
+    (ceil(N / 8),) uint8 or None
+        Bit i & 7 of byte i >> 3 is that of sample i.
+
+    Raises
+    ------
+    ConfigError
+        The ledger cannot be read, or lacks a column.
+    """
     if not ledger.exists():
         return None
+    import pyarrow as pa
+
+    masked = np.zeros(len(index), np.bool_)
+    try:
+        for keys in _masked_keys(ledger):
+            places = index.positions(keys)
+            masked[places[places >= 0]] = True
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{ledger} cannot be read as a ledger: {error}; move it away, or mask the pack anew"
+        ) from error
+    return np.packbits(masked[index.positions(np.asarray(samples))], bitorder="little")
+
+
+def _masked_keys(ledger: Path) -> Iterator[NDArray[np.int64]]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = [np.empty(0, np.int64)]
-    for batch in pq.ParquetFile(ledger).iter_batches(columns=["key", "action"]):
-        keys, actions = batch["key"], batch["action"].to_numpy(zero_copy_only=False)
-        chosen = (actions == "mask") & ~np.asarray(keys.is_null())
-        found.append(keys.fill_null(-1).to_numpy()[chosen])
-    masked = np.concatenate(found)
-    bits = np.zeros(int(masked.max(initial=-1)) + 1, np.bool_)
-    bits[masked] = True
-    return np.packbits(bits, bitorder="little")
+    with pq.ParquetFile(ledger) as file:
+        for batch in file.iter_batches(columns=["key", "action"]):
+            keys = batch["key"].cast(pa.int64())
+            chosen = (batch["action"].to_numpy(zero_copy_only=False) == "mask") & ~np.asarray(keys.is_null())
+            yield keys.fill_null(-1).to_numpy()[chosen]

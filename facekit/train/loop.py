@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from facekit.train.checkpoint import latest_checkpoint, load_last_finite, save_checkpoint
 from facekit.train.config import LoopConfig
 from facekit.train.live import LiveEngine
 from facekit.train.logs import Log
@@ -27,9 +27,10 @@ from facekit.train.samples import TrainingSet, epoch_order, open_loader
 from facekit.train.sharded import all_sum, world_size
 from facekit.train.state import State, device_of
 
-__all__ = ["Report", "Run", "Task", "train_network"]
+__all__ = ["Report", "Run", "Task", "Window", "train_network"]
 
 Evaluate = Callable[[LiveEngine], Mapping[str, float]]
+_CURES = "lower lr, warm up longer, or clip"
 
 
 class Report(NamedTuple):
@@ -124,9 +125,8 @@ def steps_an_epoch(task: Task) -> int:
 def _open_state(task: Task, device: torch.device) -> State:
     state = State(task.name, load_plugin(task.name), task.settings, task.facts, device)
     _check_batch(state)
-    found = latest_checkpoint(task.out)
-    if found is not None:
-        load_checkpoint(state, found)
+    if latest_checkpoint(task.out) is not None:
+        load_last_finite(state, task.out)
     else:
         if task.init is not None:
             load_initial_weights(state.network, task.init)
@@ -165,7 +165,7 @@ def _loop(
                 log.write(state.step, epoch, values)
                 report(Report(state.step, steps, epoch, values))
 
-        window = _Window(config.batch * config.accumulate * world_size())
+        window = Window(config.batch * config.accumulate * world_size())
         while state.step < steps:
             batches = _epoch(task, state.position, length)
             for _ in range(min(length - state.position % length, steps - state.step)):
@@ -173,9 +173,11 @@ def _loop(
                 window.add(state.train_step(batches, rate))
                 log_due, eval_due, save_due = _due(config, state, steps, length)
                 if log_due:
-                    say({"rate": rate} | window.close())
+                    values = window.close()
+                    say({"rate": rate} | values)
+                    _check_loss(state, values, task.out)
                 if save_due:  # before the evaluation: what fails there must not cost the steps
-                    _check_weights(state)
+                    _check_weights(state, task.out)
                     save_checkpoint(state, task.out, config.keep)
                 if eval_due and evaluate is not None:
                     say(_evaluated(state, task, evaluate))
@@ -212,8 +214,17 @@ def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, flo
     return scores
 
 
-class _Window:
-    """Means of the measures since the last report; the device is asked for them only then."""
+class Window:
+    """Means of the measures since the last report, over steps and processes; the device is asked for them only then.
+
+    A measure of a step that is not finite, as of one that the loss scaler skips, is left out of its mean; the mean of
+    nothing else is nan. ``nonfinite_steps`` counts the steps whose loss was not finite, where there are any.
+
+    Parameters
+    ----------
+    images : int
+        Of a step, over all processes.
+    """
 
     def __init__(self, images: int) -> None:
         self.images, self.started = images, perf_counter()
@@ -221,27 +232,55 @@ class _Window:
         self.steps = 0
 
     def add(self, measures: Mapping[str, torch.Tensor]) -> None:
+        """Take in the measures of a step, () each."""
         for name, value in measures.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            number = value.double()
+            valid = number.isfinite()
+            pair = torch.stack([number.where(valid, 0.0), valid.double()])
+            self.sums[name] = self.sums[name] + pair if name in self.sums else pair
         self.steps += 1
 
     def close(self) -> dict[str, float]:
+        """The means, and the speed in images a second; begins anew."""
         names, count = list(self.sums), self.steps * world_size()
-        sums = all_sum(torch.stack([self.sums[name].double() for name in names])).tolist()
-        means = {name: total / count for name, total in zip(names, sums, strict=True)}
-        _check_loss(means["loss"])
+        pairs = all_sum(torch.stack([self.sums[name] for name in names])).tolist()
+        means = {name: total / some if some else np.nan for name, (total, some) in zip(names, pairs, strict=True)}
+        nonfinite = round((count - pairs[names.index("loss")][1]) / world_size())
         speed = self.steps * self.images / max(perf_counter() - self.started, 1e-9)
         self.sums, self.steps, self.started = {}, 0, perf_counter()
-        return means | {"images_per_second": speed}
+        return means | ({"nonfinite_steps": nonfinite} if nonfinite else {}) | {"images_per_second": speed}
 
 
-def _check_loss(loss: float) -> None:
-    if not np.isfinite(loss):
-        raise FacekitError(f"the loss is {loss}: lower lr, warm up longer, or clip. The last checkpoint is sound")
+def _check_loss(state: State, values: Mapping[str, float], out: Path) -> None:
+    """Stop a run that learns nothing any more; a step that the loss scaler skips harms nothing.
+
+    The scaler halves its scale at each such step: below 1 it has skipped sixteen more than it ever took back.
+    """
+    if state.scaler.is_enabled():
+        if state.scaler.get_scale() < 1:
+            raise FacekitError(
+                f"step {state.step}: half precision overflows at every step, and the loss scale fell below 1: take "
+                f"precision=bf16, or {_CURES}. {_what_is_left(out)}"
+            )
+    elif "nonfinite_steps" in values:
+        raise FacekitError(f"step {state.step}: the loss is not finite any more: {_CURES}. {_what_is_left(out)}")
 
 
-def _check_weights(state: State) -> None:
+def _check_weights(state: State, out: Path) -> None:
     """Keep what is no number out of the checkpoints."""
-    with torch.no_grad():
-        total = torch.stack([p.sum().double() for p in (*state.network.parameters(), state.classifier.weight)]).sum()
-        _check_loss(float(all_sum(total)))
+    bad = state.nonfinite()
+    if bad:
+        raise FacekitError(
+            f"step {state.step}: {bad[0]} is not finite any more ({len(bad)} tensors in all): {_CURES}. "
+            f"{_what_is_left(out)}"
+        )
+
+
+def _what_is_left(out: Path) -> str:
+    found = latest_checkpoint(out)
+    if found is None:
+        return "No checkpoint was written before"
+    return (
+        f"{found} was finite when it was written; with the same settings --resume would take the same steps again, so "
+        f"begin another run with other ones, from --init {found}"
+    )

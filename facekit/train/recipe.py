@@ -20,6 +20,8 @@ else:
 
 __all__ = ["Settings", "read_settings", "settings_of"]
 
+MOST_DIMENSIONS = 1 << 16
+
 
 class Settings(NamedTuple):
     """What a run is to do."""
@@ -79,8 +81,10 @@ def settings_of(plugin: Plugin, given: Mapping[str, Any]) -> Settings:
 
 def _check_own(own: Any) -> None:
     """What every plugin calls alike; torch says nothing, or nothing that can be understood."""
-    if own.dimensions < 1:
-        raise ConfigError(f"dimensions is {own.dimensions}; it must be at least 1")
+    if not 1 <= own.dimensions <= MOST_DIMENSIONS:
+        raise ConfigError(
+            f"dimensions is {own.dimensions}; it must be at least 1 and at most {MOST_DIMENSIONS} (usual: 128 to 512)"
+        )
     dropout = getattr(own, "dropout", 0.0)
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout is {dropout}; it must be from 0 to below 1")
@@ -99,7 +103,7 @@ def _recipe(plugin: Plugin, recipe: str | None) -> Mapping[str, Any]:
 def _read_toml(path: Path) -> Mapping[str, Any]:
     try:
         found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"recipe {path} cannot be read: {error}") from error
     return found
 

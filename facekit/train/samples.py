@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from facekit.train.plugin import Batch
 
 __all__ = ["TrainingSet", "epoch_order", "open_loader", "steps_in_epoch"]
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ORDER, _CHANGE = 101, 102  # tags that keep the streams of random numbers apart
 
 
@@ -51,7 +56,7 @@ class TrainingSet(RecordDataset):
         key = int(self._keys[index])
         label, image = self._read(key)
         self._check_size(key, image)
-        epoch, masked = int(self._epoch), self.is_masked(key)
+        epoch, masked = int(self._epoch), self._sample_is_masked(range(len(self))[index])
         if not masked and self.augment is not None:
             image, masked = self.augment(image, key, epoch=epoch)
         rng = np.random.default_rng([self.config.seed, _CHANGE, epoch, key])
@@ -74,12 +79,9 @@ class TrainingSet(RecordDataset):
 
     def masked_share(self) -> float | None:
         """Share of the images that the ledger calls masked; None without a ledger."""
-        bits = self._masked
-        if bits is None:
+        if self._masked is None:
             return None
-        keys, known = np.asarray(self._keys), np.unpackbits(bits, bitorder="little")
-        inside = keys[keys < len(known)]
-        return float(known[inside].sum(dtype=np.int64) / len(keys))
+        return float(np.unpackbits(self._masked, count=len(self), bitorder="little").mean())
 
 
 def _no_mask(image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]:
@@ -137,7 +139,7 @@ def open_loader(
         collate_fn=_collated,
         generator=generator,
         pin_memory=torch.cuda.is_available() and config.device != "cpu",
-        worker_init_fn=_quiet_worker,
+        worker_init_fn=partial(_start_worker, os.getpid()),
     )
     return map(_batch_of, loader)
 
@@ -165,9 +167,13 @@ def _batch_of(parts: Any) -> Batch:
     return Batch(*parts)
 
 
-def _quiet_worker(number: int) -> None:
-    """A worker that shares the cores with the others."""
+def _start_worker(parent: int, number: int) -> None:
+    """Share the cores with the other workers, and end with the process that trains, however that ends."""
     torch.set_num_threads(1)
     import cv2
 
     cv2.setNumThreads(0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it was asked about
+            os._exit(1)

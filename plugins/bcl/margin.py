@@ -154,8 +154,9 @@ class CurricularMargin(CosineMargin):
 
     A negative above the target's margin, c_j > cos(theta_y + m), becomes c_j (t + c_j), with the gradient through
     both factors. t is the moving average of the target cosines of the global batch, updated once a forward pass,
-    before use, in training mode only, and without gradient. sin is sqrt(max(1 - c^2, 1e-12)): the official code's
-    gradient is NaN at c = +-1.
+    before use, in training mode only, and without gradient; rows whose target cosine is not finite (an overflow in
+    half precision, of a step that the loss scaler then skips) do not enter it. sin is sqrt(max(1 - c^2, 1e-12)): the
+    official code's gradient is NaN at c = +-1.
 
     Parameters
     ----------
@@ -204,7 +205,8 @@ class CurricularMargin(CosineMargin):
 
     @torch.no_grad()
     def _update(self, target: torch.Tensor, present: torch.Tensor, sharded: bool) -> None:
-        sums = torch.stack([target.where(present, 0.0).sum(dtype=torch.float64), present.sum(dtype=torch.float64)])
+        counted = present & target.isfinite()
+        sums = torch.stack([target.where(counted, 0.0).sum(dtype=torch.float64), counted.sum(dtype=torch.float64)])
         if not sharded:  # otherwise every process already has the whole batch
             all_sum(sums, self.group)
         moved = self.momentum * sums[0] / sums[1].clamp(min=1) + (1 - self.momentum) * self.t
