@@ -216,7 +216,7 @@ def test_the_command_prints_what_it_came_to(tmp_path: Path) -> None:
     assert facekit(*words).returncode == 2
 
 
-def test_sigma_begins_where_it_is_told(tmp_path: Path) -> None:
+def test_sigma_begins_where_it_is_told() -> None:
     plugin = load_plugin("maskdul")
     for start in (1.0, 0.2):
         settings = read_settings(plugin, "maskdul-small", [f"sigma_start={start}"])

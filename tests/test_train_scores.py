@@ -97,7 +97,7 @@ def test_two_lists_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_that_fails_costs_no_step(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*given: object) -> None:
+    def fail(*_: object) -> None:
         raise FacekitError("the disk of the lists has gone")
 
     monkeypatch.setattr(loop, "_evaluated", fail)

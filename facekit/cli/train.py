@@ -80,7 +80,7 @@ Listeners = tuple["Callable[[Report], None]", "Callable[[str], None]"]
 def reporting() -> Iterator[Listeners]:
     """Show reports on stderr, a bar on a terminal and lines elsewhere; from the first process only."""
     if int(os.environ.get("RANK", "0")) != 0:
-        yield (lambda report: None), (lambda sentence: None)
+        yield (lambda _: None), (lambda _: None)
         return
 
     def warn(sentence: str) -> None:

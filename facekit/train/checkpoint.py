@@ -33,7 +33,18 @@ _KEPT = (
 
 
 def latest_checkpoint(out: Path) -> Path | None:
-    """The last whole checkpoint of a run; None where there is none."""
+    """The last whole checkpoint of a run.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+
+    Returns
+    -------
+    folder : Path or None
+        None where there is none.
+    """
     found = _checkpoints(out)
     return found[-1] if found else None
 
@@ -69,7 +80,21 @@ def _read_common(folder: Path) -> dict[str, Any]:
 
 
 def save_checkpoint(state: State, out: Path, keep: int) -> Path:
-    """Write a checkpoint with all processes, and remove the oldest beyond ``keep``."""
+    """Write a checkpoint with all processes, and remove the oldest.
+
+    Parameters
+    ----------
+    state : State
+    out : Path
+        The run's folder.
+    keep : int
+        How many checkpoints stay.
+
+    Returns
+    -------
+    folder : Path
+        It appears whole, by a rename.
+    """
     final = out / CHECKPOINTS / f"{state.step:08d}"
     aside = final.with_name(f".{final.name}")
     if rank_of() == 0:

@@ -159,11 +159,26 @@ class RecordDataset(Dataset[Sample]):
             raise PictureError(f"{path}, key {key}: {error}") from error
 
     def set_epoch(self, epoch: int) -> None:
-        """What ``augment`` draws from besides the key; workers that are kept between epochs see it too."""
+        """Set what ``augment`` draws from besides the key; workers that are kept between epochs see it too.
+
+        Parameters
+        ----------
+        epoch : int
+        """
         self._epoch.fill_(epoch)
 
     def is_masked(self, key: int) -> bool:
-        """Whether the ledger says that the picture of a key wears a mask; False where there is no ledger."""
+        """Whether the ledger says that the picture of a key wears a mask.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        masked : bool
+            False where there is no ledger, or no such sample.
+        """
         return self._sample_is_masked(self._place_of(key))
 
     def _sample_is_masked(self, place: int) -> bool:
@@ -214,7 +229,17 @@ class RecordDataset(Dataset[Sample]):
 
 
 def image_keys(pack: Pack) -> range | NDArray[np.int64]:
-    """Keys of the images as a training loop numbers them; a range where they are one, which costs no memory."""
+    """Keys of the images as a training loop numbers them.
+
+    Parameters
+    ----------
+    pack : Pack
+
+    Returns
+    -------
+    keys : range or (N,) int64
+        Ascending, a range (which costs no memory) where they are one; in the layout ``flat`` in the order of the index.
+    """
     if pack.layout == "flat":
         return pack.reader.keys
     keys = pack.keys

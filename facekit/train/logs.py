@@ -41,7 +41,14 @@ class Log:
         self._board = _board(folder / BOARD, step)
 
     def write(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
-        """Note values of a step."""
+        """Note values of a step.
+
+        Parameters
+        ----------
+        step : int
+        epoch : float
+        values : mapping from str to float
+        """
         for name, value in values.items():
             self._writer.writerow({"step": step, "epoch": f"{epoch:.4f}", "name": name, "value": repr(float(value))})
             if self._board is not None:

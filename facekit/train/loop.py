@@ -85,7 +85,7 @@ class Run(NamedTuple):
 
 
 def train_network(
-    task: Task, evaluate: Evaluate | None = None, report: Callable[[Report], None] = lambda report: None
+    task: Task, evaluate: Evaluate | None = None, report: Callable[[Report], None] = lambda _: None
 ) -> Run:
     """Train a network, going on from the last checkpoint in ``task.out`` if there is one.
 
@@ -101,7 +101,7 @@ def train_network(
         torch.set_num_threads(config.threads)
     device = device_of(config.device)
     with process_group(device):
-        length = steps_an_epoch(task)
+        length = steps_per_epoch(task)
         state = _open_state(task, device)
         first = state.step
         values = _loop(task, state, length, evaluate, report)
@@ -113,8 +113,18 @@ def train_network(
     return Run(str(task.out / MODEL), state.step, first, values, seconds, images / seconds)
 
 
-def steps_an_epoch(task: Task) -> int:
-    """Steps of the optimizer in an epoch; images that do not fill one are left out (others each epoch)."""
+def steps_per_epoch(task: Task) -> int:
+    """Steps of the optimizer in an epoch; images that do not fill one are left out (others each epoch).
+
+    Parameters
+    ----------
+    task : Task
+
+    Raises
+    ------
+    ConfigError
+        The pack has fewer images than a step takes.
+    """
     config = task.settings.train
     each = config.batch * config.accumulate * world_size()
     if len(task.labels) < each:
@@ -232,7 +242,13 @@ class Window:
         self.steps = 0
 
     def add(self, measures: Mapping[str, torch.Tensor]) -> None:
-        """Take in the measures of a step, () each."""
+        """Take in the measures of a step.
+
+        Parameters
+        ----------
+        measures : mapping from str to () tensor
+            The same names each time, ``loss`` among them.
+        """
         for name, value in measures.items():
             number = value.double()
             valid = number.isfinite()
@@ -241,7 +257,13 @@ class Window:
         self.steps += 1
 
     def close(self) -> dict[str, float]:
-        """The means, and the speed in images a second; begins anew."""
+        """The means since the last call, and a new beginning. Waits for the device.
+
+        Returns
+        -------
+        means : dict from str to float
+            ``images_per_second`` among them; ``nonfinite_steps`` where there are any.
+        """
         names, count = list(self.sums), self.steps * world_size()
         pairs = all_sum(torch.stack([self.sums[name] for name in names])).tolist()
         means = {name: total / some if some else np.nan for name, (total, some) in zip(names, pairs, strict=True)}

@@ -49,7 +49,20 @@ class Model:
 
 
 def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
-    """What a file of weights says besides the weights."""
+    """What a file of weights says besides the weights.
+
+    Parameters
+    ----------
+    name : str
+        Of the plugin.
+    settings : Settings
+    facts : PackFacts
+
+    Returns
+    -------
+    description : dict
+        Numbers and texts alone.
+    """
     given = json.dumps(asdict(settings.train) | asdict(settings.plugin))
     return {
         "format": FORMAT,
@@ -61,7 +74,15 @@ def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
 
 
 def save_file(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors aside, and rename when they are on the disk."""
+    """Write tensors aside, and rename when they are on the disk.
+
+    Parameters
+    ----------
+    content : mapping
+        Tensors, numbers and texts, which `load_file` reads.
+    path : Path
+        Is replaced.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with open(aside, "wb") as file:
         torch.save(dict(content), file)
@@ -185,7 +206,18 @@ def _state_dict(content: Mapping[str, Any], where: str) -> dict[str, torch.Tenso
 
 
 def weights_file(path: Path) -> Path:
-    """The file with the weights of a run's folder or of a checkpoint; a file is itself."""
+    """The file with the weights.
+
+    Parameters
+    ----------
+    path : Path
+        A run's folder (its ``model.pt``, or that of its last checkpoint), a checkpoint, or a file, which is itself.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
     if path.is_file():
         return path
     finished = sorted((path / CHECKPOINTS).glob("[0-9]*"))

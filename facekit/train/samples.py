@@ -21,7 +21,7 @@ from facekit.train.config import LoopConfig
 from facekit.train.dataset import Augment, RecordDataset
 from facekit.train.plugin import Batch
 
-__all__ = ["TrainingSet", "epoch_order", "open_loader", "steps_in_epoch"]
+__all__ = ["TrainingSet", "epoch_order", "open_loader"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ORDER, _CHANGE = 101, 102  # tags that keep the streams of random numbers apart
@@ -42,7 +42,7 @@ class TrainingSet(RecordDataset):
     """
 
     def __init__(self, path: str, config: LoopConfig, wear: Augment | None = None) -> None:
-        super().__init__(path, augment=_no_mask if wear is None else wear)
+        super().__init__(path, augment=_NoMasks() if wear is None else wear)
         self.config = config
 
     def __getitem__(self, index: int) -> Any:
@@ -84,19 +84,26 @@ class TrainingSet(RecordDataset):
         return float(np.unpackbits(self._masked, count=len(self), bitorder="little").mean())
 
 
-def _no_mask(image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]:
-    return image, False
+class _NoMasks:
+    """The augmentation that puts no mask on any picture."""
 
-
-def steps_in_epoch(images: int, config: LoopConfig, world: int) -> int:
-    """Batches of an epoch; a last one that is not full is left out."""
-    return images // (config.batch * world)
+    def __call__(self, image: NDArray[np.uint8], *_: int, **__: int) -> tuple[NDArray[np.uint8], bool]:
+        return image, False
 
 
 def epoch_order(labels: NDArray[np.int64], config: LoopConfig, epoch: int) -> NDArray[np.int64]:
-    """Positions of the images in the order of an epoch, over all processes: (N,) int64.
+    """The order of the images in an epoch, over all processes.
 
-    ``uniform``: a permutation. ``balanced``: a class drawn evenly, then one of its images.
+    Parameters
+    ----------
+    labels : (N,) int64
+    config : LoopConfig
+        ``sampler`` "uniform": a permutation. "balanced": a class drawn evenly, then one of its images.
+    epoch : int
+
+    Returns
+    -------
+    places : (N,) int64
     """
     rng = np.random.default_rng([config.seed, _ORDER, epoch])
     if config.sampler == "uniform":
@@ -128,6 +135,20 @@ def open_loader(
     """Batches of an epoch from a step on.
 
     Nothing of the loader needs saving: order and changes follow from seed, epoch and step, for any number of workers.
+
+    Parameters
+    ----------
+    samples : TrainingSet
+    order : (N,) int64
+        Places of the samples, over all processes.
+    first : int
+        Batches that are left out.
+    rank, world : int
+
+    Raises
+    ------
+    FacekitError
+        While it is gone through: a record that cannot be read, as `TrainingSet` says.
     """
     config = samples.config
     batches = _Batches(order, config.batch, rank, world, first)
@@ -167,7 +188,7 @@ def _batch_of(parts: Any) -> Batch:
     return Batch(*parts)
 
 
-def _start_worker(parent: int, number: int) -> None:
+def _start_worker(parent: int, _number: int) -> None:
     """Share the cores with the other workers, and end with the process that trains, however that ends."""
     torch.set_num_threads(1)
     import cv2

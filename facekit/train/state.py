@@ -27,7 +27,18 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.fl
 
 
 def device_of(name: str) -> torch.device:
-    """The device that a setting names; ``auto`` is a graphics card where there is one."""
+    """The device that a setting names.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda"}
+        ``auto`` is a graphics card where there is one; with several processes each its own.
+
+    Raises
+    ------
+    ConfigError
+        torch sees no graphics card.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: torch sees no graphics card here")
     if name == "cpu" or not torch.cuda.is_available():
@@ -98,7 +109,19 @@ class State:
             module.train()
 
     def train_step(self, batches: Iterator[Batch], rate: float) -> Mapping[str, torch.Tensor]:
-        """One step of the optimizer over ``accumulate`` batches: the measures, loss among them, () each."""
+        """One step of the optimizer.
+
+        Parameters
+        ----------
+        batches : iterator of Batch
+            ``accumulate`` of them are taken.
+        rate : float
+
+        Returns
+        -------
+        measures : dict from str to () tensor
+            The loss among them: means over the batches.
+        """
         config, total = self.settings.train, dict[str, torch.Tensor]()
         before = self._buffers() if self.scaler.is_enabled() else {}
         set_rate(self.optimizer, rate)

@@ -123,7 +123,7 @@ class CosineMargin(nn.Module, ABC):
 
     @abstractmethod
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool, /
     ) -> torch.Tensor:
         """Logits of the columns that are here."""
 
@@ -143,7 +143,7 @@ class ArcMargin(CosineMargin):
         self.margin = _checked_margin(margin)
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, _index: torch.Tensor | None, _sharded: bool, /
     ) -> torch.Tensor:
         target = margin_target(gather_target(cosines, labels), self.margin)
         return replace_target(cosines, labels, target).mul_(self.scale)
@@ -184,7 +184,7 @@ class CurricularMargin(CosineMargin):
         self.register_buffer("t", torch.zeros((), dtype=torch.float64))
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, _index: torch.Tensor | None, sharded: bool, /
     ) -> torch.Tensor:
         target, present = self._targets(cosines, labels, sharded)
         if self.training:
@@ -273,7 +273,7 @@ class BalancedCurricularMargin(CurricularMargin):
         _check_classes(cosines, class_index, len(self.log_counts))
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool, /
     ) -> torch.Tensor:
         logits = super()._logits(cosines, labels, class_index, sharded)
         return logits.add_(_at(self.log_counts, class_index).to(logits.dtype))
@@ -298,7 +298,7 @@ class BalancedSoftmax(CosineMargin):
         _check_classes(cosines, class_index, len(self.log_counts))
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, _labels: torch.Tensor, class_index: torch.Tensor | None, _sharded: bool, /
     ) -> torch.Tensor:
         return (cosines * self.scale).add_(_at(self.log_counts, class_index).to(cosines.dtype))
 

@@ -92,7 +92,7 @@ class _Bcl:
         return margin.BalancedCurricularMargin(facts.class_counts, config.scale, config.margin, config.t_momentum)
 
     def training_step(
-        self, config: BclConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
+        self, _config: BclConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
     ) -> Step:
         from facekit.train.angular import cosine_matrix
 
@@ -102,11 +102,11 @@ class _Bcl:
         return Step(classifier.loss(logits, inputs.labels), {} if t is None else {"t": t.clone()})
 
     def embed(
-        self, config: BclConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor
+        self, _config: BclConfig, network: torch.nn.Module, image: torch.Tensor, _masked: torch.Tensor
     ) -> Embedding:
         return Embedding(network(image))
 
-    def export_inputs(self, config: BclConfig) -> tuple[str, ...]:
+    def export_inputs(self, _config: BclConfig) -> tuple[str, ...]:
         return ("image",)
 
     def config_warnings(self, config: BclConfig, train: LoopConfig, facts: PackFacts) -> list[str]:

@@ -108,7 +108,22 @@ class TwoStreamIResNet(nn.Module):
         return self.mu(deep), self.log_variance(deep)
 
     def embed(self, image: torch.Tensor, mask_flag: torch.Tensor | None = None, both: bool = False) -> torch.Tensor:
-        """mu by the flag (None: all faces), or the average of mu by both branches: (B, D), not normalised."""
+        """mu by the flag, or the average of mu by both branches.
+
+        Parameters
+        ----------
+        image : (B, 3, H, W) floating tensor
+            RGB in [-1, 1].
+        mask_flag : (B,) or (B, 1) bool or integer tensor, optional
+            By default all are faces.
+        both : bool
+            Average over both branches, whatever the flag.
+
+        Returns
+        -------
+        mu : (B, D) tensor
+            Not normalised.
+        """
         faces = torch.zeros(len(image), dtype=torch.bool, device=image.device)
         if both:
             return (self(image, faces)[0] + self(image, ~faces)[0]) / 2

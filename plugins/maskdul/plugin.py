@@ -137,7 +137,7 @@ class _Maskdul:
         network.log_variance.features.bias.data.fill_(2 * math.log(config.sigma_start))
         return HalfResolution(network) if shape.halved else network
 
-    def build_head(self, config: MaskdulConfig, facts: PackFacts) -> torch.nn.Module:
+    def build_head(self, config: MaskdulConfig, _facts: PackFacts) -> torch.nn.Module:
         from facekit_maskdul import MagnitudeMargin, UncertaintyLoss
 
         bounds = {name: (low, high) for name in ("magnitude", "margin", "sigma", "xi")

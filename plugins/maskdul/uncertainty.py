@@ -25,7 +25,16 @@ def _clamped(log_variance: torch.Tensor) -> torch.Tensor:
 
 
 def sigma(log_variance: torch.Tensor) -> torch.Tensor:
-    """The standard deviation, exp(log_variance / 2) with the log-variance clamped to [-10, 10]; never to 1."""
+    """The standard deviation, exp(log_variance / 2) with the log-variance clamped to [-10, 10]; never to 1.
+
+    Parameters
+    ----------
+    log_variance : floating tensor of any shape
+
+    Returns
+    -------
+    sigma : float32 (or float64) tensor of the same shape
+    """
     return (0.5 * _clamped(log_variance)).exp()
 
 
@@ -155,7 +164,17 @@ class UncertaintyLoss(nn.Module):
         self.reduction = reduction
 
     def divergence(self, mu: torch.Tensor, log_variance: torch.Tensor, mask_flag: torch.Tensor) -> torch.Tensor:
-        """The divergence times its weight: () from (B, D), (B, D) and (B,)."""
+        """The divergence times its weight.
+
+        Parameters
+        ----------
+        mu, log_variance : (B, D) floating tensors
+        mask_flag : (B,) bool or integer tensor
+
+        Returns
+        -------
+        divergence : () tensor
+        """
         flag = mask_flag if self.hard else torch.zeros_like(mask_flag)
         bounds = (self.sigma_bounds, self.xi_bounds)
         return self.kl_weight * hard_kl_divergence(mu, log_variance, flag, *bounds, reduction=self.reduction)

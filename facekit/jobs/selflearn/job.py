@@ -42,8 +42,8 @@ class SelfLearnSummary:
 
 def selflearn(
     config: SelfLearnConfig,
-    say: Callable[[str], None] = lambda sentence: None,
-    report: Callable[[Any], None] = lambda report: None,
+    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[Any], None] = lambda _: None,
 ) -> SelfLearnSummary:
     """Clean and train in rounds.
 
