@@ -170,10 +170,10 @@ def test_a_run_begins_from_another_and_from_a_plain_backbone(tmp_path: Path) -> 
     config = TrainConfig("bcl", str(pack), str(tmp_path / "next"), "bcl-small", (*QUICK, *tiny),
                          init=str(tmp_path / "first"))  # fmt: skip
     train(config)
-    begun = open_model(tmp_path / "next").network.state_dict()
+    started = open_model(tmp_path / "next").network.state_dict()
     for name, value in network.state_dict().items():
         if "running" not in name and "batches" not in name:
-            torch.testing.assert_close(begun[name], value)
+            torch.testing.assert_close(started[name], value)
     two = train(
         TrainConfig("maskdul", str(pack), str(tmp_path / "two"), "maskdul-small", (*QUICK, *tiny),
                     init=str(tmp_path / "first")), warn=str

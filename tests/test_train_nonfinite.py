@@ -184,7 +184,7 @@ def test_a_run_that_died_of_an_overflow_goes_on_to_the_same_bits(tmp_path: Path)
     with overflowing({5}), pytest.raises(
         FacekitError,
         match=r"step 5: the loss is not finite any more: lower lr.*00000004 was finite when it was written; with the "
-        r"same settings --resume would take the same steps again, so begin another run with other ones, from --init",
+        r"same settings --resume would take the same steps again, so start another run with other ones, from --init",
     ):  # fmt: skip
         run(pack, out)
     with overflowing({1}), pytest.raises(FacekitError, match="No checkpoint was written before"):
@@ -222,7 +222,7 @@ def test_checkpoints_of_an_earlier_version_that_are_not_finite_are_healed_or_lef
     rewrite(folders[-1], lambda content: content["head"]["t"].fill_(NAN))
     with caplog.at_level(logging.WARNING):
         assert run(pack, out, steps=7).resumed_from == 6
-    assert "00000006: t of the head is not finite and begins anew" in caplog.text
+    assert "00000006: t of the head is not finite and starts anew" in caplog.text
     for folder in sorted((out / "checkpoints").iterdir())[1:]:
         rewrite(folder, lambda content: content["network"]["network.bn2.running_mean"].fill_(NAN))
     assert run(pack, out, steps=8).resumed_from == 2
@@ -234,7 +234,7 @@ def test_checkpoints_of_an_earlier_version_that_are_not_finite_are_healed_or_lef
                 {"network.network.conv1.weight": torch.full((16, 3, 3, 3), NAN)}
             ),
         )
-    with pytest.raises(FacekitError, match=r"no checkpoint in .* is finite: begin another run"):
+    with pytest.raises(FacekitError, match=r"no checkpoint in .* is finite: start another run"):
         run(pack, out, steps=9)
 
 

@@ -23,7 +23,7 @@ __all__ = ["command", "reporting"]
 @click.argument("destination", metavar="OUT")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe of the plugin's, or a .toml.  [default: its first]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeatable.")
-@click.option("--init", metavar="WEIGHTS", help="Begin from OUT of a run, a checkpoint, or a backbone.pt.")
+@click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a backbone.pt.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
 @click.option("--eval", "pairs", multiple=True, metavar="PAIRS", help="Score these pairs (.bin or .csv) meanwhile.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -67,8 +67,8 @@ def resumable(destination: str) -> Iterator[None]:
 
 def text_of(run: Run) -> str:
     """The summary for a person."""
-    begun = f" (from step {run.resumed_from:,})" if run.resumed_from else ""
-    lines = [f"{run.steps:,} steps{begun}, {run.seconds:,.1f} s, {run.images_per_second:,.0f} images/s"]
+    resumed = f" (from step {run.resumed_from:,})" if run.resumed_from else ""
+    lines = [f"{run.steps:,} steps{resumed}, {run.seconds:,.1f} s, {run.images_per_second:,.0f} images/s"]
     lines += [f"  {name:24}{value:.5g}" for name, value in run.values.items() if name != "images_per_second"]
     return "\n".join([*lines, f"model  {run.model}"])
 

@@ -121,7 +121,7 @@ def load_last_finite(state: State, out: Path) -> Path:
     """Bring a state to the last checkpoint of a run whose numbers are all finite: its folder.
 
     Where nothing but buffers of the head is spoiled (the moving average t of a curricular margin, which recovers within
-    some hundred steps), they begin anew.
+    some hundred steps), they start anew.
 
     Raises
     ------
@@ -137,11 +137,11 @@ def load_last_finite(state: State, out: Path) -> Path:
         if len(spoiled) == len(bad):
             for name in spoiled:
                 state.head.get_buffer(name).copy_(fresh[name])
-                _log.warning("%s: %s of the head is not finite and begins anew", folder, name)
+                _log.warning("%s: %s of the head is not finite and starts anew", folder, name)
             return folder
         _log.warning("%s is left out: %s is not finite", folder, bad[0])
     raise FacekitError(
-        f"no checkpoint in {out / CHECKPOINTS} is finite: begin another run with a lower lr, a longer warmup, or clip"
+        f"no checkpoint in {out / CHECKPOINTS} is finite: start another run with a lower lr, a longer warmup, or clip"
     )
 
 

@@ -23,7 +23,7 @@ from facekit.train.optimizer import learning_rate
 from facekit.train.plugin import Batch, PackFacts, load_plugin
 from facekit.train.processes import process_group, rank_of, wait_for_all
 from facekit.train.recipe import Settings
-from facekit.train.samples import TrainingSet, epoch_order, open_loader
+from facekit.train.samples import EpochLoader, TrainingSet, epoch_order
 from facekit.train.sharded import all_sum, world_size
 from facekit.train.state import State, device_of
 
@@ -57,7 +57,7 @@ class Task(NamedTuple):
     out : Path
         Folder of checkpoints, logs and the model.
     init : str or None
-        Weights to begin from.
+        Weights to start from.
     centres : (C, D) float32 or None
         To begin the classifier from; rows of zeros are left as they are.
     """
@@ -82,6 +82,7 @@ class Run(NamedTuple):
     """The last of each."""
     seconds: float
     images_per_second: float
+    """Without evaluation."""
 
 
 def train_network(
@@ -92,7 +93,7 @@ def train_network(
     Raises
     ------
     ConfigError
-        The pack has fewer images than a step takes, or the weights to begin from do not fit.
+        The pack has fewer images than a step takes, or the weights to start from do not fit.
     FacekitError
         The loss is no longer a number.
     """
@@ -104,13 +105,13 @@ def train_network(
         length = steps_per_epoch(task)
         state = _open_state(task, device)
         first = state.step
-        values = _loop(task, state, length, evaluate, report)
+        values, idle = _loop(task, state, length, evaluate, report)
         if rank_of() == 0:
             save_file(state.model(), task.out / MODEL)
         wait_for_all()
         seconds = perf_counter() - started
         images = (state.step - first) * config.batch * config.accumulate * world_size()
-    return Run(str(task.out / MODEL), state.step, first, values, seconds, images / seconds)
+    return Run(str(task.out / MODEL), state.step, first, values, seconds, images / max(seconds - idle, 1e-9))
 
 
 def steps_per_epoch(task: Task) -> int:
@@ -160,7 +161,8 @@ def _loop(
     length: int,
     evaluate: Evaluate | None,
     report: Callable[[Report], None],
-) -> dict[str, float]:
+) -> tuple[dict[str, float], float]:
+    """The last value of each measure, and the seconds that evaluation took."""
     config, latest = task.settings.train, dict[str, float]()
     end = length * config.epochs
     steps = state.step + end - state.position
@@ -175,9 +177,11 @@ def _loop(
                 log.write(state.step, epoch, values)
                 report(Report(state.step, steps, epoch, values))
 
+        loader = EpochLoader(task.samples, rank_of(), world_size())
+        opened.callback(loader.close)
         window = Window(config.batch * config.accumulate * world_size())
         while state.step < steps:
-            batches = _epoch(task, state.position, length)
+            batches = _epoch(task, loader, state.position, length)
             for _ in range(min(length - state.position % length, steps - state.step)):
                 rate = learning_rate(config, state.position, length, end)
                 window.add(state.train_step(batches, rate))
@@ -190,8 +194,9 @@ def _loop(
                     _check_weights(state, task.out)
                     save_checkpoint(state, task.out, config.keep)
                 if eval_due and evaluate is not None:
-                    say(_evaluated(state, task, evaluate))
-    return latest
+                    with window.paused():
+                        say(_evaluated(state, task, evaluate))
+    return latest, window.idle
 
 
 def _due(config: LoopConfig, state: State, steps: int, length: int) -> tuple[bool, ...]:
@@ -201,12 +206,12 @@ def _due(config: LoopConfig, state: State, steps: int, length: int) -> tuple[boo
     return tuple(last or (state.step % one == 0 if one else ended) for one in every)
 
 
-def _epoch(task: Task, position: int, length: int) -> Iterator[Batch]:
+def _epoch(task: Task, loader: EpochLoader, position: int, length: int) -> Iterator[Batch]:
     """The batches that are left of the epoch that a position lies in."""
     config, epoch = task.settings.train, position // length
     task.samples.set_epoch(epoch)
     order = epoch_order(task.labels, config, epoch)[: length * config.batch * config.accumulate * world_size()]
-    return open_loader(task.samples, order, (position % length) * config.accumulate, rank_of(), world_size())
+    return loader.batches(order, (position % length) * config.accumulate)
 
 
 def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, float]:
@@ -234,12 +239,25 @@ class Window:
     ----------
     images : int
         Of a step, over all processes.
+
+    Attributes
+    ----------
+    idle : float
+        Seconds in `paused`, since the beginning.
     """
 
     def __init__(self, images: int) -> None:
         self.images, self.started = images, perf_counter()
         self.sums: dict[str, torch.Tensor] = {}
-        self.steps = 0
+        self.steps, self.idle = 0, 0.0
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave what happens meanwhile out of the speed."""
+        stopped = perf_counter()
+        yield
+        seconds = perf_counter() - stopped
+        self.started, self.idle = self.started + seconds, self.idle + seconds
 
     def add(self, measures: Mapping[str, torch.Tensor]) -> None:
         """Take in the measures of a step.
@@ -304,5 +322,5 @@ def _what_is_left(out: Path) -> str:
         return "No checkpoint was written before"
     return (
         f"{found} was finite when it was written; with the same settings --resume would take the same steps again, so "
-        f"begin another run with other ones, from --init {found}"
+        f"start another run with other ones, from --init {found}"
     )

@@ -228,7 +228,7 @@ def weights_file(path: Path) -> Path:
 
 
 def load_initial_weights(network: nn.Module, path: str) -> None:
-    """Begin from other weights: facekit's own, or the backbone.pt of arcface_torch.
+    """Start from other weights: facekit's own, or the backbone.pt of arcface_torch.
 
     Raises
     ------

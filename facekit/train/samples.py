@@ -21,7 +21,7 @@ from facekit.train.config import LoopConfig
 from facekit.train.dataset import Augment, RecordDataset
 from facekit.train.plugin import Batch
 
-__all__ = ["TrainingSet", "epoch_order", "open_loader"]
+__all__ = ["EpochLoader", "TrainingSet", "epoch_order"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ORDER, _CHANGE = 101, 102  # tags that keep the streams of random numbers apart
@@ -114,11 +114,62 @@ def epoch_order(labels: NDArray[np.int64], config: LoopConfig, epoch: int) -> ND
     return np.asarray(by_label[first[classes] + rng.integers(0, count[classes])])
 
 
+class EpochLoader:
+    """Batches of epochs, read by processes that are started once.
+
+    Nothing of it needs saving: order and changes follow from seed, epoch and step, for any number of workers.
+
+    Parameters
+    ----------
+    samples : TrainingSet
+        Its epoch is set before `batches` is called, and stays until they are all taken.
+    rank, world : int
+        Of this process, and how many there are.
+    """
+
+    def __init__(self, samples: TrainingSet, rank: int = 0, world: int = 1) -> None:
+        config = samples.config
+        self._batches = _Batches(config.batch, rank, world)
+        self._loader: Any = DataLoader(
+            _Handed(samples),
+            batch_sampler=self._batches,
+            num_workers=config.workers,
+            collate_fn=_collated,
+            generator=torch.Generator().manual_seed(0),  # otherwise each epoch takes a number from torch's own
+            pin_memory=torch.cuda.is_available() and config.device != "cpu",
+            worker_init_fn=partial(_start_worker, os.getpid()),
+            persistent_workers=config.workers > 0,
+        )
+
+    def batches(self, order: NDArray[np.int64], first: int = 0) -> Iterator[Batch]:
+        """Batches of an epoch from a step on.
+
+        Parameters
+        ----------
+        order : (N,) int64
+            Places of the samples, over all processes.
+        first : int
+            Batches of this process that are left out.
+
+        Raises
+        ------
+        FacekitError
+            While they are taken: a record that cannot be read, as `TrainingSet` says.
+        """
+        self._batches.order, self._batches.first = order, first
+        return map(_batch_of, self._loader)
+
+    def close(self) -> None:
+        """End the processes that read."""
+        self._loader = None
+
+
 class _Batches:
     """Lists of positions for one process: its part of each global batch, from a step of the epoch on."""
 
-    def __init__(self, order: NDArray[np.int64], batch: int, rank: int, world: int, first: int) -> None:
-        self.order, self.batch, self.rank, self.world, self.first = order, batch, rank, world, first
+    def __init__(self, batch: int, rank: int, world: int) -> None:
+        self.batch, self.rank, self.world, self.first = batch, rank, world, 0
+        self.order = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self.order) // (self.batch * self.world) - self.first
@@ -127,42 +178,6 @@ class _Batches:
         for step in range(self.first, self.first + len(self)):
             start = (step * self.world + self.rank) * self.batch
             yield self.order[start : start + self.batch].tolist()
-
-
-def open_loader(
-    samples: TrainingSet, order: NDArray[np.int64], first: int, rank: int = 0, world: int = 1
-) -> Iterator[Batch]:
-    """Batches of an epoch from a step on.
-
-    Nothing of the loader needs saving: order and changes follow from seed, epoch and step, for any number of workers.
-
-    Parameters
-    ----------
-    samples : TrainingSet
-    order : (N,) int64
-        Places of the samples, over all processes.
-    first : int
-        Batches that are left out.
-    rank, world : int
-
-    Raises
-    ------
-    FacekitError
-        While it is gone through: a record that cannot be read, as `TrainingSet` says.
-    """
-    config = samples.config
-    batches = _Batches(order, config.batch, rank, world, first)
-    generator = torch.Generator().manual_seed(0)  # otherwise each loader takes a number from torch's own
-    loader: Any = DataLoader(
-        _Handed(samples),
-        batch_sampler=batches,
-        num_workers=config.workers,
-        collate_fn=_collated,
-        generator=generator,
-        pin_memory=torch.cuda.is_available() and config.device != "cpu",
-        worker_init_fn=partial(_start_worker, os.getpid()),
-    )
-    return map(_batch_of, loader)
 
 
 class _Handed(Dataset[Any]):

@@ -52,7 +52,7 @@ class TwoStreamIResNet(nn.Module):
     branch_depth : {"stem", "start_block", "stage1"}
         What each branch has of its own: convolution-BN-PReLU, also the first block of stage 1, or all of stage 1.
     shared_init : bool
-        Both branches begin from the same random weights, so that what they share sees one kind of features until they
+        Both branches start from the same random weights, so that what they share sees one kind of features until they
         have learnt to differ; the paper does not say.
     """
 

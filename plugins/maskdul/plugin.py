@@ -37,7 +37,7 @@ class MaskdulConfig:
         An IResNet: one of `facekit.train.backbones.BACKBONES`.
     branch_depth : {"stem", "start_block", "stage1"}
     shared_init : bool
-        Both starts begin from the same random weights.
+        Both starts start from the same random weights.
     dimensions : int
     dropout : float
     scale, lambda_g, kl_weight : float
@@ -48,7 +48,7 @@ class MaskdulConfig:
         sigma of a typical dimension before the first step, of which the paper says nothing. At 1 the noise that is
         drawn begins as long as mu itself.
     easy_margin : bool
-    reduction : {"mean", "sum"}
+    reduction : {"sum", "mean"}
         Of the divergence over dimensions.
     """
 
@@ -68,7 +68,7 @@ class MaskdulConfig:
     xi_bounds: Bounds = (0.5, 1.0)
     sigma_start: float = 1.0
     easy_margin: bool = True
-    reduction: str = "mean"
+    reduction: str = "sum"
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -82,10 +82,13 @@ class MaskdulConfig:
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "maskdul": {"loss": "maskdul"},
-    "dul_cls": {"loss": "dul_cls", "two_stream": False, "margin_bounds": (0.5, 0.5), "lambda_g": 0.0},
+    "dul_cls": {
+        "loss": "dul_cls", "two_stream": False, "margin_bounds": (0.5, 0.5), "lambda_g": 0.0, "easy_margin": False,
+    },
     "dul_mag": {"loss": "dul_mag", "two_stream": False},
     "magface": {"loss": "magface", "two_stream": False},
-}
+}  # fmt: skip
+"""An easy margin is MagFace's; DUL-cls has ArcFace's fixed one."""
 PAPER: Mapping[str, Any] = {
     "epochs": 30, "batch": 128, "recipe_batch": 128, "lr": 0.05, "milestones": (10.0, 18.0, 25.0), "crop": 8,
     "masked_share": 0.5, "precision": "bf16", "channels_last": True, "workers": 4,

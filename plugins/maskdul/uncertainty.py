@@ -1,7 +1,8 @@
 """Embeddings as normal distributions: drawing from them, and the divergences that keep them honest.
 
 The paper's code was not to be found; where its text is silent (the clamp of the log-variance, the side of the bound
-at u_sigma, that xi carries no gradient, the mean over dimensions) what is written here is facekit's decision.
+at u_sigma, that xi carries no gradient, the sum over dimensions) what is written here is facekit's decision. With the
+mean over dimensions lambda = .01 switches the divergence off: its gradient is 1/1600 of the cross-entropy's.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def constraint_factor(
     return torch.where((sigma_norm >= low) & (sigma_norm < high), falling, most)
 
 
-def kl_divergence(mu: torch.Tensor, log_variance: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+def kl_divergence(mu: torch.Tensor, log_variance: torch.Tensor, reduction: str = "sum") -> torch.Tensor:
     """KL(N(mu, sigma^2) || N(0, 1)), the regularizer of DUL (Chang et al. 2020; equation 2).
 
     Parameters and result as `hard_kl_divergence` for faces without a mask.
@@ -92,7 +93,7 @@ def hard_kl_divergence(
     mask_flag: torch.Tensor,
     sigma_bounds: Bounds = (10.0, 25.0),
     xi_bounds: Bounds = (0.5, 1.0),
-    reduction: str = "mean",
+    reduction: str = "sum",
 ) -> torch.Tensor:
     """KL(N(mu, sigma^2) || N(0, xi^2)), with xi = 1 for faces and h(|sigma|) for masked faces.
 
@@ -104,8 +105,8 @@ def hard_kl_divergence(
         0 for a face, 1 for a masked face.
     sigma_bounds, xi_bounds : see `constraint_factor`.
         xi carries no gradient.
-    reduction : {"mean", "sum"}
-        "mean": over dimensions and batch. "sum": over dimensions, then the mean over the batch.
+    reduction : {"sum", "mean"}
+        "sum": over dimensions, then the mean over the batch. "mean": over dimensions and batch.
 
     Returns
     -------
@@ -153,7 +154,7 @@ class UncertaintyLoss(nn.Module):
         hard: bool = True,
         sigma_bounds: Bounds = (10.0, 25.0),
         xi_bounds: Bounds = (0.5, 1.0),
-        reduction: str = "mean",
+        reduction: str = "sum",
     ) -> None:
         super().__init__()
         if not kl_weight >= 0:
