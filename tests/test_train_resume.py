@@ -102,6 +102,8 @@ def test_a_folder_in_use_is_refused_and_other_settings_too(tmp_path: Path) -> No
         train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "lr=.2"), resume=True))
     longer = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=3"), resume=True)
     assert train(longer).steps == 3
+    with pytest.raises(ConfigError, match=r"epochs \(4 before, now 9\)"):  # bcl-small has a cosine
+        train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "epochs=9"), resume=True))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "diary.txt").write_text("mine")
     with pytest.raises(DestinationExists, match="not of facekit train"):

@@ -73,6 +73,8 @@ class MaskdulConfig:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        if not 0.1 <= self.scale <= 1024:
+            raise ConfigError(f"scale is {self.scale:g}; it must be from 0.1 to 1024 (usual: 16 to 128)")
         if not self.sigma_start > 0:
             raise ConfigError(f"sigma_start is {self.sigma_start}; it must be above 0")
         for name in ("magnitude_bounds", "margin_bounds", "sigma_bounds", "xi_bounds"):
@@ -190,7 +192,23 @@ class _Maskdul:
         shown = facts.masked_share is not None or train.online_masks > 0
         if config.two_stream and config.loss != "magface" and not shown:
             found.append("two_stream without a ledger or online masks: the branch for masked faces will see nothing")
+        if config.margin_bounds[0] < config.margin_bounds[1] or config.lambda_g:
+            found += _bounds_of_other_dimensions(config, "magnitude_bounds", 110.0)
+        if config.loss == "maskdul":
+            found += _bounds_of_other_dimensions(config, "sigma_bounds", 25.0)
         return found
+
+
+def _bounds_of_other_dimensions(config: MaskdulConfig, name: str, paper: float) -> list[str]:
+    """A sentence where the upper bound is far from the paper's, of 512 dimensions, times sqrt(dimensions / 512)."""
+    upper, wanted = getattr(config, name)[1], paper * math.sqrt(config.dimensions / 512)
+    if 0.6 <= upper / wanted <= 1.7:
+        return []
+    sentence = (
+        f"{name} end at {upper:g}, and dimensions is {config.dimensions}: the paper's {paper:g} are of 512, and go "
+        f"with sqrt(dimensions), {wanted:.3g} here"
+    )
+    return [sentence]
 
 
 def _run_network(config: MaskdulConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Any:

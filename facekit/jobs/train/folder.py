@@ -109,10 +109,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """What differs, except for the length of the run."""
+    """What differs, except for the length of the run where the rate does not follow from it."""
     aside = ("settings", "facekit", "init")
     earlier = {"pack", "image_size"} - set(before)  # of a run from before they were recorded
     names = [name for name in record if before.get(name) != record[name] and name not in {*aside, *earlier}]
     old, new = before["settings"], record["settings"]
-    differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
+    # Other schedules are stretched over the epochs: with more of them the rate would jump.
+    length = {"max_steps", "epochs"} if new.get("schedule") == "step" else {"max_steps"}
+    differ = [name for name in new if old.get(name) != new[name] and name not in length]
     return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]
