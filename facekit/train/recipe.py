@@ -15,6 +15,8 @@ from facekit.train.plugin import Plugin
 
 __all__ = ["Settings", "read_settings", "settings_of"]
 
+MOST_DIMENSIONS = 1 << 16
+
 
 class Settings(NamedTuple):
     """What a run is to do."""
@@ -74,8 +76,10 @@ def settings_of(plugin: Plugin, given: Mapping[str, Any]) -> Settings:
 
 def _check_own(own: Any) -> None:
     """What every plugin calls alike; torch says nothing, or nothing that can be understood."""
-    if own.dimensions < 1:
-        raise ConfigError(f"dimensions is {own.dimensions}; it must be at least 1")
+    if not 1 <= own.dimensions <= MOST_DIMENSIONS:
+        raise ConfigError(
+            f"dimensions is {own.dimensions}; it must be at least 1 and at most {MOST_DIMENSIONS} (usual: 128 to 512)"
+        )
     dropout = getattr(own, "dropout", 0.0)
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout is {dropout}; it must be from 0 to below 1")
