@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 __all__ = ["dye"]
+
+Floats = NDArray[np.float32]
 
 F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def dye(level, inks, two_tone, slopes, crease, out):
+def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Floats, out: Floats) -> None:
     """Colour and crumple a texture level (T, S, 4) into (T + 2, S + 2, 4) premultiplied linear, its border transparent.
 
     level : straight (not premultiplied); inks : (3, 3): base and two inks, linear; crease : (6,): weights of the slopes

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 __all__ = ["SAMPLES", "Strap", "Tables", "Window", "draw"]
 
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Side = tuple[np.float32, np.float32, np.float32, int]
+"""An edge of a triangle: a point on it, x a step of y, and on which side of it the triangle lies."""
+
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 FAR = np.float32(-1e9)
 ONE = np.uintp(1)
@@ -52,7 +57,7 @@ class Strap(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _project(points, axis, origin, out):
+def _project(points: Floats, axis: int, origin: int, out: Floats) -> None:
     """One axis of some points (3, n) or of a mesh's vertices (transposed) in samples of the window: (n,)."""
     factor, shift = np.float32(SAMPLES), (HALF - np.float32(origin)) * np.float32(SAMPLES) - HALF
     for i in range(out.shape[0]):
@@ -60,7 +65,7 @@ def _project(points, axis, origin, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _side(px, py, qx, qy, area):
+def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: np.float32) -> Side:
     """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
     An edge along the rows (0) bounds no row: those above and below it are left out already.
@@ -72,7 +77,7 @@ def _side(px, py, qx, qy, area):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _narrow(low, high, edge, y):
+def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tuple[np.float32, np.float32]:
     """The part of a row on the triangle's side of an edge; a hair wider, so that neighbours leave no gap."""
     at = edge[0] + (y - edge[1]) * edge[2]
     if edge[3] > 0:
@@ -81,7 +86,9 @@ def _narrow(low, high, edge, y):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _slope(a, b, c, bx, by, cx, cy):
+def _slope(
+    a: np.float32, b: np.float32, c: np.float32, bx: np.float32, by: np.float32, cx: np.float32, cy: np.float32
+) -> tuple[np.float32, np.float32]:
     """How fast a linear function changes along x and y: its values at three corners, the latter two relative to the
     first; b and c already divided by twice the area."""
     b, c = b - a, c - a
@@ -89,7 +96,7 @@ def _slope(a, b, c, bx, by, cx, cy):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _occlude(vertices, triangles, window, depth):
+def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -> None:
     """z-buffer (rows, columns) of the face's front where it may hide the mask."""
     height, width = depth.shape
     corners = vertices.T
@@ -122,7 +129,7 @@ def _occlude(vertices, triangles, window, depth):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _between(texture, u, v, n):
+def _between(texture: Floats, u: np.float32, v: np.float32, n: int) -> np.float32:
     """Bilinear value of a texture's channel."""
     j, k = np.uintp(v), np.uintp(u)
     fv, fu = v - np.float32(j), u - np.float32(k)
@@ -132,7 +139,19 @@ def _between(texture, u, v, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_shell(points, st, shading, triangles, texture, nearest, window, bias, face, depth, layer):
+def _draw_shell(
+    points: Floats,
+    st: Floats,
+    shading: Floats,
+    triangles: Ints,
+    texture: Floats,
+    nearest: bool,
+    window: Window,
+    bias: np.float32,
+    face: Floats,
+    depth: Floats,
+    layer: Floats,
+) -> None:
     """Draw the grid into `layer`; hidden where the face's depth is nearer by more than `bias`."""
     height, width = depth.shape
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
@@ -188,7 +207,18 @@ def _draw_shell(points, st, shading, triangles, texture, nearest, window, bias, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_strap(points, first, count, strap, brightness, window, bias, face, depth, layer):
+def _draw_strap(
+    points: Floats,
+    first: int,
+    count: int,
+    strap: Strap,
+    brightness: np.float32,
+    window: Window,
+    bias: np.float32,
+    face: Floats,
+    depth: Floats,
+    layer: Floats,
+) -> None:
     """Draw one strap (points first ..
 
     First + count) as a soft ribbon facing the viewer that fades out at its far end.
@@ -235,7 +265,19 @@ def _draw_strap(points, first, count, strap, brightness, window, bias, face, dep
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def draw(vertices, points, st, shading, middles, texture, tables, strap, strap_points, window, scale):
+def draw(
+    vertices: Floats,
+    points: Floats,
+    st: Floats,
+    shading: Floats,
+    middles: tuple[int, int],
+    texture: Floats,
+    tables: Tables,
+    strap: Strap,
+    strap_points: int,
+    window: Window,
+    scale: np.float32,
+) -> Floats:
     """Mask and straps as samples (h * SAMPLES, w * SAMPLES, 4); 1 is white cloth lit like the skin's average."""
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
