@@ -213,7 +213,7 @@ def test_threads_may_share_a_cache(tmp_path):
     assert wrong == []
 
 
-def test_reading_holds_no_more_than_fences_and_a_block(tmp_path):
+def test_reading_holds_no_more_than_the_sparse_index_and_a_block(tmp_path):
     import tracemalloc
 
     path = write(tmp_path / "meshes", {key: mesh_of(key % 3) for key in range(2000)})

@@ -3,11 +3,12 @@
     header, 64 bytes: b"FKMESH1\\0" | rows u64 | keys u64 | SHA-256 of the fingerprint | zeros
     rows    x 2812 bytes: 468 x 3 int16 in 1/16 px | presence float32
     keys    x 16 bytes:   key int64 | row int64, ascending by key
-    fences  x 8 bytes:    the key of every 256th of them, int64
+    sparse  x 8 bytes:    the key of every 256th of them, int64
 
-Little-endian; 2,828 bytes a record. A reader holds the fences and one block of keys (1.3 MB for 42 million records) and
-reads the rest with positional reads, so nothing of the file adds to the memory of a worker, as mapped pages would. A
-file appears by one rename and is never changed; many are merged by copying their rows and merging their keys in ranges.
+Little-endian; 2,828 bytes a record. A reader holds the sparse index and one block of keys (1.3 MB for 42 million records)
+and reads the rest with positional reads, so nothing of the file adds to the memory of a worker, as mapped pages would.
+A file appears by one rename and is never changed; many are merged by copying their rows and merging their keys in
+ranges.
 """
 
 from __future__ import annotations
@@ -52,16 +53,16 @@ class _Layout(NamedTuple):
         return HEADER.size + self.rows * ROW.itemsize
 
     @property
-    def fences_at(self) -> int:
+    def sparse_at(self) -> int:
         return self.entries_at + self.keys * ENTRY.itemsize
 
     @property
-    def fences(self) -> int:
+    def sparse_keys(self) -> int:
         return -(-self.keys // BLOCK)
 
     @property
     def size(self) -> int:
-        return self.fences_at + 8 * self.fences
+        return self.sparse_at + 8 * self.sparse_keys
 
     def header(self) -> bytes:
         return HEADER.pack(SIGNATURE, self.rows, self.keys, self.bound)
@@ -93,7 +94,7 @@ class MeshCache:
         try:
             bound = None if self.fingerprint is None else _bound(self.fingerprint)
             self._layout = _read_layout(self.path, self._file, bound)
-            self._fences = _read_fences(self.path, self._file, self._layout)
+            self._sparse_index = _read_sparse_index(self.path, self._file, self._layout)
         except BaseException:
             self._file.close()
             raise
@@ -113,7 +114,22 @@ class MeshCache:
         return self._row_of(key) is not None
 
     def get(self, key: int) -> Mesh | None:
-        """The mesh of record `key`, its vertices in steps of 1/16 px, or None where the cache does not hold it."""
+        """The mesh of a record.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        Mesh or None
+            Its vertices in steps of 1/16 px; None where the cache does not hold it.
+
+        Raises
+        ------
+        RecordError
+            The file ends too early.
+        """
         row = self._row_of(key)
         if row is None:
             return None
@@ -122,7 +138,7 @@ class MeshCache:
         return Mesh(kept["vertices"].astype(np.float32) * np.float32(STEP), float(kept["presence"]))
 
     def _row_of(self, key: int) -> int | None:
-        block = int(np.searchsorted(self._fences, key, side="right")) - 1
+        block = int(np.searchsorted(self._sparse_index, key, side="right")) - 1
         if block < 0:
             return None
         known, entries = self._block
@@ -197,7 +213,7 @@ class MeshCacheWriter:
         _finish(self._file, _Layout(self._count, len(entries), self._bound), self._aside, self.path)
 
     def discard(self) -> None:
-        """Drop what was added."""
+        """Drop what was added; no file appears."""
         self._file.close()
         self._aside.unlink(missing_ok=True)
 
@@ -240,7 +256,7 @@ class _Part(NamedTuple):
 
     path: Path
     layout: _Layout
-    fences: NDArray[np.int64]
+    sparse_index: NDArray[np.int64]
     first: int
 
 
@@ -250,7 +266,7 @@ def _open_parts(paths: list[Path], bound: bytes) -> list[_Part]:
     for path in paths:
         with _opened(path) as file:
             layout = _read_layout(path, file, bound)
-            parts.append(_Part(path, layout, _read_fences(path, file, layout), first))
+            parts.append(_Part(path, layout, _read_sparse_index(path, file, layout), first))
         first += layout.rows
     return parts
 
@@ -262,21 +278,21 @@ def _copy_rows(part: _Part, out: BinaryIO) -> None:
 
 
 def _merge_entries(parts: list[_Part], out: BinaryIO) -> int:
-    """Write the entries of all parts in the order of their keys, half a million at a time, and their fences."""
-    fences = [np.empty(0, np.int64)]
+    """Write the entries of all parts in the order of their keys, half a million at a time, and their sparse index."""
+    sparse_index = [np.empty(0, np.int64)]
     written = 0
-    for low, high in _ranges([part.fences for part in parts]):
+    for low, high in _ranges([part.sparse_index for part in parts]):
         merged = _latest(np.concatenate([np.empty(0, ENTRY), *(_entries_between(part, low, high) for part in parts)]))
         out.write(merged.tobytes())
-        fences.append(merged["key"][-written % BLOCK :: BLOCK].copy())  # a view would keep them all
+        sparse_index.append(merged["key"][-written % BLOCK :: BLOCK].copy())  # a view would keep them all
         written += len(merged)
-    out.write(np.concatenate(fences).astype("<i8").tobytes())
+    out.write(np.concatenate(sparse_index).astype("<i8").tobytes())
     return written
 
 
-def _ranges(fences: list[NDArray[np.int64]]) -> Iterator[tuple[int, int]]:
+def _ranges(sparse_index: list[NDArray[np.int64]]) -> Iterator[tuple[int, int]]:
     """Ranges of keys, both ends included, that cover all and hold about `MERGE` entries each."""
-    known = np.sort(np.concatenate([np.empty(0, np.int64), *fences]))
+    known = np.sort(np.concatenate([np.empty(0, np.int64), *sparse_index]))
     limits = np.iinfo(np.int64)
     low = limits.min
     for end in np.unique(known[MERGE // BLOCK :: MERGE // BLOCK]).tolist():
@@ -287,8 +303,8 @@ def _ranges(fences: list[NDArray[np.int64]]) -> Iterator[tuple[int, int]]:
 
 def _entries_between(part: _Part, low: int, high: int) -> NDArray[Any]:
     """The part's entries with keys from `low` to `high`, their rows counted as in the merged file."""
-    start = max(int(np.searchsorted(part.fences, low, side="right")) - 1, 0) * BLOCK
-    stop = min(int(np.searchsorted(part.fences, high, side="right")) * BLOCK, part.layout.keys)
+    start = max(int(np.searchsorted(part.sparse_index, low, side="right")) - 1, 0) * BLOCK
+    stop = min(int(np.searchsorted(part.sparse_index, high, side="right")) * BLOCK, part.layout.keys)
     if stop <= start:
         return np.empty(0, ENTRY)
     with _opened(part.path) as file:
@@ -331,8 +347,8 @@ def _read_layout(path: Path, file: FileIO, bound: bytes | None) -> _Layout:
     return layout
 
 
-def _read_fences(path: Path, file: FileIO, layout: _Layout) -> NDArray[np.int64]:
-    return np.frombuffer(_read_exactly(path, file, 8 * layout.fences, layout.fences_at), "<i8")
+def _read_sparse_index(path: Path, file: FileIO, layout: _Layout) -> NDArray[np.int64]:
+    return np.frombuffer(_read_exactly(path, file, 8 * layout.sparse_keys, layout.sparse_at), "<i8")
 
 
 def _read_entries(path: Path, file: FileIO, layout: _Layout, start: int, stop: int) -> NDArray[Any]:

@@ -49,6 +49,11 @@ class GateLimits:
         Fraction of the vertices inside the picture (``"outside"``).
     min_eye_distance : float
         Pixels between the outer corners of the eyes, in space, so that yaw does not shorten it (``"small"``).
+
+    Raises
+    ------
+    ConfigError
+        A limit is out of its range.
     """
 
     face_presence: float = 0.0
@@ -95,13 +100,13 @@ def gate(mesh: Mesh, shape: tuple[int, ...], limits: GateLimits = GateLimits()) 
         return "mesh"
     turned = pose(mesh.vertices)
     return (
-        _seen(mesh.presence, turned, limits)
-        or _shaped(mesh.vertices, turned, limits)
-        or _placed(mesh.vertices, shape, limits)
+        _check_presence(mesh.presence, turned, limits)
+        or _check_geometry(mesh.vertices, turned, limits)
+        or _check_framing(mesh.vertices, shape, limits)
     )
 
 
-def _seen(presence: float, turned: Pose, limits: GateLimits) -> str | None:
+def _check_presence(presence: float, turned: Pose, limits: GateLimits) -> str | None:
     yaw = abs(turned.yaw)
     needed = max(limits.bare_presence - limits.presence_per_degree * yaw, limits.side_presence)
     if presence < needed:
@@ -109,13 +114,13 @@ def _seen(presence: float, turned: Pose, limits: GateLimits) -> str | None:
     return "profile" if yaw > limits.max_yaw else None
 
 
-def _shaped(vertices: NDArray[np.float32], turned: Pose, limits: GateLimits) -> str | None:
+def _check_geometry(vertices: NDArray[np.float32], turned: Pose, limits: GateLimits) -> str | None:
     stretch, residual = _affine_fit(vertices)
     sound = stretch <= limits.max_stretch and residual <= limits.max_residual and abs(turned.roll) <= limits.max_roll
     return None if sound else "mesh"
 
 
-def _placed(vertices: NDArray[np.float32], shape: tuple[int, ...], limits: GateLimits) -> str | None:
+def _check_framing(vertices: NDArray[np.float32], shape: tuple[int, ...], limits: GateLimits) -> str | None:
     height, width = shape[:2]
     x, y = vertices[:, 0], vertices[:, 1]
     inside = (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)

@@ -26,9 +26,22 @@ CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean
 
 
 class Drape(NamedTuple):
-    """How one mask lies on the face.
+    """How one mask lies on the face (see `facekit.masks.recipe.MaskParams`).
 
-    Lengths in centimetres, angles in radians (see `facekit.masks.recipe.MaskParams`).
+    Attributes
+    ----------
+    stretch_x, stretch_y : float
+        Size factors along the face's right and up.
+    slide_x, slide_y : float
+        Displacement along them, centimetres.
+    tilt : float
+        Radians, anticlockwise on the face.
+    gape : float
+        Gap between the side edges and the cheek, centimetres.
+    crease : float
+        See `facekit.masks.catalogue.MaskType`.
+    gather_height, gather_waves, gather_phase : float
+        Gathering at the sides: centimetres, waves from top to bottom, and where they start.
     """
 
     stretch_x: float
@@ -63,7 +76,12 @@ class Landmarks(NamedTuple):
 class Frame(NamedTuple):
     """The axes of a face in the picture.
 
-    Unit vectors right, up and out of the face as rows of (3, 3), and pixels per centimetre.
+    Attributes
+    ----------
+    axes : (3, 3) float32
+        Unit vectors right, up and out of the face as rows, in the picture's x, y, z.
+    scale : float32
+        Pixels per centimetre.
     """
 
     axes: NDArray[np.float32]
@@ -92,7 +110,16 @@ def _normalise(rows: Floats) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
-    """Area-weighted unit vertex normals (V, 3), toward the viewer where the face is seen from the front."""
+    """Unit vertex normals of a mesh, weighted by the area of the triangles around.
+
+    Parameters
+    ----------
+    vertices : (V, 3) float32
+        Pixels: x right, y down, z toward the viewer.
+    triangles : (T, 3) int32
+    normals : (V, 3) float32
+        Filled; toward the viewer where the face is seen from the front.
+    """
     normals[:] = F0
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -294,11 +321,39 @@ def drape(
     heights: Floats,
     wavy: Floats,
 ) -> tuple[Frame, Bounds]:
-    """Wear the shell on the face.
+    """Put the shell on the face.
 
-    Fills points (3, G'), grid first and straps behind, in pixels, normals (G, 3), heights (G,) in centimetres and the
-    texture coordinates with wavy edges (G, 2); returns the Frame and the bounds of the points: left, right, top,
-    bottom.
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        Pixels: x right, y down, z toward the viewer.
+    landmarks : Landmarks
+    weights : (C, G') float32
+        Grid points, then strap points, as combinations of the control vertices.
+    controls : (C,) int32
+    st : (G, 2) float32
+        Texture coordinates of the grid points.
+    columns, rows : int
+        Of the grid; G is their product.
+    folds : (F, 6) float32
+        See `facekit.masks.recipe.MaskParams`.
+    edge : (6,) float32
+        Waviness of the upper and the lower edge.
+    wear : Drape
+    points : (3, G') float32
+        Filled: pixels.
+    normals : (G, 3) float32
+        Filled: unit vectors.
+    heights : (G,) float32
+        Filled: height of the folds, centimetres.
+    wavy : (G, 2) float32
+        Filled: texture coordinates with wavy edges.
+
+    Returns
+    -------
+    Frame
+    (float, float, float, float)
+        Least and largest x, least and largest y of the points.
     """
     _wave(st, edge, wavy)
     frame = _frame(vertices, landmarks)

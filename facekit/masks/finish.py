@@ -23,7 +23,14 @@ F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 
 
 class Border(NamedTuple):
-    """Vertices on the border of the mesh (see `facekit.faces.landmarks`); `oval`, (36,) int32: all in order."""
+    """Vertices on the border of the mesh (see `facekit.faces.landmarks`).
+
+    Attributes
+    ----------
+    left_edge, right_edge, chin : int
+    oval : (36,) int32
+        All of the border, once around.
+    """
 
     left_edge: int
     right_edge: int
@@ -32,7 +39,15 @@ class Border(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What does not change from picture to picture."""
+    """What does not change from picture to picture.
+
+    Attributes
+    ----------
+    to_levels : (N + 2,) float32
+        Level 0..255 of linear intensities from 0 to 4.
+    grain : (n, n) float32
+        Unit deviation, periodic; n is a power of two.
+    """
 
     to_levels: NDArray[np.float32]  # linear 0..4 -> level 0..255
     grain: NDArray[np.float32]  # (n, n) unit deviation, periodic; n is a power of two
@@ -41,7 +56,20 @@ class Curves(NamedTuple):
 class Finish(NamedTuple):
     """How the layer is brought into the picture.
 
-    Exposure of white per channel, greyness, and what `MaskParams` says of the rest.
+    Attributes
+    ----------
+    red, green, blue : float
+        Exposure of white.
+    desaturate : float
+        0 leaves colours, 1 makes them grey, as the picture is.
+    sharpness : float
+        Mean |Laplacian| that the mask should have, levels.
+    shadow : float
+        Darkness of the contact shadow, 0 none to 1 black.
+    shift_x, shift_y : int
+        Pixels by which the shadow lies to the right of the mask and below it.
+    grain_x, grain_y : int
+        Where in the grain this picture starts.
     """
 
     red: float
@@ -241,9 +269,29 @@ def finish_picture(
     coverage: Floats,
     out: Picture,
 ) -> None:
-    """Bring the samples into `out` (H, W, 3) and `coverage` (H, W), which hold the bare picture and zeros.
+    """Lay the drawn samples over the picture.
 
-    taps : three filters (picture's blur, detail, shadow).
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        The bare picture, RGB.
+    samples : (2 h, 2 w, 4) float32
+        Premultiplied linear RGB and coverage of the window, from `facekit.masks.raster.draw`.
+    vertices : (468, 3) float32
+        Pixels.
+    border : Border
+    curves : Curves
+    finish : Finish
+    taps : three of (2 m + 1,) float32
+        Filters from the middle outward: the picture's blur, detail, shadow.
+    window : Window
+        The part of the picture that is drawn, (h, w).
+    scale : float32
+        Pixels per centimetre.
+    coverage : (H, W) float32
+        Holds zeros; filled with the opacity of the mask.
+    out : (H, W, 3) uint8
+        Holds the bare picture; the mask and its shadow are laid over it.
     """
     pad = max(taps[0].shape[0], taps[1].shape[0], taps[2].shape[0])
     height, width = window.height + 2 * pad, window.width + 2 * pad

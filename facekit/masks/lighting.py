@@ -80,7 +80,23 @@ class SceneEstimate(NamedTuple):
 
 
 class ClothLighting(NamedTuple):
-    """How the cloth takes the light (see `facekit.masks.recipe.MaskParams`)."""
+    """How the cloth takes the light (see `facekit.masks.recipe.MaskParams`).
+
+    Attributes
+    ----------
+    strength, ambient : float32
+        Of the fitted light, and the share of even light.
+    floor : float32
+        Light below which the fitted one falls off more slowly.
+    uneven_light_share : float32
+        Share of the skin's uneven light that the cloth takes on.
+    falloff, falloff_curve, falloff_side : float32
+        Darkening from top to bottom, how late it sets in, and darkening from left to right.
+    relief, relief_s, relief_t : float32
+        Contrast of the folds and the direction from which they are lit.
+    form_s, form_t : float32
+        Darkening from the middle toward the sides, and toward top and bottom.
+    """
 
     strength: np.float32
     floor: np.float32
@@ -98,7 +114,13 @@ class ClothLighting(NamedTuple):
 
 @cache
 def face_tables() -> FaceTables:
-    """The tables of the shipped mesh."""
+    """The tables of the shipped mesh.
+
+    Returns
+    -------
+    FaceTables
+        The same arrays at every call.
+    """
     positions = load_topology().positions.astype(np.float64)
     x, y = np.abs(positions[:, 0]), positions[:, 1]
     eyes = (x > 1.0) & (x < 6.2) & (y > 1.6) & (y < 5.2)
@@ -266,7 +288,27 @@ def _sharpness(image: Picture, vertices: Floats, forehead: Ints) -> float:
 def estimate_scene(
     image: Picture, to_linear: Floats, vertices: Floats, normals: Floats, tables: FaceTables
 ) -> SceneEstimate:
-    """Read the `SceneEstimate` of a bare (H, W, 3) uint8 RGB picture with its mesh and vertex normals (468, 3)."""
+    """Read from a bare picture how it was lit and taken.
+
+    Light of first order over the normals, as spherical harmonics of degree one give it (Basri and Jacobs, "Lambertian
+    reflectance and linear subspaces", PAMI 2003), fitted to the skin by robust least squares.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB.
+    to_linear : (256,) float32
+        sRGB level to linear intensity.
+    vertices : (468, 3) float32
+        Pixels: x right, y down, z toward the viewer.
+    normals : (468, 3) float32
+        Unit normals of the vertices.
+    tables : FaceTables
+
+    Returns
+    -------
+    SceneEstimate
+    """
     count = tables.skin.shape[0]
     basis, colours = np.empty((count, 5), np.float32), np.empty((count, 3), np.float32)
     seen = _sample(image, to_linear, vertices, normals, tables, basis, colours)
@@ -327,10 +369,27 @@ def shade(
     lighting: ClothLighting,
     out: Floats,
 ) -> None:
-    """Light (G,) on the cloth relative to the light on the skin's average.
+    """Light on the cloth relative to the light on the skin's average.
 
     The fitted light gives the form, the uneven light what a first-order fit cannot (cast shadows); folds then shade
     themselves and each other, far stronger in pictures than the fit explains.
+
+    Parameters
+    ----------
+    normals : (G, 3) float32
+        Unit normals of the grid points.
+    st : (G, 2) float32
+        Their texture coordinates.
+    heights : (G,) float32
+        Height of the folds there, centimetres.
+    columns, rows : int
+        Of the grid; G is their product.
+    scene : SceneEstimate
+    anchor_weights : (A, G) float32
+        How much each anchor's uneven light counts at each grid point.
+    lighting : ClothLighting
+    out : (G,) float32
+        Filled; 1 is light as on the skin.
     """
     mean = max(scene.terms[0] + scene.terms[3] * np.float32(0.75), np.float32(1e-4))
     strength, floor, ambient = lighting.strength, lighting.floor, lighting.ambient

@@ -27,7 +27,15 @@ SAMPLES = 2
 
 
 class Window(NamedTuple):
-    """The part of the picture that is drawn: first column and row, width and height in pixels."""
+    """The part of the picture that is drawn.
+
+    Attributes
+    ----------
+    x, y : int
+        Its first column and row.
+    width, height : int
+        Pixels.
+    """
 
     x: int
     y: int
@@ -38,7 +46,14 @@ class Window(NamedTuple):
 class Tables(NamedTuple):
     """What does not change from picture to picture.
 
-    The grid's triangles, the face's that may hide it, the side of each strap.
+    Attributes
+    ----------
+    triangles : (K, 3) int32
+        Of the grid.
+    occluders : (L, 3) int32
+        Triangles of the face that may hide the mask.
+    strap_sides : (B,) int32
+        +1 right in the picture, -1 left.
     """
 
     triangles: NDArray[np.int32]
@@ -47,7 +62,17 @@ class Tables(NamedTuple):
 
 
 class Strap(NamedTuple):
-    """Half width in pixels, opacity, and linear colour of the straps."""
+    """What straps look like.
+
+    Attributes
+    ----------
+    radius : float
+        Half their width, pixels.
+    opacity : float
+        From 0 to 1.
+    red, green, blue : float
+        Linear colour.
+    """
 
     radius: float
     opacity: float
@@ -219,10 +244,7 @@ def _draw_strap(
     depth: Floats,
     layer: Floats,
 ) -> None:
-    """Draw one strap (points first ..
-
-    First + count) as a soft ribbon facing the viewer that fades out at its far end.
-    """
+    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end."""
     height, width = depth.shape
     factor = np.float32(SAMPLES)
     ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
@@ -278,7 +300,35 @@ def draw(
     window: Window,
     scale: np.float32,
 ) -> Floats:
-    """Mask and straps as samples (h * SAMPLES, w * SAMPLES, 4); 1 is white cloth lit like the skin's average."""
+    """Draw mask and straps.
+
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        The face in pixels: x right, y down, z toward the viewer.
+    points : (3, G') float32
+        Grid points, then strap points, in the same pixels.
+    st : (G, 2) float32
+        Texture coordinates of the grid points.
+    shading : (G,) float32
+        Light at the grid points, 1 as on the skin's average.
+    middles : (int, int)
+        Grid points in the middle of the left and of the right edge, whose light straps take.
+    texture : (T, S, 4) float32
+        Premultiplied linear RGB and coverage inside a transparent border (see `facekit.masks.dye.dye`).
+    tables : Tables
+    strap : Strap
+    strap_points : int
+        Points a strap has.
+    window : Window
+    scale : float32
+        Pixels per centimetre.
+
+    Returns
+    -------
+    (SAMPLES * h, SAMPLES * w, 4) float32
+        Premultiplied linear RGB and coverage; 1 is white cloth lit like the skin's average.
+    """
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)

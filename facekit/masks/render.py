@@ -175,9 +175,9 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 
 def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
-    """The picture's blur, read from its edges (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
-    own = min(max(0.42 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
-    edge = round(min(math.hypot(own, params.softness), 2.5), 1)
+    """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
+    blur = min(max(0.42 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
+    edge = round(min(math.hypot(blur, params.softness), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
 
 
