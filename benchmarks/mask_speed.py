@@ -28,7 +28,7 @@ from facekit.faces.cache import MeshCache, MeshCacheWriter
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, Mesh
 from facekit.images import decode, encode_jpeg, encode_like, jpeg_coding
-from facekit.masks import TYPES, MaskOptions, render_worn, sample_params
+from facekit.masks import TYPES, MaskAugment, MaskOptions, render_worn, sample_params
 
 BASELINE = "bare decode + encode"
 LIMITS = {"render": 3.2, "pipeline, meshes cached": 4.2, "whole pipeline": 10.0}
@@ -74,6 +74,8 @@ def stages(payloads: list[bytes], folder: Path) -> dict[str, Callable[[], object
         drawn = sample_params(np.random.default_rng([0, n]), kinds[n], MaskOptions())
         return encode_like(render_worn(image, mesh.vertices, drawn).image, payloads[n])
 
+    augment = MaskAugment(1.0, "all", 0, dict(enumerate(meshes)))
+
     def cached(n: int) -> Mesh:
         mesh = cache.get(n)
         assert mesh is not None
@@ -92,6 +94,7 @@ def stages(payloads: list[bytes], folder: Path) -> dict[str, Callable[[], object
         "gate": lambda n: gate(meshes[n], images[n].shape),
         "parameters": lambda n: sample_params(np.random.default_rng([0, n]), kinds[n], MaskOptions()),
         "render": lambda n: render_worn(images[n], meshes[n].vertices, params[n]),
+        "augment, meshes given": lambda n: augment(images[n], n),
         "pipeline, meshes cached": lambda n: mask(n, decode(payloads[n]), cached(n)),
         "whole pipeline": whole,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import time
 from pathlib import Path
 
 import numpy as np
@@ -97,21 +96,6 @@ def test_the_model_finds_what_is_not_given_and_refuses_what_is_no_face() -> None
         bare, masked = augment(grey, 1)
         assert bare is grey
         assert not masked
-
-
-def test_it_costs_as_much_as_the_render() -> None:
-    augment, image = MaskAugment(1.0, "kn95", 0, MESHES), picture()
-    drawn = [sample_params(np.random.default_rng([0, 0, key]), "kn95") for key in range(200)]
-    ratios = []
-    for _ in range(5):
-        begun = time.process_time()
-        for params in drawn:
-            render_worn(image, canonical_vertices(), params)
-        middle = time.process_time()
-        for key in range(200):
-            augment(image, key)
-        ratios.append((time.process_time() - middle) / (middle - begun))
-    assert np.median(ratios) < 1.6, ratios
 
 
 @pytest.mark.parametrize(

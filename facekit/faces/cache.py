@@ -5,10 +5,10 @@
     keys    x 16 bytes:   key int64 | row int64, ascending by key
     sparse  x 8 bytes:    the key of every 256th of them, int64
 
-Little-endian; 2,828 bytes a record. A reader holds the sparse index and one block of keys (1.3 MB for 42 million records)
-and reads the rest with positional reads, so nothing of the file adds to the memory of a worker, as mapped pages would.
-A file appears by one rename and is never changed; many are merged by copying their rows and merging their keys in
-ranges.
+Little-endian; 2,828 bytes a record. A reader holds the sparse index and one block of keys (1.3 MB for 42 million
+records) and reads the rest with positional reads, so nothing of the file adds to the memory of a worker, as mapped
+pages would. A file appears by one rename and is never changed; many are merged by copying their rows and merging their
+keys in ranges.
 """
 
 from __future__ import annotations
