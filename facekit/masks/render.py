@@ -116,7 +116,7 @@ def _halvings(scale: float) -> int:
 
 
 def _crease(params: MaskParams) -> NDArray[np.float32]:
-    """The six numbers of `raster.dye`: the slopes' weights follow the light that the folds are lit by."""
+    """The six numbers of `facekit.masks.dye.dye`: the slopes' weights follow the light that the folds are lit by."""
     strength, size, turn, offset_s, offset_t = params.creases
     cosine, sine = math.cos(turn), math.sin(turn)
     along, across = params.relief[1] * strength, params.relief[2] * strength
