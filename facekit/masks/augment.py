@@ -26,7 +26,8 @@ __all__ = ["MaskAugment"]
 class MeshLookup(Protocol):
     """Meshes or vertices by record key; `facekit.faces.cache.MeshCache`, `StoredMeshes` or a dictionary."""
 
-    def get(self, key: int, /) -> Any: ...
+    def get(self, key: int, /) -> Any:
+        """What is known of record `key`: a `Mesh`, (468, 3) vertices, or None."""
 
 
 class MaskAugment:

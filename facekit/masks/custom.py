@@ -58,7 +58,23 @@ def add_masks(path: str | Path) -> tuple[str, ...]:
 
 
 def read_masks(path: str | Path) -> list[CustomMask]:
-    """What `add_masks` makes known: each type with its own textures."""
+    """Read a table of custom masks without making them known.
+
+    Parameters
+    ----------
+    path : path
+        A TOML file; its pictures lie beside it.
+
+    Returns
+    -------
+    list of (MaskType, tuple of MaskTexture)
+        Each type with its pictures; shipped textures that it names are not among them.
+
+    Raises
+    ------
+    ConfigError, PictureError
+        As `add_masks`.
+    """
     path = Path(path)
     content = read_toml(path)
     rows = content.get("type")
