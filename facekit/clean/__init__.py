@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facekit.clean.cluster import cluster_identities
-    from facekit.clean.decisions import ACTIONS, REASONS, Decisions
-    from facekit.clean.pairs import Pairs, pairs_above, pairs_between
+    from facekit.clean.decisions import ACTIONS, REASONS, Decisions, Identities
+    from facekit.clean.folders import Vectors
+    from facekit.clean.pairs import BlockEngine, Pairs, pairs_above, pairs_between
     from facekit.clean.purify import clean_embeddings
     from facekit.clean.settings import CleanSettings
 
 _HOMES = {
     "ACTIONS": "decisions",
+    "BlockEngine": "pairs",
     "CleanSettings": "settings",
     "Decisions": "decisions",
+    "Identities": "decisions",
     "Pairs": "pairs",
     "REASONS": "decisions",
+    "Vectors": "folders",
     "clean_embeddings": "purify",
     "cluster_identities": "cluster",
     "pairs_above": "pairs",
@@ -27,9 +31,12 @@ _HOMES = {
 __all__ = [
     "ACTIONS",
     "REASONS",
+    "BlockEngine",
     "CleanSettings",
     "Decisions",
+    "Identities",
     "Pairs",
+    "Vectors",
     "clean_embeddings",
     "cluster_identities",
     "pairs_above",
