@@ -19,7 +19,7 @@ from facekit.masks.custom import add_masks
 from facekit.masks.recipe import MaskOptions, sample_params
 from facekit.masks.render import render_worn
 
-__all__ = ["MaskAugment"]
+__all__ = ["MaskAugment", "MeshLookup"]
 
 
 @runtime_checkable
