@@ -1,21 +1,29 @@
-# make demo   an environment, the main job on an embedded default, and where its results lie
-# make test   an environment with everything the tests need, and every check there is
+# make demo       an environment, the main job on drawn people, and where its results are
+# make test       an environment with everything the tests need, and every check that this machine can run
+# make test-all   the same with real mxnet and Chromium, installed where that is possible
 #
-# PYTHON names the interpreter that founds the environment (3.10 to 3.13): make test PYTHON=python3.12
+# PYTHON names the interpreter that makes the environment (3.10 to 3.13), VENV the folder of the environment:
+# make test PYTHON=python3.12 VENV=.venv-3.12
 
 PYTHON ?= python3
 VENV   ?= .venv
+MXNET  ?= .venv-mxnet
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test lint types tests kernels docs clean
+.PHONY: demo test test-all lint types tests kernels generic docs clean
+
+# The files whose results may depend on the processor.
+NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
+  $(wildcard $(patsubst %, tests/test_%*.py, augment bcl clean embeddings_engine evaluate faces mask selflearn synth \
+  train_job train_parts train_resume train_scores)))
 
 demo: $(VENV)/.core
 	$(BIN)/facekit synth $(DEMO)/people --identities 40 --images 6 --workers 1 --overwrite
 	$(BIN)/facekit mask $(DEMO)/people $(DEMO)/masked --ratio 0.5 --workers 1 --overwrite
 
-test: lint types kernels tests
+test: lint types kernels generic tests
 
 .NOTPARALLEL:
 
@@ -32,6 +40,15 @@ tests: $(VENV)/.test
 kernels: $(VENV)/.test
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-boundscheck $(BIN)/python -m pytest -q -m kernels
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernels
+
+# Makes another machine of this one: no instruction newer than SSE2 in torch and numba, none newer than AVX2 in oneDNN.
+generic: $(VENV)/.test
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=generic \
+	  NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-generic $(BIN)/python -m pytest -q $(NUMERIC)
+
+test-all:
+	tools/install_counterparts.sh $(MXNET) $(MXNET_PYTHON)
+	if [ -x $(MXNET)/bin/python ]; then export FACEKIT_MXNET_PYTHON=$(CURDIR)/$(MXNET)/bin/python; fi; $(MAKE) test
 
 docs: $(VENV)/.core
 	$(BIN)/python tools/write_commands_page.py

@@ -211,10 +211,10 @@ def main() -> None:
         for method in options.methods or known:
             if any((row["method"], row["seed"], row["set"]) == (method, seed, options.set) for row in done):
                 continue
-            begun = time.process_time()
+            started = time.process_time()
             scores = (tail_run if options.what == "tail" else masks_run)(pack, method, seed, options.set, scratch)
             row = {"method": method, "seed": seed, "set": options.set, "scores": scores}
-            row["cpu_seconds"] = round(time.process_time() - begun)
+            row["cpu_seconds"] = round(time.process_time() - started)
             done.append(row)
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

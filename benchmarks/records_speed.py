@@ -20,7 +20,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,23 +57,13 @@ def rate(count: float) -> str:
 def measure_index(mxnet: Mxnet, folder: Path, lines: int, rounds: int) -> list[Claim]:
     idx, rec = folder / "long.idx", folder / "pack" / "train.rec"
     make_index(idx, lines)
-    assert "numba" not in sys.modules, "the plain way has to be measured before anything imports numba"
     mxnet("index", idx=str(idx), rec=str(rec))
     plain = Rounds(rounds, mxnet=lambda: mxnet("index"), plain=lambda: own(lambda: read_index(idx)))
-    import_module("numba")  # its presence switches the compiled parser on
-    quick = Rounds(rounds, mxnet=lambda: mxnet("index"), quick=lambda: own(lambda: read_index(idx)))
     save_sidecar(idx, read_index(idx))
     sidecar = Rounds(9, sidecar=lambda: own(lambda: read_index(idx)))
     seconds, title = f"{plain.median('mxnet'):.2f} s", f"open an index of {lines / 1e6:g} million lines"
     return [
         Claim(title, seconds, f"{plain.median('plain'):.2f} s", f"{plain.ratio('mxnet', 'plain'):.1f}x", ">= 8x"),
-        Claim(
-            "... with numba imported",
-            f"{quick.median('mxnet'):.2f} s",
-            f"{quick.median('quick'):.3f} s",
-            f"{quick.ratio('mxnet', 'quick'):.0f}x",
-            ">= 30x",
-        ),
         Claim("... from a sidecar", seconds, f"{1e3 * sidecar.median('sidecar'):.2f} ms", "", "<= 5 ms"),
     ]
 
@@ -265,7 +254,6 @@ def count_wrong(pack: Path, records: int) -> Claim:
 
 OPEN_LARGE = """
 import resource, sys, time
-if sys.argv[2] == "numba": import numba
 from facekit.records.index import read_index
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before, begun = peak(), time.process_time()
@@ -281,7 +269,7 @@ def measure_large(folder: Path) -> list[Claim]:
     idx = folder / "large.idx"
     make_index(idx, LARGE)
     claims = []
-    for way in ("plain", "numba", "sidecar"):
+    for way in ("plain", "sidecar"):
         if way == "sidecar":
             save_sidecar(idx, read_index(idx))
         done = subprocess.run(

@@ -1,12 +1,13 @@
 """The loop on a drawn pack with planted noise: purity and images kept by round, and the score of each model.
 
-    python benchmarks/selflearn.py --identities 30 --images 14 --rounds 3 --seeds 0 1 2
+    python benchmarks/selflearn.py --seeds 0 1 2 3 4
 
 A tenth of the people have a second label, 12% of the pictures stand under somebody else's label, 5% show nobody of the
 pack. Model 0 is trained on all of it from nothing; no other model is used. Networks this small put all faces close to
 one another: the thresholds are stricter than the defaults, and hardly any identities are merged. The score is the
-accuracy on pairs of people who are not in the pack. Drawn faces: the figures are for regression and wiring, not for
-photographs.
+accuracy on 700 pairs of 24 people who are not in the pack: good to about two points, so that a seed may lose what
+another gains. It fails where three rounds make a pack less than five points purer, or cost a model more than three
+points. Drawn faces: the figures are for regression and wiring, not for photographs.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def run(folder: Path, identities: int, images: int, rounds: int, epochs: int, se
     """Draw, and learn."""
     noise = {"label_noise": 0.12, "outliers": 0.05, "duplicate_identities": 0.1}
     synth(SynthConfig(str(folder / "noisy"), PackSpec(identities, images, seed=2 * seed, **noise)))
-    synth(SynthConfig(str(folder / "held"), PackSpec(max(8, identities // 2), 6, seed=2 * seed + 1)))
-    pairs = write_pairs(folder / "held", folder / "held.bin", 600)
+    synth(SynthConfig(str(folder / "held"), PackSpec(24, 6, seed=2 * seed + 1)))
+    pairs = write_pairs(folder / "held", folder / "held.bin", 700)
     changes = (f"epochs={epochs}", "batch=12", "lr=.05", "scale=24", f"seed={seed}", "threads=1", "log_every=100000")
     settings = CleanSettings(intra=0.45, eps=0.35, inter=0.98, union=0.99)
     return selflearn(
@@ -66,11 +67,11 @@ def run(folder: Path, identities: int, images: int, rounds: int, epochs: int, se
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--identities", type=int, default=30)
+    parser.add_argument("--identities", type=int, default=20)
     parser.add_argument("--images", type=int, default=14)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     options = parser.parse_args()
     failed = 0
     print("| seed | round | kept | purity | accuracy |\n|---|---|---|---|---|")
@@ -86,10 +87,11 @@ def main() -> int:
                 f"| {seed} | {one.number} | {one.kept} | {one.purity:.3f} | {one.scores['held accuracy']:.3f} |",
                 flush=True,
             )
-        first, last = done.rounds[0], done.rounds[-1]
-        rises = last.purity is not None and last.purity_before is not None and last.purity > last.purity_before
-        failed += not (rises and last.scores["held accuracy"] > first.scores["held accuracy"])
-    print(f"{len(options.seeds) - failed} of {len(options.seeds)}: purer than the pack, the last model above the first")
+        last = done.rounds[-1]
+        purer = last.purity is not None and last.purity_before is not None and last.purity > last.purity_before + 0.05
+        failed += not (purer and last.scores["held accuracy"] > start - 0.03)
+    held = len(options.seeds) - failed
+    print(f"{held} of {len(options.seeds)}: purer by five points, and model 3 no worse than model 0")
     return int(failed > 0)
 
 

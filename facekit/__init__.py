@@ -9,14 +9,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facekit.clean import CleanSettings, clean_embeddings
-    from facekit.errors import FacekitError, NoFace, RecordError
-    from facekit.masks import MaskAugment, MaskParams, Worn, render_worn, wear_mask
+    from facekit.clean import (
+        BlockEngine,
+        CleanSettings,
+        Decisions,
+        Identities,
+        Pairs,
+        Vectors,
+        clean_embeddings,
+    )
+    from facekit.errors import ConfigError, DestinationExists, FacekitError, NoFace, PictureError, RecordError
+    from facekit.faces.cache import MeshCache
+    from facekit.faces.mesh import Mesh, MeshEstimator
+    from facekit.faces.pack_meshes import open_meshes
+    from facekit.masks import MaskAugment, MaskOptions, MaskParams, MeshLookup, Worn, render_worn, wear_mask
     from facekit.records import (
         Header,
+        HeaderColumns,
         Pack,
         PackWriter,
         Record,
+        RecordIndex,
         RecordReader,
         RecordWriter,
         open_pack,
@@ -27,20 +40,36 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BlockEngine": "facekit.clean",
     "CleanSettings": "facekit.clean",
+    "ConfigError": "facekit.errors",
+    "Decisions": "facekit.clean",
+    "DestinationExists": "facekit.errors",
     "FacekitError": "facekit.errors",
     "Header": "facekit.records",
+    "HeaderColumns": "facekit.records",
+    "Identities": "facekit.clean",
     "MaskAugment": "facekit.masks",
+    "MaskOptions": "facekit.masks",
     "MaskParams": "facekit.masks",
+    "Mesh": "facekit.faces.mesh",
+    "MeshCache": "facekit.faces.cache",
+    "MeshEstimator": "facekit.faces.mesh",
+    "MeshLookup": "facekit.masks",
     "NoFace": "facekit.errors",
     "Pack": "facekit.records",
     "PackWriter": "facekit.records",
+    "Pairs": "facekit.clean",
+    "PictureError": "facekit.errors",
     "Record": "facekit.records",
     "RecordError": "facekit.errors",
+    "RecordIndex": "facekit.records",
     "RecordReader": "facekit.records",
     "RecordWriter": "facekit.records",
+    "Vectors": "facekit.clean",
     "Worn": "facekit.masks",
     "clean_embeddings": "facekit.clean",
+    "open_meshes": "facekit.faces.pack_meshes",
     "open_pack": "facekit.records",
     "pack_record": "facekit.records",
     "render_worn": "facekit.masks",
@@ -49,20 +78,36 @@ _HOMES = {
 }
 
 __all__ = [
+    "BlockEngine",
     "CleanSettings",
+    "ConfigError",
+    "Decisions",
+    "DestinationExists",
     "FacekitError",
     "Header",
+    "HeaderColumns",
+    "Identities",
     "MaskAugment",
+    "MaskOptions",
     "MaskParams",
+    "Mesh",
+    "MeshCache",
+    "MeshEstimator",
+    "MeshLookup",
     "NoFace",
     "Pack",
     "PackWriter",
+    "Pairs",
+    "PictureError",
     "Record",
     "RecordError",
+    "RecordIndex",
     "RecordReader",
     "RecordWriter",
+    "Vectors",
     "Worn",
     "clean_embeddings",
+    "open_meshes",
     "open_pack",
     "pack_record",
     "render_worn",

@@ -208,12 +208,12 @@ def counts_of_the_shard(rank: int, world: int) -> Result:
 
 def target_not_reduced(rank: int, world: int) -> Result:
     original = CurricularMargin._targets
-    with mock.patch.object(CurricularMargin, "_targets", lambda self, c, y, sharded: original(self, c, y, False)):
+    with mock.patch.object(CurricularMargin, "_targets", lambda self, c, y, _: original(self, c, y, False)):
         return on_shards(rank, world, balanced())
 
 
 def t_per_rank(run: Callable[..., Result]) -> Callable[[int, int], Result]:
-    def update(self: CurricularMargin, target: torch.Tensor, present: torch.Tensor, sharded: bool) -> None:
+    def update(self: CurricularMargin, target: torch.Tensor, _present: torch.Tensor, sharded: bool) -> None:
         own = target[self.rows] if sharded else target
         self.t.mul_(1 - self.momentum).add_(self.momentum * own.mean().nan_to_num())
 

@@ -158,6 +158,8 @@ BREAKS: dict[str, tuple[Callable[[Pack], None], dict[str, int], set[int]]] = {
     ),
     "no index": (lambda p: p.idx.unlink(), {"index_missing": 1}, NOBODY),
     "a line of words": (lines(lambda t: [t[0], "key offset", *t[1:]]), {"index_line": 1}, NOBODY),
+    "a blank line": (lines(lambda t: [t[0], "", *t[1:]]), {"index_line": 1}, NOBODY),
+    "a blank line at the end": (lines(lambda t: [*t, "", " "]), {"index_line": 2}, NOBODY),
     "a negative offset": (lines(lambda t: ["5\t-12", *t]), {"index_offset": 1, "duplicate_key": 1}, NOBODY),
     "an offset inside a record": (lines(lambda t: [*t, "99\t40"]), {"index_offset": 1}, NOBODY),
     "an offset beyond the file": (lines(lambda t: [*t, f"99\t{1 << 50}"]), {"index_offset": 1}, NOBODY),

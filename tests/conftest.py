@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,25 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("shared/ is not here")
     return folder
+
+
+# What tests may miss on a machine, by a word in the reason for which they skip; whether `make test-all` installs it.
+WANTED = {"mxnet": ("real mxnet", True), "chromium": ("Chromium", True), "shared/": ("the folder shared/", False)}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After everything else: what a run of the whole suite could not run, and the command that would."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr
+    skipped = [report.longrepr[2] for report in reporter.stats.get("skipped", ())] if reporter and whole else []
+    if skipped:
+        reporter.write_line(not_run(skipped))
+
+
+def not_run(reasons: list[str]) -> str:
+    """One line that says how many tests want what, and how they are run."""
+    words = [next((word for word in WANTED if word in reason), reason) for reason in reasons]
+    counts = [(WANTED.get(word, (word, False)), count) for word, count in Counter(words).items()]
+    said = ", ".join(f"{count} for want of {what}" for (what, _), count in counts)
+    cure = " and ".join(what for (what, installed), _ in counts if installed)
+    return f"not run: {said}" + (f"; make test-all installs {cure} and runs them" if cure else "")

@@ -76,7 +76,7 @@ def balanced_logits(c: np.ndarray, labels: np.ndarray) -> list[list[complex]]:
     return reference.balanced_curricular(c, labels, T, 128, 0.5, COUNTS)
 
 
-def softmax_logits(c: np.ndarray, labels: np.ndarray) -> list[list[complex]]:
+def softmax_logits(c: np.ndarray, _labels: np.ndarray) -> list[list[complex]]:
     return [[64 * z + np.log(n) for z, n in zip(row, COUNTS, strict=True)] for row in c]
 
 
@@ -347,6 +347,6 @@ def test_cross_entropy_leaves_out_rows_without_a_class() -> None:
 
 
 def test_shards_that_the_margin_was_not_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facekit_bcl.margin.world_size", lambda group: 2)
+    monkeypatch.setattr("facekit_bcl.margin.world_size", lambda _: 2)
     with pytest.raises(ConfigError, match="attach"):
         CurricularMargin()(torch.zeros(2, 3), torch.tensor([0, -1]))

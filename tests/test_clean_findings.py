@@ -110,6 +110,30 @@ def test_features_of_another_pack_are_refused(tmp_path: Path) -> None:
         clean(CleanConfig(str(one), str(tmp_path / "x"), features=str(tmp_path / "f"), exclude=(str(two),)))
 
 
+def test_vectors_of_two_models_are_never_compared(tmp_path: Path) -> None:
+    one, other = save_model(tmp_path / "one.onnx"), save_model(tmp_path / "other.onnx", scale=2.0)
+    pack = write_people(tmp_path / "pack", list(range(12)), 5, 0)
+    test = write_people(tmp_path / "test", [3, 40], 2, 1)
+    run(tmp_path, pack, one)
+    (tmp_path / "again").mkdir()
+    (tmp_path / "out.features").rename(tmp_path / "again" / "out.features")
+    # The vectors that lie beside DST are of the model that is asked for, or are not used.
+    with pytest.raises(ConfigError, match=r"out\.features was embedded in another way .*model is .*, was .*--features"):
+        run(tmp_path / "again", pack, other)
+    with pytest.raises(ConfigError, match=r"flip is True, was False"):
+        embed_beside(str(pack), str(tmp_path / "again" / "out"), ModelChoice(str(one), flip=True))
+    assert run(tmp_path / "again", pack, one).identities_out == 12
+    features = str(tmp_path / "again" / "out.features")
+    embed(EmbedConfig(str(test), str(tmp_path / "by-other"), ModelChoice(str(other))))
+    for exclude in (test, tmp_path / "by-other"):
+        config = CleanConfig(
+            str(pack), str(tmp_path / "x"), features, ModelChoice(str(other)), APART, exclude=(str(exclude),)
+        )
+        with pytest.raises(ConfigError, match=r"--exclude .* is not embedded as the faces were.*model is"):
+            clean(config)
+    assert not (tmp_path / "x").exists()
+
+
 def invoke(name: str, *arguments: object) -> Result:
     from importlib import import_module
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from clean_packs import DrawnPack, draw, make_pack, unit
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facekit.clean.overrides import Overrides, override, read_overrides
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.images import encode_jpeg
-from facekit.jobs.clean.apply import ApplyConfig, apply
+from facekit.jobs.clean.apply import ApplyConfig, _occurrence_rows, apply
 from facekit.jobs.clean.compare import diff, explain
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
 from facekit.jobs.clean.findings import quality_floor, same_picture
@@ -78,6 +81,44 @@ def test_the_cleaned_pack_is_what_the_decisions_say(tmp_path: Path, layout: str,
     dropped = np.isin(table.reason, ["intra", "relabel"])
     assert np.mean(dropped[wrong]) > 0.8
     assert np.mean(dropped[~wrong & (pack.person >= 0)]) < 0.02
+
+
+@pytest.mark.parametrize("layout", ["insightface", "flat"])
+def test_an_id_follows_the_key_only_where_it_did(tmp_path: Path, layout: str) -> None:
+    pack = make_pack(tmp_path, identities=10)
+    rng = np.random.default_rng(0)
+    with open_pack(pack.folder) as source, PackWriter(tmp_path / "odd", layout) as writer:
+        for record in source:
+            own = writer.next_key if rng.random() < 0.5 else 2**40 + writer.next_key
+            writer.write(Header(0, record.header.label, own, 0), record.payload)
+    run(pack._replace(folder=tmp_path / "odd"), tmp_path / "out")
+    rows = pq.read_table(tmp_path / "out" / "train.ledger.parquet", filters=[("action", "==", "copy")]).to_pylist()
+    follows = []
+    with open_pack(tmp_path / "odd") as source, open_pack(tmp_path / "out") as cleaned:
+        for row in rows:
+            before, after = source.read(row["source_key"]).header.id, cleaned.read(row["key"]).header.id
+            follows.append(before == row["source_key"])
+            assert after == (row["key"] if follows[-1] else before)
+    assert 0 < sum(follows) < len(follows)
+
+
+def test_no_output_but_one_depends_on_where_the_source_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = make_pack(tmp_path)
+    run(pack, tmp_path / "plain")
+    (tmp_path / "link").symlink_to(pack.folder)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copytree(pack.folder, tmp_path / "elsewhere" / "copy")
+    monkeypatch.chdir(tmp_path)
+    named = [Path("pack"), tmp_path / "link", pack.folder / "train", tmp_path / "elsewhere" / "copy"]
+    plain = {path.relative_to("plain"): path.read_bytes() for path in Path("plain").rglob("*") if path.is_file()}
+    for number, folder in enumerate(named):
+        out = Path(f"out{number}")
+        run(pack._replace(folder=folder), out)
+        found = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        assert found.keys() == plain.keys()
+        assert {str(name) for name in found if found[name] != plain[name]} <= {"source.txt"}
+        lies = pack.folder if number < 3 else tmp_path / "elsewhere" / "copy"
+        assert (out / "source.txt").read_text() == f"{(lies / 'train.rec').resolve()}\n"
 
 
 def test_the_ledger_has_a_row_for_everything(tmp_path: Path) -> None:
@@ -171,6 +212,18 @@ def test_decisions_find_the_same_pictures_in_a_repack(tmp_path: Path) -> None:
     apply(ApplyConfig(*shared, str(tmp_path / "theirs"), match="hash"))
     mine = {frozenset(each) for each in payloads(tmp_path / "out").values()}
     assert {frozenset(each) for each in payloads(tmp_path / "theirs").values()} == mine
+
+
+BYTES = st.lists(st.sampled_from([b"a" * 16, b"b" * 16, bytes(16), b"c" + bytes(15)]), max_size=12)
+
+
+@given(known=BYTES, wanted=BYTES)
+def test_the_nth_of_equal_pictures_finds_the_nth(known: list[bytes], wanted: list[bytes]) -> None:
+    places: dict[bytes, list[int]] = {}
+    for row, one in enumerate(known):
+        places.setdefault(one, []).append(row)
+    expected = [places[one].pop(0) if places.get(one) else -1 for one in wanted]
+    assert _occurrence_rows(np.array(known, "S16"), np.array(wanted, "S16")).tolist() == expected
 
 
 def test_pictures_that_the_decisions_do_not_know(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_the_pairs_of_the_full_product(seed: int, count: int, width: int, thresh
 @pytest.mark.parametrize(("effective", "scale"), [(256, False), (256, True), (40, False)])
 def test_the_filter_by_leading_columns_loses_no_pair(effective: int, scale: bool) -> None:
     x = rows_with_pairs(1, 3000, 256, effective, scale)
-    heads = search._heads(x, x, 0.75, 0.7499, True)
+    heads = search._heads(x, x, 0.7499, True)
     assert heads[0].shape[1] < 256, "the filter was not used: this test would show nothing"
     found = pairs_above(x, 0.75)
     assert len(found.left) > 100

@@ -17,7 +17,7 @@ from photo import face
 from torch.utils.data import DataLoader
 
 from facekit import MaskAugment
-from facekit.errors import ConfigError, PictureError, RecordError
+from facekit.errors import ConfigError, FacekitError, PictureError, RecordError
 from facekit.images import decode, encode_jpeg
 from facekit.records import Header, PackWriter, RecordReader, RecordWriter, open_pack, pack_record
 from facekit.records.index import sidecar_path
@@ -137,6 +137,45 @@ def test_the_flag_comes_from_the_ledger(tmp_path: Path) -> None:
     assert flags[0].dtype == torch.bool
     assert [key for key, flag in zip(dataset.imgidx.tolist(), flags) if flag] == [2, 3, 11]
     assert not dataset.is_masked(10**9)
+
+
+@pytest.mark.parametrize("layout", ["insightface", "flat"])
+def test_rows_of_the_ledger_with_keys_of_any_size_cost_nothing(tmp_path: Path, layout: str) -> None:
+    folder, first = write(tmp_path / "pack", layout), int(layout == "insightface")
+    keys = [first + 2, 2**33, 2**62, 2**63 - 1, None]
+    with LedgerWriter(folder / "train.ledger.parquet") as ledger:
+        ledger.append(table([LedgerRow(key, 5, payload_hash(b""), "mask") for key in keys]))
+    dataset = RecordDataset(folder, return_mask_flag=True)
+    assert dataset._masked is not None
+    assert dataset._masked.nbytes == 2
+    assert [bool(dataset[i][2]) for i in range(len(dataset))] == [i == 2 for i in range(len(dataset))]
+    assert bool(dataset[2 - len(dataset)][2])
+    assert [key for key in (-1, *range(20), 2**33, 2**62) if dataset.is_masked(key)] == [first + 2]
+
+
+def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = write(tmp_path / "pack")
+    for content in (pa.table({"key": ["a"], "action": ["mask"]}), pa.table({"key": [1]}), pa.table({"key": [[1]]})):
+        pq.write_table(content, folder / "train.ledger.parquet")
+        with pytest.raises(FacekitError, match=r"train\.ledger\.parquet cannot be read as a ledger"):
+            RecordDataset(folder, return_mask_flag=True)
+    (folder / "train.ledger.parquet").write_bytes(b"no table")
+    with pytest.raises(FacekitError, match="cannot be read as a ledger"):
+        RecordDataset(folder, return_mask_flag=True)
+
+
+def test_the_flag_of_keys_in_any_order_and_with_gaps(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "a.rec") as writer:
+        for key in (40, 7, 300):
+            writer.write_bytes(key, pack_record((0, 0, key, 0), encode_jpeg(face(key)[:90])))
+    with LedgerWriter(tmp_path / "a.ledger.parquet") as ledger:
+        ledger.append(table([LedgerRow(key, key, payload_hash(b""), "mask") for key in (40, 300, 41)]))
+    dataset = RecordDataset(tmp_path / "a.rec", transform=plain, return_mask_flag=True)
+    assert [bool(dataset[i][2]) for i in range(3)] == [True, False, True]
+    assert [dataset.is_masked(key) for key in (40, 7, 300, 41)] == [True, False, True, False]
 
 
 def test_the_ledger_of_another_pack_in_the_folder_says_nothing(tmp_path: Path) -> None:

@@ -20,12 +20,14 @@ from facekit_maskdul import (
     kl_divergence,
     sigma,
 )
+from facekit_maskdul.plugin import PLUGIN, MaskdulConfig
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Normal
 from torch.nn import functional
 
 from facekit.errors import ConfigError
+from facekit.train.recipe import read_settings
 
 torch.set_num_threads(1)
 ROWS, DIMENSIONS = 6, 8
@@ -60,7 +62,7 @@ def loop(mu: np.ndarray, log_variance: np.ndarray, reduction: str) -> complex:
     return total / (mu.size if reduction == "mean" else len(mu))
 
 
-def check(reduction: str = "mean", dtype: torch.dtype = torch.float64, tolerance: tuple[float, float] = (1e-9, 1e-9)) -> None:  # fmt: skip # noqa: E501
+def check(reduction: str = "sum", dtype: torch.dtype = torch.float64, tolerance: tuple[float, float] = (1e-9, 1e-9)) -> None:  # fmt: skip # noqa: E501
     arrays = problem()
     leaves = [torch.tensor(a, dtype=dtype, requires_grad=True) for a in arrays]
     ours = hard_kl_divergence(*leaves, torch.from_numpy(FLAGS), SIGMA_BOUNDS, XI_BOUNDS, reduction)
@@ -110,7 +112,7 @@ def test_hard_kl_equals_torch_distributions(flag: int) -> None:
     xi = constraint_factor(deviation.norm(dim=1), SIGMA_BOUNDS, XI_BOUNDS) if flag else torch.ones(ROWS).double()
     expected = torch.distributions.kl_divergence(Normal(mu, deviation), Normal(torch.zeros(1).double(), xi[:, None]))
     ours = hard_kl_divergence(mu, log_variance, torch.full((ROWS, 1), flag), SIGMA_BOUNDS, XI_BOUNDS)
-    assert abs(ours.item() - expected.mean().item()) < 1e-12
+    assert abs(ours.item() - expected.sum(1).mean().item()) < 1e-11
     if not flag:
         assert torch.equal(kl_divergence(mu, log_variance), ours)
 
@@ -133,7 +135,7 @@ def test_constraint_factor_stays_in_its_bounds(
 def test_the_bounds_are_never_rescaled() -> None:
     """|sigma| = 16 in 64 dimensions lies inside (10, 25) as it is; scaled by sqrt(64 / 512) it would not."""
     log_variance = torch.full((1, 64), 2 * math.log(2.0), dtype=torch.float64)
-    ours = hard_kl_divergence(torch.zeros(1, 64).double(), log_variance, torch.tensor([True]))
+    ours = hard_kl_divergence(torch.zeros(1, 64).double(), log_variance, torch.tensor([True]), reduction="mean")
     xi = 1 - 0.5 * 6 / 15
     expected = 0.5 * (4 / xi**2 - 1 - math.log(4) + 2 * math.log(xi))
     assert ours.item() == pytest.approx(expected, abs=1e-12)
@@ -163,6 +165,43 @@ def test_draw_has_the_mean_and_deviation() -> None:
     leaf = torch.zeros(3, 2, requires_grad=True)
     draw(torch.zeros(3, 2), leaf, torch.Generator().manual_seed(0)).sum().backward()
     assert leaf.grad.abs().min() > 0
+
+
+def slopes_on_the_log_variance(reduction: str, sigma_start: float, dimensions: int = 512) -> tuple[float, float]:
+    """Norms of the gradients of the cross-entropy and of lambda KL, at embeddings that are near their classes."""
+    generator = torch.Generator().manual_seed(0)
+    labels, weight = torch.arange(64) % 16, torch.randn(16, dimensions, generator=generator)
+    mu = functional.normalize(weight[labels] + 1.5 * torch.randn(64, dimensions, generator=generator)) * 25
+    log_variance = torch.full((64, dimensions), 2 * math.log(sigma_start), requires_grad=True)
+    loss = UncertaintyLoss(MagnitudeMargin(), reduction=reduction)
+    logits, _ = loss.margin(draw(mu, log_variance, generator), weight, labels)
+    (classification,) = torch.autograd.grad(functional.cross_entropy(logits, labels), log_variance)
+    (divergence,) = torch.autograd.grad(loss.divergence(mu, log_variance, labels % 2 == 0), log_variance)
+    return float(classification.norm()), float(divergence.norm())
+
+
+@pytest.mark.parametrize("sigma_start", [0.3, 0.6])
+def test_only_the_sum_over_dimensions_gives_the_divergence_a_say(sigma_start: float) -> None:
+    """A mean over D dimensions divides the gradient by D exactly, and what is left of it is no thousandth."""
+    classification, by_sum = slopes_on_the_log_variance("sum", sigma_start)
+    _, by_mean = slopes_on_the_log_variance("mean", sigma_start)
+    assert by_sum / by_mean == pytest.approx(512, rel=1e-4)
+    assert 0.01 < by_sum / classification < 1
+    assert by_mean / classification < 2e-3
+    assert MaskdulConfig().reduction == "sum"
+    for recipe in PLUGIN.recipes:
+        assert read_settings(PLUGIN, recipe).plugin.reduction == "sum"
+
+
+def test_masked_faces_are_drawn_to_the_smaller_sigma() -> None:
+    """Between xi and 1 the divergence pushes sigma down for a masked face and up for a bare one, to xi and to 1."""
+    dimensions, norm = 512, 17.5  # xi is .75 there
+    for wide, masked, sign in ((norm, True, 1), (norm, False, -1)):
+        log_variance = torch.full((1, dimensions), 2 * math.log(wide / math.sqrt(dimensions)), dtype=torch.float64)
+        log_variance.requires_grad_()
+        hard_kl_divergence(torch.zeros(1, dimensions).double(), log_variance, torch.tensor([masked])).backward()
+        assert log_variance.grad is not None
+        assert (sign * log_variance.grad > 0).all()
 
 
 def test_the_loss_is_the_sum_of_its_parts() -> None:

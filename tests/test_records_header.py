@@ -76,3 +76,22 @@ def test_headers_compare_by_value() -> None:
     assert one != Header(2, np.array([1, 2], np.float32), 5, 0)
     assert Record(1, one, b"x") == Record(1, same, b"x") == pickle.loads(pickle.dumps(Record(1, one, b"x")))
     assert one != 3
+
+
+labels = float32s | st.lists(float32s, min_size=1, max_size=4).map(lambda values: np.array(values, np.float32))
+headers = st.builds(Header, st.integers(0, 5), labels, words, words)
+
+
+@given(headers, st.data())
+def test_headers_are_equal_exactly_where_every_field_is(header: Header, data: st.DataObject) -> None:
+    same = Header(header.flag, np.array(header.label, np.float32), header.id, header.id2)
+    assert header == same
+    assert not header != same  # noqa: SIM202 -- both operators are tested
+    assert hash(header) == hash(same)
+    name = data.draw(st.sampled_from(Header._fields))
+    value = data.draw(labels if name == "label" else words)
+    if not np.array_equal(np.asarray(value), np.asarray(getattr(header, name)), equal_nan=True):
+        other = header._replace(**{name: value})
+        assert header != other
+        assert not header == other  # noqa: SIM201
+        assert other != header

@@ -1,10 +1,12 @@
-"""Index text, its three parsers, lookups and the sidecar."""
+"""Index text, its two parsers, lookups and the sidecar."""
 
 from __future__ import annotations
 
 import os
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from facekit.errors import RecordError
 from facekit.records import index_text
 from facekit.records.index import RecordIndex, format_index, read_index, save_sidecar, sidecar_path
-from facekit.records.index_text import _parse_any_width, _parse_compiled, _parse_lines, _parse_runs, parse_text
+from facekit.records.index_text import _parse_lines, _parse_well_formed, parse_text
 
 numbers = st.one_of(st.integers(0, 120), st.integers(0, 10**18 - 1))
 pairs = st.lists(st.tuples(numbers, numbers), max_size=30)
@@ -33,43 +35,40 @@ def parsed(path: Path) -> list[tuple[int, int]]:
     return list(zip(keys.tolist(), offsets.tolist(), strict=True))
 
 
-@pytest.mark.kernels
-@given(pairs, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 400))
-def test_every_parser_reads_what_the_book_reads(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, int]], end: str, last: bool, chunk: int
+@contextmanager
+def blocks_of(size: int) -> Iterator[None]:
+    """Let the parser read so many bytes at a time."""
+    before, index_text._BLOCK = index_text._BLOCK, size
+    try:
+        yield
+    finally:
+        index_text._BLOCK = before
+
+
+@given(pairs, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(50, 400))
+def test_both_parsers_read_what_the_book_reads(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, int]], end: str, last: bool, block: int
 ) -> None:
     text = end.join(f"{key}\t{offset}" for key, offset in lines) + (end if last else "")
     path = tmp_path_factory.getbasetemp() / "x.idx"
     path.write_bytes(text.encode())
-    old, index_text._CHUNK = index_text._CHUNK, max(chunk, 50)
-    try:
+    with blocks_of(block):
         assert parsed(path) == by_the_book(text.replace("\r", "")) == lines
-    finally:
-        index_text._CHUNK = old
-    if len(text) >= 8:
-        with open(path, "rb") as file:
-            compiled = _parse_compiled(file.fileno())
-        assert compiled is not None
-        assert list(zip(*(column.tolist() for column in compiled), strict=True)) == lines
-    slowly = _parse_lines(text.encode(), path, 1, 0)
-    assert list(map(tuple, slowly.T.tolist())) == lines
+    if lines:
+        quickly, carefully = _parse_well_formed(text.encode()), _parse_lines(text.encode(), path, 1, 0, None)
+        assert quickly is not None
+        assert quickly.dtype == carefully.dtype == np.int64
+        assert list(map(tuple, quickly.T.tolist())) == list(map(tuple, carefully.T.tolist())) == lines
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**15)), min_size=1, max_size=40))
-def test_plain_parsers_agree_where_both_can(lines: list[tuple[int, int]]) -> None:
-    text = "".join(f"{key}\t{offset}\n" for key, offset in lines).encode()
-    any_width, runs = _parse_any_width(text), _parse_runs(text)
-    assert any_width is not None
-    assert list(map(tuple, any_width.T.tolist())) == lines
-    assert runs is None or (runs == any_width).all()
-
-
-def test_runs_of_one_width_are_taken_across_many_widths() -> None:
-    keys = np.arange(0, 30_000, 3)
-    offsets = keys * 54_321 + 7
-    runs = _parse_runs(format_index(keys, offsets).encode())
-    assert runs is not None
-    assert (runs == np.stack([keys, offsets])).all()
+@pytest.mark.parametrize("digits", range(1, 19))
+def test_numbers_of_every_width_are_read_at_once(digits: int) -> None:
+    low, high = 10 ** (digits - 1), 10**digits - 1
+    numbers = sorted({low, high, *np.random.default_rng(digits).integers(low, high, 50, endpoint=True).tolist()})
+    for keys, offsets in ((numbers, numbers[::-1]), ([0, *numbers], [*numbers, 0])):
+        read = _parse_well_formed(format_index(keys, offsets).encode())
+        assert read is not None
+        assert read.tolist() == [keys, offsets]
 
 
 bad_lines = [
@@ -97,27 +96,46 @@ def test_a_bad_line_is_named(tmp_path: Path, bad: bytes, place: int) -> None:
         read_index(tmp_path / "x.idx")
     assert caught.value.path == str(tmp_path / "x.idx")
     assert caught.value.offset == sum(len(line) + 1 for line in lines[:place])
-    with open(tmp_path / "x.idx", "rb") as file:
-        assert _parse_compiled(file.fileno()) is None
+    assert _parse_well_formed((tmp_path / "x.idx").read_bytes()) is None
 
 
-@pytest.mark.kernels
-@given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused_the_same_by_all(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
+@given(
+    st.lists(st.sampled_from([b"7\t28", b" 8\t32 ", b"9\t-4", b"1\t2\t3", b"", b"  ", *bad_lines])), st.integers(24, 99)
+)
+def test_every_line_that_mxnet_cannot_read_is_reported(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], block: int
+) -> None:
+    """One by one, by its number, and the others are read; without a report blank lines are passed over."""
+    path = tmp_path_factory.getbasetemp() / "reported.idx"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    reported: list[int] = []
+    with blocks_of(block), open(path, "rb") as file:
+        keys, offsets = parse_text(file.fileno(), path, lambda line, problem: reported.append(line))
+    assert reported == [number for number, line in enumerate(lines, 1) if line in bad_lines or not line.strip()]
+    good = [line for line in lines if line.strip() and line not in bad_lines]
+    assert list(zip(keys.tolist(), offsets.tolist())) == [tuple(map(int, line.split(b"\t")[:2])) for line in good]
+    if len(reported) > sum(not line.strip() for line in lines):
+        with pytest.raises(RecordError, match="of the index is not"):
+            read_index(path)
+    else:
+        assert parsed(path) == list(zip(keys.tolist(), offsets.tolist()))
+
+
+@given(st.lists(st.sampled_from(b"0123456789\t\n\r -x"), max_size=60).map(bytes) | st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused_the_same_by_both(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.idx"
     path.write_bytes(text)
     try:
-        found = parsed(path)
+        carefully = _parse_lines(text, path, 1, 0, None).tolist()
     except RecordError:
-        found = None
-    if len(text) >= 8:
-        with open(path, "rb") as file:
-            compiled = _parse_compiled(file.fileno())
-        if compiled is not None:
-            assert list(zip(*(column.tolist() for column in compiled), strict=True)) == found
-    for parse in (_parse_runs, _parse_any_width):
-        plain = parse(text + b"\n") if text and not text.endswith(b"\n") else None
-        assert plain is None or list(map(tuple, plain.T.tolist())) == found
+        carefully = None
+    quickly = _parse_well_formed(text) if text else None
+    assert quickly is None or quickly.tolist() == carefully
+    if carefully is None:
+        with pytest.raises(RecordError, match="of the index is not"):
+            parsed(path)
+    else:
+        assert parsed(path) == list(zip(*carefully))
 
 
 def test_lenient_where_mxnet_is_and_blank_lines_skipped(tmp_path: Path) -> None:
@@ -210,18 +228,3 @@ def test_numba_is_not_imported_for_a_small_index(tmp_path: Path) -> None:
         f"read_index({str(tmp_path / 'x.idx')!r}); assert 'numba' not in sys.modules and 'cv2' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_lines_that_become_shorter_are_all_found_by_the_compiled_parser(tmp_path: Path) -> None:
-    """How many there are is guessed from the first megabyte; here the guess is too small."""
-    import numba  # noqa: F401 -- switches the compiled parser on
-
-    keys = np.concatenate([np.arange(60_000) + 10**15, np.arange(400_000)])
-    offsets = np.concatenate([np.arange(60_000) + 10**14, np.arange(400_000)])
-    (tmp_path / "x.idx").write_text(
-        "".join(f"{key}\t{offset}\n" for key, offset in zip(keys.tolist(), offsets.tolist()))
-    )
-    index = read_index(tmp_path / "x.idx")
-    assert (index.keys == keys).all()
-    assert (index.offsets == offsets).all()
-    assert index.keys.base is None  # what was not filled was given back

@@ -158,9 +158,9 @@ def test_every_round_begins_from_the_model_before_and_from_the_initial_pack(
     images = open_pack(config.source).num_images
     assert [one.images for one in done.rounds] == [images, images]
     for number in (1, 2):
-        begun = json.loads((tmp_path / "loop" / f"round-{number}" / "train" / "config.json").read_text())
-        assert begun["init"] == str(tmp_path / "loop" / f"round-{number - 1}" / "train")
-        assert begun["images"] == done.rounds[number - 1].kept
+        record = json.loads((tmp_path / "loop" / f"round-{number}" / "train" / "config.json").read_text())
+        assert record["init"] == str(tmp_path / "loop" / f"round-{number - 1}" / "train")
+        assert record["images"] == done.rounds[number - 1].kept
     model = str(tmp_path / "loop" / "round-2" / "model.onnx")
     onnx = selflearn(replace(config, destination=str(tmp_path / "onnx"), init=model, rounds=1))
     assert not (tmp_path / "onnx" / "round-0" / "train").exists()
@@ -180,8 +180,8 @@ def test_masked_rounds_train_on_masked_faces(tmp_path: Path) -> None:
     )  # fmt: skip
     done = selflearn(config)
     assert done.rounds[0].kept == 16
-    begun = json.loads((tmp_path / "loop" / "round-1" / "train" / "config.json").read_text())
-    assert begun["images"] > 16
+    record = json.loads((tmp_path / "loop" / "round-1" / "train" / "config.json").read_text())
+    assert record["images"] > 16
     assert done.rounds[0].purity is None
     assert "purity" not in Path(done.page).read_text()
 
@@ -263,6 +263,16 @@ def test_fewer_rounds_than_there_are_hide_none(config: SelfLearnConfig, tmp_path
     again = selflearn(replace(config, rounds=1))
     assert again.rounds == both.rounds
     assert {name: (tmp_path / "loop" / name).read_text() for name in kept} == kept
+
+
+@pytest.mark.parametrize("record", ['{"settings": {}}', "[1]", "{", "[" * 100_000])
+def test_the_folder_of_a_training_run_is_left_as_it_is(record: str, config: SelfLearnConfig, tmp_path: Path) -> None:
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "config.json").write_text(record)
+    with pytest.raises(ConfigError, match=r"loop/config\.json (is not of facekit selflearn|cannot be read)"):
+        selflearn(config)
+    assert [path.name for path in (tmp_path / "loop").iterdir()] == ["config.json"]
+    assert (tmp_path / "loop" / "config.json").read_text() == record
 
 
 def test_two_lists_of_one_name_are_refused() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -19,6 +21,18 @@ from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
 from facekit.jobs.train.job import train
 from facekit.train.model import open_model
+from facekit.train.plugin import load_plugin
+from facekit.train.recipe import read_settings
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the model.pt of a short run holds."""
+    folder = tmp_path_factory.mktemp("trained")
+    pack = pattern_pack(folder / "pack")
+    train(TrainConfig("bcl", str(pack), str(folder / "run"), "bcl-small", (*QUICK, "max_steps=1")))
+    content: dict[str, Any] = torch.load(folder / "run" / "model.pt", weights_only=True)
+    return content
 
 
 @pytest.mark.parametrize(
@@ -66,6 +80,67 @@ def test_the_batch_is_free_and_the_metadata_names_the_plugin(tmp_path: Path) -> 
         session = ort.InferenceSession(str(tmp_path / "model.onnx"))
         assert session.get_inputs()[0].shape == ["batch", 3, 40, 36]
         assert session.get_modelmeta().custom_metadata_map["facekit.plugin"] == "bcl"
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"plugin": None}, "plugin is None; it must be the name of a plugin"),
+        ({"plugin": "nope"}, "there is no plugin 'nope'"),
+        ({"classes": 10**12}, "classes is 1000000000000; it must be a whole number from 1"),
+        ({"classes": -1}, "classes is -1"),
+        ({"classes": "many"}, "classes is 'many'"),
+        ({"settings": "no json"}, "settings is 'no json'; it must be a JSON object"),
+        ({"settings": "[1, 2]"}, "settings is .* it must be a JSON object"),
+        ({"settings": [1]}, r"settings is \[1\]; it must be a JSON object"),
+        ({"settings": DEEP}, r"settings is '\[+\.\.\.; it must be a JSON object"),
+        ({"image_size": [40, 36, 3]}, r"image_size is \[40, 36, 3\]; it must be height and width"),
+        ({"image_size": [10**6, 36]}, r"image_size is \[1000000, 36\]; it must be from 1 to 4096"),
+        ({"image_size": [4096, 4096]}, "does not fit the network of plugin bcl.*size mismatch"),
+        ({"network": 3}, r"model\.pt holds no weights by name"),
+        ({"network": {"a": 1}}, "holds no weights by name"),
+        ({"average": [1]}, None),
+    ],
+)
+def test_a_model_that_says_something_else_is_named_before_memory_is_taken(
+    change: dict[str, Any], said: str | None, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.save(trained | change, tmp_path / "model.pt")
+    if said is None:
+        open_model(tmp_path / "model.pt")
+        return
+    with pytest.raises(FacekitError, match=said) as caught:
+        export(ExportConfig(str(tmp_path / "model.pt"), str(tmp_path / "m.onnx")))
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "said"),
+    [(10**9, "dimensions is 1000000000; it must be at least 1 and at most 65536"), (65536, "size mismatch")],
+)
+def test_dimensions_that_no_machine_holds_are_refused(
+    dimensions: int, said: str, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = json.loads(trained["settings"]) | {"dimensions": dimensions}
+    torch.save(trained | {"settings": json.dumps(settings)}, tmp_path / "model.pt")
+    with pytest.raises(FacekitError, match=said):
+        open_model(tmp_path / "model.pt")
+    (tmp_path / "own.toml").write_text("dimensions = 1000000000")
+    with pytest.raises(ConfigError, match="dimensions is 1000000000"):
+        read_settings(load_plugin("bcl"), str(tmp_path / "own.toml"))
+
+
+def test_a_model_of_a_setting_that_has_another_name_now_is_read(tmp_path: Path) -> None:
+    pack, run = with_masks(pattern_pack(tmp_path / "pack")), tmp_path / "run"
+    train(TrainConfig("maskdul", str(pack), str(run), "maskdul-small", (*QUICK, "max_steps=1")), warn=str)
+    content = torch.load(run / "model.pt", weights_only=True)
+    settings = json.loads(content["settings"])
+    content["settings"] = json.dumps({n.replace("shared_init", "alike"): value for n, value in settings.items()})
+    torch.save(content, tmp_path / "former.pt")
+    assert open_model(tmp_path / "former.pt").settings.plugin.shared_init is True
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

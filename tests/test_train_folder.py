@@ -86,10 +86,25 @@ def test_a_file_in_place_of_the_folder_and_a_broken_record_are_refused(tmp_path:
         train(TrainConfig("bcl", str(pack), str(tmp_path / "file" / "run"), "bcl-small", QUICK))
     config = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"), resume=True)
     train(config)
-    for text, said in (("{", "cannot be read"), ("[]", "no record"), (json.dumps({"settings": 1}), "no record")):
+    for text, said in (
+        ("{", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ("[]", "no record"),
+        (json.dumps({"settings": 1}), "no record"),
+    ):
         (out / "config.json").write_text(text)
         with pytest.raises(ConfigError, match=rf"config\.json .*{said}"):
             train(config)
+
+
+def test_a_folder_of_another_command_is_left_as_it_is(tmp_path: Path) -> None:
+    pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "loop"
+    out.mkdir()
+    (out / "config.json").write_text('{"config": {}, "training": {}}')
+    with pytest.raises(ConfigError, match=r"config\.json is no record of facekit train"):
+        train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"), resume=True))
+    assert [entry.name for entry in out.iterdir()] == ["config.json"]
+    assert (out / "config.json").read_text() == '{"config": {}, "training": {}}'
 
 
 def test_another_pack_of_as_many_images_and_classes_is_not_gone_on_with(tmp_path: Path) -> None:

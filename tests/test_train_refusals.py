@@ -37,6 +37,12 @@ from facekit.train.recipe import read_settings
         ("weight_decay=nan", "weight_decay is nan; it must be a finite number"),
         ("milestones=-1,3", r"milestones are \(-1.0, 3.0\); write epochs in order, none negative"),
         ("milestones=nan", "milestones are"),
+        ("lr=1000", r"lr is 1000; it must be at most 10 \(usual: 0.0001 to 1\)"),
+        ("momentum=1.5", r"momentum is 1.5; it must be at most 0.9999 \(usual: 0 to 0.99\)"),
+        ("weight_decay=10", r"weight_decay is 10; it must be at most 1 \(usual"),
+        ("brightness=5", "brightness is 5; it must be at most 1 "),
+        ("label_smoothing=.99", "label_smoothing is 0.99; it must be at most 0.9 "),
+        ("scale=1e-6", "scale is 1e-06; it must be from 0.1 to 1024"),
     ],
 )
 @pytest.mark.parametrize("plugin", ["bcl", "maskdul"])
@@ -64,10 +70,24 @@ def test_a_recipe_file_with_a_value_of_another_kind_is_refused(line: str, said: 
         read_settings(load_plugin("bcl"), str(tmp_path / "own.toml"))
 
 
+def test_a_recipe_file_of_deep_brackets_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("milestones = " + "[" * 100_000)
+    with pytest.raises(ConfigError, match=r"recipe .*own\.toml cannot be read"):
+        read_settings(load_plugin("bcl"), str(tmp_path / "own.toml"))
+
+
 def test_a_recipe_file_with_whole_numbers_as_floats_and_the_reverse_is_read(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("epochs = 3.0\nlr = 1\nmilestones = [1, 2.5]\nchannels_last = true\n")
     config = read_settings(load_plugin("bcl"), str(tmp_path / "own.toml")).train
     assert (config.epochs, config.lr, config.milestones, config.channels_last) == (3, 1.0, (1.0, 2.5), True)
+
+
+def test_a_crop_that_leaves_nothing_and_t_without_a_past_are_refused(tmp_path: Path) -> None:
+    pack = pattern_pack(tmp_path / "pack")
+    with pytest.raises(ConfigError, match="crop is 36, and the pictures have 36 pixels a side: nothing is left"):
+        train(TrainConfig("bcl", str(pack), str(tmp_path / "run"), "bcl-small", (*QUICK, "crop=36")))
+    with pytest.raises(ConfigError, match="t_momentum is 1; it must be from 0 to below 1"):
+        read_settings(load_plugin("bcl"), None, ["t_momentum=1"])
 
 
 def test_one_image_a_step_is_refused_where_the_network_cannot_be_trained_so(tmp_path: Path) -> None:

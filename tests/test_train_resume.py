@@ -79,7 +79,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(plugin: str, recipe: str, tmp_pat
 def test_workers_do_not_change_a_bit(tmp_path: Path) -> None:
     pack = pattern_pack(tmp_path / "pack")
     for workers in (0, 2):
-        given = (*QUICK, "max_steps=4", "crop=2", "cutout=.5", f"workers={workers}")
+        given = (*QUICK, "max_steps=14", "crop=2", "cutout=.5", f"workers={workers}")
         train(TrainConfig("bcl", str(pack), str(tmp_path / str(workers)), "bcl-small", given))
     assert not differing(tensors(tmp_path / "0"), tensors(tmp_path / "2"))
 
@@ -102,6 +102,8 @@ def test_a_folder_in_use_is_refused_and_other_settings_too(tmp_path: Path) -> No
         train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "lr=.2"), resume=True))
     longer = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=3"), resume=True)
     assert train(longer).steps == 3
+    with pytest.raises(ConfigError, match=r"epochs \(4 before, now 9\)"):  # bcl-small has a cosine
+        train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "epochs=9"), resume=True))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "diary.txt").write_text("mine")
     with pytest.raises(DestinationExists, match="not of facekit train"):
@@ -189,11 +191,11 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PYTHONPATH", site)
     run_two(str(tmp_path / "sync"), str(pack), str(tmp_path), *given, script=EQUAL_SCRIPT)
     wanted = tensors(tmp_path / "one")
-    begun = initial_rows(0, 7, 8)
+    started = initial_rows(0, 7, 8)
     for kind in ("full", "sharded"):
         found = tensors(tmp_path / kind)
         for name in ("common.pt/network/2.weight", "common.pt/network/2.bias", "common.pt/momentum/network.2.weight"):
             torch.testing.assert_close(found[name], wanted[name], atol=1e-6, rtol=1e-4)
         rows = [value for name, value in sorted(found.items()) if name.endswith("pt/weight")]
         torch.testing.assert_close(torch.cat(rows), wanted["rows-00000-of-00001.pt/weight"], atol=1e-6, rtol=1e-4)
-        assert not torch.allclose(torch.cat(rows), begun, atol=1e-3)
+        assert not torch.allclose(torch.cat(rows), started, atol=1e-3)

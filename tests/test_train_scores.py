@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from clean_packs import draw
 from train_packs import QUICK, pattern_pack
 
@@ -97,7 +98,7 @@ def test_two_lists_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_that_fails_costs_no_step(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*given: object) -> None:
+    def fail(*_: object) -> None:
         raise FacekitError("the disk of the lists has gone")
 
     monkeypatch.setattr(loop, "_evaluated", fail)
@@ -107,3 +108,19 @@ def test_an_evaluation_that_fails_costs_no_step(pack: Path, tmp_path: Path, monk
     saved = latest_checkpoint(tmp_path / "run")
     assert saved is not None
     assert int(saved.name) == 2
+
+
+def test_the_speed_is_that_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(loop, "perf_counter", lambda: clock[0])
+    window = loop.Window(10)
+    for seconds, idle in ((2.0, 0.0), (2.0, 100.0), (1.0, 7.0)):
+        clock[0] += seconds
+        window.add({"loss": torch.tensor(1.0)})
+        with window.paused():
+            clock[0] += idle
+    assert window.close()["images_per_second"] == pytest.approx(30 / 5)
+    assert window.idle == 107
+    clock[0] += 4
+    window.add({"loss": torch.tensor(1.0)})
+    assert window.close()["images_per_second"] == pytest.approx(10 / 4)

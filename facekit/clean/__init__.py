@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facekit.clean.cluster import cluster_identities
-    from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, Reason
-    from facekit.clean.pairs import Pairs, pairs_above, pairs_between
+    from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, Identities, Reason
+    from facekit.clean.folders import Vectors
+    from facekit.clean.pairs import BlockEngine, Pairs, pairs_above, pairs_between
     from facekit.clean.purify import clean_embeddings
     from facekit.clean.settings import CleanSettings
 
 _HOMES = {
     "ACTIONS": "decisions",
     "Action": "decisions",
+    "BlockEngine": "pairs",
     "CleanSettings": "settings",
     "Decisions": "decisions",
+    "Identities": "decisions",
     "Pairs": "pairs",
     "REASONS": "decisions",
     "Reason": "decisions",
+    "Vectors": "vectors",
     "clean_embeddings": "purify",
     "cluster_identities": "cluster",
     "pairs_above": "pairs",
@@ -30,10 +34,13 @@ __all__ = [
     "ACTIONS",
     "REASONS",
     "Action",
+    "BlockEngine",
     "CleanSettings",
     "Decisions",
+    "Identities",
     "Pairs",
     "Reason",
+    "Vectors",
     "clean_embeddings",
     "cluster_identities",
     "pairs_above",

@@ -38,7 +38,28 @@ def find_pairs(
     threads: int = 1,
     approximate_above: int = APPROXIMATE_ABOVE,
 ) -> Pairs:
-    """Find pairs exactly; approximately above `approximate_above` rows without an `engine` to multiply them."""
+    """Find pairs exactly; approximately above `approximate_above` rows without an `engine` to multiply them.
+
+    Parameters
+    ----------
+    rows : (K, D) float32
+    threshold : float
+    engine : BlockEngine, optional
+    threads : int
+    approximate_above : int
+        Rows.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    ConfigError
+        Approximate search needs faiss, which is not installed.
+    FacekitError
+        Too many pairs, or a row is not finite.
+    """
     if engine is None and len(rows) > approximate_above:
         return approximate_pairs(rows, threshold, threads=threads)
     return pairs_above(rows, threshold, engine=engine, threads=threads)

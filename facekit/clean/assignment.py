@@ -71,7 +71,18 @@ def intra_threshold(
 def settings_in_force(
     settings: CleanSettings, intra: float, merge: float, null: Calibrated | None, recall: float
 ) -> dict[str, object]:
-    """Settings with what was calibrated and measured on the way, JSON-able."""
+    """Return settings with what was calibrated and measured on the way, JSON-able.
+
+    Parameters
+    ----------
+    settings : CleanSettings
+    intra, merge : float
+        Thresholds in force.
+    null : Calibrated, optional
+        What strangers look like.
+    recall : float
+        Of the search for pairs; 1 where it was exact.
+    """
     found: dict[str, object] = settings.record() | {"intra": intra, "merge": merge, "intra_given": settings.intra}
     if recall < 1:
         found.update(pairs_recall=round(recall, 4))

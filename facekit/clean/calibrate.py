@@ -88,6 +88,24 @@ def calibrate_eps(
     The deviation is read off between the median and the 84th percentile, where the few pairs that are one person under
     two labels do not reach. The identities are taken evenly over all, their rows by content: the order of the input
     does not matter.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32
+    identities : IdentityGroups
+    usable : (N,) bool, optional
+        Faces that may be looked at; all by default.
+    sample : int
+        Identities that are looked at.
+    each : int
+        Faces of each.
+    deviations : float
+        How far above the median the threshold lies.
+
+    Returns
+    -------
+    Calibrated or None
+        None with too few faces to tell.
     """
     chosen = np.arange(identities.identity_count)[:: max(1, -(-identities.identity_count // sample))]
     rows = [_some_rows(vectors, identities.rows_of(int(i)), each, usable) for i in chosen]

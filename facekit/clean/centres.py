@@ -22,15 +22,26 @@ class Concentration(NamedTuple):
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Return (n, D) `rows` at unit length, float32; a zero row stays zero."""
+    """Return (n, D) `rows`, of any floating dtype, at unit length, float32; a zero row stays zero."""
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
 
 
 def choose_main(nodes: Nodes, count: int) -> np.ndarray:
-    """Return (I,) int64 the largest cluster of each of `count` identities, -1 where it has none.
+    """Choose the largest cluster of each identity.
 
     Of equally large clusters the tighter one wins (the longer sum), then the first in the order of content.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    count : int
+        Number of identities.
+
+    Returns
+    -------
+    (I,) int64
+        A node, -1 where an identity has none.
     """
     length = np.round(np.einsum("ij,ij->i", nodes.sums, nodes.sums, dtype=np.float64), 6)
     order = np.lexsort((np.arange(len(nodes.size)), -length, -nodes.size, nodes.identity))
@@ -47,6 +58,13 @@ def concentration(sums: np.ndarray, size: np.ndarray) -> Concentration:
     For n independent faces with ``E[cos] = rho`` the mean R of their unit vectors has
     ``E[R^2] = rho^2 + (1 - rho^2) / n`` (Mardia and Jupp, Directional Statistics, 2000, section 9.2), hence
     ``rho^2 = (n R^2 - 1) / (n - 1)``; small nodes are drawn toward the value pooled over all.
+
+    Parameters
+    ----------
+    sums : (M, D) float32
+        Of the unit vectors of each node's members.
+    size : (M,) int64
+        Members.
     """
     n = size.astype(np.float64)
     square = np.einsum("ij,ij->i", sums, sums, dtype=np.float64)
@@ -59,11 +77,22 @@ def concentration(sums: np.ndarray, size: np.ndarray) -> Concentration:
 
 
 def size_aware_rows(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return (M, D) float32 rows whose products are size-aware similarities.
+    """Return rows whose products are size-aware similarities.
 
     A mean of few faces points away from the true direction by chance. Divided by rho, its expected product with another
     such mean is the cosine of the two true directions, whatever the sizes: the rows are ``sums / (n rho)`` and are not
     of unit length.
+
+    Parameters
+    ----------
+    sums : (M, D) float32
+        Of the unit vectors of each node's members.
+    size : (M,) int64
+        Members.
+
+    Returns
+    -------
+    (M, D) float32
     """
     rho = concentration(sums, size).of_node
     return (sums / (np.maximum(size, 1) * rho)[:, None]).astype(np.float32)

@@ -55,7 +55,12 @@ class Chunk(NamedTuple):
 
 
 def group_by_identity(labels: np.ndarray) -> IdentityGroups:
-    """Group rows by `labels` (N,) int64; nothing is sorted where the labels ascend already."""
+    """Group rows by label; nothing is sorted where the labels ascend already.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+    """
     if len(labels) == 0 or np.all(labels[1:] >= labels[:-1]):
         order, ordered = None, labels
     else:
@@ -67,7 +72,14 @@ def group_by_identity(labels: np.ndarray) -> IdentityGroups:
 
 
 def iterate_chunks(identities: IdentityGroups, rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
-    """Yield runs of whole identities of at least `rows` rows (the last may be shorter)."""
+    """Yield runs of whole identities.
+
+    Parameters
+    ----------
+    identities : IdentityGroups
+    rows : int
+        Each run has at least as many (the last may be shorter).
+    """
     first, count = 0, len(identities.labels)
     while first < count:
         last = int(np.searchsorted(identities.starts, identities.starts[first] + rows))

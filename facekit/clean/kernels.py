@@ -36,7 +36,12 @@ PANEL = 64
 
 @njit(cache=True, nogil=True)
 def exact_similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the dot product of two float32 rows, added in order in float64: the same on every path."""
+    """Return the dot product of two rows, added in order in float64: the same on every path.
+
+    Parameters
+    ----------
+    a, b : (d,) float32
+    """
     total = 0.0
     for k in range(a.shape[0]):
         total += np.float64(a[k]) * np.float64(b[k])
@@ -45,7 +50,19 @@ def exact_similarity(a: np.ndarray, b: np.ndarray) -> float:
 
 @njit(cache=True, nogil=True)
 def hash_rows(bits: np.ndarray, odd: np.ndarray, hashes: np.ndarray) -> None:
-    """Fill `hashes` with a multilinear hash of each row of `bits` (n, d) uint32; `odd` is (d,) uint64."""
+    """Hash each row by its content.
+
+    A multilinear hash: Lemire and Kaser, Strongly universal string hashing is fast, The Computer Journal, 2014.
+
+    Parameters
+    ----------
+    bits : (n, d) uint32
+        The rows, seen as words.
+    odd : (d,) uint64
+        Odd multipliers.
+    hashes : (n,) uint64
+        Filled.
+    """
     for i in range(bits.shape[0]):
         total = np.uint64(0)
         for k in range(bits.shape[1]):
@@ -56,7 +73,18 @@ def hash_rows(bits: np.ndarray, odd: np.ndarray, hashes: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def place_rows(rows: np.ndarray, order: np.ndarray, placed: np.ndarray, norms: np.ndarray) -> None:
-    """Copy row `order[i]` of `rows` to `placed[i]` at unit length, its length to `norms[i]`; zero rows stay zero."""
+    """Copy rows at unit length and in another order; zero rows stay zero.
+
+    Parameters
+    ----------
+    rows : (N, d) float32
+    order : (n,) int64
+        Row `order[i]` goes to `placed[i]`.
+    placed : (n, d) float32
+        Filled.
+    norms : (n,) float32
+        Filled with the lengths.
+    """
     for i in range(order.shape[0]):
         row = rows[order[i]]
         total = np.float32(0.0)
@@ -276,7 +304,27 @@ def dbscan_identities(
 ) -> None:
     """DBSCAN in each identity, right after its rows of `block` are placed in `rows`, while they are still in the cache.
 
-    `labels` get scikit-learn's numbers, from 0 in each identity; the rest as in `place_rows`.
+    Ester et al., A density-based algorithm for discovering clusters, KDD 1996; border rows go to the cluster with the
+    smallest number, as in scikit-learn.
+
+    Parameters
+    ----------
+    block : (N, d) float32
+    order : (n,) int64
+        The rows of `block` that take part, identity after identity.
+    starts : (i + 1,) int64
+        Where each identity starts in `order`.
+    threshold : float
+        Smallest cosine of neighbours.
+    min_samples : int
+        Neighbours, itself included, that make a row a core row.
+    strips : (s,) float32
+        Room for `STRIP` rows of similarities of the largest identity.
+    rows : (n, d) float32
+    norms : (n,) float32
+        Filled as by `place_rows`.
+    labels : (n,) int64
+        Filled with scikit-learn's numbers, from 0 in each identity, -1 for noise.
     """
     for f in range(starts.shape[0] - 1):
         a, b = starts[f], starts[f + 1]
@@ -292,7 +340,16 @@ def dbscan_identities(
 
 @njit(cache=True, nogil=True)
 def sum_nodes(rows: np.ndarray, nodes: np.ndarray, sums: np.ndarray) -> None:
-    """Add each of the unit `rows` to `sums[nodes[i]]`, in the order of the rows; -1 belongs nowhere."""
+    """Add each row to the sum of its node, in the order of the rows.
+
+    Parameters
+    ----------
+    rows : (n, d) float32
+    nodes : (n,) int64
+        -1 belongs nowhere.
+    sums : (m, d) float32
+        Added to.
+    """
     for i in range(rows.shape[0]):
         node = nodes[i]
         if node >= 0:
@@ -304,7 +361,20 @@ def sum_nodes(rows: np.ndarray, nodes: np.ndarray, sums: np.ndarray) -> None:
 def score_rows(
     rows: np.ndarray, norms: np.ndarray, centres: np.ndarray, groups: np.ndarray, scores: np.ndarray
 ) -> None:
-    """Fill `scores` with the cosine of each row and its unit centre; nan where there is none or the row is zero."""
+    """Fill `scores` with the cosine of each row and its centre.
+
+    Parameters
+    ----------
+    rows : (n, d) float32
+    norms : (n,) float32
+        Their lengths.
+    centres : (g, d) float32
+        Unit length.
+    groups : (n,) int64
+        Which centre; -1 for none.
+    scores : (n,) float32
+        Filled; nan where there is no centre or the row is zero.
+    """
     for i in range(rows.shape[0]):
         scores[i] = np.nan
         if groups[i] >= 0 and norms[i] > 0:
@@ -313,14 +383,24 @@ def score_rows(
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def measure_rows(rows: np.ndarray, norms: np.ndarray) -> None:
-    """Fill `norms` with the length of each row."""
+    """Fill `norms`, (n,) float32, with the length of each of the `rows`, (n, d) float32."""
     for i in range(rows.shape[0]):
         norms[i] = np.sqrt(_dot(rows[i], rows[i]))
 
 
 @njit(cache=True, nogil=True)
 def count_above(block: np.ndarray, threshold: float, upper: bool, counts: np.ndarray) -> None:
-    """Count the entries of each row of `block` of at least `threshold`; `upper`: right of the diagonal only."""
+    """Count the entries of each row of a block of similarities that reach a threshold.
+
+    Parameters
+    ----------
+    block : (n, m) float32
+    threshold : float
+    upper : bool
+        Count right of the diagonal only.
+    counts : (n,) int64
+        Filled.
+    """
     floor = np.float32(threshold)
     for i in range(block.shape[0]):
         first = i + 1 if upper else 0
@@ -335,7 +415,15 @@ def count_above(block: np.ndarray, threshold: float, upper: bool, counts: np.nda
 def gather_above(
     block: np.ndarray, threshold: float, upper: bool, counts: np.ndarray, left: np.ndarray, right: np.ndarray
 ) -> None:
-    """Write the row and column of every entry that `count_above` counted."""
+    """Write the row and column of every entry that `count_above` counted, row after row.
+
+    Parameters
+    ----------
+    block, threshold, upper, counts
+        As there.
+    left, right : (p,) int64
+        Filled; p is the sum of the counts.
+    """
     floor = np.float32(threshold)
     at = 0
     for i in range(block.shape[0]):
@@ -352,7 +440,18 @@ def gather_above(
 def recheck_pairs(
     rows: np.ndarray, others: np.ndarray, left: np.ndarray, right: np.ndarray, threshold: float, similarity: np.ndarray
 ) -> None:
-    """Fill `similarity` with the exact product of each pair that may reach `threshold`, with -inf for the others."""
+    """Fill `similarity` with the exact product of each pair that may reach `threshold`, with -inf for the others.
+
+    Parameters
+    ----------
+    rows : (n, d) float32
+    others : (m, d) float32
+    left, right : (p,) int64
+        Rows of `rows` and of `others`.
+    threshold : float
+    similarity : (p,) float64
+        Filled.
+    """
     for p in range(left.shape[0]):
         a, b = rows[left[p]], others[right[p]]
         similarity[p] = -np.inf

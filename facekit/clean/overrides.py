@@ -97,6 +97,13 @@ class Overridden(NamedTuple):
 def read_overrides(text: str | bytes, name: str = "overrides") -> Overrides:
     """Read an overrides file.
 
+    Parameters
+    ----------
+    text : str or bytes
+        JSON.
+    name : str
+        What messages call it.
+
     Raises
     ------
     ConfigError
@@ -113,12 +120,18 @@ def read_overrides(text: str | bytes, name: str = "overrides") -> Overrides:
             tuple((_whole(a), _whole(b)) for a, b in given.get("merge", [])),
             tuple(_whole(k) for k in given.get("split", [])),
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{name} is no overrides file: {error}") from error
 
 
 def load_overrides(path: str | Path) -> Overrides:
-    """Read an overrides file from disk."""
+    """Read an overrides file from disk.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read, or is none.
+    """
     try:
         return read_overrides(Path(path).read_bytes(), str(path))
     except OSError as error:
@@ -201,7 +214,7 @@ def _merge(pairs: np.ndarray, homes: np.ndarray, fresh: int) -> tuple[np.ndarray
     homes : (I,) int64
         Where each identity is in the end.
     """
-    parent = np.arange(fresh + len(pairs))
+    parent = np.arange(fresh + len(pairs) + 1)  # one to spare, so that place -1 is there
     homes = homes.copy()
     for first, second in pairs.tolist():
         for identity in (first, second):
@@ -231,7 +244,16 @@ def _first_of_each(numbers: np.ndarray) -> np.ndarray:
 
 
 def renumber(new_label: np.ndarray) -> np.ndarray:
-    """Return new labels that are contiguous from 0, in the order of the new labels given; -1 stays -1."""
+    """Return labels that are contiguous from 0, in the order of those given; -1 stays -1.
+
+    Parameters
+    ----------
+    new_label : (N,) int64
+
+    Returns
+    -------
+    (N,) int64
+    """
     used = np.unique(new_label[new_label >= 0])
     out = np.full(len(new_label), -1, np.int64)
     out[new_label >= 0] = np.searchsorted(used, new_label[new_label >= 0])
@@ -260,6 +282,6 @@ def _known(rows: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or int(value) < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not 0 <= int(value) < 1 << 63:
         raise ValueError(f"{value!r} is not a key or label")
     return int(value)

@@ -124,7 +124,24 @@ def pairs_between(
     threads: int = 1,
     max_pairs: int = MAX_PAIRS,
 ) -> Pairs:
-    """Find every (i, j) with ``left[i] . right[j] >= threshold``, as `pairs_above` does inside one set."""
+    """Find every (i, j) with ``left[i] . right[j] >= threshold``, as `pairs_above` does inside one set.
+
+    Parameters
+    ----------
+    left : (K, D) float32
+    right : (L, D) float32
+    threshold, engine, threads, max_pairs
+        As of `pairs_above`.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    FacekitError
+        Where there are more than `max_pairs`, or a row is not finite.
+    """
     return _search(_checked(left), _checked(right), threshold, False, engine, threads, max_pairs)
 
 
@@ -149,7 +166,7 @@ def _search(
     engine = engine or _Processor()
     longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in (left, right))
     floor = threshold - 1e-4 * max(longest, 1.0)
-    heads = _heads(left, right, threshold, floor, upper)
+    heads = _heads(left, right, floor, upper)
     loaded = [engine.load(head) for head in heads]
     step, found = engine.block_rows, 0
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -192,9 +209,7 @@ def _sorted(i: list[np.ndarray], j: list[np.ndarray], similarity: list[np.ndarra
     return Pairs(left[order], right[order], value[order])
 
 
-def _heads(
-    left: np.ndarray, right: np.ndarray, threshold: float, floor: float, upper: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _heads(left: np.ndarray, right: np.ndarray, floor: float, upper: bool) -> tuple[np.ndarray, np.ndarray]:
     width = left.shape[1]
     if width <= STEP or len(left) * len(right) < 4 * SAMPLE_ROWS**2:
         return left, right

@@ -74,6 +74,11 @@ def calibrate_merge(similarity: np.ndarray) -> float:
 
     Duplicates lie near 1, whatever the sizes: that is what size-aware means. The valley is the lowest kernel density
     below that peak.
+
+    Parameters
+    ----------
+    similarity : (P,) float64
+        Of pairs of clusters.
     """
     if np.count_nonzero((similarity > DEFAULT_MERGE) & (similarity < HIGH_GRID)) < 5:
         return DEFAULT_MERGE

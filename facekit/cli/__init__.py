@@ -5,6 +5,7 @@ One file a command, imported when the command is called. Nothing outside this fo
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from typing import NoReturn
 import click
 
 from facekit import __version__
+from facekit.cli.printing import echo, log_printably
+from facekit.cli.streams import prepare_streams
 from facekit.errors import ConfigError, FacekitError, RecordError
 
 __all__ = ["COMMANDS", "main", "program"]
@@ -79,23 +82,24 @@ def program() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
+    prepare_streams()
+    log_printably()
     try:
         code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(usage)
+        echo(usage.getvalue().rstrip("\n"), err=True)
         sys.exit(error.exit_code)
     except FacekitError as error:
-        click.echo(f"facekit: {error}{repair_hint(error)}", err=True)
+        echo(f"facekit: {error}{repair_hint(error)}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except (KeyboardInterrupt, click.Abort):
         words = sys.argv[1:] if arguments is None else arguments
-        click.echo(f"facekit: interrupted{resume_hint(words)}", err=True)
+        echo(f"facekit: interrupted{resume_hint(words)}", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
     except OSError as error:
-        click.echo(f"facekit: {error}", err=True)
+        echo(f"facekit: {error}", err=True)
         sys.exit(1)
     sys.exit(code or 0)
 

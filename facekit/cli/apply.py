@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from facekit.cli.printing import echo
+
 __all__ = ["command"]
 
 
@@ -52,4 +54,4 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.clean.apply import ApplyConfig, apply
 
     summary = apply(ApplyConfig(**given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.packs.bins import BinsSummary
 
@@ -68,7 +70,7 @@ def show(as_json: bool, **given: Any) -> None:
 
 
 def _print(summary: BinsSummary, as_json: bool) -> None:
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: BinsSummary) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.packs.check import CheckSummary
 
@@ -40,7 +42,7 @@ def command(as_json: bool, **given: Any) -> int:
     from facekit.jobs.packs.check import CheckConfig, check
 
     summary = check(CheckConfig(**given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
     return 1 if summary.counts else 0
 
 

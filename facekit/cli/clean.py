@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.embed import model_options, take_model
+from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
     from facekit.clean.settings import CleanSettings
@@ -88,6 +89,14 @@ def _number(name: str, text: str) -> float | str:
 @click.option("--low-quality", is_flag=True, help="Also drop pictures whose norm is far below the others'.")
 @click.option("--overrides", metavar="FILE", help="What a person decided (facekit review saves it).")
 @click.option("--decisions-only", is_flag=True, help="Write decisions and report, no pack.")
+@click.option(
+    "--allow-loss",
+    type=float,
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="Refuse a result that takes more of the images or of the identities.",
+)
 @click.option("--round", type=int, default=0, show_default=True, help="Of self-learning; noted in the decisions.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DST/report/index.html.")
 @click.option("--overwrite", is_flag=True, help="Replace DST.")
@@ -116,7 +125,7 @@ def command(as_json: bool, features: str | None, model: str | None, **given: Any
     features = features or embed_beside(given["source"], given["destination"], choice)
     config = CleanConfig(features=features, model=choice if model else None, settings=settings, device=device, **given)
     summary = clean(config)
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: CleanSummary) -> str:

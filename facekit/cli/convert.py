@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.packs.convert import ConvertSummary
 
@@ -51,7 +53,7 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.packs.convert import ConvertConfig, convert
 
     summary = convert(ConvertConfig(**given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: ConvertSummary) -> str:

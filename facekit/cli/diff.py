@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 import click
 
+from facekit.cli.printing import echo
+
 __all__ = ["command"]
 
 
@@ -29,13 +31,13 @@ def command(first: str, second: str, keys: bool, as_json: bool) -> None:
 
     found = diff(read_decisions(first), read_decisions(second))
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
+        echo(json.dumps(asdict(found), indent=2))
         return
-    click.echo(f"{found.common:,} images in both, {found.same:,} decided alike")
+    echo(f"{found.common:,} images in both, {found.same:,} decided alike")
     for name, count in found.changes.items():
-        click.echo(f"  {name:32}{count:>12,}")
+        echo(f"  {name:32}{count:>12,}")
         if keys:
-            click.echo("    " + " ".join(map(str, found.keys[name])))
+            echo("    " + " ".join(map(str, found.keys[name])))
     for side, count in (("first", found.only_first), ("second", found.only_second)):
         if count:
-            click.echo(f"{count:,} images only in the {side}")
+            echo(f"{count:,} images only in the {side}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.embed.summary import EmbedSummary
     from facekit.jobs.inputs.model import ModelChoice
@@ -82,7 +84,7 @@ def command(as_json: bool, model: str, **given: Any) -> None:
 
     choice = take_model(model, given)
     summary = embed(EmbedConfig(model=choice, **given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: EmbedSummary) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.embed import model_options, take_model
+from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
     from facekit.jobs.evaluate.job import EvalSummary
@@ -55,7 +56,7 @@ def command(as_json: bool, subject: str, **given: Any) -> None:
 
     model = take_model(subject, given)
     summary = evaluate(EvalConfig(subject=subject, model=model, **given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: EvalSummary) -> str:

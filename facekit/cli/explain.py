@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 import click
 
+from facekit.cli.printing import echo
+
 __all__ = ["command"]
 
 
@@ -28,9 +30,9 @@ def command(decisions: str, key: int, as_json: bool) -> None:
 
     found = explain(read_decisions(decisions), key)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
+        echo(json.dumps(asdict(found), indent=2))
         return
-    click.echo(found.text)
+    echo(found.text)
     faces = found.identity
-    click.echo(f"Identity {found.old_label}: {faces['faces']} faces, {faces['keep']} kept, {faces['move']} moved, "
+    echo(f"Identity {found.old_label}: {faces['faces']} faces, {faces['keep']} kept, {faces['move']} moved, "
                f"{faces['drop']} dropped, {faces['review']} to review.")  # fmt: skip

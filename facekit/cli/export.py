@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from facekit.cli.printing import echo
+
 __all__ = ["command"]
 
 
@@ -29,10 +31,10 @@ def command(as_json: bool, **given: Any) -> None:
 
     done = export(ExportConfig(**given))
     if as_json:
-        click.echo(json.dumps(done._asdict(), indent=2))
+        echo(json.dumps(done._asdict(), indent=2))
         return
     height, width = done.image_size
-    click.echo(f"inputs     {', '.join(done.inputs)}: pictures of {height} x {width}")
-    click.echo(f"outputs    {', '.join(done.outputs)}: {done.dimensions} dimensions")
-    click.echo(f"deviation  {done.deviation:.1g} from the network")
-    click.echo(f"model      {done.path}")
+    echo(f"inputs     {', '.join(done.inputs)}: pictures of {height} x {width}")
+    echo(f"outputs    {', '.join(done.outputs)}: {done.dimensions} dimensions")
+    echo(f"deviation  {done.deviation:.1g} from the network")
+    echo(f"model      {done.path}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.packs.inspect import InspectSummary
 
@@ -35,7 +37,7 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.packs.inspect import InspectConfig, inspect
 
     summary = inspect(InspectConfig(**given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: InspectSummary) -> str:

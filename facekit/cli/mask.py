@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
 from facekit.errors import ConfigError, FacekitError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     if given["side"] is not None:
         raise ConfigError("--side is for a verification .bin; SRC is none")
     summary = mask(config_of(context, given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
     if summary.errors and not summary.masked:
         raise FacekitError(f"not one picture could be masked; {summary.ledger} says why for each")
 
@@ -108,7 +109,7 @@ def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> 
         raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too")
     side = given["side"] or "both"
     summary = mask_bins(config_of(context, given), side)
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_pairs(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_pairs(summary))
     if not summary.masked:
         raise FacekitError(f"not one picture could be masked; {summary.ledger} says why for each")
 

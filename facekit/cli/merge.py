@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.packs.merge import MergeSummary
 
@@ -46,7 +48,7 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.packs.merge import MergeConfig, merge
 
     summary = merge(MergeConfig(**given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: MergeSummary) -> str:

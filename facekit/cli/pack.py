@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.pack.job import PackSummary
 
@@ -68,7 +70,7 @@ def command(as_json: bool, **given: Any) -> None:
     given["size"] = parse_size(given["size"])
     given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
     summary = pack(PackConfig(**given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: PackSummary) -> str:

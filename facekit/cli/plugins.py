@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.train.plugin import PluginEntry
 
@@ -34,9 +36,9 @@ def command(name: str | None, as_json: bool) -> None:
     if name is not None and not found:
         raise ConfigError(f"there is no plugin {name!r}; facekit plugins lists them")
     if as_json:
-        click.echo(json.dumps([facts_of(one) for one in found], indent=2))
+        echo(json.dumps([facts_of(one) for one in found], indent=2))
     else:
-        click.echo("\n".join(line for one in found for line in lines_of(one, name is not None)) or "no plugin")
+        echo("\n".join(line for one in found for line in lines_of(one, name is not None)) or "no plugin")
 
 
 def facts_of(found: PluginEntry) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from facekit.cli.printing import echo
+
 __all__ = ["command"]
 
 
@@ -29,10 +31,10 @@ def command(browse: bool, **given: Any) -> None:
 
     with open_review(ReviewConfig(**given)) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}/"
-        click.echo(f"{address}  (Ctrl-C ends it)")
+        echo(f"{address}  (Ctrl-C ends it)")
         if browse:
             click.launch(address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            click.echo("", err=True)
+            echo("", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.clean import settings_options, take_settings
+from facekit.cli.printing import echo
 from facekit.cli.train import reporting
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def command(as_json: bool, **given: Any) -> None:
     settings = take_settings(given)
     with reporting() as (report, _):
         config = SelfLearnConfig(settings=settings, **given)
-        summary = selflearn(config, lambda sentence: click.echo(sentence, err=True), report)
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+        summary = selflearn(config, lambda sentence: echo(sentence, err=True), report)
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: SelfLearnSummary) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from facekit.cli.clean import settings_options, take_settings
+from facekit.cli.printing import echo
 
 __all__ = ["command"]
 
@@ -37,12 +38,12 @@ def command(source: str, features: str, thresholds: str, truth: str | None, thre
     rows = [dict(zip(found._fields, (value.item() for value in row))) for row in zip(*found)]
     if as_json:
         plain = [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows]
-        click.echo(json.dumps(plain, indent=2))
+        echo(json.dumps(plain, indent=2))
         return
-    click.echo("threshold      images  identities" + ("  precision  recall      F1" if truth else ""))
+    echo("threshold      images  identities" + ("  precision  recall      F1" if truth else ""))
     for row in rows:
         line = f"{row['threshold']:9.2f}{row['images']:>12,}{row['identities']:>12,}"
-        click.echo(line + (f"{row['precision']:11.3f}{row['recall']:8.3f}{row['f1']:8.3f}" if truth else ""))
+        echo(line + (f"{row['precision']:11.3f}{row['recall']:8.3f}{row['f1']:8.3f}" if truth else ""))
 
 
 def parse_thresholds(text: str) -> tuple[float, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.synth.config import SynthConfig
     from facekit.jobs.synth.job import SynthSummary
@@ -62,7 +64,7 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.synth.job import synth
 
     summary = synth(config_of(given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def config_of(given: dict[str, Any]) -> SynthConfig:

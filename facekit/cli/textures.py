@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from facekit.cli.printing import echo
+
 __all__ = ["command"]
 
 
@@ -34,11 +36,11 @@ def list_command(textures: str | None, as_json: bool) -> None:
 
     types = list_types(textures)
     if as_json:
-        click.echo(json.dumps([asdict(line) for line in types], indent=2))
+        echo(json.dumps([asdict(line) for line in types], indent=2))
         return
     for line in types:
         custom = "  (custom)" if line.custom else ""
-        click.echo(f"{line.name:16}straps: {line.straps:6}{', '.join(line.textures)}{custom}")
+        echo(f"{line.name:16}straps: {line.straps:6}{', '.join(line.textures)}{custom}")
 
 
 @command.command("preview", short_help="Show mask types on a face.")
@@ -67,7 +69,7 @@ def preview_command(
     with new_file(sheet, overwrite) as aside:
         wearer = drawn_wearer() if face is None else photographed(face)
         Path(aside).write_bytes(preview(names, wearer, textures, seed))
-    click.echo(sheet)
+    echo(sheet)
 
 
 @command.command("check", short_help="Check a table of custom masks.")
@@ -87,11 +89,11 @@ def check_command(table: str, as_json: bool) -> None:
 
     findings = check_table(table)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     for finding in [] if as_json else findings:
-        click.echo(
+        echo(
             f"{'error' if finding.fatal else 'warning'}: {finding.type + ': ' if finding.type else ''}{finding.problem}"
         )
     if not findings and not as_json:
-        click.echo(f"{table} is right")
+        echo(f"{table} is right")
     sys.exit(1 if findings else 0)

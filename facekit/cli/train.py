@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo, printable
+
 if TYPE_CHECKING:
     from facekit.train.loop import Report, Run
 
@@ -23,7 +25,7 @@ __all__ = ["command", "reporting"]
 @click.argument("destination", metavar="OUT")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe of the plugin's, or a .toml.  [default: its first]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeatable.")
-@click.option("--init", metavar="WEIGHTS", help="Begin from OUT of a run, a checkpoint, or a backbone.pt.")
+@click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a backbone.pt.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
 @click.option("--eval", "pairs", multiple=True, metavar="PAIRS", help="Score these pairs (.bin or .csv) meanwhile.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -42,16 +44,33 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.train.config import TrainConfig
     from facekit.jobs.train.job import train
 
-    with reporting() as (report, warn):
+    with resumable(given["destination"]), reporting() as (report, warn):
         run = train(TrainConfig(**given), report, warn)
     if int(os.environ.get("RANK", "0")) == 0:
-        click.echo(json.dumps(run._asdict(), indent=2) if as_json else text_of(run))
+        echo(json.dumps(run._asdict(), indent=2) if as_json else text_of(run))
+
+
+@contextmanager
+def resumable(destination: str) -> Iterator[None]:
+    """Say, where a run ends by an error that is none of its settings', how it goes on."""
+    from facekit.errors import ConfigError, FacekitError
+
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (FacekitError, OSError):
+        from facekit.jobs.train.folder import has_checkpoint
+
+        if has_checkpoint(destination):
+            click.echo("when that is mended, the same command with --resume goes on from the last checkpoint", err=True)
+        raise
 
 
 def text_of(run: Run) -> str:
     """The summary for a person."""
-    begun = f" (from step {run.resumed_from:,})" if run.resumed_from else ""
-    lines = [f"{run.steps:,} steps{begun}, {run.seconds:,.1f} s, {run.images_per_second:,.0f} images/s"]
+    resumed = f" (from step {run.resumed_from:,})" if run.resumed_from else ""
+    lines = [f"{run.steps:,} steps{resumed}, {run.seconds:,.1f} s, {run.images_per_second:,.0f} images/s"]
     lines += [f"  {name:24}{value:.5g}" for name, value in run.values.items() if name != "images_per_second"]
     return "\n".join([*lines, f"model  {run.model}"])
 
@@ -63,25 +82,31 @@ Listeners = tuple["Callable[[Report], None]", "Callable[[str], None]"]
 def reporting() -> Iterator[Listeners]:
     """Show reports on stderr, a bar on a terminal and lines elsewhere; from the first process only."""
     if int(os.environ.get("RANK", "0")) != 0:
-        yield (lambda report: None), (lambda sentence: None)
+        yield (lambda _: None), (lambda _: None)
         return
 
     def warn(sentence: str) -> None:
-        click.echo(f"warning: {sentence}", err=True)
+        echo(f"warning: {sentence}", err=True)
 
     if not sys.stderr.isatty():
-        yield (lambda report: click.echo(line_of(report), err=True)), warn
+        yield (lambda report: echo(line_of(report), err=True)), warn
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[values]}"), TimeRemainingColumn(compact=True))  # fmt: skip
+               TextColumn("{task.fields[values]}", markup=False), TimeRemainingColumn(compact=True))  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, epoch="0.00", values="")
 
         def report(said: Report) -> None:
-            bar.update(task, total=said.steps, completed=said.step, epoch=f"{said.epoch:.2f}", values=values_of(said))
+            bar.update(
+                task,
+                total=said.steps,
+                completed=said.step,
+                epoch=f"{said.epoch:.2f}",
+                values=printable(values_of(said)),
+            )
 
         yield report, warn
 

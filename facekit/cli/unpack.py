@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.printing import echo
+
 if TYPE_CHECKING:
     from facekit.jobs.packs.unpack import UnpackSummary
 
@@ -33,7 +35,7 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.packs.unpack import UnpackConfig, unpack
 
     summary = unpack(UnpackConfig(**given))
-    click.echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 
 def text_of(summary: UnpackSummary) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
+from facekit.run.user_files import parse_json
 
 __all__ = ["METADATA_KEY", "Preprocessing"]
 
@@ -94,8 +95,8 @@ class Preprocessing:
         ConfigError
             The text is not that.
         """
+        given: dict[str, Any] = parse_json(text, f"the metadata {METADATA_KEY}")
         try:
-            given: dict[str, Any] = json.loads(text)
             pairs = {name: tuple(given[name]) for name in ("size", "columns") if given.get(name) is not None}
             return cls(**(given | pairs))
         except (TypeError, ValueError, AttributeError) as error:

@@ -9,7 +9,6 @@ FEATURES/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
+from facekit.run.user_files import read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -202,10 +202,9 @@ def _read_table(path: Path) -> pa.Table:
 def _read_description(path: Path) -> dict[str, Any]:
     if not is_features(path):
         raise ConfigError(f"{path} holds no {DESCRIPTION}: it is not what facekit embed writes")
-    try:
-        description: dict[str, Any] = json.loads((path / DESCRIPTION).read_text())
-    except ValueError as error:
-        raise FacekitError(f"{path / DESCRIPTION} cannot be read: {error}") from error
+    description = read_json(path / DESCRIPTION, "embed again")
+    if not isinstance(description, dict):
+        raise FacekitError(f"{path / DESCRIPTION} cannot be read: it holds no object; embed again")
     if description.get("format") != FORMAT:
         raise ConfigError(f"{path} is of format {description.get('format')}; this facekit reads format {FORMAT}")
     return description

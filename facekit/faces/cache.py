@@ -115,7 +115,22 @@ class MeshCache:
         return self._row_of(key) is not None
 
     def get(self, key: int) -> Mesh | None:
-        """The mesh of record `key`, its vertices in steps of 1/16 px, or None where the cache does not hold it."""
+        """The mesh of a record.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        Mesh or None
+            Its vertices in steps of 1/16 px; None where the cache does not hold it.
+
+        Raises
+        ------
+        RecordError
+            The file ends too early.
+        """
         row = self._row_of(key)
         if row is None:
             return None
@@ -198,7 +213,7 @@ class MeshCacheWriter:
         _finish(self._file, _Layout(self._count, len(entries), self._bound), self._aside, self.path)
 
     def discard(self) -> None:
-        """Drop what was added."""
+        """Drop what was added; no file appears."""
         self._file.close()
         self._aside.unlink(missing_ok=True)
 

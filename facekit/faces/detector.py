@@ -44,7 +44,17 @@ class Detector(Protocol):
 
 
 def largest(faces: list[Detection]) -> Detection | None:
-    """The face with the largest box; None where there is none."""
+    """The face with the largest box.
+
+    Parameters
+    ----------
+    faces : list of Detection
+
+    Returns
+    -------
+    Detection or None
+        None where there is no face; of equally large ones the first.
+    """
     return max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])), default=None)
 
 

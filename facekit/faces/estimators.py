@@ -1,4 +1,4 @@
-"""Meshes that are known already, as estimators; and the model with a memory."""
+"""Meshes that are known already as estimators, and estimators that ask such sources first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MeshSource(Protocol):
 
 
 class StoredMesh:
-    """An estimator that answers one given mesh whatever the picture.
+    """An estimator that gives the same mesh for every picture.
 
     Parameters
     ----------
@@ -34,12 +34,17 @@ class StoredMesh:
         See `facekit.faces.mesh.Mesh`.
     presence : float
         Infinity passes every gate.
+
+    Raises
+    ------
+    ConfigError
+        The vertices are not (468, 3).
     """
 
     def __init__(self, vertices: NDArray[np.floating], presence: float = math.inf) -> None:
         self.mesh = Mesh(_checked(vertices, (NUM_VERTICES, 3)), presence)
 
-    def __call__(self, image: NDArray[np.uint8]) -> Mesh:
+    def __call__(self, _image: NDArray[np.uint8], /) -> Mesh:
         return self.mesh
 
 
@@ -54,6 +59,11 @@ class StoredMeshes:
         One face mesh a key; kept as given, so that a memory-mapped array stays on disk.
     presence : (N,) of float, optional
         Infinity where it is not given.
+
+    Raises
+    ------
+    ConfigError
+        The vertices are not (N, 468, 3), or there are not N presence logits.
     """
 
     def __init__(
@@ -66,7 +76,17 @@ class StoredMeshes:
         self._presence = presence
 
     def get(self, key: int) -> Mesh | None:
-        """The mesh of record `key`, or None."""
+        """The mesh of a record.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        Mesh or None
+            None where there are no vertices of that key.
+        """
         row = self._row.get(key)
         if row is None:
             return None

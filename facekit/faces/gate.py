@@ -49,6 +49,11 @@ class GateLimits:
         Fraction of the vertices inside the picture (``"outside"``).
     min_eye_distance : float
         Pixels between the outer corners of the eyes, in space, so that yaw does not shorten it (``"small"``).
+
+    Raises
+    ------
+    ConfigError
+        A limit is out of its range.
     """
 
     face_presence: float = 0.0

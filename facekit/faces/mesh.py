@@ -48,7 +48,17 @@ class Mesh(NamedTuple):
 
 
 class Region(NamedTuple):
-    """A square of the picture: centre and side in pixels, turned clockwise by `roll` degrees."""
+    """A square of the picture in which the model looks for the face.
+
+    Attributes
+    ----------
+    x, y : float
+        Its centre in pixels, pixel centres at integers.
+    side : float
+        Pixels.
+    roll : float
+        Degrees by which it is turned clockwise.
+    """
 
     x: float
     y: float
@@ -77,7 +87,7 @@ class Pose(NamedTuple):
 class MeshEstimator(Protocol):
     """Anything that finds a mesh in a picture; 3DDFA, PRNet or stored vertices come in as a callable like this."""
 
-    def __call__(self, image: NDArray[np.uint8]) -> Mesh:
+    def __call__(self, image: NDArray[np.uint8], /) -> Mesh:
         """The mesh of the one face in `image`, (H, W, 3) uint8 RGB."""
         ...
 
@@ -116,7 +126,17 @@ def _canonical_pitch() -> float:
 
 
 def rounded(mesh: Mesh) -> Mesh:
-    """The mesh in steps of 1/16 px, its logit in float32: what a cache keeps, so that having one changes nothing."""
+    """The mesh as a cache keeps it, so that having a cache changes nothing.
+
+    Parameters
+    ----------
+    mesh : Mesh
+
+    Returns
+    -------
+    Mesh
+        Vertices in steps of 1/16 px, the logit as a float32.
+    """
     vertices = np.rint(mesh.vertices * np.float32(1 / STEP)) * np.float32(STEP) + np.float32(
         0
     )  # -0 becomes 0, as in int16

@@ -34,7 +34,13 @@ class Topology(NamedTuple):
 
 @cache
 def load_topology() -> Topology:
-    """The mesh that ships with facekit; the arrays are read-only."""
+    """The mesh that ships with facekit.
+
+    Returns
+    -------
+    Topology
+        The same read-only arrays at every call. Source: MediaPipe's canonical face model (assets/mesh/NOTICE).
+    """
     with files("facekit.assets.mesh").joinpath("topology.npz").open("rb") as stream, np.load(stream) as arrays:
         mesh = Topology(arrays["positions"], arrays["uv"], arrays["triangles"].astype(np.int32))
     for array in mesh:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from facekit.masks.catalogue import TYPES
 
 if TYPE_CHECKING:
-    from facekit.masks.augment import MaskAugment
+    from facekit.masks.augment import MaskAugment, MeshLookup
     from facekit.masks.custom import add_masks
     from facekit.masks.recipe import MaskOptions, MaskParams, sample_params
     from facekit.masks.render import Worn, render_worn
@@ -18,6 +18,7 @@ __all__ = [
     "MaskAugment",
     "MaskOptions",
     "MaskParams",
+    "MeshLookup",
     "Worn",
     "add_masks",
     "render_worn",
@@ -27,6 +28,7 @@ __all__ = [
 
 _HOMES = {
     "MaskAugment": "augment",
+    "MeshLookup": "augment",
     "add_masks": "custom",
     "MaskOptions": "recipe",
     "MaskParams": "recipe",

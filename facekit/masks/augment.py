@@ -19,14 +19,15 @@ from facekit.masks.custom import add_masks
 from facekit.masks.recipe import MaskOptions, sample_params
 from facekit.masks.render import render_worn
 
-__all__ = ["MaskAugment"]
+__all__ = ["MaskAugment", "MeshLookup"]
 
 
 @runtime_checkable
 class MeshLookup(Protocol):
     """Meshes or vertices by record key; `facekit.faces.cache.MeshCache`, `StoredMeshes` or a dictionary."""
 
-    def get(self, key: int, /) -> Any: ...
+    def get(self, key: int, /) -> Any:
+        """What is known of record `key`: a `Mesh`, (468, 3) vertices, or None."""
 
 
 class MaskAugment:

@@ -34,9 +34,36 @@ Colours = tuple[str, ...]
 
 @dataclass(frozen=True)
 class MaskType:
-    """One kind of mask: its surface and the ranges its looks are drawn from.
+    """One kind of mask: its surface and the ranges its appearance is drawn from.
 
-    Colours are ``#rrggbb`` or a word, lengths centimetres.
+    Colours are ``#rrggbb`` (sRGB) or ``"base"``, the colour drawn for the cloth.
+
+    Attributes
+    ----------
+    name : str
+    textures : tuple of str
+        One is drawn.
+    shape : ShellShape
+    colours : tuple of str
+        Base colours of the cloth, one of which is drawn.
+    colour_spread : float
+        How far the drawn colour strays from it (logarithm of the intensity).
+    first, second, strap : tuple of str
+        Colours of the two inks and of the straps, one of each is drawn.
+    folds : (int, int)
+        Fewest and most coarse folds.
+    fold_height, gather : float
+        Height of the coarse folds and of the gathering at the sides, centimetres.
+    relief : float
+        Contrast with which folds show.
+    crumple : float
+        Depth of the fine creases.
+    form : (float, float)
+        Darkening toward the sides, and toward top and bottom.
+    crease : float
+        1 keeps a sharp crest on the middle line, 0 smooths it.
+    contrast : (float, float)
+        Range of the inks' contrast with the base colour, from 0 to 1.
     """
 
     name: str
@@ -69,7 +96,13 @@ def _mask_type(name: str, row: dict[str, Any]) -> MaskType:
 
 @cache
 def table() -> dict[str, Any]:
-    """The whole table, as TOML gives it."""
+    """The shipped table of types and textures.
+
+    Returns
+    -------
+    dict
+        assets/masks/masks.toml as TOML gives it: ``type`` and ``texture``, each a dictionary by name.
+    """
     return tomllib.loads(files("facekit.assets.masks").joinpath("masks.toml").read_text("utf-8"))
 
 
@@ -78,12 +111,28 @@ _ADDED: dict[str, MaskType] = {}
 
 
 def type_names() -> tuple[str, ...]:
-    """The shipped types, then those that were added."""
+    """Names of all types known in this process.
+
+    Returns
+    -------
+    tuple of str
+        The shipped types, then those that were added.
+    """
     return TYPES + tuple(_ADDED)
 
 
 def add_type(kind: MaskType) -> None:
-    """Make a type known in this process; ConfigError where another one has its name."""
+    """Make a type known in this process.
+
+    Parameters
+    ----------
+    kind : MaskType
+
+    Raises
+    ------
+    ConfigError
+        Another type has its name.
+    """
     known = _ADDED.get(kind.name) or (_shipped(kind.name) if kind.name in TYPES else kind)
     if known != kind:
         raise ConfigError(f"there is another mask type {kind.name!r} already; give yours another name")
@@ -91,7 +140,21 @@ def add_type(kind: MaskType) -> None:
 
 
 def mask_type(name: str) -> MaskType:
-    """The type called `name`; ConfigError with the list of names where there is none."""
+    """A type by name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    MaskType
+
+    Raises
+    ------
+    ConfigError
+        There is none of this name; the message lists those there are.
+    """
     return _ADDED.get(name) or _shipped(name)
 
 

@@ -7,7 +7,6 @@ textures = ["my-mask.png"]       # RGBA pictures beside this file, or names of s
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -18,11 +17,7 @@ from facekit.errors import ConfigError
 from facekit.masks.catalogue import TYPES, MaskType, add_type, mask_type, table
 from facekit.masks.shell import ShellShape
 from facekit.masks.textures import MaskTexture, add_texture, read_texture
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from facekit.run.user_files import read_toml
 
 __all__ = ["CustomMask", "add_masks", "read_masks"]
 
@@ -30,6 +25,8 @@ CustomMask = tuple[MaskType, tuple[MaskTexture, ...]]
 
 STRAPS = ("ears", "head", "none")
 KINDS = ("colour", "ink")
+MOST_TEXTURES = 256
+"""Of a table: each takes 0.8 MB in every worker."""
 
 
 def add_masks(path: str | Path) -> tuple[str, ...]:
@@ -61,20 +58,40 @@ def add_masks(path: str | Path) -> tuple[str, ...]:
 
 
 def read_masks(path: str | Path) -> list[CustomMask]:
-    """What `add_masks` makes known: each type with its own textures."""
+    """Read a table of custom masks without making them known.
+
+    Parameters
+    ----------
+    path : path
+        A TOML file; its pictures lie beside it.
+
+    Returns
+    -------
+    list of (MaskType, tuple of MaskTexture)
+        Each type with its pictures; shipped textures that it names are not among them.
+
+    Raises
+    ------
+    ConfigError, PictureError
+        As `add_masks`.
+    """
     path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from error
+    content = read_toml(path)
     rows = content.get("type")
     if set(content) != {"type"} or not isinstance(rows, dict) or not rows:
         raise ConfigError(
             f"{path} holds {', '.join(content) or 'nothing'}; it must hold tables [type.NAME] and nothing else"
         )
+    _check_count(path, rows)
     return [_custom_mask(path, name, row) for name, row in rows.items()]
+
+
+def _check_count(path: Path, rows: dict[str, Any]) -> None:
+    """Refuse more pictures than memory is good for, before the first is read."""
+    lists = [row.get("textures") for row in rows.values() if isinstance(row, dict)]
+    count = sum(len(names) for names in lists if isinstance(names, list))
+    if count > MOST_TEXTURES:
+        raise ConfigError(f"{path} names {count:,} textures; it may name {MOST_TEXTURES}: split the table")
 
 
 def _custom_mask(path: Path, name: str, row: Any) -> CustomMask:

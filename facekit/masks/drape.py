@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 __all__ = ["Drape", "Frame", "Landmarks", "drape", "face_normals"]
 
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Bounds = tuple[float, float, float, float]
+"""Least and largest x, least and largest y; pixels."""
+
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 TOP_ROWS = 4  # of the grid: on a head that leans back, a cup bulges over its own upper edge
 LID_GAP, MOST_LOWERED = np.float32(0.25), np.float32(1.2)  # centimetres
@@ -21,9 +26,22 @@ CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean
 
 
 class Drape(NamedTuple):
-    """How one mask lies on the face.
+    """How one mask lies on the face (see `facekit.masks.recipe.MaskParams`).
 
-    Lengths in centimetres, angles in radians (see `facekit.masks.recipe.MaskParams`).
+    Attributes
+    ----------
+    stretch_x, stretch_y : float
+        Size factors along the face's right and up.
+    slide_x, slide_y : float
+        Displacement along them, centimetres.
+    tilt : float
+        Radians, anticlockwise on the face.
+    gape : float
+        Gap between the side edges and the cheek, centimetres.
+    crease : float
+        See `facekit.masks.catalogue.MaskType`.
+    gather_height, gather_waves, gather_phase : float
+        Gathering at the sides: centimetres, waves from top to bottom, and where they start.
     """
 
     stretch_x: float
@@ -58,7 +76,12 @@ class Landmarks(NamedTuple):
 class Frame(NamedTuple):
     """The axes of a face in the picture.
 
-    Unit vectors right, up and out of the face as rows of (3, 3), and pixels per centimetre.
+    Attributes
+    ----------
+    axes : (3, 3) float32
+        Unit vectors right, up and out of the face as rows, in the picture's x, y, z.
+    scale : float32
+        Pixels per centimetre.
     """
 
     axes: NDArray[np.float32]
@@ -66,7 +89,7 @@ class Frame(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _carry(weights, controls, vertices, points):
+def _carry(weights: Floats, controls: Ints, vertices: Floats, points: Floats) -> None:
     """Grid points (3, G) from the control vertices: weights (C, G)."""
     points[:] = F0
     for c in range(weights.shape[0]):
@@ -78,7 +101,7 @@ def _carry(weights, controls, vertices, points):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _normalise(rows):
+def _normalise(rows: Floats) -> None:
     for i in range(rows.shape[0]):
         scale = F1 / max(np.sqrt(rows[i, 0] ** 2 + rows[i, 1] ** 2 + rows[i, 2] ** 2), np.float32(1e-6))
         for k in range(3):
@@ -86,8 +109,17 @@ def _normalise(rows):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def face_normals(vertices, triangles, normals):
-    """Area-weighted unit vertex normals (V, 3), toward the viewer where the face is seen from the front."""
+def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
+    """Unit vertex normals of a mesh, weighted by the area of the triangles around.
+
+    Parameters
+    ----------
+    vertices : (V, 3) float32
+        Pixels: x right, y down, z toward the viewer.
+    triangles : (T, 3) int32
+    normals : (V, 3) float32
+        Filled; toward the viewer where the face is seen from the front.
+    """
     normals[:] = F0
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -102,7 +134,7 @@ def face_normals(vertices, triangles, normals):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _frame(vertices, landmarks):
+def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
     """Axes of the face from its edges, hairline and chin."""
     axes = np.empty((3, 3), np.float32)
     width, overlap = F0, F0
@@ -124,7 +156,7 @@ def _frame(vertices, landmarks):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _place(points, middle, frame, wear):
+def _place(points: Floats, middle: int, frame: Frame, wear: Drape) -> None:
     """Stretch, tilt and slide the shell about grid point `middle`, in the face's own axes."""
     cosine, sine = np.float32(np.cos(wear.tilt)), np.float32(np.sin(wear.tilt))
     sx, sy = np.float32(wear.stretch_x), np.float32(wear.stretch_y)
@@ -143,7 +175,7 @@ def _place(points, middle, frame, wear):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grid_normals(points, columns, rows, crease, normals):
+def _grid_normals(points: Floats, columns: int, rows: int, crease: np.float32, normals: Floats) -> None:
     """Normals (G, 3) of the grid by central differences.
 
     `crease` 1 keeps the two middle columns apart, 0 joins them.
@@ -173,7 +205,7 @@ def _grid_normals(points, columns, rows, crease, normals):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _relief(st, folds, wear, heights):
+def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
     """Height (G,) of the cloth over its smooth surface; folds (F, 6): s, t, angle, half length, half width, height."""
     heights[:] = F0
     for f in range(folds.shape[0]):
@@ -201,7 +233,7 @@ def _relief(st, folds, wear, heights):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lift(points, normals, heights, st, gape, scale):
+def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, gape: np.float32, scale: np.float32) -> None:
     """Raise the grid along its normals by `heights` and by a gap at the side edges, centimetres."""
     for g in range(heights.shape[0]):
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
@@ -211,12 +243,12 @@ def _lift(points, normals, heights, st, gape, scale):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _across(vertices, v, right):
+def _across(vertices: Floats, v: int, right: Floats) -> np.float32:
     return vertices[v, 0] * right[0] + vertices[v, 1] * right[1]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lower(points, columns, vertices, lids, frame):
+def _lower(points: Floats, columns: int, vertices: Floats, lids: Ints, frame: Frame) -> None:
     """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
 
     An eye that is turned away, and so has less than a third of the other's width, does not count.
@@ -253,7 +285,7 @@ def _lower(points, columns, vertices, lids, frame):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _wave(st, edge, out):
+def _wave(st: Floats, edge: Floats, out: Floats) -> None:
     """Move the texture's upper and lower edge up and down along s: constant, slope and bow of each, in units of t."""
     for g in range(st.shape[0]):
         x, t = F2 * st[g, 0] - F1, st[g, 1]
@@ -263,7 +295,7 @@ def _wave(st, edge, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _bounds(points):
+def _bounds(points: Floats) -> Bounds:
     """Least and largest x and y."""
     left, right, top, bottom = points[0, 0], points[0, 0], points[1, 0], points[1, 0]
     for g in range(points.shape[1]):
@@ -273,12 +305,55 @@ def _bounds(points):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def drape(vertices, landmarks, weights, controls, st, columns, rows, folds, edge, wear, points, normals, heights, wavy):
-    """Wear the shell on the face.
+def drape(
+    vertices: Floats,
+    landmarks: Landmarks,
+    weights: Floats,
+    controls: Ints,
+    st: Floats,
+    columns: int,
+    rows: int,
+    folds: Floats,
+    edge: Floats,
+    wear: Drape,
+    points: Floats,
+    normals: Floats,
+    heights: Floats,
+    wavy: Floats,
+) -> tuple[Frame, Bounds]:
+    """Put the shell on the face.
 
-    Fills points (3, G'), grid first and straps behind, in pixels, normals (G, 3), heights (G,) in centimetres and the
-    texture coordinates with wavy edges (G, 2); returns the Frame and the bounds of the points: left, right, top,
-    bottom.
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        Pixels: x right, y down, z toward the viewer.
+    landmarks : Landmarks
+    weights : (C, G') float32
+        Grid points, then strap points, as combinations of the control vertices.
+    controls : (C,) int32
+    st : (G, 2) float32
+        Texture coordinates of the grid points.
+    columns, rows : int
+        Of the grid; G is their product.
+    folds : (F, 6) float32
+        See `facekit.masks.recipe.MaskParams`.
+    edge : (6,) float32
+        Waviness of the upper and the lower edge.
+    wear : Drape
+    points : (3, G') float32
+        Filled: pixels.
+    normals : (G, 3) float32
+        Filled: unit vectors.
+    heights : (G,) float32
+        Filled: height of the folds, centimetres.
+    wavy : (G, 2) float32
+        Filled: texture coordinates with wavy edges.
+
+    Returns
+    -------
+    Frame
+    (float, float, float, float)
+        Least and largest x, least and largest y of the points.
     """
     _wave(st, edge, wavy)
     frame = _frame(vertices, landmarks)

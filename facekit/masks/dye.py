@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 __all__ = ["dye"]
+
+Floats = NDArray[np.float32]
 
 F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def dye(level, inks, two_tone, slopes, crease, out):
-    """Colour and crumple a texture level (T, S, 4) into (T + 2, S + 2, 4) premultiplied linear, its border transparent.
+def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Floats, out: Floats) -> None:
+    """Colour and crumple a texture.
 
-    level : straight (not premultiplied); inks : (3, 3): base and two inks, linear; crease : (6,): weights of the slopes
-    along s and t, cosine and sine of the map's turn times its size, and its offset. The slopes (n, n, 2) of crumpled
-    cloth repeat; n is a power of two.
+    Parameters
+    ----------
+    level : (T, S, 4) float32
+        Straight (not premultiplied), linear.
+    inks : (3, 3) float32
+        Base colour and two inks, linear RGB.
+    two_tone : bool
+        The texels are tone and the amounts of two inks; else a picture, which the base colour multiplies.
+    slopes : (n, n, 2) float32
+        Slopes of crumpled cloth along s and t; they repeat, and n is a power of two.
+    crease : (6,) float32
+        Weights of the slopes along s and t, cosine and sine of the map's turn times its size, and its offset.
+    out : (T + 2, S + 2, 4) float32
+        Filled: premultiplied linear RGB and coverage inside a transparent border.
     """
     rows, columns, n = level.shape[0], level.shape[1], slopes.shape[0]
     bright = np.empty((n, n), np.float32)

@@ -12,13 +12,25 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from facekit.masks.raster import Window
+
 __all__ = ["Border", "Curves", "Finish", "finish_picture"]
+
+Floats = NDArray[np.float32]
+Picture = NDArray[np.uint8]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 
 
 class Border(NamedTuple):
-    """Vertices on the border of the mesh (see `facekit.faces.landmarks`); `oval`, (36,) int32: all in order."""
+    """Vertices on the border of the mesh (see `facekit.faces.landmarks`).
+
+    Attributes
+    ----------
+    left_edge, right_edge, chin : int
+    oval : (36,) int32
+        All of the border, once around.
+    """
 
     left_edge: int
     right_edge: int
@@ -27,7 +39,15 @@ class Border(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What does not change from picture to picture."""
+    """What does not change from picture to picture.
+
+    Attributes
+    ----------
+    to_levels : (N + 2,) float32
+        Level 0..255 of linear intensities from 0 to 4.
+    grain : (n, n) float32
+        Unit deviation, periodic; n is a power of two.
+    """
 
     to_levels: NDArray[np.float32]  # linear 0..4 -> level 0..255
     grain: NDArray[np.float32]  # (n, n) unit deviation, periodic; n is a power of two
@@ -36,7 +56,20 @@ class Curves(NamedTuple):
 class Finish(NamedTuple):
     """How the layer is brought into the picture.
 
-    Exposure of white per channel, greyness, and what `MaskParams` says of the rest.
+    Attributes
+    ----------
+    red, green, blue : float
+        Exposure of white.
+    desaturate : float
+        0 leaves colours, 1 makes them grey, as the picture is.
+    sharpness : float
+        Mean |Laplacian| that the mask should have, levels.
+    shadow : float
+        Darkness of the contact shadow, 0 none to 1 black.
+    shift_x, shift_y : int
+        Pixels by which the shadow lies to the right of the mask and below it.
+    grain_x, grain_y : int
+        Where in the grain this picture starts.
     """
 
     red: float
@@ -52,7 +85,7 @@ class Finish(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _settle(samples, finish, to_levels, pad, out):
+def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: Floats) -> None:
     """Average each pixel's samples in linear light, expose and encode.
 
     Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]. Two samples an axis are
@@ -86,7 +119,7 @@ def _settle(samples, finish, to_levels, pad, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _weigh(source, taps, step, out):
+def _weigh(source: Floats, taps: Floats, step: int, out: Floats) -> None:
     """Symmetric filter of an array (n,) with taps (2 m + 1,) that lie `step` apart, from the middle outward.
 
     Two pairs of taps at once, since what costs is going over memory. The ends that the taps overhang stay as they are.
@@ -106,7 +139,7 @@ def _weigh(source, taps, step, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _blur(source, taps, scratch, out):
+def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
     """Separable symmetric filter of (h, w, channels) with taps (2 m + 1,) from the middle outward.
 
     All but a border as wide as the taps must lie in zeros, so that rows may be taken as one line. `source` and `out`
@@ -119,7 +152,7 @@ def _blur(source, taps, scratch, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _layer_sharpness(layer, pad):
+def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
     """Mean |Laplacian| of green where the layer is whole, levels; 0 where it nowhere is."""
     total, count, solid = F0, 0, np.float32(0.995)
     for y in range(pad, layer.shape[0] - pad):
@@ -136,7 +169,7 @@ def _layer_sharpness(layer, pad):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _temper(layer, smooth, pad, finish, found, grain):
+def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.float32, grain: Floats) -> None:
     """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
     target = np.float32(finish.sharpness)
     gain = min(np.float32(1.7), max(np.float32(0.9) * target / found, np.float32(0.05))) if found > F0 else F1
@@ -160,7 +193,7 @@ def _temper(layer, smooth, pad, finish, found, grain):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _shadow_reach(vertices, border, window, scale, out):
+def _shadow_reach(vertices: Floats, border: Border, window: Window, scale: np.float32, out: Floats) -> None:
     """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
     oval = border.oval
     crossings = np.empty(oval.shape[0], np.float32)
@@ -193,7 +226,17 @@ def _shadow_reach(vertices, border, window, scale, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _compose(image, layer, spread, reach, pad, finish, window, coverage, out):
+def _compose(
+    image: Picture,
+    layer: Floats,
+    spread: Floats,
+    reach: Floats,
+    pad: int,
+    finish: Finish,
+    window: Window,
+    coverage: Floats,
+    out: Picture,
+) -> None:
     """Lay the layer over the picture; its blurred coverage `spread`, shifted, darkens the skin it may reach."""
     faint, strength = np.float32(1 / 512), np.float32(finish.shadow)
     for y in range(window.height):
@@ -213,10 +256,42 @@ def _compose(image, layer, spread, reach, pad, finish, window, coverage, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def finish_picture(image, samples, vertices, border, curves, finish, taps, window, scale, coverage, out):
-    """Bring the samples into `out` (H, W, 3) and `coverage` (H, W), which hold the bare picture and zeros.
+def finish_picture(
+    image: Picture,
+    samples: Floats,
+    vertices: Floats,
+    border: Border,
+    curves: Curves,
+    finish: Finish,
+    taps: tuple[Floats, Floats, Floats],
+    window: Window,
+    scale: np.float32,
+    coverage: Floats,
+    out: Picture,
+) -> None:
+    """Lay the drawn samples over the picture.
 
-    taps : three filters (picture's blur, detail, shadow).
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        The bare picture, RGB.
+    samples : (2 h, 2 w, 4) float32
+        Premultiplied linear RGB and coverage of the window, from `facekit.masks.raster.draw`.
+    vertices : (468, 3) float32
+        Pixels.
+    border : Border
+    curves : Curves
+    finish : Finish
+    taps : three of (2 m + 1,) float32
+        Filters from the middle outward: the picture's blur, detail, shadow.
+    window : Window
+        The part of the picture that is drawn, (h, w).
+    scale : float32
+        Pixels per centimetre.
+    coverage : (H, W) float32
+        Holds zeros; filled with the opacity of the mask.
+    out : (H, W, 3) uint8
+        Holds the bare picture; the mask and its shadow are laid over it.
     """
     pad = max(taps[0].shape[0], taps[1].shape[0], taps[2].shape[0])
     height, width = window.height + 2 * pad, window.width + 2 * pad

@@ -14,6 +14,11 @@ from facekit.faces.topology import load_topology
 
 __all__ = ["ANCHOR_REACH", "ClothLighting", "FaceTables", "SceneEstimate", "estimate_scene", "face_tables", "shade"]
 
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int32]
+Picture = NDArray[np.uint8]
+
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 RED, GREEN, BLUE = 0.2126, 0.7152, 0.0722  # luminance of linear RGB (ITU-R BT.709)
 ANCHOR_REACH = 1.7  # centimetres over which light on the skin is averaged
@@ -75,7 +80,23 @@ class SceneEstimate(NamedTuple):
 
 
 class ClothLighting(NamedTuple):
-    """How the cloth takes the light (see `facekit.masks.recipe.MaskParams`)."""
+    """How the cloth takes the light (see `facekit.masks.recipe.MaskParams`).
+
+    Attributes
+    ----------
+    strength, ambient : float32
+        Of the fitted light, and the share of even light.
+    floor : float32
+        Light below which the fitted one falls off more slowly.
+    uneven_light_share : float32
+        Share of the skin's uneven light that the cloth takes on.
+    falloff, falloff_curve, falloff_side : float32
+        Darkening from top to bottom, how late it sets in, and darkening from left to right.
+    relief, relief_s, relief_t : float32
+        Contrast of the folds and the direction from which they are lit.
+    form_s, form_t : float32
+        Darkening from the middle toward the sides, and toward top and bottom.
+    """
 
     strength: np.float32
     floor: np.float32
@@ -93,7 +114,13 @@ class ClothLighting(NamedTuple):
 
 @cache
 def face_tables() -> FaceTables:
-    """The tables of the shipped mesh."""
+    """The tables of the shipped mesh.
+
+    Returns
+    -------
+    FaceTables
+        The same arrays at every call.
+    """
     positions = load_topology().positions.astype(np.float64)
     x, y = np.abs(positions[:, 0]), positions[:, 1]
     eyes = (x > 1.0) & (x < 6.2) & (y > 1.6) & (y < 5.2)
@@ -113,7 +140,7 @@ def face_tables() -> FaceTables:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve(a, b, x):
+def _solve(a: Doubles, b: Doubles, x: Doubles) -> None:
     """Cholesky in place for a small positive definite system."""
     n = b.shape[0]
     for i in range(n):
@@ -135,7 +162,15 @@ def _solve(a, b, x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sample(image, to_linear, vertices, normals, tables, basis, colours):
+def _sample(
+    image: Picture,
+    to_linear: Floats,
+    vertices: Floats,
+    normals: Floats,
+    tables: FaceTables,
+    basis: Floats,
+    colours: Floats,
+) -> Floats:
     """Basis (S, 5) and linear colours (S, 3), 3 x 3 averages, of the skin vertices; weight 0 or 1 for those in view."""
     height, width = image.shape[0], image.shape[1]
     seen = np.zeros(tables.skin.shape[0], np.float32)
@@ -157,7 +192,7 @@ def _sample(image, to_linear, vertices, normals, tables, basis, colours):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fit(basis, luminance, seen, terms):
+def _fit(basis: Floats, luminance: Floats, seen: Floats, terms: Floats) -> Doubles:
     """Robust least squares of luminance over the basis; reweighting leaves hair, rims and highlights out.
 
     Returns the weights.
@@ -193,7 +228,7 @@ def _fit(basis, luminance, seen, terms):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _uneven(basis, luminance, seen, terms, anchors, uneven):
+def _uneven(basis: Floats, luminance: Floats, seen: Floats, terms: Floats, anchors: Ints, uneven: Floats) -> None:
     """Logarithm of found over fitted light at the anchors, within a factor of 2."""
     for n in range(anchors.shape[0]):
         i = anchors[n]
@@ -208,7 +243,7 @@ def _uneven(basis, luminance, seen, terms, anchors, uneven):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _survey(image, histogram):
+def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float]:
     """Luma histogram (256,) and mean chroma of every third pixel; second over first differences at edges."""
     chroma, cells = 0, 0
     for y in range(0, image.shape[0], 3):
@@ -230,7 +265,7 @@ def _survey(image, histogram):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sharpness(image, vertices, forehead):
+def _sharpness(image: Picture, vertices: Floats, forehead: Ints) -> float:
     """Mean |Laplacian| of green over 3 x 3 pixels at the forehead's vertices, levels.
 
     A common value where none is in the picture.
@@ -250,8 +285,30 @@ def _sharpness(image, vertices, forehead):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def estimate_scene(image, to_linear, vertices, normals, tables):
-    """Read the `SceneEstimate` of a bare (H, W, 3) uint8 RGB picture with its mesh and vertex normals (468, 3)."""
+def estimate_scene(
+    image: Picture, to_linear: Floats, vertices: Floats, normals: Floats, tables: FaceTables
+) -> SceneEstimate:
+    """Read from a bare picture how it was lit and taken.
+
+    Light of first order over the normals, as spherical harmonics of degree one give it (Basri and Jacobs, "Lambertian
+    reflectance and linear subspaces", PAMI 2003), fitted to the skin by robust least squares.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB.
+    to_linear : (256,) float32
+        sRGB level to linear intensity.
+    vertices : (468, 3) float32
+        Pixels: x right, y down, z toward the viewer.
+    normals : (468, 3) float32
+        Unit normals of the vertices.
+    tables : FaceTables
+
+    Returns
+    -------
+    SceneEstimate
+    """
     count = tables.skin.shape[0]
     basis, colours = np.empty((count, 5), np.float32), np.empty((count, 3), np.float32)
     seen = _sample(image, to_linear, vertices, normals, tables, basis, colours)
@@ -286,7 +343,7 @@ def estimate_scene(image, to_linear, vertices, normals, tables):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _spread_uneven(uneven, weights, out):
+def _spread_uneven(uneven: Floats, weights: Floats, out: Floats) -> None:
     """Uneven light (G,) of the grid: averages of the anchors in view, weights (A, G)."""
     total = np.full(out.shape[0], np.float32(1e-3), np.float32)
     out[:] = F0
@@ -301,11 +358,38 @@ def _spread_uneven(uneven, weights, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def shade(normals, st, heights, columns, rows, scene, anchor_weights, lighting, out):
-    """Light (G,) on the cloth relative to the light on the skin's average.
+def shade(
+    normals: Floats,
+    st: Floats,
+    heights: Floats,
+    columns: int,
+    rows: int,
+    scene: SceneEstimate,
+    anchor_weights: Floats,
+    lighting: ClothLighting,
+    out: Floats,
+) -> None:
+    """Light on the cloth relative to the light on the skin's average.
 
     The fitted light gives the form, the uneven light what a first-order fit cannot (cast shadows); folds then shade
     themselves and each other, far stronger in pictures than the fit explains.
+
+    Parameters
+    ----------
+    normals : (G, 3) float32
+        Unit normals of the grid points.
+    st : (G, 2) float32
+        Their texture coordinates.
+    heights : (G,) float32
+        Height of the folds there, centimetres.
+    columns, rows : int
+        Of the grid; G is their product.
+    scene : SceneEstimate
+    anchor_weights : (A, G) float32
+        How much each anchor's uneven light counts at each grid point.
+    lighting : ClothLighting
+    out : (G,) float32
+        Filled; 1 is light as on the skin.
     """
     mean = max(scene.terms[0] + scene.terms[3] * np.float32(0.75), np.float32(1e-4))
     strength, floor, ambient = lighting.strength, lighting.floor, lighting.ambient

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 __all__ = ["SAMPLES", "Strap", "Tables", "Window", "draw"]
 
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Side = tuple[np.float32, np.float32, np.float32, int]
+"""An edge of a triangle: a point on it, x a step of y, and on which side of it the triangle lies."""
+
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 FAR = np.float32(-1e9)
 ONE = np.uintp(1)
@@ -22,7 +27,15 @@ SAMPLES = 2
 
 
 class Window(NamedTuple):
-    """The part of the picture that is drawn: first column and row, width and height in pixels."""
+    """The part of the picture that is drawn.
+
+    Attributes
+    ----------
+    x, y : int
+        Its first column and row.
+    width, height : int
+        Pixels.
+    """
 
     x: int
     y: int
@@ -33,7 +46,14 @@ class Window(NamedTuple):
 class Tables(NamedTuple):
     """What does not change from picture to picture.
 
-    The grid's triangles, the face's that may hide it, the side of each strap.
+    Attributes
+    ----------
+    triangles : (K, 3) int32
+        Of the grid.
+    occluders : (L, 3) int32
+        Triangles of the face that may hide the mask.
+    strap_sides : (B,) int32
+        +1 right in the picture, -1 left.
     """
 
     triangles: NDArray[np.int32]
@@ -42,7 +62,17 @@ class Tables(NamedTuple):
 
 
 class Strap(NamedTuple):
-    """Half width in pixels, opacity, and linear colour of the straps."""
+    """What straps look like.
+
+    Attributes
+    ----------
+    radius : float
+        Half their width, pixels.
+    opacity : float
+        From 0 to 1.
+    red, green, blue : float
+        Linear colour.
+    """
 
     radius: float
     opacity: float
@@ -52,7 +82,7 @@ class Strap(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _project(points, axis, origin, out):
+def _project(points: Floats, axis: int, origin: int, out: Floats) -> None:
     """One axis of some points (3, n) or of a mesh's vertices (transposed) in samples of the window: (n,)."""
     factor, shift = np.float32(SAMPLES), (HALF - np.float32(origin)) * np.float32(SAMPLES) - HALF
     for i in range(out.shape[0]):
@@ -60,7 +90,7 @@ def _project(points, axis, origin, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _side(px, py, qx, qy, area):
+def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: np.float32) -> Side:
     """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
     An edge along the rows (0) bounds no row: those above and below it are left out already.
@@ -72,7 +102,7 @@ def _side(px, py, qx, qy, area):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _narrow(low, high, edge, y):
+def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tuple[np.float32, np.float32]:
     """The part of a row on the triangle's side of an edge; a hair wider, so that neighbours leave no gap."""
     at = edge[0] + (y - edge[1]) * edge[2]
     if edge[3] > 0:
@@ -81,7 +111,9 @@ def _narrow(low, high, edge, y):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _slope(a, b, c, bx, by, cx, cy):
+def _slope(
+    a: np.float32, b: np.float32, c: np.float32, bx: np.float32, by: np.float32, cx: np.float32, cy: np.float32
+) -> tuple[np.float32, np.float32]:
     """How fast a linear function changes along x and y: its values at three corners, the latter two relative to the
     first; b and c already divided by twice the area."""
     b, c = b - a, c - a
@@ -89,7 +121,7 @@ def _slope(a, b, c, bx, by, cx, cy):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _occlude(vertices, triangles, window, depth):
+def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -> None:
     """z-buffer (rows, columns) of the face's front where it may hide the mask."""
     height, width = depth.shape
     corners = vertices.T
@@ -122,7 +154,7 @@ def _occlude(vertices, triangles, window, depth):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _between(texture, u, v, n):
+def _between(texture: Floats, u: np.float32, v: np.float32, n: int) -> np.float32:
     """Bilinear value of a texture's channel."""
     j, k = np.uintp(v), np.uintp(u)
     fv, fu = v - np.float32(j), u - np.float32(k)
@@ -132,7 +164,19 @@ def _between(texture, u, v, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_shell(points, st, shading, triangles, texture, nearest, window, bias, face, depth, layer):
+def _draw_shell(
+    points: Floats,
+    st: Floats,
+    shading: Floats,
+    triangles: Ints,
+    texture: Floats,
+    nearest: bool,
+    window: Window,
+    bias: np.float32,
+    face: Floats,
+    depth: Floats,
+    layer: Floats,
+) -> None:
     """Draw the grid into `layer`; hidden where the face's depth is nearer by more than `bias`."""
     height, width = depth.shape
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
@@ -188,11 +232,19 @@ def _draw_shell(points, st, shading, triangles, texture, nearest, window, bias, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_strap(points, first, count, strap, brightness, window, bias, face, depth, layer):
-    """Draw one strap (points first ..
-
-    First + count) as a soft ribbon facing the viewer that fades out at its far end.
-    """
+def _draw_strap(
+    points: Floats,
+    first: int,
+    count: int,
+    strap: Strap,
+    brightness: np.float32,
+    window: Window,
+    bias: np.float32,
+    face: Floats,
+    depth: Floats,
+    layer: Floats,
+) -> None:
+    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end."""
     height, width = depth.shape
     factor = np.float32(SAMPLES)
     ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
@@ -235,8 +287,48 @@ def _draw_strap(points, first, count, strap, brightness, window, bias, face, dep
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def draw(vertices, points, st, shading, middles, texture, tables, strap, strap_points, window, scale):
-    """Mask and straps as samples (h * SAMPLES, w * SAMPLES, 4); 1 is white cloth lit like the skin's average."""
+def draw(
+    vertices: Floats,
+    points: Floats,
+    st: Floats,
+    shading: Floats,
+    middles: tuple[int, int],
+    texture: Floats,
+    tables: Tables,
+    strap: Strap,
+    strap_points: int,
+    window: Window,
+    scale: np.float32,
+) -> Floats:
+    """Draw mask and straps.
+
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        The face in pixels: x right, y down, z toward the viewer.
+    points : (3, G') float32
+        Grid points, then strap points, in the same pixels.
+    st : (G, 2) float32
+        Texture coordinates of the grid points.
+    shading : (G,) float32
+        Light at the grid points, 1 as on the skin's average.
+    middles : (int, int)
+        Grid points in the middle of the left and of the right edge, whose light straps take.
+    texture : (T, S, 4) float32
+        Premultiplied linear RGB and coverage inside a transparent border (see `facekit.masks.dye.dye`).
+    tables : Tables
+    strap : Strap
+    strap_points : int
+        Points a strap has.
+    window : Window
+    scale : float32
+        Pixels per centimetre.
+
+    Returns
+    -------
+    (SAMPLES * h, SAMPLES * w, 4) float32
+        Premultiplied linear RGB and coverage; 1 is white cloth lit like the skin's average.
+    """
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)

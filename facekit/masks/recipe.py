@@ -1,4 +1,4 @@
-"""Chance first: everything random about one worn mask, drawn into a frozen record that makes the picture again."""
+"""Mask parameters: everything random about one mask, drawn into a frozen record that makes the picture again."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ class MaskOptions:
         Darkness of the contact shadow beside the mask, 0 none to 1 black.
     light_range : (float, float)
         Strength of the light fitted to the face, 0 flat, 1 as on the skin, 2 twice as strong.
+
+    Raises
+    ------
+    ConfigError
+        A range descends or reaches beyond what is allowed: 30 degrees, 0 to 1, 0 to 3.
     """
 
     tilt_range: Range = (-5.0, 5.0)
@@ -125,7 +130,13 @@ class MaskParams:
     version: int = VERSION
 
     def to_json(self) -> str:
-        """One line of JSON; `from_json` gives an equal object back."""
+        """The parameters as text.
+
+        Returns
+        -------
+        str
+            One line of JSON; `from_json` gives an equal object back.
+        """
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod

@@ -38,6 +38,10 @@ GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
 
 
+Filters = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Taps from the middle outward of the picture's blur, of what counts as detail, and of the shadow's spread."""
+
+
 class Worn(NamedTuple):
     """A picture with a mask on.
 
@@ -112,7 +116,7 @@ def _halvings(scale: float) -> int:
 
 
 def _crease(params: MaskParams) -> NDArray[np.float32]:
-    """The six numbers of `raster.dye`: the slopes' weights follow the light that the folds are lit by."""
+    """The six numbers of `facekit.masks.dye.dye`: the slopes' weights follow the light that the folds are lit by."""
     strength, size, turn, offset_s, offset_t = params.creases
     cosine, sine = math.cos(turn), math.sin(turn)
     along, across = params.relief[1] * strength, params.relief[2] * strength
@@ -170,13 +174,10 @@ def _taps(sigma: float) -> NDArray[np.float32]:
     return np.append(taps, np.zeros(radius % 2, np.float32))
 
 
-def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> tuple[NDArray[np.float32], ...]:
-    """The picture's own blur (from its edges.
-
-    Calibrated by blurring sharp pictures), what counts as detail, and the shadow's spread.
-    """
-    own = min(max(0.42 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
-    edge = round(min(math.hypot(own, params.softness), 2.5), 1)
+def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
+    """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
+    blur = min(max(0.42 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
+    edge = round(min(math.hypot(blur, params.softness), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
 
 

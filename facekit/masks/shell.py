@@ -92,9 +92,14 @@ class Shell(NamedTuple):
 
 @cache
 def control_vertices() -> NDArray[np.int32]:
-    """(C,) int32: the vertices that steer a shell, spread evenly.
+    """The vertices that steer a shell, spread evenly over the face.
 
-    Lips and eyes are left out since they move under the cloth.
+    Lips and eyes are left out, since they move under the cloth.
+
+    Returns
+    -------
+    (C,) int32
+        The same array at every call.
     """
     positions = load_topology().positions.astype(np.float64)
     eyes = (
@@ -263,7 +268,18 @@ def _occluders(shape: ShellShape) -> NDArray[np.int32]:
 
 @cache
 def build_shell(shape: ShellShape) -> Shell:
-    """Build the surface of one type; about a tenth of a second, kept for the life of the worker."""
+    """Build the surface of one type.
+
+    It takes about a tenth of a second and is kept for the life of the process.
+
+    Parameters
+    ----------
+    shape : ShellShape
+
+    Returns
+    -------
+    Shell
+    """
     st, points = _grid(shape)
     lines, sides = _straps(points, shape)
     weights = _carry(np.concatenate([points, *lines]))

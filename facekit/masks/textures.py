@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, PictureError
 from facekit.masks.catalogue import table
+from facekit.run.user_files import read_regular_file
 
 __all__ = [
     "MaskTexture",
@@ -24,6 +25,9 @@ __all__ = [
     "texture_level",
     "to_linear",
 ]
+
+MOST_BYTES = 64 << 20
+"""Of a picture file: 4,096 pixels a side without any compression."""
 
 TEXTURE_SIZE = (384, 512)
 """Rows and columns of every texture: halved three times it still has 48 rows."""
@@ -65,7 +69,13 @@ class Pyramid(NamedTuple):
 
 @cache
 def to_linear() -> NDArray[np.float32]:
-    """(256,) float32: sRGB level to linear intensity (IEC 61966-2-1)."""
+    """The sRGB curve (IEC 61966-2-1).
+
+    Returns
+    -------
+    (256,) float32
+        Linear intensity from 0 to 1 of each level.
+    """
     level = np.arange(256) / 255
     return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
@@ -75,7 +85,17 @@ _ADDED: dict[str, MaskTexture] = {}
 
 
 def add_texture(texture: MaskTexture) -> None:
-    """Make a texture known in this process; ConfigError where another one has its name."""
+    """Make a texture known in this process.
+
+    Parameters
+    ----------
+    texture : MaskTexture
+
+    Raises
+    ------
+    ConfigError
+        Another texture has its name.
+    """
     known = _ADDED.get(texture.name)
     if texture.name in table()["texture"] or (known is not None and not np.array_equal(known.rgba, texture.rgba)):
         raise ConfigError(f"there is another mask texture {texture.name!r} already; give yours another name")
@@ -93,9 +113,10 @@ def read_texture(path: Path, kind: str = "colour") -> MaskTexture:
     import cv2
 
     try:
-        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise PictureError(f"the mask texture {path} cannot be read: {error}") from error
+        content = np.frombuffer(read_regular_file(path, MOST_BYTES), np.uint8)
+        picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    except (ConfigError, cv2.error) as error:
+        raise PictureError(f"a mask texture cannot be used: {error}; {path.name!r} must be a PNG file") from error
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
         raise PictureError(f"{path} is no RGBA picture of 8 bits; save it as a PNG with an alpha channel")
     if min(picture.shape[:2]) < 64:
@@ -124,7 +145,24 @@ def _resized(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def load_texture(name: str) -> MaskTexture:
-    """A texture by name: an added one, or one that ships with facekit."""
+    """A texture by name.
+
+    Parameters
+    ----------
+    name : str
+        Of an added texture, or of one that ships with facekit.
+
+    Returns
+    -------
+    MaskTexture
+
+    Raises
+    ------
+    ConfigError
+        There is none of this name; the message lists those there are.
+    PictureError
+        The shipped file is damaged.
+    """
     return _ADDED.get(name) or _shipped(name)
 
 
@@ -145,7 +183,18 @@ def _shipped(name: str) -> MaskTexture:
 
 @cache
 def crease_slopes() -> NDArray[np.float32]:
-    """(128, 128, 2) float32: periodic slopes of crumpled cloth along s and t, in deviations."""
+    """Slopes of crumpled cloth.
+
+    Returns
+    -------
+    (128, 128, 2) float32
+        Along s and t, in deviations; periodic. The same array at every call.
+
+    Raises
+    ------
+    PictureError
+        The shipped file is damaged.
+    """
     import cv2
 
     blob = files("facekit.assets.masks").joinpath("creases.png").read_bytes()
@@ -163,7 +212,16 @@ def _straight(level: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def pyramid(texture: MaskTexture) -> Pyramid:
-    """Halve a texture until it is small, averaging premultiplied linear values so that edges keep their coverage."""
+    """Halve a texture until it is small, averaging premultiplied linear values so that edges keep their coverage.
+
+    Parameters
+    ----------
+    texture : MaskTexture
+
+    Returns
+    -------
+    Pyramid
+    """
     coverage = texture.rgba[..., 3:].astype(np.float32) / 255
     colour = (
         texture.rgba[..., :3].astype(np.float32) / 255 if texture.kind == "ink" else to_linear()[texture.rgba[..., :3]]
@@ -178,6 +236,25 @@ def pyramid(texture: MaskTexture) -> Pyramid:
 
 @cache
 def texture_level(name: str, halvings: int) -> tuple[NDArray[np.float32], bool]:
-    """One level of a texture by name, and whether it is two-tone; only what is asked for is kept."""
+    """One level of a texture; only levels that were asked for are kept.
+
+    Parameters
+    ----------
+    name : str
+    halvings : int
+        0 is the whole size.
+
+    Returns
+    -------
+    (S, T, 4) float32
+        See `Pyramid`.
+    bool
+        Whether the texels are ink amounts rather than a picture.
+
+    Raises
+    ------
+    ConfigError, PictureError
+        See `load_texture`.
+    """
     textures = pyramid(load_texture(name))
     return textures.levels[halvings], textures.two_tone

@@ -1,4 +1,4 @@
-"""The one call most people want: a picture in, the picture with a mask on out."""
+"""A picture in, the picture with a mask on out."""
 
 from __future__ import annotations
 
@@ -84,6 +84,8 @@ def wear_mask(
         No mesh was given and none can be trusted: ``error.reason`` says why.
     ConfigError
         Unknown type or option, a seed or an option of a wrong value, or arrays of the wrong shape or dtype.
+    PictureError
+        No mesh was given, and `image` is no (H, W, 3) uint8 RGB picture.
 
     Examples
     --------

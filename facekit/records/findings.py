@@ -21,7 +21,7 @@ KINDS = {
     "header": "A record is too short for its header or label.",
     "empty_payload": "A record of an image has no payload.",
     "index_missing": "There is no index.",
-    "index_line": "A line of the index is not two whole numbers.",
+    "index_line": "A line of the index is blank or not two whole numbers.",
     "index_foreign": "Index and file do not belong together.",
     "index_offset": "No record starts where the index says.",
     "index_incomplete": "The index does not have a record of the file.",

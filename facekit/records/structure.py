@@ -62,6 +62,9 @@ class Structure(NamedTuple):
     lost: NDArray[np.int64]
 
 
+_AT_ONCE = 1 << 14
+"""Headers that are read in one go: each that is damaged is an error of 1.5 KB until it is a finding."""
+
 _NEAR = 8
 """Bytes by which an offset may miss the start of the record it means: no two records with headers start so near."""
 
@@ -111,38 +114,17 @@ def read_structure(rec: Path, idx: Path, found: Findings, reached: Reached = lam
 
 
 def _read_entries(idx: Path, found: Findings) -> _Entries | None:
+    def report(line: int, problem: str) -> None:
+        found.add("index_line", f"line {line} of {idx.name} {problem}", None, line)
+
     try:
         with open(idx, "rb") as file:
-            try:
-                return _Entries(*parse_text(file.fileno(), idx))
-            except RecordError:
-                return _read_lines(idx, found)
+            return _Entries(*parse_text(file.fileno(), idx, report))
     except FileNotFoundError:
         found.add("index_missing", f"{idx.name} is missing: facekit reindex rebuilds it")
         return None
     except OSError as error:
         raise RecordError(f"the index cannot be read: {error.strerror}", idx) from error
-
-
-def _read_lines(idx: Path, found: Findings) -> _Entries:
-    """The lines that are two whole numbers, one by one; the others are findings."""
-    numbers: list[tuple[int, int]] = []
-    with open(idx, "rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(4096), b""), 1):
-            words = line.split(b"\t")
-            if not line.strip():
-                continue
-            if len(words) < 2 or not all(_is_number(word.strip()) for word in words[:2]):
-                shown = line.strip()[:40].decode("ascii", "backslashreplace")
-                found.add("index_line", f"line {number} of {idx.name} is not key and offset: {shown}", None, number)
-            else:
-                numbers.append((int(words[0]), int(words[1])))
-    keys, offsets = np.array(numbers, np.int64).reshape(-1, 2).T
-    return _Entries(keys, offsets)
-
-
-def _is_number(word: bytes) -> bool:
-    return word.isdigit() and len(word) < 19
 
 
 def _check_sidecar(idx: Path, entries: _Entries, found: Findings) -> None:
@@ -244,10 +226,10 @@ def _read_columns(
     payload, id_is_key = np.empty(count, np.int64), np.empty(count, np.bool_)
     faults: list[RecordError] = []
     whole, size = count - (cut > 0), os.path.getsize(rec)
-    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], faults=faults):
+    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], _AT_ONCE, faults):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
-        id_is_key[chosen] = columns.id == keys[chosen].astype(np.uint64)
+        id_is_key[chosen] = (columns.id == keys[chosen].astype(np.uint64)) & (keys[chosen] >= 0)
         for error in faults:
             found.add("header", error.problem, error.key, error.offset)
         faults.clear()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import http.server
 import logging
+import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.report.bounded_server import BoundedServer
 from facekit.report.clean_page import picture_type
 
-__all__ = ["ReviewHandlers", "open_server"]
+__all__ = ["LONGEST", "ReviewHandlers", "open_server"]
 
 _LOG = logging.getLogger(__name__)
 LONGEST = 64 << 20
+"""Bytes that a saved file may have."""
+_NUMBER = re.compile("[0-9]{1,19}")
 _POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'"
@@ -22,18 +26,39 @@ _POLICY = (
 
 
 class ReviewHandlers(NamedTuple):
-    """What the server hands out and takes."""
+    """What the server hands out and takes.
+
+    Attributes
+    ----------
+    page : callable
+        The page's HTML.
+    picture : callable
+        Key to an encoded picture; raises FacekitError for a key that is not there.
+    save : callable
+        Takes the bytes of an overrides file; raises ConfigError for what is none.
+    """
 
     page: Callable[[], str]
-    picture: Callable[[int], bytes]  # raises FacekitError for a key that is not there
-    save: Callable[[bytes], None]  # raises ConfigError for what is no overrides file
+    picture: Callable[[int], bytes]
+    save: Callable[[bytes], None]
 
 
 def open_server(handlers: ReviewHandlers, port: int = 0) -> http.server.ThreadingHTTPServer:
     """Open the server on 127.0.0.1; ``server_address`` has its port, ``serve_forever`` runs it.
 
     Only this machine can reach it, and only pages that it served itself may save: requests that name another host, or
-    that a foreign page could send without asking, are refused.
+    that a foreign page could send without asking, are refused before anything of them is read. Threads are bounded,
+    and so is the time of a request.
+
+    Parameters
+    ----------
+    handlers : ReviewHandlers
+    port : int
+        0 takes a free one.
+
+    Returns
+    -------
+    http.server.ThreadingHTTPServer
 
     Raises
     ------
@@ -44,7 +69,7 @@ def open_server(handlers: ReviewHandlers, port: int = 0) -> http.server.Threadin
     handler = type("Handler", (_Handler,), {"handlers": handlers})
 
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return BoundedServer(("127.0.0.1", port), handler)
     except (OSError, OverflowError) as error:
         raise ConfigError(f"port {port} cannot be opened: {error}; choose another --port") from error
 
@@ -53,35 +78,52 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     handlers: ReviewHandlers
     protocol_version = "HTTP/1.1"
 
+    def handle_one_request(self) -> None:
+        cast(BoundedServer, self.server).start_clock(self.connection)
+        super().handle_one_request()
+
     def do_GET(self) -> None:
         if not self._is_ours():
-            self._answer(HTTPStatus.FORBIDDEN, b"this server answers to 127.0.0.1 only")
+            self._refuse(HTTPStatus.FORBIDDEN, "this server answers to 127.0.0.1 only")
         elif self.path == "/":
-            self._answer(HTTPStatus.OK, self.handlers.page().encode(), "text/html; charset=utf-8")
-        elif self.path.startswith("/picture/") and self.path[9:].isdigit():
+            self._page()
+        elif self.path.startswith("/picture/") and _NUMBER.fullmatch(self.path[9:]):
             self._picture(int(self.path[9:]))
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"there is nothing here")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LONGEST:
-            self.close_connection = True
-            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"too long")
-            return
-        body = self.rfile.read(int(length))
         if not self._is_ours() or self.headers.get("X-Facekit") != "review":
-            self._answer(HTTPStatus.FORBIDDEN, b"only the page of this server may save")
+            self._refuse(HTTPStatus.FORBIDDEN, "only the page of this server may save")
         elif self.path != "/overrides":
-            self._answer(HTTPStatus.NOT_FOUND, b"there is nothing here")
+            self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
+        elif not _NUMBER.fullmatch(length):
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "the length of what is to be saved must be given")
+        elif int(length) > LONGEST:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LONGEST:,} bytes can be saved")
         else:
-            self._save(body)
+            self._save(int(length))
 
-    def _save(self, body: bytes) -> None:
+    def _page(self) -> None:
+        try:
+            page = self.handlers.page()
+        except (FacekitError, OSError, ValueError, RecursionError) as error:  # a damaged file of earlier overrides
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"the page cannot be made: {error}")
+        else:
+            self._answer(HTTPStatus.OK, page.encode("utf-8", "replace"), "text/html; charset=utf-8")
+
+    def _save(self, length: int) -> None:
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "less came than was announced")
+            return
         try:
             self.handlers.save(body)
         except FacekitError as error:
-            self._answer(HTTPStatus.BAD_REQUEST, str(error).encode())
+            self._answer(HTTPStatus.BAD_REQUEST, str(error).encode("utf-8", "replace"))
+        except OSError as error:
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"not written: {error.strerror}")
         else:
             self._answer(HTTPStatus.OK, b"saved")
 
@@ -89,7 +131,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             payload = self.handlers.picture(key)
         except FacekitError as error:
-            self._answer(HTTPStatus.NOT_FOUND, str(error).encode())
+            self._answer(HTTPStatus.NOT_FOUND, str(error).encode("utf-8", "replace"))
         else:
             self._answer(HTTPStatus.OK, payload, picture_type(payload), "private, max-age=3600")
 
@@ -98,12 +140,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         port = self.connection.getsockname()[1]
         return host in (f"127.0.0.1:{port}", f"localhost:{port}")
 
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        """Answer and close: what else the client sends of this request is not read."""
+        self.close_connection = True
+        self._answer(status, why.encode("utf-8", "replace"))
+
     def _answer(
         self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8", cache: str = "no-store"
     ) -> None:
         self.send_response(status)
         headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": cache,
                    "Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}  # fmt: skip
+        if self.close_connection:
+            headers["Connection"] = "close"
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -16,7 +16,7 @@ from facekit.faces import landmarks
 from facekit.faces.landmarks import EYES, LOWER_LIP_INNER, UPPER_LIP_INNER
 from facekit.faces.topology import NUM_VERTICES, load_topology
 
-__all__ = ["FACE_SIZE", "OVAL", "SKULL_SIZE", "Head", "hermite", "load_head", "unit"]
+__all__ = ["FACE_SIZE", "OVAL", "SKULL_SIZE", "Head", "hermite", "load_head", "turn", "unit"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -89,6 +89,22 @@ def unit(vectors: Array) -> Array:
         A vector shorter than 1e-9 is divided by 1e-9, so zero stays zero.
     """
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-9), dtype=np.float32)
+
+
+def turn(vectors: Array, matrix: Array) -> Array:
+    """Multiply a matrix by each vector, in one order of sums on every processor, which a BLAS does not promise.
+
+    Parameters
+    ----------
+    vectors : (..., 3) float32
+    matrix : (M, 3) float32
+
+    Returns
+    -------
+    (..., M) float32
+    """
+    x, y, z = (vectors[..., k, None] * matrix[:, k] for k in range(3))
+    return np.asarray(x + y + z)
 
 
 def hermite(t: Array) -> tuple[Array, Array, Array, Array]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facekit.faces.align import ARCFACE_TEMPLATE
 from facekit.faces.landmarks import EYES, LEFT_MOUTH_CORNER, NOSE_TIP, RIGHT_MOUTH_CORNER
-from facekit.synth.anatomy import load_head
+from facekit.synth.anatomy import load_head, turn
 from facekit.synth.sampling import CaptureParams
 
 __all__ = ["View", "place_camera", "rotation", "similarity"]
@@ -125,21 +125,21 @@ def place_camera(figure: Array, capture: CaptureParams) -> View:
     View
     """
     head = load_head()
-    turn = rotation(capture.yaw, capture.pitch, capture.roll)
+    head_turn = rotation(capture.yaw, capture.pitch, capture.roll)
     body = rotation(capture.yaw * 0.45, capture.pitch * 0.25, capture.roll * 0.4)
     centred = figure - PIVOT
-    points = centred @ turn.T
+    points = turn(centred, head_turn)
     base = np.array([0, -6.0, -1.0], np.float32)
     for part in (head.neck, head.cloth):
         rest = centred[part]
         follow = np.clip((rest[:, 1:2] + 9.0) / 8.0, 0, 1)
-        moved = (rest - base) @ body.T + base @ (0.5 * turn + 0.5 * body).T
+        moved = turn(rest - base, body) + turn(base, 0.5 * head_turn + 0.5 * body)
         points[part] = follow * points[part] + (1 - follow) * moved
     five = to_unit_plane(_five_points(points), capture.distance)
     frame = similarity(five, ARCFACE_TEMPLATE + np.array(capture.jitter).reshape(5, 2))
     tilt = float(np.degrees(np.arctan2(frame[1, 0], frame[0, 0])))
     eye = np.array([0, 0, capture.distance], np.float32)
-    return View(np.ascontiguousarray(points, np.float32), turn, eye, frame, capture.roll + tilt)
+    return View(np.ascontiguousarray(points, np.float32), head_turn, eye, frame, capture.roll + tilt)
 
 
 def project(points: Array, view: View) -> Array:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.synth.anatomy import turn
 from facekit.synth.sampling import CaptureParams
 
 __all__ = ["background", "develop"]
@@ -109,6 +110,6 @@ def develop(light: Array, capture: CaptureParams, scale: float = 1.0) -> NDArray
     shoulder = shoulder * (1 + 0.1 * shoulder) / (1 + 0.62 * shoulder)
     level = np.power(shoulder, np.float32(0.4545))
     level = 0.5 + (level - 0.46) * capture.contrast - 0.02
-    grey = level @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = turn(level, np.array([[0.299, 0.587, 0.114]], np.float32))[..., 0]
     level = grey[..., None] + (level - grey[..., None]) * (0.0 if capture.grey else capture.saturation)
     return np.asarray((level * 255 + 0.5).clip(0, 255), dtype=np.uint8)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facekit.errors import ConfigError
 from facekit.faces.topology import NUM_VERTICES
 from facekit.images import decode, encode_jpeg
-from facekit.synth.anatomy import OVAL, load_head, unit
+from facekit.synth.anatomy import OVAL, load_head, turn, unit
 from facekit.synth.camera import PIVOT, View, place_camera, project
 from facekit.synth.facehair import face_hair, glasses
 from facekit.synth.kernels import (
@@ -138,7 +138,7 @@ def _light_matrix(light: Array) -> Array:
     matrix = np.zeros((3, 4), np.float32)
     matrix[0, :3], matrix[1, :3], matrix[2, :3] = side * scale, up * scale, light
     centre = np.array([0, 2.0, 1.0], np.float32)
-    matrix[:, 3] = -(matrix[:, :3] @ centre)
+    matrix[:, 3] = -turn(centre, matrix[:, :3])
     matrix[:2, 3] += SHADOW / 2
     return matrix
 
@@ -158,8 +158,8 @@ def _eyes(person: Person, view: View, capture: CaptureParams) -> Array:
     )
     out = np.empty((2, 6, 3), np.float32)
     from_pivot = person.skull.eye_centres - PIVOT
-    out[:, 0] = from_pivot @ view.turn.T
-    out[:, 1] = view.turn @ forward
+    out[:, 0] = turn(from_pivot, view.turn)
+    out[:, 1] = turn(forward, view.turn)
     out[:, 2] = view.turn[:, 1]
     out[:, 3] = colour
     out[:, 4] = (0.60, identity.pupil, 0.3 + 0.5 * identity.redness)
@@ -170,7 +170,7 @@ def _eyes(person: Person, view: View, capture: CaptureParams) -> Array:
 def _mouth(view: View, face: Array, rest: Array) -> Array:
     out = np.zeros((6, 3), np.float32)
     upper = rest[13] + np.array([0, 0, -0.1], np.float32)
-    out[0] = (upper - PIVOT) @ view.turn.T
+    out[0] = turn(upper - PIVOT, view.turn)
     out[1:4] = view.turn.T
     out[4] = (max(0.0, float(rest[14, 1] - face[14, 1])), 0.82, 0.9)
     out[5] = to_linear((232, 222, 204))
@@ -253,7 +253,7 @@ def _reflect(light: Array, lenses: Array, view: View, capture: CaptureParams, sc
     """A faint sheen on the lenses, brighter at one side, and a little light lost in the glass."""
     size = light.shape[0]
     rng = np.random.default_rng([capture.texture, 8])
-    points = project((lenses - PIVOT) @ view.turn.T, view)[..., :2]
+    points = project(turn(lenses - PIVOT, view.turn), view)[..., :2]
     outline = np.round(((points + 0.5) * scale - 0.5) * 16).astype(np.int32)
     cover = np.zeros((size, size), np.uint8)
     for lens in outline:

@@ -20,12 +20,27 @@ __all__ = [
 
 
 def no_autocast(tensor: torch.Tensor) -> torch.autocast:
-    """A context in which operations on the tensor's device keep the dtypes of their arguments."""
+    """A context in which operations keep the dtypes of their arguments.
+
+    Parameters
+    ----------
+    tensor : tensor
+        Autocast is off on its device.
+    """
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
-    """Half and bfloat16 become float32; float32 and float64 stay as they are."""
+    """Half and bfloat16 become float32; float32 and float64 stay as they are.
+
+    Parameters
+    ----------
+    tensor : floating tensor of any shape
+
+    Returns
+    -------
+    tensor : float32 or float64 tensor of the same shape
+    """
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
@@ -51,7 +66,17 @@ def cosine_matrix(embeddings: torch.Tensor, weight: torch.Tensor) -> torch.Tenso
 
 
 def sine(cosine: torch.Tensor) -> torch.Tensor:
-    """sin(theta) from cos(theta), with a finite gradient (zero) at cos = +-1."""
+    """sin(theta) from cos(theta), with a finite gradient (zero) at cos = +-1.
+
+    Parameters
+    ----------
+    cosine : floating tensor in [-1, 1], of any shape
+
+    Returns
+    -------
+    sine : tensor of the same shape and dtype
+        At least 1e-6.
+    """
     return ((1 - cosine) * (1 + cosine)).clamp(min=1e-12).sqrt()
 
 
@@ -85,14 +110,39 @@ def margin_target(cosine: torch.Tensor, margin: float | torch.Tensor) -> torch.T
 
 
 def gather_target(matrix: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The entry of each row at its label: (B,) from (B, C) and (B,) int64; 0 where the label is -1. Never waits."""
+    """The entry of each row at its label. Never waits for the device.
+
+    Parameters
+    ----------
+    matrix : (B, C) floating tensor
+    labels : (B,) int64 tensor
+        Columns; -1: the class is not among them.
+
+    Returns
+    -------
+    target : (B,) tensor of the same dtype
+        0 where the label is -1.
+    """
     if not matrix.shape[1]:
         return matrix.new_zeros(len(matrix))
     return matrix.gather(1, labels.clamp(min=0)[:, None])[:, 0].where(labels >= 0, 0.0)
 
 
 def replace_target(matrix: torch.Tensor, labels: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """A copy of (B, C) with ``values`` (B,) at the labels (B,); rows whose label is -1 stay. Never waits."""
+    """A copy of a matrix with other values at the labels. Never waits for the device.
+
+    Parameters
+    ----------
+    matrix : (B, C) floating tensor
+    labels : (B,) int64 tensor
+        Columns; rows whose label is -1 stay.
+    values : (B,) floating tensor
+
+    Returns
+    -------
+    replaced : (B, C) tensor of the same dtype
+        With the gradient of ``matrix`` but at the labels, and of ``values`` there.
+    """
     replaced: torch.Tensor = _ReplaceTarget.apply(matrix, labels, values) if matrix.shape[1] else matrix.clone()
     return replaced
 

@@ -28,7 +28,18 @@ class Augmentation(NamedTuple):
 
 
 def draw_augmentation(rng: np.random.Generator, config: LoopConfig) -> Augmentation:
-    """Draw what will be done to a picture; always the same count of numbers is taken from ``rng``."""
+    """Draw what will be done to a picture.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Always the same count of numbers is taken from it, whatever the settings.
+    config : LoopConfig
+
+    Returns
+    -------
+    drawn : Augmentation
+    """
     chance_flip, chance_hole, top, left, high, wide, *jitter = rng.random(9)
     down, right = rng.integers(-config.crop, config.crop, 2, endpoint=True).tolist()
     hole = None

@@ -7,6 +7,7 @@ checkpoints/00000120/
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -23,22 +24,77 @@ from facekit.train.sharded import world_size
 if TYPE_CHECKING:
     from facekit.train.state import State
 
-__all__ = ["images_per_step", "latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["images_per_step", "latest_checkpoint", "load_checkpoint", "load_last_finite", "save_checkpoint"]
+
+_log = logging.getLogger(__name__)
+_KEPT = (
+    "network", "head", "momentum", "scaler", "step", "position", "images_a_step", "average", "average_count",
+)  # fmt: skip
 
 
 def latest_checkpoint(out: Path) -> Path | None:
-    """The last whole checkpoint of a run; None where there is none."""
-    found = sorted((out / CHECKPOINTS).glob("[0-9]*"))
+    """The last whole checkpoint of a run.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+
+    Returns
+    -------
+    folder : Path or None
+        None where there is none.
+    """
+    found = _checkpoints(out)
     return found[-1] if found else None
 
 
+def _checkpoints(out: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first."""
+    return sorted((out / CHECKPOINTS).glob("[0-9]*"))
+
+
 def images_per_step(folder: Path) -> int:
-    """Images, over all processes, of the steps that led to a checkpoint."""
-    return int(load_file(folder / COMMON)["images_a_step"])
+    """Images, over all processes, of the steps that led to a checkpoint.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read, or is not whole.
+    """
+    return int(_read_common(folder)["images_a_step"])
+
+
+def _read_common(folder: Path) -> dict[str, Any]:
+    path = folder / COMMON
+    common = load_file(path)
+    missing = [name for name in _KEPT if name not in common] if isinstance(common, dict) else list(_KEPT)
+    if missing:
+        raise FacekitError(f"{path} is no checkpoint of facekit train: it has no {missing[0]}; remove {folder}")
+    wrong = [name for name in ("step", "position", "images_a_step") if not isinstance(common[name], int)]
+    if wrong or common["images_a_step"] < 1:
+        raise FacekitError(
+            f"{path} is no checkpoint: its {(wrong or ['images_a_step'])[0]} is no count; remove {folder}"
+        )
+    return common
 
 
 def save_checkpoint(state: State, out: Path, keep: int) -> Path:
-    """Write a checkpoint with all processes, and remove the oldest beyond ``keep``."""
+    """Write a checkpoint with all processes, and remove the oldest.
+
+    Parameters
+    ----------
+    state : State
+    out : Path
+        The run's folder.
+    keep : int
+        How many checkpoints stay.
+
+    Returns
+    -------
+    folder : Path
+        It appears whole, by a rename.
+    """
     final = out / CHECKPOINTS / f"{state.step:08d}"
     aside = final.with_name(f".{final.name}")
     if rank_of() == 0:
@@ -61,17 +117,53 @@ def save_checkpoint(state: State, out: Path, keep: int) -> Path:
     return final
 
 
+def load_last_finite(state: State, out: Path) -> Path:
+    """Bring a state to the last checkpoint of a run whose numbers are all finite: its folder.
+
+    Where nothing but buffers of the head is spoiled (the moving average t of a curricular margin, which recovers within
+    some hundred steps), they start anew.
+
+    Raises
+    ------
+    FacekitError
+        No checkpoint is finite, or one cannot be read.
+    """
+    fresh = {name: value.clone() for name, value in state.head.named_buffers()}
+    for folder in _checkpoints(out)[::-1]:
+        state.optimizer.state.clear()
+        load_checkpoint(state, folder)
+        bad = state.nonfinite()
+        spoiled = [name for name in fresh if f"head.{name}" in bad]
+        if len(spoiled) == len(bad):
+            for name in spoiled:
+                state.head.get_buffer(name).copy_(fresh[name])
+                _log.warning("%s: %s of the head is not finite and starts anew", folder, name)
+            return folder
+        _log.warning("%s is left out: %s is not finite", folder, bad[0])
+    raise FacekitError(
+        f"no checkpoint in {out / CHECKPOINTS} is finite: start another run with a lower lr, a longer warmup, or clip"
+    )
+
+
 def load_checkpoint(state: State, folder: Path) -> None:
     """Bring a state to what a checkpoint says, with as many processes as there are now.
 
     With another number of processes than it was written with, random numbers (of dropout, of sampled classes) begin
     anew from seed and step, and a step takes other images than before: the run goes on at the same place of the epoch,
     to the nearest step.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read, is not whole, or of another network.
     """
-    common = load_file(folder / COMMON)
-    state.network.load_state_dict(common["network"])
-    state.head.load_state_dict(common["head"])
-    state.scaler.load_state_dict(common["scaler"])
+    common = _read_common(folder)
+    try:
+        state.network.load_state_dict(common["network"])
+        state.head.load_state_dict(common["head"])
+        state.scaler.load_state_dict(common["scaler"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise FacekitError(f"{folder / COMMON} does not fit this network and head: {error}") from error
     state.step = int(common["step"])
     state.position = round(common["position"] * common["images_a_step"] / state.images_per_step)
     if state.ema is not None:

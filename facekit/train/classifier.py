@@ -31,15 +31,35 @@ class HeadInputs(NamedTuple):
 
 
 def shard_of(classes: int, rank: int, world: int) -> tuple[int, int]:
-    """First class of a process and the number of its classes; the first processes have one more."""
+    """The classes of a process; the first processes have one more where they cannot be shared evenly.
+
+    Parameters
+    ----------
+    classes, rank, world : int
+        Of all classes; of the process; how many processes there are.
+
+    Returns
+    -------
+    first, count : int
+    """
     each, left = divmod(classes, world)
     return rank * each + min(rank, left), each + (rank < left)
 
 
 def initial_rows(first: int, count: int, dimensions: int) -> torch.Tensor:
-    """Rows of some classes at the start, N(0, 0.01): (count, D) float32.
+    """Rows of some classes at the start, N(0, 0.01).
 
     They follow from torch's seed and the class alone, so they are the same however many processes share the classes.
+
+    Parameters
+    ----------
+    first, count : int
+        The classes ``first`` to ``first + count - 1``.
+    dimensions : int
+
+    Returns
+    -------
+    rows : (count, D) float32 tensor
     """
     rows, generator = torch.empty(count, dimensions), torch.Generator()
     for block in range(first // BLOCK, -(-(first + count) // BLOCK)):
@@ -104,7 +124,18 @@ class Classifier(nn.Module):
         return HeadInputs(embeddings, labels, self.weight, index)
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of logits (B, C) with `HeadInputs.labels`: (), the mean over the rows."""
+        """Cross-entropy, the mean over the rows.
+
+        Parameters
+        ----------
+        logits : (B, C) floating tensor
+        labels : (B,) int64 tensor
+            As `HeadInputs.labels`.
+
+        Returns
+        -------
+        loss : () tensor
+        """
         if self.sharded:
             return sharded_cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
@@ -120,7 +151,18 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def init_from_centres(self, centres: torch.Tensor) -> None:
-        """Set the rows to the centres of the classes, (C, D); rows of zeros stay as they are."""
+        """Set the rows to the directions of the centres of the classes; their lengths stay.
+
+        Parameters
+        ----------
+        centres : (C, D) floating tensor
+            Of all classes; rows of zeros leave the classifier's as they are.
+
+        Raises
+        ------
+        ConfigError
+            Another number of classes or dimensions.
+        """
         if centres.shape != (self.classes, self.weight.shape[1]):
             raise ConfigError(f"centres {tuple(centres.shape)} for {self.classes} classes of {self.weight.shape[1]}")
         own = centres[self.class_start : self.class_start + self.num_local].to(self.weight)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from facekit.errors import ConfigError
 
-__all__ = ["MAY_CHANGE", "LoopConfig"]
+__all__ = ["MAY_CHANGE", "LoopConfig", "unusual_settings"]
 
 CHOICES = {
     "schedule": ("step", "poly", "cosine"),
@@ -22,6 +23,33 @@ MAY_CHANGE = ("threads", "workers", "log_every", "save_every", "eval_every", "ke
 TINIEST = sys.float_info.min
 POSITIVE = ("lr", "gamma", "power", "cutout_size", "sample_rate")
 SHARES = ("flip", "cutout", "cutout_size", "online_masks", "label_smoothing", "gamma", "sample_rate")
+
+
+class Usual(NamedTuple):
+    """The range of a setting that training is known to work in, and beyond which it makes nothing.
+
+    Attributes
+    ----------
+    low, high : float
+        Outside these a warning.
+    most : float
+        Above this it is refused.
+    """
+
+    low: float
+    high: float
+    most: float
+
+
+USUAL = {
+    "lr": Usual(1e-4, 1.0, 10.0),
+    "momentum": Usual(0.0, 0.99, 0.9999),
+    "weight_decay": Usual(0.0, 0.01, 1.0),
+    "label_smoothing": Usual(0.0, 0.3, 0.9),
+    "brightness": Usual(0.0, 0.6, 1.0),
+    "contrast": Usual(0.0, 0.6, 1.0),
+    "saturation": Usual(0.0, 0.6, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -138,10 +166,36 @@ class LoopConfig:
                  "saturation", "crop", "seed", "workers", "threads", "save_every", "eval_every")  # fmt: skip
         _check("not negative", tuple(getattr(self, name) for name in names), least=0, names=names)
         _check("above 0", tuple(getattr(self, name) for name in POSITIVE), least=TINIEST, names=POSITIVE)
-        if not 0 <= self.ema < 1 or self.label_smoothing == 1:
-            raise ConfigError(f"ema {self.ema} and label_smoothing {self.label_smoothing} must be in [0, 1)")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"ema is {self.ema}; it must be in [0, 1)")
+        for name, usual in USUAL.items():
+            if getattr(self, name) > usual.most:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name):g}; it must be at most {usual.most:g} ({_range(name)})"
+                )
         if list(self.milestones) != sorted(self.milestones) or not all(0 <= one < inf for one in self.milestones):
             raise ConfigError(f"milestones are {self.milestones}; write epochs in order, none negative")
+
+
+def unusual_settings(config: LoopConfig) -> list[str]:
+    """Sentences about settings outside the range that they are known to work in.
+
+    Parameters
+    ----------
+    config : LoopConfig
+    """
+    found = []
+    for name, usual in USUAL.items():
+        value = getattr(config, name)
+        if not usual.low <= value <= usual.high:
+            found.append(f"{name} is {value:g} ({_range(name)})")
+    if config.warmup >= config.epochs:
+        found.append(f"warmup is {config.warmup:g} of {config.epochs} epochs: the rate never reaches lr")
+    return found
+
+
+def _range(name: str) -> str:
+    return f"usual: {USUAL[name].low:g} to {USUAL[name].high:g}"
 
 
 def _check(wanted: str, values: tuple[float, ...], least: float, names: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,8 @@ from facekit.run.ledger_reader import ledger_batches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from facekit.records.index import RecordIndex
 
 __all__ = ["Augment", "RecordDataset", "flip_and_normalise"]
 
@@ -112,7 +114,7 @@ class RecordDataset(Dataset[Sample]):
         self.pack = open_pack(root_dir)
         self._keys = image_keys(self.pack)
         ledger = ledger_path(self.pack.paths.rec)
-        self._masked = masked_bits(ledger, self.pack.reader.index) if return_mask_flag or augment else None
+        self._masked = masked_bits(ledger, self.pack.reader.index, self._keys) if return_mask_flag or augment else None
         # In shared memory, so that workers that are kept between epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         if self.pack.dataset_header is not None:
@@ -139,7 +141,7 @@ class RecordDataset(Dataset[Sample]):
         """
         key = int(self._keys[index])
         label, image = self._read(key)
-        masked = self.is_masked(key)
+        masked = self._sample_is_masked(range(len(self))[index])
         if self.augment is not None and not masked:
             image, masked = self.augment(image, key, epoch=int(self._epoch))
         sample = self.transform(image)
@@ -158,13 +160,41 @@ class RecordDataset(Dataset[Sample]):
             raise PictureError(f"{path}, key {key}: {error}") from error
 
     def set_epoch(self, epoch: int) -> None:
-        """What ``augment`` draws from besides the key; workers that are kept between epochs see it too."""
+        """Set what ``augment`` draws from besides the key; workers that are kept between epochs see it too.
+
+        Parameters
+        ----------
+        epoch : int
+        """
         self._epoch.fill_(epoch)
 
     def is_masked(self, key: int) -> bool:
-        """Whether the ledger says that the picture of a key wears a mask; False where there is no ledger."""
-        bits, row = self._masked, self.pack.reader.index.position(key)
-        return bits is not None and row >= 0 and bool(bits[row >> 3] >> (row & 7) & 1)
+        """Whether the ledger says that the picture of a key wears a mask.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        masked : bool
+            False where there is no ledger, or no such sample.
+        """
+        return self._sample_is_masked(self._place_of(key))
+
+    def _sample_is_masked(self, place: int) -> bool:
+        bits = self._masked
+        return bits is not None and place >= 0 and bool(bits[place >> 3] >> (place & 7) & 1)
+
+    def _place_of(self, key: int) -> int:
+        """Number of the sample with a key; -1: there is none."""
+        keys = self._keys
+        if isinstance(keys, range):
+            return keys.index(key) if key in keys else -1
+        if self.pack.layout == "flat":  # in any order, and the index knows it
+            return int(self.pack.reader.index.positions(np.array([key]))[0])
+        place = int(np.searchsorted(keys, key))
+        return place if place < len(keys) and keys[place] == key else -1
 
     @property
     def imgrec(self) -> RecordReader:
@@ -200,7 +230,17 @@ class RecordDataset(Dataset[Sample]):
 
 
 def image_keys(pack: Pack) -> range | NDArray[np.int64]:
-    """Keys of the images as a training loop numbers them; a range where they are one, which costs no memory."""
+    """Keys of the images as a training loop numbers them.
+
+    Parameters
+    ----------
+    pack : Pack
+
+    Returns
+    -------
+    keys : range or (N,) int64
+        Ascending, a range (which costs no memory) where they are one; in the layout ``flat`` in the order of the index.
+    """
     if pack.layout == "flat":
         return pack.reader.keys
     keys = pack.keys
@@ -209,15 +249,38 @@ def image_keys(pack: Pack) -> range | NDArray[np.int64]:
     return np.sort(keys)
 
 
-def masked_bits(ledger: Path, index: RecordIndex) -> NDArray[np.uint8] | None:
-    """A bit a record of an index, set where a ledger says that its picture is masked; None where there is no ledger."""
+def masked_bits(ledger: Path, index: RecordIndex, samples: range | NDArray[np.int64]) -> NDArray[np.uint8] | None:
+    """A bit a sample, set where a ledger says that its picture is masked; None where there is no ledger.
+
+    Parameters
+    ----------
+    ledger : Path
+        Its columns key and action are read; rows of keys that the index does not have say nothing.
+    index : RecordIndex
+    samples : (N,) int64
+        Keys of the samples, all of them in the index.
+
+    Returns
+    -------
+    (ceil(N / 8),) uint8 or None
+        Bit i & 7 of byte i >> 3 is that of sample i.
+
+    Raises
+    ------
+    FacekitError
+        The ledger cannot be read, or lacks a column.
+    """
     if not ledger.exists():
         return None
+    masked = np.zeros(len(index), np.bool_)
+    for keys in _masked_keys(ledger):
+        places = index.positions(keys)
+        masked[places[places >= 0]] = True
+    return np.packbits(masked[index.positions(np.asarray(samples))], bitorder="little")
+
+
+def _masked_keys(ledger: Path) -> Iterator[NDArray[np.int64]]:
     import pyarrow.compute as pc
 
-    bits = np.zeros(len(index), np.bool_)
     for batch in ledger_batches(ledger, "key", "action"):
-        masked = batch.filter(pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"])))
-        rows = index.positions(masked["key"].to_numpy())
-        bits[rows[rows >= 0]] = True
-    return np.packbits(bits, bitorder="little")
+        yield batch.filter(pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"])))["key"].to_numpy()

@@ -63,19 +63,44 @@ class Stem(nn.Module):
 
 
 def make_stage(channels_in: int, channels_out: int, blocks: int) -> nn.Sequential:
-    """One stage: the first block halves height and width."""
+    """One stage of residual blocks.
+
+    Parameters
+    ----------
+    channels_in, channels_out : int
+    blocks : int
+        The first one halves height and width.
+
+    Returns
+    -------
+    stage : nn.Sequential
+        (B, channels_in, H, W) to (B, channels_out, ceil(H / 2), ceil(W / 2)).
+    """
     rest = [PreActivationBlock(channels_out, channels_out, 1) for _ in range(blocks - 1)]
     return nn.Sequential(PreActivationBlock(channels_in, channels_out, 2), *rest)
 
 
 def feature_count(channels: int, image_size: tuple[int, int]) -> int:
-    """How many numbers leave the last stage: four halvings, each rounded up."""
+    """How many numbers leave the last stage: four halvings, each rounded up.
+
+    Parameters
+    ----------
+    channels : int
+        Of the last stage.
+    image_size : (height, width)
+        Pixels.
+    """
     height, width = (-(-side // 16) for side in image_size)
     return channels * height * width
 
 
 def initialise(network: nn.Module) -> None:
-    """Convolutions N(0, 0.1); normalisation 1 and 0."""
+    """Draw the weights anew, as arcface_torch does: convolutions N(0, 0.1); normalisation 1 and 0.
+
+    Parameters
+    ----------
+    network : nn.Module
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, 0, 0.1)
@@ -85,7 +110,17 @@ def initialise(network: nn.Module) -> None:
 
 
 def embedding_head(features: int, dimensions: int) -> tuple[nn.Linear, nn.BatchNorm1d]:
-    """The fully connected layer and the normalisation that end an IResNet."""
+    """The fully connected layer and the normalisation that end an IResNet.
+
+    Parameters
+    ----------
+    features, dimensions : int
+
+    Returns
+    -------
+    fc, features : nn.Linear, nn.BatchNorm1d
+        (B, features) to (B, dimensions) to the same.
+    """
     return nn.Linear(features, dimensions), nn.BatchNorm1d(dimensions)
 
 
@@ -147,7 +182,19 @@ class IResNet(nn.Module):
 
 
 def iresnet(depth: int, **options: Any) -> IResNet:
-    """The IResNet of a published depth: 18, 34, 50, 100 or 200 (options as `IResNet`)."""
+    """The IResNet of a published depth.
+
+    Parameters
+    ----------
+    depth : {18, 34, 50, 100, 200}
+    **options
+        As `IResNet`'s.
+
+    Raises
+    ------
+    ConfigError
+        There is none of this depth.
+    """
     if depth not in DEPTHS:
         raise ConfigError(f"no IResNet-{depth}; there are {', '.join(map(str, DEPTHS))}")
     return IResNet(DEPTHS[depth], **options)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from facekit.errors import FacekitError
 
 __all__ = ["Log"]
 
@@ -23,20 +26,29 @@ class Log:
     folder : Path
     step : int
         Steps that were done before.
+
+    Raises
+    ------
+    FacekitError
+        There is a log, and it is none of facekit's, or damaged.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
         path = folder / LOG
-        known = [row for row in _rows(path) if int(row["step"]) <= step]
-        self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 -- until __exit__
+        _rewrite(path, [row for row in _rows(path) if int(row["step"]) <= step])
+        self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 -- until __exit__
         self._writer = csv.DictWriter(self._file, COLUMNS)
-        self._writer.writeheader()
-        self._writer.writerows(known)
-        self._file.flush()
         self._board = _board(folder / BOARD, step)
 
     def write(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
-        """Note values of a step."""
+        """Note values of a step.
+
+        Parameters
+        ----------
+        step : int
+        epoch : float
+        values : mapping from str to float
+        """
         for name, value in values.items():
             self._writer.writerow({"step": step, "epoch": f"{epoch:.4f}", "name": name, "value": repr(float(value))})
             if self._board is not None:
@@ -55,10 +67,28 @@ class Log:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
+    """The whole rows; the last may be half one, of a run that was killed."""
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row["value"]]  # a killed run may leave half a row
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["value"]]
+        for row in rows:
+            int(row["step"]), float(row["epoch"]), float(row["value"])
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise FacekitError(
+            f"{path} cannot be read as a log: {error}; move it away, and the run goes on with a new one"
+        ) from error
+    return [{name: row[name] for name in COLUMNS} for row in rows]
+
+
+def _rewrite(path: Path, rows: list[dict[str, str]]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(aside, path)
 
 
 def _board(folder: Path, step: int) -> Any:

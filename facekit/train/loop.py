@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from facekit.train.checkpoint import latest_checkpoint, load_last_finite, save_checkpoint
 from facekit.train.config import LoopConfig
 from facekit.train.live import LiveEngine
 from facekit.train.logs import Log
@@ -23,13 +23,14 @@ from facekit.train.optimizer import learning_rate
 from facekit.train.plugin import Batch, PackFacts, load_plugin
 from facekit.train.processes import process_group, rank_of, wait_for_all
 from facekit.train.recipe import Settings
-from facekit.train.samples import TrainingSet, epoch_order, open_loader
+from facekit.train.samples import EpochLoader, TrainingSet, epoch_order
 from facekit.train.sharded import all_sum, world_size
 from facekit.train.state import State, device_of
 
-__all__ = ["Report", "Run", "Task", "train_network"]
+__all__ = ["Report", "Run", "Task", "Window", "train_network"]
 
 Evaluate = Callable[[LiveEngine], Mapping[str, float]]
+_CURES = "lower lr, warm up longer, or clip"
 
 
 class Report(NamedTuple):
@@ -56,7 +57,7 @@ class Task(NamedTuple):
     out : Path
         Folder of checkpoints, logs and the model.
     init : str or None
-        Weights to begin from.
+        Weights to start from.
     centres : (C, D) float32 or None
         To begin the classifier from; rows of zeros are left as they are.
     """
@@ -81,17 +82,18 @@ class Run(NamedTuple):
     """The last of each."""
     seconds: float
     images_per_second: float
+    """Without evaluation."""
 
 
 def train_network(
-    task: Task, evaluate: Evaluate | None = None, report: Callable[[Report], None] = lambda report: None
+    task: Task, evaluate: Evaluate | None = None, report: Callable[[Report], None] = lambda _: None
 ) -> Run:
     """Train a network, going on from the last checkpoint in ``task.out`` if there is one.
 
     Raises
     ------
     ConfigError
-        The pack has fewer images than a step takes, or the weights to begin from do not fit.
+        The pack has fewer images than a step takes, or the weights to start from do not fit.
     FacekitError
         The loss is no longer a number.
     """
@@ -100,20 +102,30 @@ def train_network(
         torch.set_num_threads(config.threads)
     device = device_of(config.device)
     with process_group(device):
-        length = steps_an_epoch(task)
+        length = steps_per_epoch(task)
         state = _open_state(task, device)
         first = state.step
-        values = _loop(task, state, length, evaluate, report)
+        values, idle = _loop(task, state, length, evaluate, report)
         if rank_of() == 0:
             save_file(state.model(), task.out / MODEL)
         wait_for_all()
         seconds = perf_counter() - started
         images = (state.step - first) * config.batch * config.accumulate * world_size()
-    return Run(str(task.out / MODEL), state.step, first, values, seconds, images / seconds)
+    return Run(str(task.out / MODEL), state.step, first, values, seconds, images / max(seconds - idle, 1e-9))
 
 
-def steps_an_epoch(task: Task) -> int:
-    """Steps of the optimizer in an epoch; images that do not fill one are left out (others each epoch)."""
+def steps_per_epoch(task: Task) -> int:
+    """Steps of the optimizer in an epoch; images that do not fill one are left out (others each epoch).
+
+    Parameters
+    ----------
+    task : Task
+
+    Raises
+    ------
+    ConfigError
+        The pack has fewer images than a step takes.
+    """
     config = task.settings.train
     each = config.batch * config.accumulate * world_size()
     if len(task.labels) < each:
@@ -124,9 +136,8 @@ def steps_an_epoch(task: Task) -> int:
 def _open_state(task: Task, device: torch.device) -> State:
     state = State(task.name, load_plugin(task.name), task.settings, task.facts, device)
     _check_batch(state)
-    found = latest_checkpoint(task.out)
-    if found is not None:
-        load_checkpoint(state, found)
+    if latest_checkpoint(task.out) is not None:
+        load_last_finite(state, task.out)
     else:
         if task.init is not None:
             load_initial_weights(state.network, task.init)
@@ -150,7 +161,8 @@ def _loop(
     length: int,
     evaluate: Evaluate | None,
     report: Callable[[Report], None],
-) -> dict[str, float]:
+) -> tuple[dict[str, float], float]:
+    """The last value of each measure, and the seconds that evaluation took."""
     config, latest = task.settings.train, dict[str, float]()
     end = length * config.epochs
     steps = state.step + end - state.position
@@ -165,21 +177,26 @@ def _loop(
                 log.write(state.step, epoch, values)
                 report(Report(state.step, steps, epoch, values))
 
-        window = _Window(config.batch * config.accumulate * world_size())
+        loader = EpochLoader(task.samples, rank_of(), world_size())
+        opened.callback(loader.close)
+        window = Window(config.batch * config.accumulate * world_size())
         while state.step < steps:
-            batches = _epoch(task, state.position, length)
+            batches = _epoch(task, loader, state.position, length)
             for _ in range(min(length - state.position % length, steps - state.step)):
                 rate = learning_rate(config, state.position, length, end)
                 window.add(state.train_step(batches, rate))
                 log_due, eval_due, save_due = _due(config, state, steps, length)
                 if log_due:
-                    say({"rate": rate} | window.close())
+                    values = window.close()
+                    say({"rate": rate} | values)
+                    _check_loss(state, values, task.out)
                 if save_due:  # before the evaluation: what fails there must not cost the steps
-                    _check_weights(state)
+                    _check_weights(state, task.out)
                     save_checkpoint(state, task.out, config.keep)
                 if eval_due and evaluate is not None:
-                    say(_evaluated(state, task, evaluate))
-    return latest
+                    with window.paused():
+                        say(_evaluated(state, task, evaluate))
+    return latest, window.idle
 
 
 def _due(config: LoopConfig, state: State, steps: int, length: int) -> tuple[bool, ...]:
@@ -189,12 +206,12 @@ def _due(config: LoopConfig, state: State, steps: int, length: int) -> tuple[boo
     return tuple(last or (state.step % one == 0 if one else ended) for one in every)
 
 
-def _epoch(task: Task, position: int, length: int) -> Iterator[Batch]:
+def _epoch(task: Task, loader: EpochLoader, position: int, length: int) -> Iterator[Batch]:
     """The batches that are left of the epoch that a position lies in."""
     config, epoch = task.settings.train, position // length
     task.samples.set_epoch(epoch)
     order = epoch_order(task.labels, config, epoch)[: length * config.batch * config.accumulate * world_size()]
-    return open_loader(task.samples, order, (position % length) * config.accumulate, rank_of(), world_size())
+    return loader.batches(order, (position % length) * config.accumulate)
 
 
 def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, float]:
@@ -212,36 +229,98 @@ def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, flo
     return scores
 
 
-class _Window:
-    """Means of the measures since the last report; the device is asked for them only then."""
+class Window:
+    """Means of the measures since the last report, over steps and processes; the device is asked for them only then.
+
+    A measure of a step that is not finite, as of one that the loss scaler skips, is left out of its mean; the mean of
+    nothing else is nan. ``nonfinite_steps`` counts the steps whose loss was not finite, where there are any.
+
+    Parameters
+    ----------
+    images : int
+        Of a step, over all processes.
+
+    Attributes
+    ----------
+    idle : float
+        Seconds in `paused`, since the beginning.
+    """
 
     def __init__(self, images: int) -> None:
         self.images, self.started = images, perf_counter()
         self.sums: dict[str, torch.Tensor] = {}
-        self.steps = 0
+        self.steps, self.idle = 0, 0.0
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave what happens meanwhile out of the speed."""
+        stopped = perf_counter()
+        yield
+        seconds = perf_counter() - stopped
+        self.started, self.idle = self.started + seconds, self.idle + seconds
 
     def add(self, measures: Mapping[str, torch.Tensor]) -> None:
+        """Take in the measures of a step.
+
+        Parameters
+        ----------
+        measures : mapping from str to () tensor
+            The same names each time, ``loss`` among them.
+        """
         for name, value in measures.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            number = value.double()
+            valid = number.isfinite()
+            pair = torch.stack([number.where(valid, 0.0), valid.double()])
+            self.sums[name] = self.sums[name] + pair if name in self.sums else pair
         self.steps += 1
 
     def close(self) -> dict[str, float]:
+        """The means since the last call, and a new beginning. Waits for the device.
+
+        Returns
+        -------
+        means : dict from str to float
+            ``images_per_second`` among them; ``nonfinite_steps`` where there are any.
+        """
         names, count = list(self.sums), self.steps * world_size()
-        sums = all_sum(torch.stack([self.sums[name].double() for name in names])).tolist()
-        means = {name: total / count for name, total in zip(names, sums, strict=True)}
-        _check_loss(means["loss"])
+        pairs = all_sum(torch.stack([self.sums[name] for name in names])).tolist()
+        means = {name: total / some if some else np.nan for name, (total, some) in zip(names, pairs, strict=True)}
+        nonfinite = round((count - pairs[names.index("loss")][1]) / world_size())
         speed = self.steps * self.images / max(perf_counter() - self.started, 1e-9)
         self.sums, self.steps, self.started = {}, 0, perf_counter()
-        return means | {"images_per_second": speed}
+        return means | ({"nonfinite_steps": nonfinite} if nonfinite else {}) | {"images_per_second": speed}
 
 
-def _check_loss(loss: float) -> None:
-    if not np.isfinite(loss):
-        raise FacekitError(f"the loss is {loss}: lower lr, warm up longer, or clip. The last checkpoint is sound")
+def _check_loss(state: State, values: Mapping[str, float], out: Path) -> None:
+    """Stop a run that learns nothing any more; a step that the loss scaler skips harms nothing.
+
+    The scaler halves its scale at each such step: below 1 it has skipped sixteen more than it ever took back.
+    """
+    if state.scaler.is_enabled():
+        if state.scaler.get_scale() < 1:
+            raise FacekitError(
+                f"step {state.step}: half precision overflows at every step, and the loss scale fell below 1: take "
+                f"precision=bf16, or {_CURES}. {_what_is_left(out)}"
+            )
+    elif "nonfinite_steps" in values:
+        raise FacekitError(f"step {state.step}: the loss is not finite any more: {_CURES}. {_what_is_left(out)}")
 
 
-def _check_weights(state: State) -> None:
+def _check_weights(state: State, out: Path) -> None:
     """Keep what is no number out of the checkpoints."""
-    with torch.no_grad():
-        total = torch.stack([p.sum().double() for p in (*state.network.parameters(), state.classifier.weight)]).sum()
-        _check_loss(float(all_sum(total)))
+    bad = state.nonfinite()
+    if bad:
+        raise FacekitError(
+            f"step {state.step}: {bad[0]} is not finite any more ({len(bad)} tensors in all): {_CURES}. "
+            f"{_what_is_left(out)}"
+        )
+
+
+def _what_is_left(out: Path) -> str:
+    found = latest_checkpoint(out)
+    if found is None:
+        return "No checkpoint was written before"
+    return (
+        f"{found} was finite when it was written; with the same settings --resume would take the same steps again, so "
+        f"start another run with other ones, from --init {found}"
+    )

@@ -21,6 +21,7 @@ from facekit.train.recipe import Settings, settings_of
 __all__ = ["MODEL", "Model", "describe", "load_file", "load_initial_weights", "open_model", "save_file"]
 
 FORMAT = 1
+MOST_CLASSES, LARGEST_SIDE = 1 << 31, 4096
 MODEL, CHECKPOINTS, COMMON = "model.pt", "checkpoints", "common.pt"
 
 
@@ -48,7 +49,20 @@ class Model:
 
 
 def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
-    """What a file of weights says besides the weights."""
+    """What a file of weights says besides the weights.
+
+    Parameters
+    ----------
+    name : str
+        Of the plugin.
+    settings : Settings
+    facts : PackFacts
+
+    Returns
+    -------
+    description : dict
+        Numbers and texts alone.
+    """
     given = json.dumps(asdict(settings.train) | asdict(settings.plugin))
     return {
         "format": FORMAT,
@@ -60,7 +74,15 @@ def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
 
 
 def save_file(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors aside, and rename when they are on the disk."""
+    """Write tensors aside, and rename when they are on the disk.
+
+    Parameters
+    ----------
+    content : mapping
+        Tensors, numbers and texts, which `load_file` reads.
+    path : Path
+        Is replaced.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with open(aside, "wb") as file:
         torch.save(dict(content), file)
@@ -107,20 +129,95 @@ def open_model(path: str | os.PathLike[str]) -> Model:
     content = load_file(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ConfigError(f"{file} is no model of facekit's, or of another version")
-    plugin = load_plugin(content["plugin"])
-    settings = settings_of(plugin, json.loads(content["settings"]))
-    height, width = content["image_size"]
-    facts = PackFacts(np.ones(int(content["classes"]), np.int64), (height, width))
-    network = plugin.build_network(settings.plugin, facts)
+    name, given, facts = _description(content, file)
+    weights = _state_dict(content, str(file))
+    plugin = load_plugin(name)
     try:
-        network.load_state_dict(content.get("average") or content["network"])
+        settings = settings_of(plugin, given)
+        _check_shapes(plugin, settings, facts, weights)
+        network = plugin.build_network(settings.plugin, facts)
+        network.load_state_dict(weights)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
     except RuntimeError as error:
-        raise FacekitError(f"{file} does not fit the network of plugin {content['plugin']}: {error}") from error
-    return Model(content["plugin"], plugin, settings, network.eval(), (height, width))
+        raise FacekitError(f"{file} does not fit the network of plugin {name}: {_in_short(str(error))}") from error
+    return Model(name, plugin, settings, network.eval(), facts.image_size)
+
+
+def _description(content: Mapping[str, Any], file: Path) -> tuple[str, dict[str, Any], PackFacts]:
+    """Name of the plugin, its settings and the pack's facts, of a file that anybody may have written."""
+
+    def refuse(name: str, wanted: str) -> ConfigError:
+        return ConfigError(f"{file}: {name} is {_shown(content.get(name))}; it must be {wanted}: the file is damaged")
+
+    if not isinstance(content.get("plugin"), str):
+        raise refuse("plugin", "the name of a plugin")
+    try:
+        given = json.loads(content.get("settings", ""))
+    except (TypeError, ValueError, RecursionError):
+        raise refuse("settings", "a JSON object") from None
+    if not isinstance(given, dict):
+        raise refuse("settings", "a JSON object")
+    classes, size = content.get("classes"), content.get("image_size")
+    if type(classes) is not int or not 1 <= classes <= MOST_CLASSES:
+        raise refuse("classes", f"a whole number from 1 to {MOST_CLASSES:,}")
+    if not (isinstance(size, (list, tuple)) and len(size) == 2 and all(type(one) is int for one in size)):
+        raise refuse("image_size", "height and width")
+    if not all(1 <= one <= LARGEST_SIDE for one in size):
+        raise refuse("image_size", f"from 1 to {LARGEST_SIDE} pixels a side")
+    counts = np.broadcast_to(np.int64(1), (classes,))  # no memory, however many
+    return content["plugin"], given, PackFacts(counts, (size[0], size[1]))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _check_shapes(plugin: Plugin, settings: Settings, facts: PackFacts, weights: Mapping[str, torch.Tensor]) -> None:
+    """Compare names and shapes with those of the network before any memory is taken for it.
+
+    Raises
+    ------
+    RuntimeError
+        As `torch.nn.Module.load_state_dict` does.
+    """
+    with torch.device("meta"):
+        outline = plugin.build_network(settings.plugin, facts)
+    wanted = outline.state_dict()
+    shapes = {name: torch.empty_like(value, device="meta") for name, value in weights.items()}
+    if set(shapes) != set(wanted) or any(shapes[name].shape != value.shape for name, value in wanted.items()):
+        outline.load_state_dict(shapes)
+
+
+def _state_dict(content: Mapping[str, Any], where: str) -> dict[str, torch.Tensor]:
+    """The averaged weights of a model or checkpoint by name, or where there are none the others.
+
+    Raises
+    ------
+    ConfigError
+        It holds something else.
+    """
+    average = content.get("average")
+    found = average if isinstance(average, Mapping) and average else content.get("network")
+    if not isinstance(found, Mapping) or not found or not all(map(torch.is_tensor, found.values())):
+        raise ConfigError(f"{where} holds no weights by name: give OUT of a run, a checkpoint, or a model.pt")
+    return {str(name): value for name, value in found.items()}
 
 
 def weights_file(path: Path) -> Path:
-    """The file with the weights of a run's folder or of a checkpoint; a file is itself."""
+    """The file with the weights.
+
+    Parameters
+    ----------
+    path : Path
+        A run's folder (its ``model.pt``, or that of its last checkpoint), a checkpoint, or a file, which is itself.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
     if path.is_file():
         return path
     finished = sorted((path / CHECKPOINTS).glob("[0-9]*"))
@@ -131,7 +228,7 @@ def weights_file(path: Path) -> Path:
 
 
 def load_initial_weights(network: nn.Module, path: str) -> None:
-    """Begin from other weights: facekit's own, or the backbone.pt of arcface_torch.
+    """Start from other weights: facekit's own, or the backbone.pt of arcface_torch.
 
     Raises
     ------
@@ -156,7 +253,7 @@ def load_initial_weights(network: nn.Module, path: str) -> None:
 def _weights_in(content: Any, path: str) -> dict[str, torch.Tensor]:
     """Weights by name, without what DataParallel puts before the names."""
     if isinstance(content, dict) and "network" in content:
-        content = content.get("average") or content["network"]
+        content = _state_dict(content, f"--init {path}")
     if not isinstance(content, dict) or not content or not all(map(torch.is_tensor, content.values())):
         raise ConfigError(
             f"--init {path} holds no weights by name: give OUT of a run, a checkpoint, or a backbone.pt (a state_dict)"

@@ -14,7 +14,20 @@ __all__ = ["EMA", "learning_rate", "open_optimizer", "set_rate"]
 
 
 def learning_rate(config: LoopConfig, step: int, steps_per_epoch: int, steps: int) -> float:
-    """The rate of a step, counted in steps of the optimizer from 0; a pure function, so nothing of it is saved."""
+    """The rate of a step; a pure function, so nothing of it is saved.
+
+    Parameters
+    ----------
+    config : LoopConfig
+    step : int
+        Of the optimizer, from 0.
+    steps_per_epoch, steps : int
+        Of an epoch, and of the whole schedule.
+
+    Returns
+    -------
+    rate : float
+    """
     epoch, rising = step / steps_per_epoch, config.warmup * steps_per_epoch
     if step < rising:
         return config.lr * (step + 1) / math.ceil(rising)
@@ -27,7 +40,19 @@ def learning_rate(config: LoopConfig, step: int, steps_per_epoch: int, steps: in
 
 
 def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> torch.optim.SGD:
-    """SGD with momentum; what has one dimension (norms, biases, slopes) does not decay."""
+    """SGD with momentum; what has one dimension (norms, biases, slopes) does not decay.
+
+    Parameters
+    ----------
+    modules : iterable of nn.Module
+        Their parameters that want a gradient.
+    config : LoopConfig
+
+    Returns
+    -------
+    optimizer : torch.optim.SGD
+        Two groups: what decays, and what does not.
+    """
     found = [p for module in modules for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in found if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -37,7 +62,13 @@ def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> torch.op
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of all groups."""
+    """Set the rate of all groups.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    rate : float
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
 
@@ -58,7 +89,14 @@ class EMA:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take a step in."""
+        """Take a step in: at the n-th call w <- d w + (1 - d) w', with d = min(decay, n / (n + 10)).
+
+        w' are the network's weights; its buffers are copied.
+
+        Parameters
+        ----------
+        network : nn.Module
+        """
         self.count += 1
         decay = min(self.decay, self.count / (self.count + 10))
         learned = {name for name, _ in network.named_parameters()}

@@ -116,24 +116,88 @@ class Plugin(Protocol):
     recipes: Mapping[str, Mapping[str, Any]]
 
     def build_network(self, config: Any, facts: PackFacts) -> torch.nn.Module:
-        """The network, on the CPU."""
+        """The network.
+
+        Parameters
+        ----------
+        config : its own settings
+        facts : PackFacts
+
+        Returns
+        -------
+        network : nn.Module
+            On the CPU. Under ``torch.device("meta")`` too, where only shapes are asked for.
+        """
 
     def build_head(self, config: Any, facts: PackFacts) -> torch.nn.Module:
-        """The loss without the classifier's weights; what it keeps in buffers and parameters is saved and resumed."""
+        """The loss without the classifier's weights.
+
+        Parameters
+        ----------
+        config : its own settings
+        facts : PackFacts
+
+        Returns
+        -------
+        head : nn.Module
+            What it keeps in buffers and parameters is saved and resumed. It warns (UserWarning) of settings that do not
+            fit.
+        """
 
     def training_step(
         self, config: Any, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
     ) -> Step:
-        """One forward pass. ``network`` may be wrapped: call it, and touch no attribute of it."""
+        """One forward pass.
+
+        Parameters
+        ----------
+        config : its own settings
+        network : nn.Module
+            May be wrapped: call it, and touch no attribute of it.
+        head : nn.Module
+        classifier : Classifier
+        batch : Batch
+            On the device that trains.
+
+        Returns
+        -------
+        step : Step
+        """
 
     def embed(self, config: Any, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Embedding:
-        """Embeddings of (B, 3, H, W) pictures of which some, (B,) bool, are masked."""
+        """Embed pictures.
+
+        Parameters
+        ----------
+        config : its own settings
+        network : nn.Module
+            In evaluation mode.
+        image : (B, 3, H, W) float32 tensor
+            RGB in [-1, 1].
+        masked : (B,) bool tensor
+
+        Returns
+        -------
+        embedding : Embedding
+        """
 
     def export_inputs(self, config: Any) -> tuple[str, ...]:
-        """Inputs of an exported file: ``("image",)`` or ``("image", "mask_flag")``."""
+        """Inputs of an exported file: ``("image",)`` or ``("image", "mask_flag")``.
+
+        Parameters
+        ----------
+        config : its own settings
+        """
 
     def config_warnings(self, config: Any, train: Any, facts: PackFacts) -> list[str]:
-        """Sentences about settings that contradict each other or the pack."""
+        """Sentences about settings that contradict each other or the pack.
+
+        Parameters
+        ----------
+        config : its own settings
+        train : LoopConfig
+        facts : PackFacts
+        """
 
 
 class PluginEntry(NamedTuple):

@@ -18,7 +18,13 @@ __all__ = ["average_gradients", "gather_rows", "process_group", "rank_of", "wait
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started; nothing where there is one, or where they are joined already."""
+    """Join the processes that torchrun started; nothing where there is one, or where they are joined already.
+
+    Parameters
+    ----------
+    device : torch.device
+        Of a graphics card: over nccl; else over gloo.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return
@@ -31,7 +37,13 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def rank_of(group: Group | None = None) -> int:
-    """Number of this process; 0 where it is alone."""
+    """Number of this process; 0 where it is alone.
+
+    Parameters
+    ----------
+    group : torch.distributed.ProcessGroup, optional
+        By default all processes.
+    """
     return distributed.get_rank(group) if world_size(group) > 1 else 0
 
 
@@ -42,7 +54,13 @@ def wait_for_all() -> None:
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Average gradients over processes; for parameters outside DistributedDataParallel."""
+    """Average gradients over processes, in place; for parameters outside DistributedDataParallel.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        The same ones, in the same order, in every process; one without a gradient counts as zeros.
+    """
     count = world_size()
     if count == 1:
         return
@@ -55,10 +73,18 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
 
 
 def gather_rows(rows: torch.Tensor) -> torch.Tensor:
-    """Rows of all processes, in order of rank: (W B, ...) from (B, ...), the same B everywhere.
+    """Rows of all processes, in order of rank.
 
-    The gradient is summed over processes, and multiplied by their number, because DistributedDataParallel will divide
-    the network's by it: the network then gets the gradient of the one global loss.
+    Parameters
+    ----------
+    rows : (B, ...) tensor
+        The same B everywhere.
+
+    Returns
+    -------
+    rows : (W B, ...) tensor
+        The gradient is summed over processes, and multiplied by their number, because DistributedDataParallel will
+        divide the network's by it: the network then gets the gradient of the one global loss.
     """
     if world_size() == 1:
         return rows
@@ -68,14 +94,14 @@ def gather_rows(rows: torch.Tensor) -> torch.Tensor:
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
+    def forward(_: Any, rows: torch.Tensor) -> torch.Tensor:
         parts = [torch.empty_like(rows) for _ in range(world_size())]
         distributed.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:
         total = gradient.clone()
         distributed.all_reduce(total)
         return total.chunk(world_size())[rank_of()] * world_size()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,15 +9,13 @@ from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from facekit.errors import ConfigError
+from facekit.run.user_files import read_toml
 from facekit.train.config import LoopConfig
 from facekit.train.plugin import Plugin
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 __all__ = ["Settings", "read_settings", "settings_of"]
+
+MOST_DIMENSIONS = 1 << 16
 
 
 class Settings(NamedTuple):
@@ -79,8 +76,10 @@ def settings_of(plugin: Plugin, given: Mapping[str, Any]) -> Settings:
 
 def _check_own(own: Any) -> None:
     """What every plugin calls alike; torch says nothing, or nothing that can be understood."""
-    if own.dimensions < 1:
-        raise ConfigError(f"dimensions is {own.dimensions}; it must be at least 1")
+    if not 1 <= own.dimensions <= MOST_DIMENSIONS:
+        raise ConfigError(
+            f"dimensions is {own.dimensions}; it must be at least 1 and at most {MOST_DIMENSIONS} (usual: 128 to 512)"
+        )
     dropout = getattr(own, "dropout", 0.0)
     if not 0 <= dropout < 1:
         raise ConfigError(f"dropout is {dropout}; it must be from 0 to below 1")
@@ -93,15 +92,10 @@ def _recipe(plugin: Plugin, recipe: str | None) -> Mapping[str, Any]:
         return plugin.recipes[recipe]
     if Path(recipe).suffix != ".toml":
         raise ConfigError(f"there is no recipe {recipe!r}; there are {', '.join(plugin.recipes)}, or give a .toml file")
-    return _read_toml(Path(recipe))
-
-
-def _read_toml(path: Path) -> Mapping[str, Any]:
     try:
-        found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"recipe {path} cannot be read: {error}") from error
-    return found
+        return read_toml(Path(recipe))
+    except ConfigError as error:
+        raise ConfigError(f"recipe {error}") from error
 
 
 def _as(name: str, value: Any, kind: Any) -> Any:

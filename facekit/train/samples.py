@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +21,9 @@ from facekit.train.config import LoopConfig
 from facekit.train.dataset import Augment, RecordDataset
 from facekit.train.plugin import Batch
 
-__all__ = ["TrainingSet", "epoch_order", "open_loader", "steps_in_epoch"]
+__all__ = ["EpochLoader", "TrainingSet", "epoch_order"]
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ORDER, _CHANGE = 101, 102  # tags that keep the streams of random numbers apart
 
 
@@ -37,7 +42,7 @@ class TrainingSet(RecordDataset):
     """
 
     def __init__(self, path: str, config: LoopConfig, wear: Augment | None = None) -> None:
-        super().__init__(path, augment=_no_mask if wear is None else wear)
+        super().__init__(path, augment=_NoMasks() if wear is None else wear)
         self.config = config
 
     def __getitem__(self, index: int) -> Any:
@@ -51,7 +56,7 @@ class TrainingSet(RecordDataset):
         key = int(self._keys[index])
         label, image = self._read(key)
         self._check_size(key, image)
-        epoch, masked = int(self._epoch), self.is_masked(key)
+        epoch, masked = int(self._epoch), self._sample_is_masked(range(len(self))[index])
         if not masked and self.augment is not None:
             image, masked = self.augment(image, key, epoch=epoch)
         rng = np.random.default_rng([self.config.seed, _CHANGE, epoch, key])
@@ -74,27 +79,31 @@ class TrainingSet(RecordDataset):
 
     def masked_share(self) -> float | None:
         """Share of the images that the ledger calls masked; None without a ledger."""
-        bits = self._masked
-        if bits is None:
+        if self._masked is None:
             return None
-        keys, known = np.asarray(self._keys), np.unpackbits(bits, bitorder="little")
-        inside = keys[keys < len(known)]
-        return float(known[inside].sum(dtype=np.int64) / len(keys))
+        return float(np.unpackbits(self._masked, count=len(self), bitorder="little").mean())
 
 
-def _no_mask(image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]:
-    return image, False
+class _NoMasks:
+    """The augmentation that puts no mask on any picture."""
 
-
-def steps_in_epoch(images: int, config: LoopConfig, world: int) -> int:
-    """Batches of an epoch; a last one that is not full is left out."""
-    return images // (config.batch * world)
+    def __call__(self, image: NDArray[np.uint8], *_: int, **__: int) -> tuple[NDArray[np.uint8], bool]:
+        return image, False
 
 
 def epoch_order(labels: NDArray[np.int64], config: LoopConfig, epoch: int) -> NDArray[np.int64]:
-    """Positions of the images in the order of an epoch, over all processes: (N,) int64.
+    """The order of the images in an epoch, over all processes.
 
-    ``uniform``: a permutation. ``balanced``: a class drawn evenly, then one of its images.
+    Parameters
+    ----------
+    labels : (N,) int64
+    config : LoopConfig
+        ``sampler`` "uniform": a permutation. "balanced": a class drawn evenly, then one of its images.
+    epoch : int
+
+    Returns
+    -------
+    places : (N,) int64
     """
     rng = np.random.default_rng([config.seed, _ORDER, epoch])
     if config.sampler == "uniform":
@@ -105,11 +114,62 @@ def epoch_order(labels: NDArray[np.int64], config: LoopConfig, epoch: int) -> ND
     return np.asarray(by_label[first[classes] + rng.integers(0, count[classes])])
 
 
+class EpochLoader:
+    """Batches of epochs, read by processes that are started once.
+
+    Nothing of it needs saving: order and changes follow from seed, epoch and step, for any number of workers.
+
+    Parameters
+    ----------
+    samples : TrainingSet
+        Its epoch is set before `batches` is called, and stays until they are all taken.
+    rank, world : int
+        Of this process, and how many there are.
+    """
+
+    def __init__(self, samples: TrainingSet, rank: int = 0, world: int = 1) -> None:
+        config = samples.config
+        self._batches = _Batches(config.batch, rank, world)
+        self._loader: Any = DataLoader(
+            _Handed(samples),
+            batch_sampler=self._batches,
+            num_workers=config.workers,
+            collate_fn=_collated,
+            generator=torch.Generator().manual_seed(0),  # otherwise each epoch takes a number from torch's own
+            pin_memory=torch.cuda.is_available() and config.device != "cpu",
+            worker_init_fn=partial(_start_worker, os.getpid()),
+            persistent_workers=config.workers > 0,
+        )
+
+    def batches(self, order: NDArray[np.int64], first: int = 0) -> Iterator[Batch]:
+        """Batches of an epoch from a step on.
+
+        Parameters
+        ----------
+        order : (N,) int64
+            Places of the samples, over all processes.
+        first : int
+            Batches of this process that are left out.
+
+        Raises
+        ------
+        FacekitError
+            While they are taken: a record that cannot be read, as `TrainingSet` says.
+        """
+        self._batches.order, self._batches.first = order, first
+        return map(_batch_of, self._loader)
+
+    def close(self) -> None:
+        """End the processes that read."""
+        self._loader = None
+
+
 class _Batches:
     """Lists of positions for one process: its part of each global batch, from a step of the epoch on."""
 
-    def __init__(self, order: NDArray[np.int64], batch: int, rank: int, world: int, first: int) -> None:
-        self.order, self.batch, self.rank, self.world, self.first = order, batch, rank, world, first
+    def __init__(self, batch: int, rank: int, world: int) -> None:
+        self.batch, self.rank, self.world, self.first = batch, rank, world, 0
+        self.order = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self.order) // (self.batch * self.world) - self.first
@@ -118,28 +178,6 @@ class _Batches:
         for step in range(self.first, self.first + len(self)):
             start = (step * self.world + self.rank) * self.batch
             yield self.order[start : start + self.batch].tolist()
-
-
-def open_loader(
-    samples: TrainingSet, order: NDArray[np.int64], first: int, rank: int = 0, world: int = 1
-) -> Iterator[Batch]:
-    """Batches of an epoch from a step on.
-
-    Nothing of the loader needs saving: order and changes follow from seed, epoch and step, for any number of workers.
-    """
-    config = samples.config
-    batches = _Batches(order, config.batch, rank, world, first)
-    generator = torch.Generator().manual_seed(0)  # otherwise each loader takes a number from torch's own
-    loader: Any = DataLoader(
-        _Handed(samples),
-        batch_sampler=batches,
-        num_workers=config.workers,
-        collate_fn=_collated,
-        generator=generator,
-        pin_memory=torch.cuda.is_available() and config.device != "cpu",
-        worker_init_fn=_quiet_worker,
-    )
-    return map(_batch_of, loader)
 
 
 class _Handed(Dataset[Any]):
@@ -165,9 +203,13 @@ def _batch_of(parts: Any) -> Batch:
     return Batch(*parts)
 
 
-def _quiet_worker(number: int) -> None:
-    """A worker that shares the cores with the others."""
+def _start_worker(parent: int, _number: int) -> None:
+    """Share the cores with the other workers, and end with the process that trains, however that ends."""
     torch.set_num_threads(1)
     import cv2
 
     cv2.setNumThreads(0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it was asked about
+            os._exit(1)

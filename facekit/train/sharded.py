@@ -19,21 +19,43 @@ Group = Any  # torch.distributed.ProcessGroup, which does not exist in builds wi
 
 
 def world_size(group: Group | None = None) -> int:
-    """The number of processes in the group (None: all of them); 1 without torch.distributed."""
+    """The number of processes; 1 without torch.distributed.
+
+    Parameters
+    ----------
+    group : torch.distributed.ProcessGroup, optional
+        By default all processes.
+    """
     if not (distributed.is_available() and distributed.is_initialized()):
         return 1
     return distributed.get_world_size(group)
 
 
 def all_sum(tensor: torch.Tensor, group: Group | None = None) -> torch.Tensor:
-    """The sum over processes, in place, the same bits on each. No gradient passes."""
+    """The sum over processes, in place, the same bits on each. No gradient passes.
+
+    Parameters
+    ----------
+    tensor : tensor
+        Of one shape and dtype in every process.
+    group : torch.distributed.ProcessGroup, optional
+        By default all processes.
+    """
     if world_size(group) > 1:
         distributed.all_reduce(tensor, distributed.ReduceOp.SUM, group)
     return tensor
 
 
 def all_maximum(tensor: torch.Tensor, group: Group | None = None) -> torch.Tensor:
-    """The elementwise maximum over processes, in place. No gradient passes."""
+    """The elementwise maximum over processes, in place. No gradient passes.
+
+    Parameters
+    ----------
+    tensor : tensor
+        Of one shape and dtype in every process.
+    group : torch.distributed.ProcessGroup, optional
+        By default all processes.
+    """
     if world_size(group) > 1:
         distributed.all_reduce(tensor, distributed.ReduceOp.MAX, group)
     return tensor

@@ -27,7 +27,18 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.fl
 
 
 def device_of(name: str) -> torch.device:
-    """The device that a setting names; ``auto`` is a graphics card where there is one."""
+    """The device that a setting names.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda"}
+        ``auto`` is a graphics card where there is one; with several processes each its own.
+
+    Raises
+    ------
+    ConfigError
+        torch sees no graphics card.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: torch sees no graphics card here")
     if name == "cpu" or not torch.cuda.is_available():
@@ -98,8 +109,21 @@ class State:
             module.train()
 
     def train_step(self, batches: Iterator[Batch], rate: float) -> Mapping[str, torch.Tensor]:
-        """One step of the optimizer over ``accumulate`` batches: the measures, loss among them, () each."""
+        """One step of the optimizer.
+
+        Parameters
+        ----------
+        batches : iterator of Batch
+            ``accumulate`` of them are taken.
+        rate : float
+
+        Returns
+        -------
+        measures : dict from str to () tensor
+            The loss among them: means over the batches.
+        """
         config, total = self.settings.train, dict[str, torch.Tensor]()
+        before = self._buffers() if self.scaler.is_enabled() else {}
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad()
         for number in range(config.accumulate):
@@ -108,6 +132,7 @@ class State:
                 for name, value in self._forward_and_backward(next(batches)).items():
                     total[name] = total.get(name, 0) + value.detach() / config.accumulate
         self._apply()
+        self._restore_buffers(before)
         self.step, self.position = self.step + 1, self.position + 1
         if self.ema is not None:
             self.ema.update(self.network)
@@ -142,6 +167,49 @@ class State:
         if gradient is not None:
             bad = all_maximum(gradient.sum().isfinite().logical_not().float())
             gradient += torch.where(bad > 0, torch.nan, 0.0)
+
+    def _buffers(self) -> dict[str, torch.Tensor]:
+        """Copies of the floating buffers: statistics of BatchNorm, moving averages of the head."""
+        return {name: buffer.clone() for name, buffer in self._named_buffers()}
+
+    def _named_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for kind, module in (("network", self.network), ("head", self.head)):
+            for name, buffer in module.named_buffers():
+                if buffer.is_floating_point():
+                    yield f"{kind}.{name}", buffer
+
+    @torch.no_grad()
+    def _restore_buffers(self, before: Mapping[str, torch.Tensor]) -> None:
+        """Take back what a forward pass that overflowed left in buffers: the scaler skips its step, and they are none.
+
+        Nothing here waits for the device.
+        """
+        for name, buffer in self._named_buffers():
+            if name in before:
+                buffer.copy_(torch.where(buffer.isfinite().all(), buffer, before[name]))
+
+    @torch.no_grad()
+    def nonfinite(self) -> list[str]:
+        """Names of the parameters and buffers, the averaged ones included, that hold what is no finite number.
+
+        Over all processes: empty on every one, or on none. Waits for the device.
+        """
+        named = dict(self._named_buffers()) | {"classifier.weight": self.classifier.weight}
+        for kind, module in (("network", self.network), ("head", self.head)):
+            named |= {f"{kind}.{name}": parameter for name, parameter in module.named_parameters()}
+        averaged = {} if self.ema is None else self.ema.weights
+        named |= {f"ema.{name}": value for name, value in averaged.items() if value.is_floating_point()}
+        moving = [
+            state["momentum_buffer"]
+            for state in self.optimizer.state.values()
+            if state.get("momentum_buffer") is not None
+        ]
+        # One entry for all momentum: a process without classes has none of its rows'.
+        named["momentum"] = torch.stack(
+            [self.classifier.weight.new_zeros(()), *(m.abs().amax().float() for m in moving if m.numel())]
+        )
+        bad = torch.stack([value.isfinite().all().logical_not().float() for value in named.values()])
+        return [name for name, found in zip(named, all_maximum(bad).tolist(), strict=True) if found]
 
     @contextlib.contextmanager
     def deployed(self) -> Iterator[nn.Module]:

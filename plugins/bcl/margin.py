@@ -123,7 +123,7 @@ class CosineMargin(nn.Module, ABC):
 
     @abstractmethod
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool, /
     ) -> torch.Tensor:
         """Logits of the columns that are here."""
 
@@ -143,7 +143,7 @@ class ArcMargin(CosineMargin):
         self.margin = _checked_margin(margin)
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, _index: torch.Tensor | None, _sharded: bool, /
     ) -> torch.Tensor:
         target = margin_target(gather_target(cosines, labels), self.margin)
         return replace_target(cosines, labels, target).mul_(self.scale)
@@ -154,8 +154,9 @@ class CurricularMargin(CosineMargin):
 
     A negative above the target's margin, c_j > cos(theta_y + m), becomes c_j (t + c_j), with the gradient through
     both factors. t is the moving average of the target cosines of the global batch, updated once a forward pass,
-    before use, in training mode only, and without gradient. sin is sqrt(max(1 - c^2, 1e-12)): the official code's
-    gradient is NaN at c = +-1.
+    before use, in training mode only, and without gradient; rows whose target cosine is not finite (an overflow in
+    half precision, of a step that the loss scaler then skips) do not enter it. sin is sqrt(max(1 - c^2, 1e-12)): the
+    official code's gradient is NaN at c = +-1.
 
     Parameters
     ----------
@@ -183,7 +184,7 @@ class CurricularMargin(CosineMargin):
         self.register_buffer("t", torch.zeros((), dtype=torch.float64))
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, _index: torch.Tensor | None, sharded: bool, /
     ) -> torch.Tensor:
         target, present = self._targets(cosines, labels, sharded)
         if self.training:
@@ -204,7 +205,8 @@ class CurricularMargin(CosineMargin):
 
     @torch.no_grad()
     def _update(self, target: torch.Tensor, present: torch.Tensor, sharded: bool) -> None:
-        sums = torch.stack([target.where(present, 0.0).sum(dtype=torch.float64), present.sum(dtype=torch.float64)])
+        counted = present & target.isfinite()
+        sums = torch.stack([target.where(counted, 0.0).sum(dtype=torch.float64), counted.sum(dtype=torch.float64)])
         if not sharded:  # otherwise every process already has the whole batch
             all_sum(sums, self.group)
         moved = self.momentum * sums[0] / sums[1].clamp(min=1) + (1 - self.momentum) * self.t
@@ -271,7 +273,7 @@ class BalancedCurricularMargin(CurricularMargin):
         _check_classes(cosines, class_index, len(self.log_counts))
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool, /
     ) -> torch.Tensor:
         logits = super()._logits(cosines, labels, class_index, sharded)
         return logits.add_(_at(self.log_counts, class_index).to(logits.dtype))
@@ -296,7 +298,7 @@ class BalancedSoftmax(CosineMargin):
         _check_classes(cosines, class_index, len(self.log_counts))
 
     def _logits(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None, sharded: bool
+        self, cosines: torch.Tensor, _labels: torch.Tensor, class_index: torch.Tensor | None, _sharded: bool, /
     ) -> torch.Tensor:
         return (cosines * self.scale).add_(_at(self.log_counts, class_index).to(cosines.dtype))
 

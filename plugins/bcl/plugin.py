@@ -48,6 +48,10 @@ class BclConfig:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        if not 0.1 <= self.scale <= 1024:
+            raise ConfigError(f"scale is {self.scale:g}; it must be from 0.1 to 1024 (usual: 16 to 128)")
+        if not 0 <= self.t_momentum < 1:
+            raise ConfigError(f"t_momentum is {self.t_momentum:g}; it must be from 0 to below 1 (usual: 0.001 to 0.1)")
 
 
 PAPER: Mapping[str, Any] = {
@@ -92,7 +96,7 @@ class _Bcl:
         return margin.BalancedCurricularMargin(facts.class_counts, config.scale, config.margin, config.t_momentum)
 
     def training_step(
-        self, config: BclConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
+        self, _config: BclConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
     ) -> Step:
         from facekit.train.angular import cosine_matrix
 
@@ -102,11 +106,11 @@ class _Bcl:
         return Step(classifier.loss(logits, inputs.labels), {} if t is None else {"t": t.clone()})
 
     def embed(
-        self, config: BclConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor
+        self, _config: BclConfig, network: torch.nn.Module, image: torch.Tensor, _masked: torch.Tensor
     ) -> Embedding:
         return Embedding(network(image))
 
-    def export_inputs(self, config: BclConfig) -> tuple[str, ...]:
+    def export_inputs(self, _config: BclConfig) -> tuple[str, ...]:
         return ("image",)
 
     def config_warnings(self, config: BclConfig, train: LoopConfig, facts: PackFacts) -> list[str]:
@@ -116,6 +120,10 @@ class _Bcl:
             found.append("log n corrects the class sizes, and so does the balanced sampler: use sampler=uniform")
         if balanced and len(set(facts.class_counts.tolist())) == 1:
             found.append("all classes have the same count, so that log n changes nothing: bcl is curricular here")
+        if config.scale < 2 or config.scale > 256:
+            found.append(f"scale is {config.scale:g} (usual: 16 to 128)")
+        if config.loss in ("bcl", "curricular") and not 1e-4 <= config.t_momentum <= 0.3:
+            found.append(f"t_momentum is {config.t_momentum:g} (usual: 0.001 to 0.1)")
         if config.scale > 64 and len(facts.class_counts) < 1000:
             found.append(f"scale {config.scale:g} with {len(facts.class_counts)} classes: start from 32 to 64")
         return found

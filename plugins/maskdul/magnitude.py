@@ -25,14 +25,32 @@ Bounds = tuple[float, float]
 
 
 def lambda_g_bound(scale: float, magnitude_bounds: Bounds, margin_bounds: Bounds) -> float:
-    """The least lambda_g for which the loss has its optimum inside the bounds: s K u^2 l^2 / (u^2 - l^2)."""
+    """The least lambda_g for which the loss has its optimum inside the bounds: s K u^2 l^2 / (u^2 - l^2).
+
+    K is the slope of the margin (MagFace, Meng et al. 2021, appendix).
+
+    Parameters
+    ----------
+    scale : float
+        s.
+    magnitude_bounds, margin_bounds : (float, float)
+        (l_a, u_a), and (l_m, u_m) in radians.
+    """
     low, high = magnitude_bounds
     slope = (margin_bounds[1] - margin_bounds[0]) / (high - low)
     return scale * slope * high**2 * low**2 / (high**2 - low**2)
 
 
 def magnitude_regularizer(magnitude: torch.Tensor, upper: float) -> torch.Tensor:
-    """g(a) = 1 / a + a / u_a^2, elementwise: convex, falling up to a = u_a."""
+    """g(a) = 1 / a + a / u_a^2, elementwise: convex, falling up to a = u_a (MagFace, Meng et al. 2021).
+
+    Parameters
+    ----------
+    magnitude : floating tensor of any shape
+        Above 0.
+    upper : float
+        u_a.
+    """
     return 1 / magnitude + magnitude / upper**2
 
 
@@ -78,12 +96,33 @@ class MagnitudeMargin(nn.Module):
             warnings.warn(f"lambda_g {lambda_g:g} is below its bound {bound:.3g}", stacklevel=2)
 
     def margin(self, magnitude: torch.Tensor) -> torch.Tensor:
-        """m(a), elementwise, for magnitudes inside the bounds."""
+        """m(a), linear between the margin bounds (MagFace, Meng et al. 2021).
+
+        Parameters
+        ----------
+        magnitude : floating tensor of any shape
+            Inside the magnitude bounds.
+
+        Returns
+        -------
+        margin : tensor of the same shape
+            Radians.
+        """
         (low, high), (least, most) = self.magnitude_bounds, self.margin_bounds
         return (most - least) / (high - low) * (magnitude - low) + least
 
     def regularizer(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """lambda_g times the mean of g over the rows: () from (B, D). Zero for no rows."""
+        """lambda_g times the mean of g over the rows.
+
+        Parameters
+        ----------
+        embeddings : (B, D) floating tensor
+
+        Returns
+        -------
+        regularizer : () float32 (or float64) tensor
+            0 for no rows.
+        """
         with no_autocast(embeddings):
             penalty = magnitude_regularizer(self._magnitude(at_least_float32(embeddings)), self.magnitude_bounds[1])
             return self.lambda_g * penalty.sum() / max(len(penalty), 1)

@@ -52,7 +52,7 @@ class TwoStreamIResNet(nn.Module):
     branch_depth : {"stem", "start_block", "stage1"}
         What each branch has of its own: convolution-BN-PReLU, also the first block of stage 1, or all of stage 1.
     shared_init : bool
-        Both branches begin from the same random weights, so that what they share sees one kind of features until they
+        Both branches start from the same random weights, so that what they share sees one kind of features until they
         have learnt to differ; the paper does not say.
     """
 
@@ -108,7 +108,22 @@ class TwoStreamIResNet(nn.Module):
         return self.mu(deep), self.log_variance(deep)
 
     def embed(self, image: torch.Tensor, mask_flag: torch.Tensor | None = None, both: bool = False) -> torch.Tensor:
-        """mu by the flag (None: all faces), or the average of mu by both branches: (B, D), not normalised."""
+        """mu by the flag, or the average of mu by both branches.
+
+        Parameters
+        ----------
+        image : (B, 3, H, W) floating tensor
+            RGB in [-1, 1].
+        mask_flag : (B,) or (B, 1) bool or integer tensor, optional
+            By default all are faces.
+        both : bool
+            Average over both branches, whatever the flag.
+
+        Returns
+        -------
+        mu : (B, D) tensor
+            Not normalised.
+        """
         faces = torch.zeros(len(image), dtype=torch.bool, device=image.device)
         if both:
             return (self(image, faces)[0] + self(image, ~faces)[0]) / 2

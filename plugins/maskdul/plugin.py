@@ -37,7 +37,7 @@ class MaskdulConfig:
         An IResNet: one of `facekit.train.backbones.BACKBONES`.
     branch_depth : {"stem", "start_block", "stage1"}
     shared_init : bool
-        Both starts begin from the same random weights.
+        Both starts start from the same random weights.
     dimensions : int
     dropout : float
     scale, lambda_g, kl_weight : float
@@ -48,7 +48,7 @@ class MaskdulConfig:
         sigma of a typical dimension before the first step, of which the paper says nothing. At 1 the noise that is
         drawn begins as long as mu itself.
     easy_margin : bool
-    reduction : {"mean", "sum"}
+    reduction : {"sum", "mean"}
         Of the divergence over dimensions.
     """
 
@@ -68,11 +68,13 @@ class MaskdulConfig:
     xi_bounds: Bounds = (0.5, 1.0)
     sigma_start: float = 1.0
     easy_margin: bool = True
-    reduction: str = "mean"
+    reduction: str = "sum"
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        if not 0.1 <= self.scale <= 1024:
+            raise ConfigError(f"scale is {self.scale:g}; it must be from 0.1 to 1024 (usual: 16 to 128)")
         if not self.sigma_start > 0:
             raise ConfigError(f"sigma_start is {self.sigma_start}; it must be above 0")
         for name in ("magnitude_bounds", "margin_bounds", "sigma_bounds", "xi_bounds"):
@@ -82,10 +84,13 @@ class MaskdulConfig:
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "maskdul": {"loss": "maskdul"},
-    "dul_cls": {"loss": "dul_cls", "two_stream": False, "margin_bounds": (0.5, 0.5), "lambda_g": 0.0},
+    "dul_cls": {
+        "loss": "dul_cls", "two_stream": False, "margin_bounds": (0.5, 0.5), "lambda_g": 0.0, "easy_margin": False,
+    },
     "dul_mag": {"loss": "dul_mag", "two_stream": False},
     "magface": {"loss": "magface", "two_stream": False},
-}
+}  # fmt: skip
+"""An easy margin is MagFace's; DUL-cls has ArcFace's fixed one."""
 PAPER: Mapping[str, Any] = {
     "epochs": 30, "batch": 128, "recipe_batch": 128, "lr": 0.05, "milestones": (10.0, 18.0, 25.0), "crop": 8,
     "masked_share": 0.5, "precision": "bf16", "channels_last": True, "workers": 4,
@@ -137,7 +142,7 @@ class _Maskdul:
         network.log_variance.features.bias.data.fill_(2 * math.log(config.sigma_start))
         return HalfResolution(network) if shape.halved else network
 
-    def build_head(self, config: MaskdulConfig, facts: PackFacts) -> torch.nn.Module:
+    def build_head(self, config: MaskdulConfig, _facts: PackFacts) -> torch.nn.Module:
         from facekit_maskdul import MagnitudeMargin, UncertaintyLoss
 
         bounds = {name: (low, high) for name in ("magnitude", "margin", "sigma", "xi")
@@ -187,7 +192,23 @@ class _Maskdul:
         shown = facts.masked_share is not None or train.online_masks > 0
         if config.two_stream and config.loss != "magface" and not shown:
             found.append("two_stream without a ledger or online masks: the branch for masked faces will see nothing")
+        if config.margin_bounds[0] < config.margin_bounds[1] or config.lambda_g:
+            found += _bounds_of_other_dimensions(config, "magnitude_bounds", 110.0)
+        if config.loss == "maskdul":
+            found += _bounds_of_other_dimensions(config, "sigma_bounds", 25.0)
         return found
+
+
+def _bounds_of_other_dimensions(config: MaskdulConfig, name: str, paper: float) -> list[str]:
+    """A sentence where the upper bound is far from the paper's, of 512 dimensions, times sqrt(dimensions / 512)."""
+    upper, wanted = getattr(config, name)[1], paper * math.sqrt(config.dimensions / 512)
+    if 0.6 <= upper / wanted <= 1.7:
+        return []
+    sentence = (
+        f"{name} end at {upper:g}, and dimensions is {config.dimensions}: the paper's {paper:g} are of 512, and go "
+        f"with sqrt(dimensions), {wanted:.3g} here"
+    )
+    return [sentence]
 
 
 def _run_network(config: MaskdulConfig, network: torch.nn.Module, image: torch.Tensor, masked: torch.Tensor) -> Any:

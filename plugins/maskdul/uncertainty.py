@@ -1,7 +1,8 @@
 """Embeddings as normal distributions: drawing from them, and the divergences that keep them honest.
 
 The paper's code was not to be found; where its text is silent (the clamp of the log-variance, the side of the bound
-at u_sigma, that xi carries no gradient, the mean over dimensions) what is written here is facekit's decision.
+at u_sigma, that xi carries no gradient, the sum over dimensions) what is written here is facekit's decision. With the
+mean over dimensions lambda = .01 switches the divergence off: its gradient is 1/1600 of the cross-entropy's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ def _clamped(log_variance: torch.Tensor) -> torch.Tensor:
 
 
 def sigma(log_variance: torch.Tensor) -> torch.Tensor:
-    """The standard deviation, exp(log_variance / 2) with the log-variance clamped to [-10, 10]; never to 1."""
+    """The standard deviation, exp(log_variance / 2) with the log-variance clamped to [-10, 10]; never to 1.
+
+    Parameters
+    ----------
+    log_variance : floating tensor of any shape
+
+    Returns
+    -------
+    sigma : float32 (or float64) tensor of the same shape
+    """
     return (0.5 * _clamped(log_variance)).exp()
 
 
@@ -68,7 +78,7 @@ def constraint_factor(
     return torch.where((sigma_norm >= low) & (sigma_norm < high), falling, most)
 
 
-def kl_divergence(mu: torch.Tensor, log_variance: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+def kl_divergence(mu: torch.Tensor, log_variance: torch.Tensor, reduction: str = "sum") -> torch.Tensor:
     """KL(N(mu, sigma^2) || N(0, 1)), the regularizer of DUL (Chang et al. 2020; equation 2).
 
     Parameters and result as `hard_kl_divergence` for faces without a mask.
@@ -83,7 +93,7 @@ def hard_kl_divergence(
     mask_flag: torch.Tensor,
     sigma_bounds: Bounds = (10.0, 25.0),
     xi_bounds: Bounds = (0.5, 1.0),
-    reduction: str = "mean",
+    reduction: str = "sum",
 ) -> torch.Tensor:
     """KL(N(mu, sigma^2) || N(0, xi^2)), with xi = 1 for faces and h(|sigma|) for masked faces.
 
@@ -95,8 +105,8 @@ def hard_kl_divergence(
         0 for a face, 1 for a masked face.
     sigma_bounds, xi_bounds : see `constraint_factor`.
         xi carries no gradient.
-    reduction : {"mean", "sum"}
-        "mean": over dimensions and batch. "sum": over dimensions, then the mean over the batch.
+    reduction : {"sum", "mean"}
+        "sum": over dimensions, then the mean over the batch. "mean": over dimensions and batch.
 
     Returns
     -------
@@ -144,7 +154,7 @@ class UncertaintyLoss(nn.Module):
         hard: bool = True,
         sigma_bounds: Bounds = (10.0, 25.0),
         xi_bounds: Bounds = (0.5, 1.0),
-        reduction: str = "mean",
+        reduction: str = "sum",
     ) -> None:
         super().__init__()
         if not kl_weight >= 0:
@@ -155,7 +165,17 @@ class UncertaintyLoss(nn.Module):
         self.reduction = reduction
 
     def divergence(self, mu: torch.Tensor, log_variance: torch.Tensor, mask_flag: torch.Tensor) -> torch.Tensor:
-        """The divergence times its weight: () from (B, D), (B, D) and (B,)."""
+        """The divergence times its weight.
+
+        Parameters
+        ----------
+        mu, log_variance : (B, D) floating tensors
+        mask_flag : (B,) bool or integer tensor
+
+        Returns
+        -------
+        divergence : () tensor
+        """
         flag = mask_flag if self.hard else torch.zeros_like(mask_flag)
         bounds = (self.sigma_bounds, self.xi_bounds)
         return self.kl_weight * hard_kl_divergence(mu, log_variance, flag, *bounds, reduction=self.reduction)

@@ -20,8 +20,10 @@ from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanSummary
-from facekit.jobs.clean.features import hash_payloads, hashes_of
-from facekit.jobs.clean.tables import DecisionTable, override_table, read_decisions, summarise
+from facekit.jobs.clean.exclusion import hashes_of
+from facekit.jobs.clean.features import hash_payloads
+from facekit.jobs.clean.tables import DecisionTable, read_decisions
+from facekit.jobs.clean.tabulate import override_table, summarise
 from facekit.jobs.clean.write import may_replace, publish
 from facekit.jobs.inputs.source import Source, open_source
 from facekit.records.key_rows import rows_of
@@ -71,10 +73,18 @@ class ApplyConfig:
 def apply(config: ApplyConfig) -> CleanSummary:
     """Apply decisions to a pack.
 
+    Parameters
+    ----------
+    config : ApplyConfig
+
+    Returns
+    -------
+    CleanSummary
+
     Raises
     ------
     ConfigError, DestinationExists
-        Settings outside what is allowed, or the destination exists.
+        Settings outside what is allowed, the destination exists, or another run writes it.
     FacekitError
         The decisions belong to another pack.
     """

@@ -78,6 +78,11 @@ class Explanation:
 def diff(first: DecisionTable, second: DecisionTable) -> DecisionDiff:
     """Compare decisions. New labels are only names: groups are the same where each is most of the other.
 
+    Parameters
+    ----------
+    first, second : DecisionTable
+        About images with the same keys, some of them at least.
+
     Raises
     ------
     FacekitError
@@ -160,6 +165,12 @@ def compare_modes(decisions: Mapping[str, Decisions]) -> list[dict[str, str | in
 
 def explain(table: DecisionTable, key: int) -> Explanation:
     """Say why an image was kept, moved or dropped.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    key : int
+        Of the image in the source.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from facekit.clean.plausibility import ALLOWED_LOSS
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.model import ModelChoice
@@ -38,6 +39,8 @@ class CleanConfig:
         What a person decided.
     decisions_only : bool
         Write decisions and report, no pack.
+    allow_loss : float
+        Share of the images, and of the identities, that cleaning may take before it is refused.
     round : int
         Of self-learning; a number in the decisions.
     report : bool
@@ -58,6 +61,7 @@ class CleanConfig:
     low_quality: bool = False
     overrides: str | None = None
     decisions_only: bool = False
+    allow_loss: float = ALLOWED_LOSS
     round: int = 0
     report: bool = True
     device: str = "cpu"
@@ -66,6 +70,8 @@ class CleanConfig:
     def __post_init__(self) -> None:
         if self.round < 0:
             raise ConfigError(f"round is {self.round}: give a number from 0")
+        if not 0 <= self.allow_loss <= 1:
+            raise ConfigError(f"allow_loss is {self.allow_loss}: give a share from 0 to 1")
         for name in ("exclude_identity", "exclude_image"):
             if not -1 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give a similarity from -1 to 1")
@@ -73,7 +79,7 @@ class CleanConfig:
     def record(self) -> dict[str, Any]:
         """Everything that decides the bytes of the output."""
         given = asdict(self)
-        for name in ("source", "destination", "features", "device", "overwrite"):
+        for name in ("source", "destination", "features", "device", "allow_loss", "overwrite"):
             given.pop(name)
         return given | {"settings": self.settings.record()}
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.centres import unit
 from facekit.clean.overrides import Overrides, load_overrides
 from facekit.clean.vectors import Vectors
-from facekit.embeddings import Engine, Features, embed_pictures, is_features, open_features
-from facekit.errors import ConfigError, FacekitError, PictureError
-from facekit.images import decode
+from facekit.embeddings import Features, is_features, open_features
+from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.clean.exclusion import SAME_SPACE, ExclusionSet, difference, open_exclusion_set
 from facekit.jobs.embed.job import EmbedConfig, embed
+from facekit.jobs.embed.plan import embedded_by
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, open_source, read_records
@@ -26,19 +26,13 @@ from facekit.run.progress import progress
 
 __all__ = [
     "CleanInputs",
-    "ExclusionSet",
     "FaceVectors",
     "FeatureRows",
     "embed_beside",
     "hash_payloads",
-    "hashes_of",
-    "open_exclusion_set",
     "open_inputs",
     "open_vectors",
 ]
-
-HASH = "S16"
-"""How a BLAKE2b hash of 16 bytes is compared: bytes that sort."""
 
 PROGRESS_ROWS = 2048
 READ_BYTES = 1 << 20
@@ -53,14 +47,12 @@ class FaceVectors(NamedTuple):
     masked: npt.NDArray[np.bool_]  # (N,) wears a drawn mask
     copies_of: npt.NDArray[np.int64]  # (N,) row of the bare picture, -1
     model: str  # hash
+    embedded_by: dict[str, Any] | None  # see `facekit.jobs.embed.job.embedded_by`; None: nothing is known
 
-
-class ExclusionSet(NamedTuple):
-    """Vectors of the pictures of a test set, and hashes of their bytes where they are known."""
-
-    name: str
-    vectors: npt.NDArray[np.float32]  # (T, D) unit length
-    hashes: npt.NDArray[np.bytes_]  # (h,) S16
+    @property
+    def originals(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool: bare pictures, of which each is there once."""
+        return ~self.masked & (self.copies_of < 0)
 
 
 class CleanInputs(NamedTuple):
@@ -112,12 +104,12 @@ def open_inputs(config: CleanConfig) -> CleanInputs:
     faces = open_vectors(config.features, source)
     overrides = Overrides() if config.overrides is None else load_overrides(config.overrides)
     engine = open_engine(config.model) if config.exclude and config.model is not None else None
-    exclusion_sets = tuple(open_exclusion_set(path, engine, config.model) for path in config.exclude)
+    exclusion_sets = tuple(open_exclusion_set(path, engine, config.model, faces.embedded_by) for path in config.exclude)
     return CleanInputs(source, faces, exclusion_sets, overrides)
 
 
 def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
-    """Return (N, 16) uint8, BLAKE2b of every payload: one pass over the pack."""
+    """Return (N, 16) uint8, BLAKE2b of the payload of each record of a source: one pass over its bytes."""
     hashes = np.empty((len(source), 16), np.uint8)
     with progress("hashing", len(source)) as advance:
         for at, (record, _) in enumerate(read_records(source)):
@@ -128,15 +120,33 @@ def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
 
 
 def embed_beside(source: str, destination: str, model: ModelChoice) -> str:
-    """Embed a source beside the destination of its cleaning; what is there already is taken as it is.
+    """Embed a source beside the destination of its cleaning; vectors that this model made before are taken as they are.
+
+    Parameters
+    ----------
+    source, destination : str
+    model : ModelChoice
 
     Returns
     -------
     str
         The folder of vectors.
+
+    Raises
+    ------
+    ConfigError
+        There are vectors that another model made, or the same one in another way.
     """
     path = destination.rstrip("/") + ".features"
-    if not Path(path).exists():
+    if Path(path).exists():
+        made = open_features(path).description
+        found = difference(embedded_by(open_engine(model), model), made, (*SAME_SPACE, "branch"))
+        if found:
+            raise ConfigError(
+                f"{path} was embedded in another way than --model {model.path} asks for ({found}): move it away, "
+                "or name it with --features and leave --model out"
+            )
+    else:
         embed(EmbedConfig(source, path, model))
     return path
 
@@ -161,12 +171,13 @@ def open_vectors(path: str, source: Source) -> FaceVectors:
     flags = read_flags(source)
     copies = _bare_rows(source, flags)
     if not is_features(Path(path)):
-        return FaceVectors(_load_array(path, source), source.labels, None, flags.masked, copies, _file_hash(path))
+        return FaceVectors(_load_array(path, source), source.labels, None, flags.masked, copies, _file_hash(path), None)
     features = open_features(path)
     rows = features.rows_of(source.keys)
     _check_same(features, source, rows)
     norms = np.where(rows >= 0, features.norms[rows], np.nan).astype(np.float32)
-    return FaceVectors(FeatureRows(features, rows), source.labels, norms, flags.masked, copies, features.model_hash)
+    vectors, made = FeatureRows(features, rows), features.description
+    return FaceVectors(vectors, source.labels, norms, flags.masked, copies, features.model_hash, made)
 
 
 def _load_array(path: str, source: Source) -> npt.NDArray[Any]:
@@ -208,54 +219,6 @@ def _bare_rows(source: Source, flags: MaskFlags) -> npt.NDArray[np.int64]:
     same = source.labels[found] == source.labels[masked]
     copies[masked[same]] = found[same]
     return copies
-
-
-def open_exclusion_set(path: str, engine: Engine | None, model: ModelChoice | None) -> ExclusionSet:
-    """Open a test set: vectors as they are, pictures through the model.
-
-    Raises
-    ------
-    ConfigError
-        Pictures, and no model to embed them.
-    PictureError
-        One cannot be decoded.
-    """
-    name = Path(path).name
-    if is_features(Path(path)):
-        return ExclusionSet(name, unit(open_features(path).load().vectors), np.zeros(0, HASH))
-    if engine is None or model is None:
-        raise ConfigError(f"--exclude {path} holds pictures: give the --model that made the features to embed them")
-    payloads = _payloads(path)
-    pictures = []
-    for at, payload in enumerate(payloads):
-        try:
-            pictures.append(decode(payload))
-        except PictureError as error:
-            raise PictureError(f"{path}, picture {at}: {error}") from error
-    hashes = np.frombuffer(b"".join(map(payload_hash, payloads)), np.uint8).reshape(-1, 16)
-    return ExclusionSet(name, _embed(engine, model, pictures), hashes_of(hashes))
-
-
-def _payloads(path: str) -> list[bytes]:
-    if path.endswith(".bin"):
-        from facekit.records.bins import read_bins
-
-        return [bytes(payload) for payload in read_bins(path).payloads]
-    source, _ = open_source(path, layout="flat")
-    return [record.payload for record, _ in read_records(source)]
-
-
-def _embed(engine: Engine, model: ModelChoice, pictures: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
-    parts = []
-    for first in range(0, len(pictures), model.batch):
-        some = np.stack(pictures[first : first + model.batch])
-        parts.append(embed_pictures(engine, some, np.zeros(len(some), np.bool_), flip=model.flip).vectors)
-    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
-
-
-def hashes_of(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
-    """View (N, 16) uint8 hashes as (N,) bytes that can be sorted and looked up."""
-    return np.ascontiguousarray(hashes).view(HASH).reshape(-1)
 
 
 def _file_hash(path: str) -> str:

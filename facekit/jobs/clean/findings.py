@@ -15,7 +15,8 @@ from facekit.clean.vectors import Vectors, read_rows
 from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.images import decode
 from facekit.jobs.clean.config import CleanConfig
-from facekit.jobs.clean.features import CleanInputs, ExclusionSet, FaceVectors, hashes_of
+from facekit.jobs.clean.exclusion import ExclusionSet, hashes_of
+from facekit.jobs.clean.features import CleanInputs, FaceVectors
 from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.inputs.source import Source, read_records
 from facekit.records.key_rows import rows_of
@@ -29,6 +30,13 @@ BLOCK_ROWS = 65536
 
 def add_findings(table: DecisionTable, inputs: CleanInputs, config: CleanConfig) -> DecisionTable:
     """Add the findings that were asked for; new labels may have gaps afterwards.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    inputs : CleanInputs
+    config : CleanConfig
+        `exclude_identity`, `exclude_image`, `low_quality` and `near_duplicates` are read.
 
     Raises
     ------
@@ -47,7 +55,16 @@ def add_findings(table: DecisionTable, inputs: CleanInputs, config: CleanConfig)
 
 
 def drop(table: DecisionTable, rows: npt.NDArray[np.int64], reason: Reason, evidence: list[str]) -> DecisionTable:
-    """Drop some of the faces that are kept or moved so far, with a sentence about each."""
+    """Drop some of the faces that are kept or moved so far.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    rows : (n,) int64
+    reason : Reason
+    evidence : list of str
+        A sentence about each.
+    """
     action, code, new = table.action_code.copy(), table.reason_code.copy(), table.new_label.copy()
     action[rows], code[rows], new[rows] = Action.DROP, reason, -1
     return dataclasses.replace(table, action_code=action, reason_code=code, new_label=new).explained(rows, evidence)

@@ -13,12 +13,13 @@ from time import perf_counter
 import facekit
 from facekit.clean import clean_embeddings
 from facekit.clean.decisions import Decisions
+from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
 from facekit.clean.settings import CleanSettings
 from facekit.jobs.clean.compare import compare_modes
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
 from facekit.jobs.clean.features import FaceVectors, open_inputs
 from facekit.jobs.clean.findings import add_findings
-from facekit.jobs.clean.tables import override_table, summarise, tabulate
+from facekit.jobs.clean.tabulate import override_table, summarise, tabulate
 from facekit.jobs.clean.write import may_replace, publish
 
 __all__ = ["clean", "decide"]
@@ -29,20 +30,31 @@ COMPARED_IMAGES = 200_000  # robust mode on as many takes some ten CPU seconds
 def clean(config: CleanConfig) -> CleanSummary:
     """Clean a pack.
 
+    Parameters
+    ----------
+    config : CleanConfig
+
+    Returns
+    -------
+    CleanSummary
+
     Raises
     ------
     ConfigError, DestinationExists
         Settings outside what is allowed, the destination exists, or another run writes it.
     FacekitError
-        Vectors or overrides that belong to another pack.
+        Vectors or overrides that belong to another pack, vectors that do not tell the labels apart, or a result that
+        takes more away than was allowed.
     """
     started, destination = perf_counter(), Path(os.path.abspath(config.destination))
     may_replace(destination, config.overwrite)
     inputs = open_inputs(config)
     source, faces = inputs.source, inputs.faces
+    check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
     modes = _modes(config, len(source))
     by_mode = {settings.mode: decide(faces, settings, config.device) for settings in modes}
     decisions = by_mode[config.settings.mode]
+    check_loss(measure_loss(decisions), config.allow_loss)
     table = tabulate(decisions, source, faces.model, config.round)
     table.about["comparison"] = compare_modes(by_mode)
     table = add_findings(table, inputs, config)

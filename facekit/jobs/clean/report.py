@@ -90,7 +90,17 @@ def read_pairs(path: Path) -> Pairs:
 
 
 def write_report(folder: Path, source: Source, table: DecisionTable, pairs: Pairs) -> None:
-    """Write ``index.html``, with the pictures of the most doubtful decisions inside it."""
+    """Write ``index.html``, with the pictures of the most doubtful decisions inside it.
+
+    Parameters
+    ----------
+    folder : Path
+        Is made.
+    source : Source
+    table : DecisionTable
+    pairs : Pairs
+        Of old labels, merged or not.
+    """
     content = build_report(table, pairs, STATIC_ROWS)
     folder.mkdir()
     wanted = np.array(pictures_wanted(content, MOST_PICTURES), np.int64)
@@ -126,8 +136,19 @@ def _payloads(source: Source, keys: npt.NDArray[np.int64]) -> dict[int, bytes]:
 def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
     """Open the page of a cleaning on loopback; overrides are written aside and renamed.
 
+    Parameters
+    ----------
+    config : ReviewConfig
+
+    Returns
+    -------
+    ThreadingHTTPServer
+        ``server_address`` has its port, ``serve_forever`` runs it.
+
     Raises
     ------
+    ConfigError
+        The port is taken.
     FacekitError
         The folder holds no decisions, or the source is not the pack that was cleaned.
     """

@@ -43,6 +43,14 @@ class SweepConfig:
 def sweep(config: SweepConfig) -> Sweep:
     """Sweep the threshold of Intra-ID.
 
+    Parameters
+    ----------
+    config : SweepConfig
+
+    Returns
+    -------
+    Sweep
+
     Raises
     ------
     ConfigError

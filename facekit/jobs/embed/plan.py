@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import facekit
+from facekit.embeddings import Engine
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.shard import EmbedTask
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
-from facekit.jobs.inputs.model import open_engine
+from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, first_picture, open_source
 from facekit.run.shards import Shard, cut, shard_size
 
-__all__ = ["EmbedPlan", "make_plan"]
+__all__ = ["EmbedPlan", "embedded_by", "make_plan"]
 
 
 class EmbedPlan(NamedTuple):
@@ -57,15 +58,22 @@ def make_plan(config: EmbedConfig) -> EmbedPlan:
     source, _ = open_source(config.source, layout="flat", limit=config.limit)
     first, flags = first_picture(source), read_flags(source)
     shards = cut(len(source), shard_size(len(source)))
-    model, engine = config.model, open_engine(config.model)
+    engine = open_engine(config.model)
     if first is not None:
         engine.preprocessing.check(first)
     settings = {
         "facekit": facekit.__version__,
         "input": {"content": source.content, "changed": source.changed, "pictures": len(source)},
+        **embedded_by(engine, config.model),
+    }
+    return EmbedPlan(source, flags, shards, settings)
+
+
+def embedded_by(engine: Engine, model: ModelChoice) -> dict[str, Any]:
+    """What decides the vector of a picture, as it stands in the description of a folder of vectors."""
+    return {
         "model": engine.model_hash,
         "preprocessing": json.loads(engine.preprocessing.to_json()),
         "branch": (model.branch or "ledger") if engine.takes_flag else None,
         "flip": model.flip,
     }
-    return EmbedPlan(source, flags, shards, settings)

@@ -48,7 +48,7 @@ class AlreadyMasked(NamedTuple):
 
     def bare_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Key of the picture that each was made from; its own where it is not masked."""
-        rows = rows_of(self.keys, keys)
+        rows = rows_of(self.keys, keys, ascending=True)
         bare: npt.NDArray[np.int64] = np.where(rows >= 0, self.bare[rows], keys)
         return bare
 
@@ -146,7 +146,7 @@ class PayloadHashes(NamedTuple):
 
     def of(self, keys: npt.NDArray[np.int64]) -> list[bytes | None]:
         """The hash of each key's payload; None where the ledger has none."""
-        rows = rows_of(self.keys, keys).tolist()
+        rows = rows_of(self.keys, keys, ascending=True).tolist()
         return [self.hashes[row].tobytes() if row >= 0 else None for row in rows]
 
 

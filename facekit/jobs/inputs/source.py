@@ -32,6 +32,7 @@ __all__ = [
     "open_source",
     "pack_input",
     "read_records",
+    "refuse_shared_records",
     "source_bytes",
     "source_input",
 ]
@@ -142,9 +143,34 @@ def open_source(
         source = _folder_source(folder)
         return source.slice(0, len(source) if limit is None else min(limit, len(source))), False
     with open_pack(path) as pack:
+        refuse_shared_records(pack)
         if in_place and limit is None and layout in ("same", pack.layout):
             return _whole_pack(pack), True
         return _pictures_of(pack, pack.layout if layout == "same" else layout, limit), False
+
+
+def refuse_shared_records(pack: Pack) -> None:
+    """Refuse an index that gives several keys one record: a few megabytes of it ask for terabytes of copies.
+
+    Raises
+    ------
+    RecordError
+        Two keys have the same offset; names both.
+    """
+    index = pack.reader.index
+    shared, first = 0, (-1, -1)
+    for start in range(0, len(index) - 1, CHUNK):
+        span = slice(start, start + CHUNK + 1)
+        rows = np.arange(*span.indices(len(index))) if index.physical is None else index.physical[span]
+        offsets = index.offsets[rows]
+        same = np.flatnonzero(offsets[1:] == offsets[:-1])
+        if len(same) and not shared:
+            first = int(index.keys[rows[same[0]]]), int(index.keys[rows[same[0] + 1]])
+        shared += len(same)
+    if shared:
+        key, other = first
+        problem = f"{shared:,} keys name a record that another one names too, as key {other} does: the index is damaged"
+        raise RecordError(problem, pack.paths.idx, key, index.offset(key))
 
 
 def _whole_pack(pack: Pack) -> Source:

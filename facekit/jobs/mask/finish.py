@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError
 from facekit.faces.cache import merge_mesh_caches
 from facekit.jobs.inputs.ledger import AlreadyMasked
 from facekit.jobs.mask.plan import MaskPlan
 from facekit.jobs.mask.shard import MaskWorker, meshes_beside
 from facekit.jobs.mask.sheet import SheetSample, draw_sheet
+from facekit.jobs.outputs.counts import check_counts, records_in
+from facekit.jobs.outputs.ledger_rows import layout_keys, layout_rows
 from facekit.jobs.outputs.tables import SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
 from facekit.output import FolderOutput
 from facekit.records import PackWriter, RecordWriter
-from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.ledger import LEDGER, LedgerWriter, schema, table
 from facekit.run.progress import progress
 from facekit.run.shard_file import read_records, read_rows
 
@@ -60,7 +61,7 @@ def assemble_output(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) ->
             ledger.append(entries)
             advance(shard.stop - shard.first)
         pack.close()
-        ledger.append(layout_rows(plan, tally))
+        ledger.append(added_rows(plan, tally))
     check_ledger(plan, ledger, tally, folder)
     aside.rename(folder / LEDGER)
     if plan.source.files:
@@ -89,32 +90,25 @@ def append_shard(rows: pa.Table, block: bytes, pack: Pack, masks: AlreadyMasked 
     return rows.set_column(column, "source_key", pa.array(bare))
 
 
-def layout_rows(plan: MaskPlan, tally: Counter[str]) -> pa.Table:
-    """Entries of the records that a new pack of layout ``insightface`` has besides its pictures."""
-    if plan.verbatim or plan.layout == "flat":
+def added_rows(plan: MaskPlan, tally: Counter[str]) -> pa.Table:
+    """Rows of the records that a new pack has besides its pictures; one that stays as it is has those of its source."""
+    if plan.verbatim:
         return table([])
     first = tally["copy"] + tally["mask"] + 1
     if not plan.adds:
         first += tally["refused"] + tally["error"]
     labels = plan.source.labels
-    identities = 1 + int(np.count_nonzero(labels[1:] != labels[:-1]))
-    nothing = payload_hash(b"")
-    return table([LedgerRow(key, None, nothing, "layout") for key in (0, *range(first, first + identities))])
+    return layout_rows(layout_keys(plan.layout, first, 1 + int(np.count_nonzero(labels[1:] != labels[:-1]))))
 
 
 def check_ledger(plan: MaskPlan, ledger: LedgerWriter, tally: Counter[str], folder: Path) -> None:
     """Each record of the source and of the output has its row, and each mask that was asked for has its outcome."""
     outcomes = tally["mask"] + tally["refused"] + tally["error"]
-    pictures = tally["copy"] + (plan.already_masked if plan.adds else outcomes)
-    with open(folder / "train.idx", "rb") as index:
-        lines = sum(block.count(b"\n") for block in iter(lambda: index.read(1 << 20), b""))
-    for name, found, expected in (
+    check_counts(
         ("masks", outcomes, plan.wanted + plan.already_masked),
-        ("pictures", pictures, plan.pictures),
-        ("records", ledger.written, lines),
-    ):
-        if found != expected:
-            raise FacekitError(f"the ledger has {found} {name} where there are {expected}; please report this")
+        ("pictures", tally["copy"] + (plan.already_masked if plan.adds else outcomes), plan.pictures),
+        ("records", ledger.written, records_in(folder)),
+    )
 
 
 def keep_meshes(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) -> None:

@@ -18,7 +18,7 @@ from facekit.run.ledger import payload_hash, schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_rows", "left_out_rows"]
+__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_keys", "layout_rows", "left_out_rows"]
 
 _AT_ONCE = 256
 """Records that a thread hashes in one go."""
@@ -45,7 +45,7 @@ def copied_rows(
     import pyarrow as pa
 
     count = len(keys)
-    place = np.full(count, -1, np.int64) if masks is None else rows_of(masks.keys, source_keys)
+    place = np.full(count, -1, np.int64) if masks is None else rows_of(masks.keys, source_keys, ascending=True)
     masked = place >= 0
     if masks is not None:
         source_keys = np.where(masked, masks.bare[place], source_keys)
@@ -102,8 +102,24 @@ def left_out_rows(
     return pa.table(columns, schema())
 
 
+def layout_keys(layout: str, next_key: int, identities: int) -> npt.NDArray[np.int64]:
+    """Keys of the records that a pack has besides its pictures.
+
+    Parameters
+    ----------
+    layout : str
+        ``insightface``: the dataset header, key 0, and a record for each identity; ``flat``: none.
+    next_key : int
+        The key after the last picture's.
+    identities : int
+    """
+    if layout != "insightface":
+        return np.empty(0, np.int64)
+    return np.append(0, np.arange(next_key, next_key + identities))
+
+
 def layout_rows(keys: npt.NDArray[np.int64]) -> pa.Table:
-    """Rows of the dataset header and the identity records."""
+    """Rows of the dataset header and the identity records, by their keys."""
     import pyarrow as pa
 
     columns = _columns(len(keys))

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
-from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_rows
+from facekit.jobs.inputs.source import refuse_shared_records
+from facekit.jobs.outputs.counts import check_counts, records_in
+from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_keys, layout_rows
 from facekit.records import Pack, PackWriter, open_pack
 from facekit.records.rewrite import Extents, copy_records, extents
 from facekit.run.ledger import LEDGER, LedgerWriter
@@ -142,9 +144,12 @@ def open_packs(paths: Sequence[str]) -> tuple[PackSource, ...]:
     Raises
     ------
     RecordError
-        One is missing or corrupt.
+        One is missing or corrupt, or its index gives several keys one record.
     """
-    return tuple(PackSource(open_pack(path), path) for path in paths)
+    sources = tuple(PackSource(open_pack(path), path) for path in paths)
+    for source in sources:
+        refuse_shared_records(source.pack)
+    return sources
 
 
 def contiguous(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
@@ -204,15 +209,8 @@ def write_selection(
             params = _name_of_pack(sources[gone.pack]) if several else None
             ledger.append(dropped_rows(gone.keys, gone.reason, params))
         groups = np.unique(chosen.labels)
-        after = writer.next_key
-        extra = (
-            np.append(0, np.arange(after, after + len(groups))) if layout == "insightface" else np.empty(0, np.int64)
-        )
-        ledger.append(layout_rows(extra))
-    if (ledger.written, ledger.rows) != (len(chosen.rows) + len(extra), len(chosen.rows) + len(extra) + left):
-        raise FacekitError(
-            f"the ledger has {ledger.written} records where {len(chosen.rows)} belong; please report this"
-        )
+        ledger.append(layout_rows(layout_keys(layout, writer.next_key, len(groups))))
+    check_counts(("rows", ledger.rows - ledger.written, left), ("records", ledger.written, records_in(folder)))
     os.replace(aside, folder / LEDGER)
     return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
 

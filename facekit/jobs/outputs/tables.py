@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
-from facekit.jobs.inputs.source import Source
+import numpy as np
+import numpy.typing as npt
 
 __all__ = ["LABELS", "SOURCE_LIST", "TRAIN_CONFIG", "write_labels", "write_source_list", "write_train_config"]
 
@@ -23,7 +25,27 @@ def write_train_config(path: Path, classes: int, images: int) -> str:
     return text
 
 
-def write_source_list(source: Source, path: Path) -> None:
-    """What the source keys of a folder of pictures stand for: ``key <tab> label <tab> path`` a line."""
-    lines = zip(source.keys.tolist(), source.labels.tolist(), source.files, strict=True)
-    path.write_text("".join(f"{key}\t{label}\t{name}\n" for key, label, name in lines), "utf-8", "surrogateescape")
+class PictureFiles(Protocol):
+    """Files of pictures, as a source of them or a list has them."""
+
+    @property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """(N,) int64."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(N,) int64."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of the N files, relative to their folder."""
+
+
+def write_source_list(pictures: PictureFiles, path: Path) -> None:
+    """Write what the source keys of picture files stand for: ``key <tab> label <tab> path`` a line, as im2rec has it.
+
+    Bytes of a name that are not UTF-8 are kept.
+    """
+    lines = zip(pictures.keys.tolist(), pictures.labels.tolist(), pictures.files, strict=True)
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        file.writelines(f"{key}\t{label}\t{name}\n" for key, label, name in lines)

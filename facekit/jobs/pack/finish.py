@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
-from facekit.jobs.outputs.ledger_rows import layout_rows
-from facekit.jobs.outputs.tables import LABELS, SOURCE_LIST, TRAIN_CONFIG, write_train_config
+from facekit.jobs.outputs.counts import check_counts, records_in
+from facekit.jobs.outputs.ledger_rows import layout_keys, layout_rows
+from facekit.jobs.outputs.tables import LABELS, SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.picture_list import PictureList
 from facekit.output import FolderOutput
@@ -68,11 +70,13 @@ def assemble_output(pictures: PictureList, shards: Sequence[Shard], config: Pack
             path = output.shard(shard.number)
             ledger.append(append_shard(pack, read_rows(path), read_records(path), classes))
         images = pack.next_key - first
-        if config.layout == "insightface":
-            ledger.append(layout_rows(np.append(0, np.arange(pack.next_key, pack.next_key + classes.number))))
-    expected = len(pictures) + (1 + classes.number if config.layout == "insightface" else 0)
-    if images != int(classes.images[classes.label >= 0].sum()) or ledger.rows != expected:
-        raise FacekitError(f"the ledger has {ledger.rows} rows where {expected} belong; please report this")
+        layout = layout_keys(config.layout, pack.next_key, classes.number)
+        ledger.append(layout_rows(layout))
+    check_counts(
+        ("pictures", images, int(classes.images[classes.label >= 0].sum())),
+        ("rows", ledger.rows, len(pictures) + len(layout)),
+        ("records", ledger.written, records_in(folder)),
+    )
     aside.rename(folder / LEDGER)
     write_tables(folder, pictures, classes)
     write_train_config(folder / TRAIN_CONFIG, classes.number, images)
@@ -133,7 +137,4 @@ def write_tables(folder: Path, pictures: PictureList, classes: Classes) -> None:
         table.writerow(("label", "name", "images"))
         kept = zip(classes.label.tolist(), pictures.names, classes.images.tolist(), strict=True)
         table.writerows(row for row in kept if row[0] >= 0)
-    with open(folder / SOURCE_LIST, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        labels = classes.label[pictures.labels].tolist()
-        lines = zip(pictures.keys.tolist(), labels, pictures.files, strict=True)
-        file.writelines(f"{key}\t{label}\t{name}\n" for key, label, name in lines)
+    write_source_list(replace(pictures, labels=classes.label[pictures.labels]), folder / SOURCE_LIST)

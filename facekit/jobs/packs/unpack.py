@@ -9,6 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from facekit.errors import ConfigError, RecordError
+from facekit.jobs.inputs.source import refuse_shared_records
 from facekit.jobs.outputs.rewrite import NO_LABEL
 from facekit.jobs.outputs.staging import staged
 from facekit.records import open_pack
@@ -84,6 +85,7 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
         staged(config.destination, config.overwrite, (LIST,), (config.source,)) as folder,
         open_pack(config.source) as pack,
     ):
+        refuse_shared_records(pack)
         rows = np.flatnonzero(pack.labels >= 0)[: config.limit]
         unlabelled = int((pack.labels < 0).sum())
         keys, labels = pack.keys[rows].tolist(), pack.labels[rows].tolist()

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, layout_rows
+from facekit.jobs.outputs.counts import check_counts, records_in
+from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, layout_keys, layout_rows
 from facekit.jobs.outputs.rewrite import Dropped, PackSource, Written, refuse_nothing
 from facekit.records import Header, PackWriter, Record
 from facekit.records.tar_shards import TarReader, TarSamples, TarWriter
@@ -82,8 +83,8 @@ def write_pack_of_shards(
                 advance(len(some))
         _note_dropped(ledger, dropped)
         found = np.unique(labels)
-        if layout == "insightface":
-            ledger.append(layout_rows(np.append(0, np.arange(writer.next_key, writer.next_key + len(found)))))
+        ledger.append(layout_rows(layout_keys(layout, writer.next_key, len(found))))
+    check_counts(("records", ledger.written, records_in(folder)))
     os.replace(aside, folder / LEDGER)
     return Written(len(rows), len(found), int(found[-1]) + 1, (folder / "train.rec").stat().st_size)
 

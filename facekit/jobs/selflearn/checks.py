@@ -130,7 +130,7 @@ def _check_pairs(path: str, source: Source, picture: Picture) -> None:
 
 
 def _check_setup(config: SelfLearnConfig, setup: _TrainingSetup, picture: Picture) -> None:
-    """Build what will be trained, and load into it what it is to begin from."""
+    """Build what will be trained, and load into it what it is to start from."""
     from facekit.train.state import device_of
 
     plugin, settings, facts = setup

@@ -42,8 +42,8 @@ class SelfLearnSummary:
 
 def selflearn(
     config: SelfLearnConfig,
-    say: Callable[[str], None] = lambda sentence: None,
-    report: Callable[[Any], None] = lambda report: None,
+    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[Any], None] = lambda _: None,
 ) -> SelfLearnSummary:
     """Clean and train in rounds.
 
@@ -65,7 +65,7 @@ def selflearn(
     """
     started, out = perf_counter(), Path(config.destination)
     _refuse_several_processes()
-    _begin(check_inputs(config), out)
+    _open_folder(check_inputs(config), out)
     before: Round | None = None
     first = prepare_start_model(config, out, say, report)
     rounds: list[Round] = []
@@ -75,7 +75,7 @@ def selflearn(
         before = run_round(config, number, out, model, before, say, report)
         rounds.append(before)
         if number >= finished:
-            _show(config, out, first, rounds)
+            _write_page(config, out, first, rounds)
     return SelfLearnSummary(str(out), str(out / PAGE), tuple(rounds), perf_counter() - started)
 
 
@@ -87,11 +87,12 @@ def _refuse_several_processes() -> None:
         )
 
 
-def _begin(record: dict[str, Any], out: Path) -> None:
-    """Make the folder, or agree with what was begun in it."""
+def _open_folder(record: dict[str, Any], out: Path) -> None:
+    """Make the folder, or check that a run in it may go on with these settings."""
     path = out / CONFIG
-    if path.is_file() and _anything_done(out):
-        names = _changed(json.loads(path.read_text("utf-8")), record)
+    before = _read(path) if path.is_file() else {}
+    if before and _anything_done(out):
+        names = _changed(before, record)
         if names:
             raise ConfigError(f"{out} was started with other settings ({', '.join(names)}); choose another destination")
         return
@@ -99,6 +100,17 @@ def _begin(record: dict[str, Any], out: Path) -> None:
         raise DestinationExists(f"{out} exists already and is not of facekit selflearn; choose another destination")
     out.mkdir(parents=True, exist_ok=True)
     _write(path, json.dumps(record, indent=2) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The record of a self-learning run; those of other commands have the same name."""
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}; restore it, or choose another destination") from error
+    if not isinstance(before, dict) or not all(isinstance(before.get(part), dict) for part in ("config", "training")):
+        raise DestinationExists(f"{path} is not of facekit selflearn; choose another destination")
+    return before
 
 
 def _anything_done(out: Path) -> bool:
@@ -116,7 +128,7 @@ def _changed(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
     return names
 
 
-def _show(config: SelfLearnConfig, out: Path, first: StartModel, rounds: list[Round]) -> None:
+def _write_page(config: SelfLearnConfig, out: Path, first: StartModel, rounds: list[Round]) -> None:
     rows = [asdict(one) for one in rounds]
     _write(out / ROUNDS, json.dumps(rows, indent=2) + "\n")
     _write(out / PAGE, build_rounds_page(config.source, config.plugin, first.scores, rows))

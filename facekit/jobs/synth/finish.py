@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facekit.errors import FacekitError
+from facekit.jobs.outputs.counts import check_counts, records_in
+from facekit.jobs.outputs.ledger_rows import layout_keys, layout_rows
 from facekit.jobs.synth.shard import TRUTH_VERTICES
 from facekit.jobs.synth.sheet import draw_sheet
 from facekit.output import FolderOutput
 from facekit.records import PackWriter
-from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
+from facekit.run.ledger import LEDGER, LedgerWriter, schema
 from facekit.run.shard_file import read_records, read_rows
 from facekit.run.shards import Shard
 
@@ -80,11 +80,8 @@ def assemble_output(shards: list[Shard], layout: str, output: FolderOutput) -> N
             truth.write_table(_truth(rows, keys, first))
         labels = int(rows["label"][-1].as_py()) + 1
         written = pack.next_key - first
-        if layout == "insightface":
-            nothing, last = payload_hash(b""), pack.next_key
-            numbers = (0, *range(last, last + labels))
-            ledger.append(table([LedgerRow(key, None, nothing, "layout") for key in numbers]))
-    _check(written, shards[-1].stop, ledger, folder)
+        ledger.append(layout_rows(layout_keys(layout, pack.next_key, labels)))
+    check_counts(("pictures", written, shards[-1].stop), ("records", ledger.written, records_in(folder)))
     for name, path in aside.items():
         path.rename(folder / name)
     draw_sheet(folder, folder / SHEET)
@@ -103,12 +100,3 @@ def _truth(rows: pa.Table, keys: np.ndarray, first: int) -> pa.Table:
     rows = _with_keys(rows, keys).drop_columns(["source_key"])
     rows = rows.append_column("source_key", pa.array(source + first, pa.int64(), mask=source < 0))
     return rows.select(truth_schema().names)
-
-
-def _check(pictures: int, planned: int, ledger: LedgerWriter, folder: Path) -> None:
-    """Each planned record was written, and each record that was written has its row."""
-    with open(folder / "train.idx", "rb") as index:
-        lines = sum(block.count(b"\n") for block in iter(lambda: index.read(1 << 20), b""))
-    for name, found, expected in (("pictures", pictures, planned), ("rows in the ledger", ledger.written, lines)):
-        if found != expected:
-            raise FacekitError(f"there are {found} {name} where {expected} belong; please report this")

@@ -19,6 +19,7 @@ from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.output import check_folder, open_folder
 from facekit.run.ledger import LEDGER
+from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import ShardWork, run_job
 from facekit.synth.plan import make_roster
@@ -90,13 +91,15 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     Raises
     ------
     ConfigError, DestinationExists
-        The settings contradict each other, the destination exists, or another run is writing it.
+        The settings contradict each other, the destination exists, another run is writing it, or an unfinished run was
+        made with other settings or on a processor of another instruction set.
     """
     started = perf_counter()
     check_folder(config.destination, (), config.overwrite)
     settings = {
         "config": config.settings(),
         "wear": f"{wear.__module__}.{wear.__qualname__}",
+        "instruction_set": instruction_set(),
     }
     starts = make_roster(config.spec).starts
     shards = _shards(starts)

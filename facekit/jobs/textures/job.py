@@ -25,7 +25,17 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class TypeLine:
-    """A mask type as ``facekit textures list`` prints it."""
+    """A mask type as ``facekit textures list`` prints it.
+
+    Attributes
+    ----------
+    name : str
+    custom : bool
+        It comes from a user's table rather than with facekit.
+    straps : str
+        See `facekit.masks.shell.ShellShape`.
+    textures : tuple of str
+    """
 
     name: str
     custom: bool
@@ -54,14 +64,37 @@ class Finding:
 
 @dataclass(frozen=True)
 class Wearer:
-    """A bare face to try masks on: (H, W, 3) uint8 RGB, and its (468, 3) mesh in pixels."""
+    """A bare face to try masks on.
+
+    Attributes
+    ----------
+    image : (H, W, 3) uint8
+        RGB.
+    vertices : (468, 3) float32
+        Its mesh in pixels: x right, y down, z toward the viewer.
+    """
 
     image: NDArray[np.uint8]
     vertices: NDArray[np.float32]
 
 
 def list_types(textures: str | None = None) -> list[TypeLine]:
-    """Every type there is, those of a table of custom masks last."""
+    """Every type there is, those of a table of custom masks last.
+
+    Parameters
+    ----------
+    textures : str, optional
+        Table of custom masks.
+
+    Returns
+    -------
+    list of TypeLine
+
+    Raises
+    ------
+    ConfigError, PictureError
+        See `facekit.masks.custom.add_masks`.
+    """
     if textures is not None:
         add_masks(textures)
     kinds = [mask_type(name) for name in type_names()]
@@ -69,7 +102,13 @@ def list_types(textures: str | None = None) -> list[TypeLine]:
 
 
 def drawn_wearer() -> Wearer:
-    """A drawn face that looks ahead; nobody's photograph."""
+    """A drawn face that looks ahead; nobody's photograph.
+
+    Returns
+    -------
+    Wearer
+        A 112 x 112 picture.
+    """
     from facekit.synth.person import build_person, render
     from facekit.synth.sampling import sample_capture, sample_identity
 
@@ -135,7 +174,17 @@ def preview(names: tuple[str, ...], wearer: Wearer, textures: str | None = None,
 def check_table(path: str | Path) -> list[Finding]:
     """Look for what is wrong in a table of custom masks, and for what is likely not meant.
 
-    Every type is worn by a drawn face, so that what is found here is found before a run of hours.
+    Every type is rendered on a drawn face, so that what is found here is found before a run of hours.
+
+    Parameters
+    ----------
+    path : path
+        The table.
+
+    Returns
+    -------
+    list of Finding
+        Empty where there is nothing to say. One fatal finding where the table cannot be used.
     """
     try:
         masks = read_masks(path)

@@ -48,9 +48,25 @@ def refuse_faults(pack: str) -> None:
 
 
 def config_warnings(plugin: Plugin, settings: Settings, facts: PackFacts) -> list[str]:
-    """Sentences about what does not go together."""
+    """Sentences about what does not go together, or is outside all that is usual.
+
+    Raises
+    ------
+    ConfigError
+        A crop that leaves nothing of the pictures.
+    """
+    from facekit.train.config import unusual_settings
+
     config, counts = settings.train, facts.class_counts
-    found = list(plugin.config_warnings(settings.plugin, config, facts))
+    found = [*plugin.config_warnings(settings.plugin, config, facts), *unusual_settings(config)]
+    side = min(facts.image_size)
+    if config.crop >= side:
+        raise ConfigError(
+            f"crop is {config.crop}, and the pictures have {side} pixels a side: nothing is left "
+            f"(usual: 0 to {side // 8})"
+        )
+    if config.crop > side // 4:
+        found.append(f"crop is {config.crop} of {side} pixels (usual: 0 to {side // 8})")
     world = int(os.environ.get("WORLD_SIZE", "1"))
     step = config.batch * config.accumulate * world
     if config.recipe_batch and step != config.recipe_batch:

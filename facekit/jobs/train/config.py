@@ -22,9 +22,9 @@ class TrainConfig:
     changes : tuple of str
         ``key=value``.
     init : str, optional
-        Weights to begin from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
+        Weights to start from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
     resume : bool
-        Go on from the last checkpoint of ``destination``; without one, begin.
+        Go on from the last checkpoint of ``destination``; without one, start.
     pairs : tuple of str
         Verification pairs to be scored during training: ``.bin``, or ``.csv`` over the keys of the pack.
     """

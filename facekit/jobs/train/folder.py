@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from facekit.errors import ConfigError, DestinationExists
+from facekit.run.user_files import read_json
 
-__all__ = ["CONFIG", "LOCK", "check_resume", "lock_run"]
+__all__ = ["CONFIG", "LOCK", "check_resume", "has_checkpoint", "lock_run"]
 
 CONFIG, LOCK = "config.json", "lock"
 _OPEN: set[int] = set()
@@ -49,10 +50,10 @@ def check_resume(out: Path, record: Mapping[str, Any], resume: bool) -> None:
     ------
     ConfigError, DestinationExists
     """
-    path, begun = out / CONFIG, any((out / "checkpoints").glob("[0-9]*"))
-    if begun and not resume:
+    path, started = out / CONFIG, has_checkpoint(out)
+    if started and not resume:
         raise DestinationExists(f"{out} exists already; --resume goes on with it, or choose another destination")
-    changed = _changed(_read(path), record) if begun else []
+    changed = _changed(_read(path), record) if started else []
     if changed:
         raise ConfigError(f"{out} was started with other settings: {', '.join(changed)}; choose another destination")
     aside = path.with_name(f".{CONFIG}.{os.getpid()}")
@@ -60,10 +61,17 @@ def check_resume(out: Path, record: Mapping[str, Any], resume: bool) -> None:
     os.replace(aside, path)
 
 
+def has_checkpoint(out: str | Path) -> bool:
+    """Whether a run in a folder has something to go on from."""
+    return any((Path(out) / "checkpoints").glob("[0-9]*"))
+
+
 def _refuse_foreign(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise DestinationExists(f"{out} is a file, and a run needs a folder; choose another destination")
-    if out.exists() and not (out / CONFIG).is_file() and any(entry.name != LOCK for entry in out.iterdir()):
+    if (out / CONFIG).is_file():
+        _read(out / CONFIG)
+    elif out.exists() and any(entry.name != LOCK for entry in out.iterdir()):
         raise DestinationExists(f"{out} exists already and is not of facekit train; choose another destination")
 
 
@@ -92,20 +100,19 @@ os.register_at_fork(after_in_child=_close_inherited_locks)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        before = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}; restore it, or choose another destination") from error
+    before = read_json(path, "restore it, or choose another destination")
     if not isinstance(before, dict) or not isinstance(before.get("settings"), dict):
         raise ConfigError(f"{path} is no record of facekit train; restore it, or choose another destination")
     return before
 
 
 def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """What differs, except for the length of the run."""
+    """What differs, except for the length of the run where the rate does not follow from it."""
     aside = ("settings", "facekit", "init")
-    earlier = {"pack", "image_size"} - set(before)  # of a run that was begun before they were recorded
+    earlier = {"pack", "image_size"} - set(before)  # of a run from before they were recorded
     names = [name for name in record if before.get(name) != record[name] and name not in {*aside, *earlier}]
     old, new = before["settings"], record["settings"]
-    differ = [name for name in new if old.get(name) != new[name] and name not in ("epochs", "max_steps")]
+    # Other schedules are stretched over the epochs: with more of them the rate would jump.
+    length = {"max_steps", "epochs"} if new.get("schedule") == "step" else {"max_steps"}
+    differ = [name for name in new if old.get(name) != new[name] and name not in length]
     return names + [f"{name} ({old.get(name)} before, now {new[name]})" for name in differ]

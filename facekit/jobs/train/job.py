@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 def train(
     config: TrainConfig,
-    report: Callable[[Report], None] = lambda report: None,
+    report: Callable[[Report], None] = lambda _: None,
     warn: Callable[[str], None] = log.warning,
     centres: npt.NDArray[np.float32] | None = None,
 ) -> Run:

@@ -1,0 +1,114 @@
+"""Test sets that the result may share neither people nor pictures with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.clean.centres import unit
+from facekit.embeddings import Engine, embed_pictures, is_features, open_features
+from facekit.errors import ConfigError, PictureError
+from facekit.images import decode
+from facekit.jobs.embed.plan import embedded_by
+from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.inputs.source import open_source, read_records
+from facekit.run.ledger import payload_hash
+
+__all__ = ["HASH", "SAME_SPACE", "ExclusionSet", "difference", "hashes_of", "open_exclusion_set"]
+
+HASH = "S16"
+"""How a BLAKE2b hash of 16 bytes is compared: bytes that sort."""
+
+SAME_SPACE = ("model", "preprocessing", "flip")
+"""What has to be the same for two vectors to be comparable."""
+
+
+class ExclusionSet(NamedTuple):
+    """Vectors of the pictures of a test set, and hashes of their bytes where they are known."""
+
+    name: str
+    vectors: npt.NDArray[np.float32]  # (T, D) unit length
+    hashes: npt.NDArray[np.bytes_]  # (h,) S16
+
+
+def open_exclusion_set(
+    path: str, engine: Engine | None, model: ModelChoice | None, faces_by: dict[str, Any] | None = None
+) -> ExclusionSet:
+    """Open a test set: vectors as they are, pictures through the model.
+
+    Parameters
+    ----------
+    path : str
+        A ``.bin``, a pack, a folder of pictures or of vectors.
+    engine : Engine, optional
+        For pictures.
+    model : ModelChoice, optional
+        How the engine is used.
+    faces_by : dict, optional
+        How the faces were embedded that it is compared with, where that is known.
+
+    Raises
+    ------
+    ConfigError
+        Pictures, and no model to embed them; or a model that is not the one of the faces.
+    PictureError
+        One cannot be decoded.
+    """
+    name = Path(path).name
+    if is_features(Path(path)):
+        features = open_features(path)
+        _refuse_other_space(path, features.description, faces_by)
+        return ExclusionSet(name, unit(features.load().vectors), np.zeros(0, HASH))
+    if engine is None or model is None:
+        raise ConfigError(f"--exclude {path} holds pictures: give the --model that made the features to embed them")
+    _refuse_other_space(path, embedded_by(engine, model), faces_by)
+    payloads = _payloads(path)
+    pictures = []
+    for at, payload in enumerate(payloads):
+        try:
+            pictures.append(decode(payload))
+        except PictureError as error:
+            raise PictureError(f"{path}, picture {at}: {error}") from error
+    hashes = np.frombuffer(b"".join(map(payload_hash, payloads)), np.uint8).reshape(-1, 16)
+    return ExclusionSet(name, _embed(engine, model, pictures), hashes_of(hashes))
+
+
+def _refuse_other_space(path: str, own: dict[str, Any], faces_by: dict[str, Any] | None) -> None:
+    found = "" if faces_by is None else difference(own, faces_by, SAME_SPACE)
+    if found:
+        raise ConfigError(
+            f"--exclude {path} is not embedded as the faces were, so nothing can be compared ({found}): "
+            "give the --model and the options that made the features"
+        )
+
+
+def _payloads(path: str) -> list[bytes]:
+    if path.endswith(".bin"):
+        from facekit.records.bins import read_bins
+
+        return [bytes(payload) for payload in read_bins(path).payloads]
+    source, _ = open_source(path, layout="flat")
+    return [record.payload for record, _ in read_records(source)]
+
+
+def _embed(engine: Engine, model: ModelChoice, pictures: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+    parts = []
+    for first in range(0, len(pictures), model.batch):
+        some = np.stack(pictures[first : first + model.batch])
+        parts.append(embed_pictures(engine, some, np.zeros(len(some), np.bool_), flip=model.flip).vectors)
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+
+
+def hashes_of(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """View (N, 16) uint8 hashes as (N,) bytes that can be sorted and looked up."""
+    return np.ascontiguousarray(hashes).view(HASH).reshape(-1)
+
+
+def difference(asked: dict[str, Any], made: dict[str, Any], names: tuple[str, ...]) -> str:
+    """In what two ways to embed differ; empty where they do not."""
+    return "; ".join(
+        f"{name} is {asked.get(name)}, was {made.get(name)}" for name in names if asked.get(name) != made.get(name)
+    )
