@@ -38,6 +38,7 @@ __all__ = ["command"]
 @click.option("--folds", type=int, default=10, show_default=True, metavar="N", help="Folds of the accuracy.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the masks.")
 @click.option("--plots", metavar="DIR", help="Write the ROC, and what is known of uncertainty, as SVG pictures.")
+@click.option("--overwrite", is_flag=True, help="Replace pictures that facekit drew there before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, subject: str, **given: Any) -> None:
     """Score a model, or the vectors it made.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
@@ -60,15 +59,16 @@ def preview_command(
       facekit textures preview sheet.png my-mask --textures my-masks.toml
     """
     from facekit.errors import ConfigError
-    from facekit.jobs.outputs.staging import new_file, refuse_other_than_png
     from facekit.jobs.textures.job import drawn_wearer, photographed, preview
+    from facekit.output import PNG, input_of, open_files
 
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must not be negative")
-    refuse_other_than_png(sheet)
-    with new_file(sheet, overwrite) as aside:
+    read = [input_of(path) for path in (face, textures) if path is not None]
+    settings = {"types": names, "seed": seed}
+    with open_files({sheet: PNG}, "textures", read, settings, overwrite) as output:
         wearer = drawn_wearer() if face is None else photographed(face)
-        Path(aside).write_bytes(preview(names, wearer, textures, seed))
+        output.paths[0].write_bytes(preview(names, wearer, textures, seed))
     echo(sheet)
 
 

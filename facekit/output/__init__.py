@@ -8,6 +8,7 @@ from facekit.output.aside import aside_file, new_aside, replace_file, replacing
 from facekit.output.files import (
     BINS,
     HTML,
+    INDEX,
     JSON,
     ONNX,
     PARQUET,
@@ -20,12 +21,13 @@ from facekit.output.files import (
 )
 from facekit.output.folder import FolderOutput, check_folder, open_folder
 from facekit.output.inputs import Input, folder_input, input_of
-from facekit.output.record import RECORD, read_record
+from facekit.output.record import RECORD, note_replaced, read_record
 from facekit.output.run_folder import open_run_folder
 
 __all__ = [
     "BINS",
     "HTML",
+    "INDEX",
     "JSON",
     "ONNX",
     "PARQUET",
@@ -42,6 +44,7 @@ __all__ = [
     "folder_input",
     "input_of",
     "new_aside",
+    "note_replaced",
     "open_files",
     "open_folder",
     "open_run_folder",

@@ -31,6 +31,7 @@ from facekit.output.system import refuse_long_name, require_space, system_error
 __all__ = [
     "BINS",
     "HTML",
+    "INDEX",
     "JSON",
     "ONNX",
     "PARQUET",
@@ -83,6 +84,7 @@ class FileKind:
 
 PNG = FileKind("a PNG picture", (b"\x89PNG\r\n\x1a\n",), (".png",))
 BINS = FileKind("a verification .bin", (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))  # pickle protocols
+INDEX = FileKind("an index")
 PARQUET = FileKind("a parquet table", (b"PAR1",))
 ONNX = FileKind("an ONNX file", (b"\x08",), (".onnx",))  # protobuf field 1, ir_version
 JSON = FileKind("a JSON file", (b"{", b"["))
@@ -113,6 +115,7 @@ def open_files(
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     needed: int = 0,
+    in_place: bool = False,
 ) -> FilesOutput:
     """Open the files that a command is to write; they appear one after another, each whole, when the block ends.
 
@@ -129,6 +132,9 @@ def open_files(
         Replace files of the same kind that are there and belong to no folder that facekit wrote.
     needed : int
         Bytes that will be written at the most.
+    in_place : bool
+        The files belong to the inputs, as an index to its pack: they may lie there, and may be part of what facekit
+        wrote. Only the inputs' own files are never replaced.
 
     Returns
     -------
@@ -145,7 +151,7 @@ def open_files(
         The system refuses, or the disk cannot hold the output.
     """
     kinds = {_target(path, kind): kind for path, kind in targets.items()}
-    return FilesOutput(kinds, command, tuple(inputs), dict(settings or {}), overwrite, needed)
+    return FilesOutput(kinds, command, tuple(inputs), dict(settings or {}), overwrite, needed, in_place)
 
 
 class FilesOutput:
@@ -167,8 +173,9 @@ class FilesOutput:
         settings: dict[str, Any],
         overwrite: bool,
         needed: int,
+        in_place: bool,
     ) -> None:
-        self._kinds, self._inputs, self._overwrite = kinds, inputs, overwrite
+        self._kinds, self._inputs, self._overwrite, self._in_place = kinds, inputs, overwrite, in_place
         first = next(iter(kinds))
         self.staging = staging_folder(first)
         stamps = [one.stamp for one in inputs]
@@ -176,7 +183,7 @@ class FilesOutput:
         made_with = {"facekit": facekit.__version__, "command": command, "inputs": stamps, "files": names, **settings}
         self._settings = plain(made_with)
         for target in kinds:
-            refuse_related(target, inputs)
+            refuse_related(target, () if in_place else inputs)
         try:
             self._lock: int | None = open_staging(self.staging)
         except OSError as error:
@@ -197,7 +204,7 @@ class FilesOutput:
             self._move()
             return
         for target, kind in self._kinds.items():
-            _look(target, kind, self._overwrite)
+            _look(target, kind, self._overwrite, self._in_place)
         clear(self.staging)
         agree(self.staging, self._settings, overwrite=True)
         require_space(next(iter(self._kinds)), needed)
@@ -208,7 +215,7 @@ class FilesOutput:
         for path in self.paths:
             _flush(path)
         for target, kind in self._kinds.items():
-            _look(target, kind, self._overwrite)
+            _look(target, kind, self._overwrite, self._in_place)
         replace_file(self.staging / READY, "")
         self._move()
         self.published = True
@@ -260,7 +267,7 @@ def _target(path: str | os.PathLike[str], kind: FileKind) -> Path:
     return target
 
 
-def _look(target: Path, kind: FileKind, overwrite: bool) -> None:
+def _look(target: Path, kind: FileKind, overwrite: bool, in_place: bool = False) -> None:
     """Refuse what may not be replaced at the destination of a file."""
     if not os.path.lexists(target):
         return
@@ -272,7 +279,7 @@ def _look(target: Path, kind: FileKind, overwrite: bool) -> None:
         raise DestinationExists(
             f"{target} is not {kind.name}, and --overwrite replaces nothing else; move it away, or choose another name"
         )
-    record = read_record(target.parent)
+    record = None if in_place else read_record(target.parent)
     if record is not None and any(file.path == target.name for file in record.files):
         raise DestinationExists(
             f"{target} belongs to what facekit {record.command} wrote in its folder (see {RECORD}); choose another name"

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["RECORD", "FolderRecord", "Listed", "plain", "read_record", "write_record"]
+from facekit.output.aside import replace_file
+
+__all__ = ["RECORD", "FolderRecord", "Listed", "note_replaced", "plain", "read_record", "write_record"]
 
 RECORD = "run.json"
 HASHED_BYTES = 1 << 20
@@ -101,6 +103,27 @@ def write_record(folder: Path, settings: Mapping[str, Any], listed_in: str | Non
     files = [[name, (folder / name).stat().st_size, _digest(folder / name)] for name in found if name != RECORD]
     content = {**plain(settings), "files": files, "listed_in": listed_in}
     (folder / RECORD).write_text(json.dumps(content, sort_keys=True, indent=2) + "\n", "utf-8")
+
+
+def note_replaced(folder: Path, names: Iterable[str]) -> None:
+    """Say in the record of a folder that facekit itself wrote some of its files anew; nothing where it has no record.
+
+    Parameters
+    ----------
+    folder : Path
+    names : iterable of str
+        Files at its top; those that are not there are taken out.
+    """
+    record = read_record(folder)
+    if record is None:
+        return
+    anew = set(names)
+    files = {file.path: [file.path, file.size, file.digest] for file in record.files if file.path not in anew}
+    for name in anew:
+        if (folder / name).is_file():
+            files[name] = [name, (folder / name).stat().st_size, _digest(folder / name)]
+    content = {**record.settings, "files": [files[name] for name in sorted(files)], "listed_in": record.listed_in}
+    replace_file(folder / RECORD, json.dumps(content, sort_keys=True, indent=2) + "\n")
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _precedes_mark(name: str) -> bool:
 
 
 def _is_known(name: str) -> bool:
-    asides = (f".{JOURNAL}.", f".{READY}.", f".{OUTPUT}.")
+    asides = (f".{JOURNAL}.", f".{READY}.", f".{OUTPUT}.", f"{OUTPUT}.")
     return name in (LOCK, JOURNAL, SCRATCH, OUTPUT, READY, FORMER) or name.startswith((SHARDS, *asides))
 
 

@@ -6,7 +6,6 @@ Read the decisions, find their pictures in the source, change what a person over
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -15,17 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import facekit
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.features import hash_payloads
-from facekit.jobs.clean.tables import DecisionTable, read_decisions
+from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
 from facekit.jobs.clean.tabulate import override_table, summarise
-from facekit.jobs.clean.write import may_replace, publish
-from facekit.jobs.inputs.source import Source, open_source
+from facekit.jobs.clean.write import write_output
+from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
+from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.key_rows import rows_of
 
 __all__ = ["ApplyConfig", "apply", "match_hashes", "match_keys", "revert_decisions"]
@@ -88,8 +87,8 @@ def apply(config: ApplyConfig) -> CleanSummary:
     FacekitError
         The decisions belong to another pack.
     """
-    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
-    may_replace(destination, config.overwrite)
+    started, guarded = perf_counter(), _guarded_inputs(config)
+    check_folder(config.destination, guarded, config.overwrite)
     source, _ = open_source(config.source, layout="flat")
     table = read_decisions(config.decisions)
     if config.match == "key":
@@ -98,15 +97,26 @@ def apply(config: ApplyConfig) -> CleanSummary:
         table = match_hashes(table, source, hash_payloads(source), config.unmatched == "drop")
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
     table = revert_decisions(table, config.revert, overrides)
-    publish(destination, _record(config, source, table, overrides), config.overwrite, source, table)
+    record, read = _record(config, source, table, overrides), [*guarded, source_input(source, config.source)]
+    with open_folder(config.destination, "apply", read, record, config.overwrite, source_bytes(source)) as output:
+        if not output.published:
+            write_output(output.new_folder(), source, table, pack=True, decisions=None, report=False)
+            output.publish()
     return summarise(config.destination, table, perf_counter() - started)
+
+
+def _guarded_inputs(config: ApplyConfig) -> list[Input]:
+    """Everything that is named to be read; the pictures themselves count once the source is open."""
+    decisions = Path(config.decisions)
+    table = decisions / DECISIONS if decisions.is_dir() else decisions
+    inputs = [input_of(config.source, lambda: ()), input_of(config.decisions, lambda: (table,))]
+    return inputs if config.overrides is None else [*inputs, input_of(config.overrides)]
 
 
 def _record(config: ApplyConfig, source: Source, table: DecisionTable, overrides: Overrides) -> dict[str, Any]:
     """Everything that decides the output."""
     names = ("source", "decisions", "match", "unmatched", "revert")
     return {
-        "facekit": facekit.__version__,
         "input": source.content,
         "config": {name: getattr(config, name) for name in names},
         "overrides": overrides.to_json(),

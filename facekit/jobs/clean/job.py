@@ -6,11 +6,9 @@ Open what is read, decide, add findings, obey a person, write everything and mov
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from time import perf_counter
 
-import facekit
 from facekit.clean import clean_embeddings
 from facekit.clean.decisions import Decisions
 from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
@@ -20,7 +18,11 @@ from facekit.jobs.clean.config import CleanConfig, CleanSummary
 from facekit.jobs.clean.features import FaceVectors, open_inputs
 from facekit.jobs.clean.findings import add_findings
 from facekit.jobs.clean.tabulate import override_table, summarise, tabulate
-from facekit.jobs.clean.write import may_replace, publish
+from facekit.jobs.clean.write import write_output
+from facekit.jobs.inputs.model import model_input
+from facekit.jobs.inputs.source import source_bytes, source_input
+from facekit.output import Input, check_folder, folder_input, input_of, open_folder
+from facekit.run.platform_stamp import instruction_set
 
 __all__ = ["clean", "decide"]
 
@@ -46,8 +48,8 @@ def clean(config: CleanConfig) -> CleanSummary:
         Vectors or overrides that belong to another pack, vectors that do not tell the labels apart, or a result that
         takes more away than was allowed.
     """
-    started, destination = perf_counter(), Path(os.path.abspath(config.destination))
-    may_replace(destination, config.overwrite)
+    started, guarded = perf_counter(), guarded_inputs(config)
+    check_folder(config.destination, guarded, config.overwrite)
     inputs = open_inputs(config)
     source, faces = inputs.source, inputs.faces
     check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
@@ -59,11 +61,24 @@ def clean(config: CleanConfig) -> CleanSummary:
     table.about["comparison"] = compare_modes(by_mode)
     table = add_findings(table, inputs, config)
     table = override_table(table, inputs.overrides.arrays())
-    record = {"facekit": facekit.__version__, "input": source.content, "model": faces.model,
-              "config": config.record(), "overrides": inputs.overrides.to_json()}  # fmt: skip
-    publish(destination, record, config.overwrite, source, table, pack=not config.decisions_only, decisions=decisions,
-            report=config.report)  # fmt: skip
+    record = {"input": source.content, "model": faces.model, "config": config.record(),
+              "overrides": inputs.overrides.to_json(), "computed_on": instruction_set()}  # fmt: skip
+    read = [*guarded, source_input(source, config.source)]
+    needed = 0 if config.decisions_only else source_bytes(source)
+    with open_folder(config.destination, "clean", read, record, config.overwrite, needed) as output:
+        if not output.published:
+            write_output(output.new_folder(), source, table, pack=not config.decisions_only, decisions=decisions,
+                         report=config.report)  # fmt: skip
+            output.publish()
     return summarise(config.destination, table, perf_counter() - started)
+
+
+def guarded_inputs(config: CleanConfig) -> list[Input]:
+    """Everything that is named to be read; the pictures themselves count once the source is open."""
+    inputs = [input_of(config.source, lambda: ())]
+    named = [config.features, config.overrides, *config.exclude]
+    inputs += [folder_input(path) if Path(path).is_dir() else input_of(path) for path in named if path is not None]
+    return inputs if config.model is None else [*inputs, model_input(config.model)]
 
 
 def _modes(config: CleanConfig, images: int) -> list[CleanSettings]:

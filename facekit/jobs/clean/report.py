@@ -19,6 +19,7 @@ from facekit.clean.sweep import sweep_thresholds
 from facekit.errors import FacekitError
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
 from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.output import replace_file
 from facekit.records.key_rows import rows_of
 from facekit.report.clean_content import CleanRows, build_content, pictures_wanted
 from facekit.report.clean_page import build_page
@@ -172,9 +173,7 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
     def save(body: bytes) -> None:
         text = read_overrides(body).to_json()
         with lock:
-            aside = saved.with_name(saved.name + ".partial")
-            aside.write_text(text, "utf-8")
-            os.replace(aside, saved)
+            replace_file(saved, text)
 
     return open_server(ReviewHandlers(page, picture, save), config.port)
 

@@ -6,103 +6,52 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions
-from facekit.errors import DestinationExists, FacekitError
+from facekit.errors import FacekitError
 from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
-from facekit.jobs.clean.tables import DECISIONS, DecisionTable, write_tables
+from facekit.jobs.clean.tables import DecisionTable, write_tables
 from facekit.jobs.inputs.ledger import already_masked
 from facekit.jobs.inputs.source import Source, SourceRecord, read_records
 from facekit.jobs.outputs.ledger_rows import copied_rows, layout_rows, left_out_rows
 from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
-from facekit.run.destination import check_destination
-from facekit.run.journal import Journal, was_published
-from facekit.run.ledger import LEDGER, LedgerWriter, payload_hash
+from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path, payload_hash
 from facekit.run.progress import progress
 
-__all__ = ["copy_pack", "may_replace", "publish", "write_output", "write_pack"]
+__all__ = ["copy_pack", "write_output", "write_pack"]
 
 BLOCK = 2048
-
-
-def may_replace(destination: Path, overwrite: bool) -> None:
-    """Refuse an existing destination, except that decisions alone may be replaced when asked for.
-
-    Raises
-    ------
-    DestinationExists
-        It exists and may not be replaced.
-    """
-    if overwrite and (destination / DECISIONS).is_file():
-        return
-    try:
-        check_destination(destination, overwrite)
-    except DestinationExists:
-        if not _was_partial(destination):
-            raise
-
-
-def _was_partial(destination: Path) -> bool:
-    """Whether a run was killed between moving its output into place and removing its journal."""
-    return destination.with_name(destination.name + ".partial").exists() and (destination / "run.json").is_file()
-
-
-def publish(
-    destination: Path,
-    record: dict[str, Any],
-    overwrite: bool,
-    source: Source,
-    table: DecisionTable,
-    *,
-    pack: bool = True,
-    decisions: Decisions | None = None,
-    report: bool = False,
-) -> None:
-    """Put the output together beside the destination and move it into place.
-
-    Parameters
-    ----------
-    destination : Path
-    record : dict
-        What decides the output, JSON-able.
-    overwrite : bool
-    source : Source
-    table : DecisionTable
-    pack : bool
-        Whether a pack is written, or the decisions alone.
-    decisions : Decisions, optional
-        As they came from cleaning: adds clusters and similar pairs to the tables.
-    report : bool
-
-    Raises
-    ------
-    ConfigError
-        Another run is writing this destination.
-    FacekitError
-        A payload is not the one that was decided about, or the numbers do not add up.
-    """
-    if not overwrite and was_published(destination, record):
-        return
-    with Journal(destination, record, overwrite) as journal:
-        write_output(journal.output(), source, table, pack=pack, decisions=decisions, report=report)
-        journal.publish()
 
 
 def write_output(
     folder: Path, source: Source, table: DecisionTable, *, pack: bool, decisions: Decisions | None, report: bool
 ) -> None:
-    """Write pack, tables and report into a new folder; see `publish`."""
+    """Write pack, tables and report into an empty folder.
+
+    Parameters
+    ----------
+    folder : Path
+    source : Source
+    table : DecisionTable
+    pack : bool
+        Whether a pack is written, or the decisions alone.
+    decisions : Decisions or None
+        As they came from cleaning: adds clusters and similar pairs to the tables.
+    report : bool
+
+    Raises
+    ------
+    FacekitError
+        A payload is not the one that was decided about, or the numbers do not add up.
+    """
     _check_counts(table)
-    if not pack:
-        folder.mkdir()
-    elif source.kind == "pack" and np.array_equal(table.new_label, table.old_label):
+    if pack and source.kind == "pack" and np.array_equal(table.new_label, table.old_label):
         copy_pack(source, folder)
-    else:
+    elif pack:
         write_pack(source, table, folder)
     write_tables(folder, table, decisions)
     (folder / SOURCE_PATH).write_bytes(os.fsencode(os.path.realpath(source.path)) + b"\n")
@@ -123,9 +72,8 @@ def _check_counts(table: DecisionTable) -> None:
 
 def copy_pack(source: Source, folder: Path) -> None:
     """Copy the files of a pack byte for byte: nothing in it changes."""
-    folder.mkdir()
     rec = Path(source.path)
-    for path in (rec, rec.with_suffix(".idx"), rec.with_name("property"), rec.with_suffix(".ledger.parquet")):
+    for path in (rec, rec.with_suffix(".idx"), rec.with_name("property"), ledger_path(rec)):
         if path.exists():
             shutil.copyfile(path, folder / path.name)
 

@@ -64,6 +64,7 @@ class EvalConfig:
     folds: int = 10
     seed: int = 0
     plots: str | None = None
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if (self.gallery is None) != (self.probe is None):

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.embeddings import Features
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, open_subject
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
+from facekit.output import Input, input_of, open_folder
 from facekit.report.score_charts import density_svg, roc_svg
 
 __all__ = ["EvalSummary", "evaluate"]
@@ -74,6 +75,8 @@ def evaluate(config: EvalConfig) -> EvalSummary:
     RecordError, FacekitError
         Something that is to be read is missing or corrupt.
     """
+    if config.plots is not None:
+        check_folder(config.plots, eval_inputs(config), config.overwrite)
     subject = open_subject(config.subject, config.model)
     if isinstance(subject, Features) and (config.wear or config.blur):
         raise ConfigError("--wear and --blur change pictures, and a folder of vectors has none: give the model")
@@ -115,14 +118,20 @@ def _uncertainty(faces: list[Faces]) -> dict[str, npt.NDArray[np.float32]]:
 def _draw(config: EvalConfig, found: Findings) -> tuple[str, ...]:
     if config.plots is None:
         return ()
-    folder = Path(config.plots)
-    if folder.exists() and not folder.is_dir():
-        raise FacekitError(f"{folder} is a file; the pictures need a folder")
-    folder.mkdir(parents=True, exist_ok=True)
     drawings = {"roc.svg": roc_svg(found.curves)}
     uncertainty = _uncertainty(found.faces)
     if uncertainty:
         drawings["uncertainty.svg"] = density_svg(uncertainty, "Uncertainty of bare and masked faces", "|sigma|")
-    for name, text in drawings.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return tuple(str(folder / name) for name in drawings)
+    inputs, settings = eval_inputs(config), {"subject": config.subject}
+    with open_folder(config.plots, "eval", inputs, settings, config.overwrite) as output:
+        folder = output.new_folder()
+        for name, text in drawings.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        output.publish()
+    return tuple(str(Path(config.plots) / name) for name in drawings)
+
+
+def eval_inputs(config: EvalConfig) -> list[Input]:
+    """Everything that is named to be read: none of it is written to."""
+    named = (config.subject, config.pairs, config.pack, config.gallery, config.probe, config.groups)
+    return [input_of(path, lambda: ()) for path in named if path is not None]

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facekit.errors import ConfigError, DestinationExists
+from facekit.errors import ConfigError
 from facekit.faces.estimators import KeyedMeshes
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.jobs.inputs.source import SourceRecord
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import textured_shells
 from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, masked_copies
+from facekit.output import BINS, PARQUET, check_files, input_of, open_files
 from facekit.records import Header, Record, unframe, unpack_record
 from facekit.records.bins import Bins, read_bins, write_bins
 from facekit.run.executors import open_executor
@@ -104,29 +105,21 @@ def mask_bins(
     """
     if side not in SIDES:
         raise ConfigError(f"side is {side!r}; it must be one of {', '.join(SIDES)}")
-    started, destination = perf_counter(), Path(config.destination)
-    ledger = ledger_path(destination)
-    _check_files(Path(config.source), destination, ledger, config.overwrite)
+    started, ledger = perf_counter(), ledger_path(Path(config.destination))
+    targets = {str(ledger): PARQUET, config.destination: BINS}
+    read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]
+    check_files(targets, read, config.overwrite)
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
     made = {item.position: item for item in _masked(bins, wanted, MaskWorker(config, "", estimator, wear))}
     rows = [_row(bins, position, made) for position in range(len(bins.payloads))]
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    aside = ledger.with_name(ledger.name + ".partial")
-    with LedgerWriter(aside) as out:
-        out.append(table(rows))
     payloads = [made[i].payload if i in made else payload for i, payload in enumerate(bins.payloads)]
-    write_bins(destination, payloads, bins.same, config.overwrite)
-    aside.replace(ledger)
+    settings = {"config": config.settings(), "side": side}
+    with open_files(targets, "mask", read, settings, config.overwrite) as output:
+        with LedgerWriter(output.paths[0]) as out:
+            out.append(table(rows))
+        write_bins(output.paths[1], payloads, bins.same)
     return _summarise(config, ledger, bins, rows, len(wanted), perf_counter() - started)
-
-
-def _check_files(source: Path, destination: Path, ledger: Path, overwrite: bool) -> None:
-    if destination.resolve() == source.resolve():
-        raise ConfigError(f"{destination} is the source itself; choose another destination")
-    for path in (destination, ledger):
-        if path.exists() and not overwrite:
-            raise DestinationExists(f"{path} exists already; choose another destination or pass --overwrite")
 
 
 def start_worker(worker: MaskWorker) -> Callable[[PictureBatch], list[MaskedPicture]]:

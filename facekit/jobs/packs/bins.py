@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from facekit.errors import FacekitError, PictureError
 from facekit.images import decode, picture_size
 from facekit.jobs.inputs.pair_tables import read_pairs
-from facekit.jobs.outputs.staging import new_file, refuse_other_than_png, staged
+from facekit.jobs.inputs.source import pack_input
+from facekit.output import BINS, PNG, check_files, check_folder, input_of, open_files, open_folder
 from facekit.records import Bins, open_pack, read_bins, write_bins
 from facekit.records.tar_shards import picture_suffix
 
@@ -64,7 +65,8 @@ class ShowConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        refuse_other_than_png(self.sheet)
+        if self.sheet is not None:
+            PNG.check_name(self.sheet)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,14 @@ def make_bins(config: MakeConfig) -> BinsSummary:
     FacekitError
         A key is that of no image.
     """
-    with new_file(config.destination, config.overwrite) as aside, open_pack(config.source) as pack:
+    targets, pairs_file = {config.destination: BINS}, input_of(config.pairs)
+    check_files(targets, [pairs_file, input_of(config.source, lambda: ())], config.overwrite)
+    with (
+        open_pack(config.source) as pack,
+        open_files(
+            targets, "bins", [pairs_file, pack_input(pack.paths.rec, config.source)], asdict(config), config.overwrite
+        ) as output,
+    ):
         pairs = read_pairs(config.pairs)
         keys = pairs.keys.reshape(-1)
         unknown = ~np.isin(keys, pack.keys)
@@ -113,8 +122,8 @@ def make_bins(config: MakeConfig) -> BinsSummary:
                 f"{config.source} has no image with key {keys[unknown][0]}, which {config.pairs} names"
             )
         bins = Bins([pack.read(key).payload for key in keys.tolist()], pairs.same)
-        write_bins(aside, bins.payloads, bins.same)
-        size = aside.stat().st_size
+        write_bins(output.paths[0], bins.payloads, bins.same)
+        size = output.paths[0].stat().st_size
     return summarise(config.destination, bins, size)
 
 
@@ -128,13 +137,19 @@ def show_bins(config: ShowConfig) -> BinsSummary:
     DestinationExists
         The folder or the sheet exists.
     """
+    read, settings = [input_of(config.source)], asdict(config)
+    if config.unpack is not None:
+        check_folder(config.unpack, read, config.overwrite)
+    if config.sheet is not None:
+        check_files({config.sheet: PNG}, read, config.overwrite)
     bins = read_bins(config.source)
     if config.unpack is not None:
-        with staged(config.unpack, config.overwrite, (PAIRS,), (config.source,)) as folder:
-            unpack(bins, folder)
+        with open_folder(config.unpack, "bins", read, settings, config.overwrite) as output:
+            unpack(bins, output.new_folder())
+            output.publish()
     if config.sheet is not None:
-        with new_file(config.sheet, config.overwrite) as path:
-            path.write_bytes(draw_sheet(Path(config.source).name, bins))
+        with open_files({config.sheet: PNG}, "bins", read, settings, config.overwrite) as sheet:
+            sheet.paths[0].write_bytes(draw_sheet(Path(config.source).name, bins))
     size = Path(config.source).stat().st_size
     return summarise(config.source, bins, size, config.unpack, config.sheet)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, RecordError
+from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
     Dropped,
@@ -21,9 +22,9 @@ from facekit.jobs.outputs.rewrite import (
     open_packs,
     write_selection,
 )
-from facekit.jobs.outputs.staging import staged
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.webdataset import write_pack_of_shards, write_shards
+from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.tar_shards import TarSamples, scan_shards, shard_paths
 
 __all__ = ["ConvertConfig", "ConvertSummary", "convert"]
@@ -124,9 +125,12 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         Nothing is left to write.
     """
     started = perf_counter()
-    with staged(config.destination, config.overwrite, ("*.rec", "*.tar"), (config.source,)) as folder:
-        shards = shard_paths(config.source)
-        source: PackSource | TarSamples = scan_shards(shards) if shards else open_packs([config.source])[0]
+    guarded = [input_of(config.source, lambda: ()), *([input_of(config.drop)] if config.drop is not None else [])]
+    check_folder(config.destination, guarded, config.overwrite)
+    source, opened, needed = open_input(config.source)
+    read = [*guarded, opened]
+    with open_folder(config.destination, "convert", read, asdict(config), config.overwrite, needed) as output:
+        folder = output.new_folder()
         stay, dropped = choose_records(source, config)
         rows = order(source, stay, config)
         old = source.labels[rows]
@@ -136,6 +140,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         written = write(source, rows, new, dropped, folder, config)
         write_labels(folder / LABELS, table)
         snippet = write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
+        output.publish()
     counts = {gone.reason: len(gone.keys) for gone in dropped}
     place = Path(config.destination)
     return ConvertSummary(
@@ -151,6 +156,15 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         written.bytes,
         perf_counter() - started,
     )
+
+
+def open_input(named: str) -> tuple[PackSource | TarSamples, Input, int]:
+    """The records to convert, the files that they are read from, and how many bytes these take."""
+    shards = shard_paths(named)
+    if shards:
+        return scan_shards(shards), input_of(named, lambda: shards), sum(path.stat().st_size for path in shards)
+    source = open_packs([named])[0]
+    return source, pack_input(source.rec, named), source.rec.stat().st_size
 
 
 def choose_records(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, PictureError
 from facekit.images import jpeg_coding, picture_size
 from facekit.jobs.inputs.ledger import count_outcomes
-from facekit.jobs.outputs.staging import new_file, refuse_other_than_png
+from facekit.jobs.inputs.source import pack_input
+from facekit.output import PNG, open_files
 from facekit.records import Pack, open_pack
 from facekit.records.roles import read_property
 from facekit.records.tar_shards import picture_suffix
@@ -46,7 +47,8 @@ class InspectConfig:
     def __post_init__(self) -> None:
         if self.sample < 1:
             raise ConfigError(f"sample is {self.sample}; it must be 1 or more")
-        refuse_other_than_png(self.sheet)
+        if self.sheet is not None:
+            PNG.check_name(self.sheet)
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,9 @@ def inspect(config: InspectConfig) -> InspectSummary:
         found = sample_pictures(pack, config.sample)
         masked = masked_types(pack.paths.rec)
         if config.sheet is not None:
-            with new_file(config.sheet, config.overwrite) as path:
-                path.write_bytes(draw_sheet(pack))
+            read = [pack_input(pack.paths.rec, config.source)]
+            with open_files({config.sheet: PNG}, "inspect", read, asdict(config), config.overwrite) as output:
+                output.paths[0].write_bytes(draw_sheet(pack))
         declared = read_property(pack.paths.property)
         return InspectSummary(
             config.source,

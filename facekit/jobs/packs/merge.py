@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
     Dropped,
@@ -22,8 +23,8 @@ from facekit.jobs.outputs.rewrite import (
     open_packs,
     write_selection,
 )
-from facekit.jobs.outputs.staging import staged
 from facekit.jobs.outputs.tables import TRAIN_CONFIG, write_train_config
+from facekit.output import check_folder, input_of, open_folder
 
 __all__ = ["MergeConfig", "MergeSummary", "merge"]
 
@@ -93,8 +94,14 @@ def merge(config: MergeConfig) -> MergeSummary:
         The table of identities is none, or leaves nothing.
     """
     started = perf_counter()
-    with staged(config.destination, config.overwrite, sources=config.sources) as folder:
-        sources = open_packs(config.sources)
+    named = [*config.sources, *([config.identities] if config.identities is not None else [])]
+    guarded = [input_of(path, lambda: ()) for path in named]
+    check_folder(config.destination, guarded, config.overwrite)
+    sources = open_packs(config.sources)
+    read = [*guarded, *(pack_input(source.rec, source.name) for source in sources)]
+    needed = sum(source.rec.stat().st_size for source in sources)
+    with open_folder(config.destination, "merge", read, asdict(config), config.overwrite, needed) as output:
+        folder = output.new_folder()
         wanted = own_labels(sources) if config.identities is None else read_table(config.identities, sources)
         everything, dropped = select(sources, wanted)
         new, _ = contiguous(everything.labels)
@@ -104,6 +111,7 @@ def merge(config: MergeConfig) -> MergeSummary:
         written = write_selection(sources, chosen, folder, config.layout, dropped, title="merging")
         shared = write_table(folder / IDENTITIES, sources, everything)
         snippet = write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
+        output.publish()
     place = Path(config.destination)
     return MergeSummary(
         str(place),

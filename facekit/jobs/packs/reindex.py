@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
-from facekit.errors import DestinationExists
+from facekit.output import INDEX, input_of, note_replaced, open_files
 from facekit.records import open_pack
 from facekit.records.index import save_sidecar, sidecar_path, write_index
+from facekit.records.label_sidecar import labels_path
 from facekit.records.pack import pack_paths
 from facekit.records.scan import rebuild_index
 
@@ -56,16 +57,17 @@ def reindex(config: ReindexConfig) -> ReindexSummary:
     """
     started = perf_counter()
     rec, idx, _ = pack_paths(config.source)
-    if idx.exists() and not config.overwrite:
-        raise DestinationExists(f"{idx} exists already; move it away or pass --overwrite")
-    index = rebuild_index(rec)
-    sidecar_path(idx).unlink(missing_ok=True)
-    write_index(idx, index)
+    targets, read = {str(idx): INDEX}, [input_of(rec, lambda: (rec,))]
+    with open_files(targets, "reindex", read, {}, config.overwrite, in_place=True) as output:
+        index = rebuild_index(rec)
+        write_index(output.paths[0], index)
+        sidecar_path(idx).unlink(missing_ok=True)
     sidecar = save_sidecar(idx, index) if config.sidecar else None
     with open_pack(rec) as pack:
         layout, images = pack.layout, pack.num_images
         if config.sidecar:
             pack.save_labels()
+    note_replaced(rec.parent, (idx.name, sidecar_path(idx).name, labels_path(rec).name))
     return ReindexSummary(
         str(idx), None if sidecar is None else str(sidecar), layout, len(index), images, perf_counter() - started
     )

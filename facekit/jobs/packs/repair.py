@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +11,11 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
+from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import Dropped, Selection, contiguous, grouped, write_selection
-from facekit.jobs.outputs.staging import staged
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
+from facekit.output import open_folder
+from facekit.records.content import sampled_hash
 from facekit.records.findings import Findings
 from facekit.records.rewrite import Extents
 from facekit.records.roles import RecordRoles
@@ -94,16 +95,17 @@ def repair(pack: Examined, destination: str, overwrite: bool) -> Repaired:
     labels, table = contiguous(pack.roles.labels[rows])
     changed = pack.changed[rows]
     source, lost = _as_source(pack), _unsaved_records(pack)
-    with (
-        staged(destination, overwrite, sources=(pack.rec,)) as folder,
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as scratch,
-    ):
-        sources, chosen = _with_padding(source, Selection(np.zeros(len(rows), np.int32), rows, labels), Path(scratch))
+    read, needed = [pack_input(pack.rec, pack.name)], pack.rec.stat().st_size
+    with open_folder(destination, "check", read, {"content": sampled_hash(pack.rec)}, overwrite, needed) as output:
+        folder, scratch = output.new_folder(), output.scratch("repair")
+        scratch.mkdir()
+        sources, chosen = _with_padding(source, Selection(np.zeros(len(rows), np.int32), rows, labels), scratch)
         written = write_selection(sources, chosen, folder, pack.roles.layout, lost, title="repairing")
         if changed.any():
-            _mark_changed(folder / LEDGER, Path(scratch), changed)
+            _mark_changed(folder / LEDGER, scratch, changed)
         write_labels(folder / LABELS, table)
         write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
+        output.publish()
     return Repaired(written.images, sum(len(gone.keys) for gone in lost), int(changed.sum()))
 
 

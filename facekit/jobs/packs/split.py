@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
     Dropped,
@@ -21,8 +22,8 @@ from facekit.jobs.outputs.rewrite import (
     open_packs,
     write_selection,
 )
-from facekit.jobs.outputs.staging import staged
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
+from facekit.output import check_folder, input_of, open_folder
 
 __all__ = ["SplitConfig", "SplitSummary", "split"]
 
@@ -95,8 +96,11 @@ def split(config: SplitConfig) -> SplitSummary:
     """
     started = perf_counter()
     written: dict[str, Written] = {}
-    with staged(config.destination, config.overwrite, ("train/*.rec",), (config.source,)) as folder:
-        source = open_packs([config.source])[0]
+    check_folder(config.destination, [input_of(config.source, lambda: ())], config.overwrite)
+    source = open_packs([config.source])[0]
+    read, needed = [pack_input(source.rec, config.source)], source.rec.stat().st_size
+    with open_folder(config.destination, "split", read, asdict(config), config.overwrite, needed) as output:
+        folder = output.new_folder()
         layout = source.pack.layout if config.layout == "same" else config.layout
         labelled = np.flatnonzero(source.labels >= 0)
         unlabelled = Dropped(0, source.keys[source.labels < 0], NO_LABEL)
@@ -104,6 +108,7 @@ def split(config: SplitConfig) -> SplitSummary:
         dropped = [unlabelled] if len(unlabelled.keys) else []
         for name, rows, gone in zip(PARTS, (labelled[~tested], labelled[tested]), (dropped, []), strict=True):
             written[name] = write_part(source, rows, gone, folder / name, layout)
+        output.publish()
     return SplitSummary(
         str(Path(config.destination)),
         {name: part.images for name, part in written.items()},

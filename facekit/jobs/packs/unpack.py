@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 from facekit.errors import ConfigError, RecordError
-from facekit.jobs.inputs.source import refuse_shared_records
+from facekit.jobs.inputs.source import pack_input, refuse_shared_records
 from facekit.jobs.outputs.rewrite import NO_LABEL
-from facekit.jobs.outputs.staging import staged
+from facekit.output import open_folder
 from facekit.records import open_pack
 from facekit.records.tar_shards import picture_suffix
 from facekit.run.progress import progress
@@ -82,9 +82,17 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
     seen: set[int] = set()
     strange = 0
     with (
-        staged(config.destination, config.overwrite, (LIST,), (config.source,)) as folder,
         open_pack(config.source) as pack,
+        open_folder(
+            config.destination,
+            "unpack",
+            [pack_input(pack.paths.rec, config.source)],
+            asdict(config),
+            config.overwrite,
+            pack.paths.rec.stat().st_size if config.limit is None else 0,
+        ) as output,
     ):
+        folder = output.new_folder()
         refuse_shared_records(pack)
         rows = np.flatnonzero(pack.labels >= 0)[: config.limit]
         unlabelled = int((pack.labels < 0).sum())
@@ -99,6 +107,7 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
                 strange += suffix == "bin"
                 lines.write(f"{key}\t{label}\t{name}\n")
                 advance(1)
+        output.publish(listed_in=LIST)
     place = Path(config.destination)
     dropped = {NO_LABEL: unlabelled} if unlabelled else {}
     return UnpackSummary(

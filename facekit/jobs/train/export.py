@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facekit.errors import ConfigError, DestinationExists
+from facekit.errors import ConfigError
 from facekit.jobs.train.checks import require
+from facekit.output import ONNX, check_files, input_of, open_files
 
 if TYPE_CHECKING:
     from facekit.train.export import Exported
@@ -47,11 +48,11 @@ def export(config: ExportConfig) -> Exported:
     FacekitError
         The file would not do what the network does.
     """
-    path = Path(config.destination)
-    if path.exists() and not config.overwrite:
-        raise DestinationExists(f"{path} exists already; choose another destination or pass --overwrite")
+    targets, read = {config.destination: ONNX}, [input_of(config.checkpoint)]
+    check_files(targets, [], config.overwrite)
     require("exporting", "torch", "onnx", "onnxruntime")
     from facekit.train.export import export_onnx
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return export_onnx(config.checkpoint, path)
+    with open_files(targets, "export", read, asdict(config), config.overwrite) as output:
+        exported = export_onnx(config.checkpoint, output.paths[0])
+    return exported._replace(path=config.destination)
