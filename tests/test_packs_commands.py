@@ -121,7 +121,7 @@ def test_unpacking_writes_payloads_byte_for_byte(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert call("unpack", tmp_path / "pack", tmp_path / "out", "--limit", "1", "--overwrite", "--json") == 0
     assert json.loads(capsys.readouterr().out)["pictures"] == 1
-    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["00000000.jpg", "unpacked.lst"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["00000000.jpg", "run.json", "unpacked.lst"]
     assert call("unpack", tmp_path / "pack", tmp_path / "new") == 0
     assert "1 are no picture" in capsys.readouterr().out
 
@@ -292,7 +292,7 @@ def test_a_sheet_has_no_other_name_than_that_of_a_png(
         ("textures", "preview", sheet, "kn95"),
     ):
         assert call(*words) == 2
-        assert f"{sheet} cannot be the name of a sheet: it is a PNG; choose" in capsys.readouterr().err
+        assert f"{sheet} cannot be the name of a PNG picture: choose" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
     assert call("inspect", source, "--sheet", tmp_path / "x.PNG") == 0
     assert (tmp_path / "x.PNG").read_bytes().startswith(b"\x89PNG")

@@ -14,7 +14,7 @@ from facekit.errors import ConfigError
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, open_subject
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
-from facekit.output import Input, input_of, open_folder
+from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.report.score_charts import density_svg, roc_svg
 
 __all__ = ["EvalSummary", "evaluate"]

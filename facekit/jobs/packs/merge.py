@@ -94,7 +94,7 @@ def merge(config: MergeConfig) -> MergeSummary:
         The table of identities is none, or leaves nothing.
     """
     started = perf_counter()
-    named = [*config.sources, *([config.identities] if config.identities is not None else [])]
+    named = [*config.sources, *([config.identities] if config.identities and Path(config.identities).is_file() else [])]
     guarded = [input_of(path, lambda: ()) for path in named]
     check_folder(config.destination, guarded, config.overwrite)
     sources = open_packs(config.sources)
