@@ -18,7 +18,7 @@ from facekit.run.ledger import payload_hash, schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_rows", "left_out_rows"]
+__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_keys", "layout_rows", "left_out_rows"]
 
 _AT_ONCE = 256
 """Records that a thread hashes in one go."""
@@ -101,6 +101,22 @@ def left_out_rows(
     for name, (codes, words) in (("action", actions), ("reason", reasons)):
         columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes), list(words)).cast(pa.string())
     return pa.table(columns, schema())
+
+
+def layout_keys(layout: str, first: int, identities: int) -> npt.NDArray[np.int64]:
+    """Keys of the records that are no pictures: in the layout ``insightface`` the dataset header, and after the last
+    picture one for each identity.
+
+    Parameters
+    ----------
+    layout : str
+    first : int
+        The key after the last picture's.
+    identities : int
+    """
+    if layout != "insightface":
+        return np.zeros(0, np.int64)
+    return np.append(0, np.arange(first, first + identities))
 
 
 def layout_rows(keys: npt.NDArray[np.int64]) -> pa.Table:
