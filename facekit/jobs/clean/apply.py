@@ -21,9 +21,8 @@ from facekit.clean.overrides import Overrides, load_overrides
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
-from facekit.jobs.clean.features import hash_payloads
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
-from facekit.jobs.clean.tabulate import override_table, summarise
+from facekit.jobs.clean.tabulate import hash_payloads, override_table, summarise
 from facekit.jobs.clean.write import may_replace, publish
 from facekit.jobs.inputs.source import Source, open_source
 from facekit.records.key_rows import rows_of
