@@ -15,6 +15,7 @@ import numpy as np
 from facekit.errors import ConfigError, DestinationExists
 from facekit.faces.estimators import KeyedMeshes
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.jobs.inputs.checks import check_choice
 from facekit.jobs.inputs.source import SourceRecord
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import textured_shells
@@ -102,8 +103,7 @@ def mask_bins(
     RecordError
         The source is no verification ``.bin``.
     """
-    if side not in SIDES:
-        raise ConfigError(f"side is {side!r}; it must be one of {', '.join(SIDES)}")
+    check_choice("side", side, SIDES)
     started, destination = perf_counter(), Path(config.destination)
     ledger = ledger_path(destination)
     _check_files(Path(config.source), destination, ledger, config.overwrite)

@@ -73,6 +73,14 @@ class PackSummary:
 def pack(config: PackConfig) -> PackSummary:
     """Pack pictures.
 
+    Parameters
+    ----------
+    config : PackConfig
+
+    Returns
+    -------
+    PackSummary
+
     Raises
     ------
     ConfigError, DestinationExists
