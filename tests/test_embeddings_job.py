@@ -108,7 +108,7 @@ def test_a_killed_run_goes_on_where_it_was(pack: NoisePack, model: Path, monkeyp
         embed(config(pack.path, model))
     assert not (pack.path.parent / "features").exists()
     monkeypatch.setattr(job, "start_worker", dying(99))
-    monkeypatch.setattr(job, "_link", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(job, "_link", lambda *_: (nothing for nothing in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         embed(config(pack.path, model))
     monkeypatch.undo()

@@ -129,14 +129,31 @@ class Features:
         return self._column("source_key")
 
     def failures(self) -> list[dict[str, Any]]:
-        """Key, label and error of the pictures that have no vector."""
+        """Key, label and error of the pictures that have no vector.
+
+        Returns
+        -------
+        list of dict
+            ``key`` and ``label`` int, ``error`` str.
+        """
         import pyarrow.parquet as pq
 
         rows: list[dict[str, Any]] = pq.read_table(self.path / FAILURES).to_pylist()
         return rows
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """The vectors shard by shard, mapped into memory: which rows, and (n, D) float32."""
+        """The vectors shard by shard, mapped into memory.
+
+        Yields
+        ------
+        (slice, (n, D) float32)
+            Which rows of the index, and their vectors, of unit norm.
+
+        Raises
+        ------
+        FacekitError
+            A shard cannot be read.
+        """
         row = 0
         for shard in self._shards:
             vectors = self._map(shard)
@@ -144,14 +161,33 @@ class Features:
             row += len(vectors)
 
     def load(self) -> Embeddings:
-        """All vectors in memory."""
+        """All vectors in memory.
+
+        Returns
+        -------
+        Embeddings
+
+        Raises
+        ------
+        FacekitError
+            A shard cannot be read.
+        """
         vectors = np.empty((self.count, self.dimensions), np.float32)
         for rows, block in self.blocks():
             vectors[rows] = block
         return Embeddings(vectors, self.labels, self.keys)
 
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The row of each key, (K,) int64; -1: there is no vector of that key."""
+        """The row of each key, (K,) int64; -1: there is no vector of that key.
+
+        Parameters
+        ----------
+        keys : (K,) int64
+
+        Returns
+        -------
+        (K,) int64
+        """
         order = np.argsort(self.keys, kind="stable")
         if not len(order):
             return np.full(len(keys), -1)
@@ -169,7 +205,12 @@ class Features:
 
 
 def index_schema() -> pa.Schema:
-    """Columns of ``index.parquet``, and what a failure has besides key and label."""
+    """Columns of ``index.parquet``, and what a failure has besides key and label.
+
+    Returns
+    -------
+    pyarrow.Schema
+    """
     import pyarrow as pa
 
     columns = [("key", pa.int64()), ("label", pa.int64()), ("norm", pa.float32()), ("uncertainty", pa.float32()),
@@ -178,12 +219,29 @@ def index_schema() -> pa.Schema:
 
 
 def is_features(path: Path) -> bool:
-    """Whether a path is a folder of vectors."""
+    """Whether a path is a folder of vectors.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    bool
+    """
     return (path / DESCRIPTION).is_file()
 
 
 def open_features(path: str | Path) -> Features:
     """Open a folder of vectors.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Features
 
     Raises
     ------

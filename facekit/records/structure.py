@@ -83,6 +83,10 @@ def read_structure(rec: Path, idx: Path, found: Findings) -> Structure:
     found : Findings
         Takes what is wrong.
 
+    Returns
+    -------
+    Structure
+
     Raises
     ------
     RecordError
@@ -247,7 +251,19 @@ def _last_header(rec: Path, offset: int, key: int, found: Findings) -> tuple[int
 
 
 def read_padded(rec: Path, offset: int) -> bytes:
-    """The framed bytes of the last record of a file, with the zeros that are missing."""
+    """The framed bytes of the last record of a file, with the zeros that are missing.
+
+    Parameters
+    ----------
+    rec : Path
+    offset : int
+        Of its last record.
+
+    Returns
+    -------
+    bytes
+        A multiple of four.
+    """
     with open(rec, "rb") as file:
         file.seek(offset)
         framed = file.read()
