@@ -75,13 +75,24 @@ class RecordWriter:
             raise RecordError(f"the file cannot be written: {error.strerror}", path) from error
 
     def tell(self) -> int:
-        """Offset at which the next record will start."""
+        """Offset at which the next record will start.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         return self._position
 
     def write_bytes(self, key: int, buffer: bytes | bytearray | memoryview) -> int:
         """Append a record buffer (see :func:`facekit.records.pack_record`) under a key.
 
         Keys may come in any order; mxnet writes duplicates, of which a reader sees the last, and so does this.
+
+        Parameters
+        ----------
+        key : int
+        buffer : bytes-like
 
         Returns
         -------
