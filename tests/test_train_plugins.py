@@ -21,16 +21,29 @@ def installed(tmp_path: Path) -> str:
     return third_party(tmp_path)
 
 
-def test_the_list_is_quick_and_loads_no_torch() -> None:
+HEAVY = {
+    "torch",
+    "numba",
+    "cv2",
+    "pyarrow",
+    "scipy",
+    "skimage",
+    "onnx",
+    "onnxruntime",
+    "faiss",
+    "sklearn",
+    "tensorboard",
+}
+
+
+def test_the_list_loads_no_heavy_library() -> None:
     script = (
-        "import sys, time; begun = time.process_time()\n"
+        "import sys\n"
         "from facekit.cli import program; program.main(['plugins'], standalone_mode=False)\n"
-        "print('torch' in sys.modules, time.process_time() - begun, file=sys.stderr)"
+        "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    torch, seconds = done.stderr.split()
-    assert torch == "False"
-    assert float(seconds) < 0.5
+    assert not HEAVY & set(done.stderr.split())
     assert "bcl-small" in done.stdout
     assert "maskdul-small" in done.stdout
 
