@@ -90,8 +90,8 @@ def main() -> int:
         last = done.rounds[-1]
         purer = last.purity is not None and last.purity_before is not None and last.purity > last.purity_before + 0.05
         failed += not (purer and last.scores["held accuracy"] > start - 0.03)
-    held = len(options.seeds) - failed
-    print(f"{held} of {len(options.seeds)}: purer by five points, and model 3 no worse than model 0")
+    sound = len(options.seeds) - failed
+    print(f"{sound} of {len(options.seeds)}: purer by five points, and the last model no worse than model 0")
     return int(failed > 0)
 
 

@@ -75,7 +75,7 @@ def pack_seeds(folder: Path) -> list[bytes]:
     return found
 
 
-def bins_seeds(folder: Path) -> list[bytes]:
+def bins_seeds(_: Path) -> list[bytes]:
     """Pickles of every protocol and kind."""
     pictures = [b"\xff\xd8a", b"\xff"], [np.frombuffer(b"ab", np.uint8), np.frombuffer(b"", np.uint8)]
     flags = [True], np.array([False])

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facekit.clean.centres import choose_main, concentration, size_aware_rows, unit
+from facekit.clean.centres import choose_main, concentration, size_aware_rows
 from facekit.clean.cluster import find_nodes
 from facekit.clean.identity_groups import group_by_identity
 from facekit.clean.merge import merge_groups
 from facekit.clean.pairs import Pairs, pairs_above
 from facekit.clean.robust import DEFAULT_MERGE, calibrate_merge
 from facekit.clean.settings import CleanSettings
+from facekit.clean.vectors import unit
 from facekit.errors import ConfigError
 
 

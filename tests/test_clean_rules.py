@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from facekit.clean import Action, CleanSettings, Reason, clean_embeddings
 from facekit.clean.calibrate import Calibrated
-from facekit.clean.centres import unit
 from facekit.clean.decisions import label_homes
 from facekit.clean.overrides import Overrides, override, renumber
 from facekit.clean.pairs import Pairs
 from facekit.clean.robust import PLAUSIBLE_ARRIVALS, RELABEL_MARGIN, RobustGroups, relabel
+from facekit.clean.vectors import unit
 
 NOBODY = np.zeros(0, np.int64)
 

@@ -242,7 +242,7 @@ def test_nothing_to_pack_says_why_and_leaves_the_way_free(tmp_path: Path) -> Non
     ("given", "message"),
     [
         ({"layout": "round"}, "layout"),
-        ({"min_images": 0}, "min-images"),
+        ({"min_images": 0}, "min_images"),
         ({"quality": 101}, "quality"),
         ({"workers": 0}, "workers"),
         ({"align": True, "detector": "mine"}, "MODULE:NAME"),

@@ -86,7 +86,7 @@ def test_any_bytes_at_all(block: bytes) -> None:
         assert unframe(block)[1] <= len(block)
 
 
-def test_a_length_of_half_a_gigabyte_allocates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_length_of_half_a_gigabyte_allocates_nothing() -> None:
     framed = MAGIC + struct.pack("<I", MAX_RECORD) + b"abcd"
     with pytest.raises(FramingError, match="claims 536870911 bytes, 4 are left"):
         unframe(framed)

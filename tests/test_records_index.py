@@ -110,7 +110,7 @@ def test_every_line_that_mxnet_cannot_read_is_reported(
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     reported: list[int] = []
     with blocks_of(block), open(path, "rb") as file:
-        keys, offsets = parse_text(file.fileno(), path, lambda line, problem: reported.append(line))
+        keys, offsets = parse_text(file.fileno(), path, lambda line, _: reported.append(line))
     assert reported == [number for number, line in enumerate(lines, 1) if line in bad_lines or not line.strip()]
     good = [line for line in lines if line.strip() and line not in bad_lines]
     assert list(zip(keys.tolist(), offsets.tolist())) == [tuple(map(int, line.split(b"\t")[:2])) for line in good]

@@ -371,7 +371,7 @@ def test_patched_records_are_those_packed_anew(records: list[tuple[int, bytes]],
     assert [unframe(block, start)[0] for start in starts.tolist()] == expected
 
 
-def test_patching_copies_and_refuses(tmp_path: Path) -> None:
+def test_patching_copies_and_refuses() -> None:
     block = frame(pack_record(Header(0, 1.0, 5, 0), b"abcd"))
     again, _ = patch_headers(block, np.array([0]), np.array([6]))
     assert unpack_record(unframe(block)[0])[0].id == 5

@@ -117,7 +117,7 @@ def test_a_missing_key(rec: Path) -> None:
     assert (caught.value.path, caught.value.key) == (str(rec), 60)
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+@pytest.mark.parametrize("make", [lambda _: None, lambda path: path.mkdir()])
 def test_a_missing_file(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
     make(tmp_path / "x.rec")
     with pytest.raises(RecordError, match=r"x\.rec: the record file cannot be read"):

@@ -29,7 +29,7 @@ def starts_of(pieces: list[bytes]) -> list[int]:
 
 @pytest.fixture(params=[_hop_plain, hop_records], ids=["plain", "compiled"])
 def hop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "_choose_hop", lambda size: request.param)
+    monkeypatch.setattr(scan_module, "_choose_hop", lambda _: request.param)
 
 
 @pytest.mark.kernels
@@ -135,7 +135,7 @@ def test_resynchronising_always_ends_and_accounts_for_every_byte(
 
 
 @pytest.mark.kernels
-def test_hops_agree(tmp_path: Path) -> None:
+def test_hops_agree() -> None:
     draw = random.Random(3)
     block = b"".join(frame(draw.randbytes(draw.randrange(30))) for _ in range(200))
     words = np.frombuffer(block + b"junk", "<u4")

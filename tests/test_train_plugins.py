@@ -21,15 +21,29 @@ def installed(tmp_path: Path) -> str:
     return third_party(tmp_path)
 
 
-def test_the_list_loads_nothing_heavy() -> None:
+HEAVY = {
+    "torch",
+    "numba",
+    "cv2",
+    "pyarrow",
+    "scipy",
+    "skimage",
+    "onnx",
+    "onnxruntime",
+    "faiss",
+    "sklearn",
+    "tensorboard",
+}
+
+
+def test_the_list_loads_no_heavy_library() -> None:
     script = (
         "import sys\n"
         "from facekit.cli import program; program.main(['plugins'], standalone_mode=False)\n"
-        "heavy = {'torch', 'numba', 'cv2', 'pyarrow', 'onnxruntime', 'skimage', 'ai_edge_litert'}\n"
-        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+        "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
+    assert not HEAVY & set(done.stderr.split())
     assert "bcl-small" in done.stdout
     assert "maskdul-small" in done.stdout
 

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facekit.clean.centres import unit
 from facekit.clean.identity_groups import IdentityGroups
 from facekit.clean.outliers import score_faces
-from facekit.clean.vectors import Vectors, read_rows
+from facekit.clean.vectors import Vectors, read_unit_rows
 
 __all__ = ["Calibrated", "calibrate_eps", "calibrate_intra"]
 
@@ -132,6 +131,6 @@ def _scatter(scores: np.ndarray) -> np.ndarray:
 
 def _some_rows(vectors: Vectors, where: np.ndarray, each: int, usable: np.ndarray | None) -> np.ndarray:
     where = where if usable is None else where[usable[where]]
-    rows = unit(read_rows(vectors, where))
+    rows = read_unit_rows(vectors, where)
     rows = rows[np.any(rows != 0, axis=1)]
     return rows[np.lexsort(rows[:, :4].T)][:each]

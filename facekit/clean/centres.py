@@ -8,7 +8,7 @@ import numpy as np
 
 from facekit.clean.cluster import Nodes
 
-__all__ = ["Concentration", "choose_main", "concentration", "size_aware_rows", "unit"]
+__all__ = ["Concentration", "choose_main", "concentration", "size_aware_rows"]
 
 PRIOR_FACES = 8.0
 """An identity's own concentration counts as much as the pooled one when it has this many faces."""
@@ -19,12 +19,6 @@ class Concentration(NamedTuple):
 
     of_node: np.ndarray  # (M,) float64
     pooled: float
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    """Return (n, D) `rows`, of any floating dtype, at unit length, float32; a zero row stays zero."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
 
 
 def choose_main(nodes: Nodes, count: int) -> np.ndarray:

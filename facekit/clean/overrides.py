@@ -171,28 +171,55 @@ def override(
     if not any(map(len, given)):
         return Overridden(action, reason, new)
     labels, homes = label_homes(old_label, reason, new)
+    keep, drop, move, targets, merge, split = _rows_named(given, keys, labels)
     identity = np.searchsorted(labels, old_label)
 
-    split = _first_of_each(_known_labels(labels, given.split))
+    split = _first_of_each(split)
     homes[split] = _fresh(new, homes) + np.arange(len(split))
     inside = np.isin(identity, split) & np.isin(reason, WITH_IDENTITY)
     new[inside], action[inside], reason[inside] = homes[identity[inside]], Action.KEEP, Reason.OVERRIDE
 
-    merge = _known_labels(labels, given.merge.reshape(-1)).reshape(-1, 2)
     merged, homes = _merge(merge, homes, _fresh(new, homes))
     moved = (new >= 0) & (merged[new] != new)
     new[moved], action[moved], reason[moved] = merged[new[moved]], Action.MOVE, Reason.OVERRIDE
 
-    gone = _known_rows(keys, given.drop)
-    new[gone], action[gone], reason[gone] = -1, Action.DROP, Reason.OVERRIDE
+    new[drop], action[drop], reason[drop] = -1, Action.DROP, Reason.OVERRIDE
 
-    rows = _known_rows(keys, np.concatenate([given.keep, given.move]))
-    targets = np.concatenate([identity[rows[: len(given.keep)]], _known_labels(labels, given.targets)])
+    rows, targets = np.concatenate([keep, move]), np.concatenate([identity[keep], targets])
     homeless = _first_of_each(targets[homes[targets] < 0])
     homes[homeless] = _fresh(new, homes) + np.arange(len(homeless))
     new[rows], reason[rows] = homes[targets], Reason.OVERRIDE
     action[rows] = np.where(targets == identity[rows], Action.KEEP, Action.MOVE)
     return Overridden(action, reason, new)
+
+
+def _rows_named(given: OverrideArrays, keys: np.ndarray, labels: np.ndarray) -> OverrideArrays:
+    """The same with the rows of faces and the places of identities instead of keys and labels.
+
+    Parameters
+    ----------
+    given : OverrideArrays
+    keys : (N,) int64
+    labels : (I,) int64
+        Ascending.
+
+    Raises
+    ------
+    FacekitError
+        A key or label that the decisions do not know.
+    """
+    faces = np.concatenate([given.keep, given.drop, given.move])
+    identities = np.concatenate([given.targets, given.merge.reshape(-1), given.split])
+    rows, places = rows_of(keys, faces), rows_of(labels, identities, ascending=True)
+    for what, named, found in (("key", faces, rows), ("label", identities, places)):
+        if (found < 0).any():
+            raise FacekitError(
+                f"overrides name {what} {named[int((found < 0).argmax())]}, which the decisions do not know: "
+                "they belong to another pack"
+            )
+    keep, drop, move = np.split(rows, np.cumsum([len(given.keep), len(given.drop)]))
+    targets, merge, split = np.split(places, np.cumsum([len(given.targets), given.merge.size]))
+    return OverrideArrays(keep, drop, move, targets, merge.reshape(-1, 2), split)
 
 
 def _merge(pairs: np.ndarray, homes: np.ndarray, fresh: int) -> tuple[np.ndarray, np.ndarray]:
@@ -262,23 +289,6 @@ def renumber(new_label: np.ndarray) -> np.ndarray:
 
 def _fresh(new_label: np.ndarray, homes: np.ndarray) -> int:
     return max(int(new_label.max(initial=-1)), int(homes.max(initial=-1))) + 1
-
-
-def _known_labels(labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return _known(rows_of(labels, wanted, ascending=True), wanted, "label")
-
-
-def _known_rows(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return _known(rows_of(keys, wanted), wanted, "key")
-
-
-def _known(rows: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
-    if (rows < 0).any():
-        missing = wanted[int((rows < 0).argmax())]
-        raise FacekitError(
-            f"overrides name {what} {missing}, which the decisions do not know: they belong to another pack"
-        )
-    return rows
 
 
 def _whole(value: Any) -> int:

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facekit.clean.centres import unit
 from facekit.clean.decisions import Action, Decisions
 from facekit.clean.identity_groups import group_by_identity
 from facekit.clean.settings import CleanSettings
-from facekit.clean.vectors import Vectors, read_rows
+from facekit.clean.vectors import Vectors, read_unit_rows
 from facekit.errors import FacekitError
 
 __all__ = [
@@ -89,7 +88,7 @@ def measure_separation(
     second = (first + rng.integers(1, identities.sizes[chosen])) % identities.sizes[chosen]
     order = np.arange(len(rows)) if identities.order is None else identities.order
     left, right = (rows[order[identities.starts[chosen] + place]] for place in (first, second))
-    a, b = unit(read_rows(vectors, left)), unit(read_rows(vectors, right))
+    a, b = read_unit_rows(vectors, left), read_unit_rows(vectors, right)
     within = _cosines(a, b)
     across = _cosines(a, np.roll(b, 1, axis=0))[labels[left] != labels[np.roll(right, 1)]]
     within, across = within[np.isfinite(within)], across[np.isfinite(across)]

@@ -8,13 +8,14 @@ import numpy as np
 
 from facekit.clean.approximate import find_pairs
 from facekit.clean.assignment import Assignment, Faces, intra_threshold, settings_in_force
-from facekit.clean.centres import choose_main, unit
+from facekit.clean.centres import choose_main
 from facekit.clean.cluster import Nodes
 from facekit.clean.decisions import Action, Reason
 from facekit.clean.merge import merge_groups
 from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
 from facekit.clean.settings import CleanSettings
+from facekit.clean.vectors import unit
 
 __all__ = ["Merged", "assign_published", "merge_identities"]
 

@@ -17,14 +17,14 @@ import numpy as np
 from facekit.clean.approximate import find_pairs
 from facekit.clean.assignment import Assignment, Faces, intra_threshold, settings_in_force
 from facekit.clean.calibrate import Calibrated
-from facekit.clean.centres import choose_main, size_aware_rows, unit
+from facekit.clean.centres import choose_main, size_aware_rows
 from facekit.clean.cluster import Nodes
 from facekit.clean.decisions import Action, Reason
 from facekit.clean.merge import merge_groups
 from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
 from facekit.clean.settings import CleanSettings
-from facekit.clean.vectors import Vectors, read_rows
+from facekit.clean.vectors import Vectors, read_unit_rows, unit
 
 __all__ = ["Relabelled", "RobustGroups", "assign_robust", "calibrate_merge", "group_nodes", "relabel"]
 
@@ -236,7 +236,7 @@ def relabel(
     clear = np.zeros(len(rows), bool)
     for first in range(0, len(rows), OUTLIER_ROWS):
         part = slice(first, first + OUTLIER_ROWS)
-        some = unit(read_rows(vectors, rows[part]))
+        some = read_unit_rows(vectors, rows[part])
         pairs = pairs_between(some, groups.centres, least - RELABEL_MARGIN, engine=engine, threads=threads)
         nearest[part], best[part], clear[part] = _best_of(pairs, len(some))
     belongs = clear & (best >= least)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["Vectors", "map_in_order", "read_rows"]
+__all__ = ["Vectors", "map_in_order", "read_rows", "read_unit_rows", "unit"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,6 +38,17 @@ def read_rows(vectors: Vectors, rows: np.ndarray | slice) -> np.ndarray:
         C-contiguous, and not a copy where there is none to make.
     """
     return np.ascontiguousarray(vectors[rows], np.float32)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Return (n, D) `rows`, of any floating dtype, at unit length, float32; a zero row stays zero."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+
+
+def read_unit_rows(vectors: Vectors, rows: np.ndarray | slice) -> np.ndarray:
+    """Return some of the embeddings as `read_rows` does, at unit length."""
+    return unit(read_rows(vectors, rows))
 
 
 def _single_blas_thread() -> AbstractContextManager[Any]:

@@ -44,9 +44,10 @@ def command(as_json: bool, subject: str, **given: Any) -> None:
     """Score a model, or the vectors it made.
 
     With --pairs: 10-fold accuracy and TAR at FARs. With --gallery and --probe: TAR over all pairs, and rank-1 and
-    rank-5 identification. With a --pack that facekit masked, or the vectors of one: masked to bare at FAR 1e-4, all
-    to all at 1e-6, and .25 / .75 of them (ICCV21-MFR); a masked copy is never compared with its original. A FAR below
-    one over the number of impostor pairs is refused.
+    rank-5 identification. With a --pack that facekit masked, or the vectors of one: masked to bare, bare to bare,
+    masked to masked, and the bare faces of each group; the score of ICCV21-MFR is .25 of masked to bare at FAR 1e-4 and
+    .75 of bare to bare at 1e-6. A masked copy is never compared with its original. A FAR below one over the number of
+    impostor pairs is refused.
 
     \b
     Example, LFW with a mask on the second picture of each pair:
@@ -66,7 +67,8 @@ def text_of(summary: EvalSummary) -> str:
     if summary.contradictions:
         lines.append(f"  {summary.contradictions:,} pairs contradict the labels: are these keys of another pack?")
     if summary.masked_score is not None:
-        lines.append(f".25 masked to bare + .75 all to all: {summary.masked_score:.2%}")
+        lines.append(f".25 masked to bare at 1e-4 + .75 bare to bare at 1e-6: {summary.masked_score:.2%} (ICCV21-MFR)")
+    lines += [f"not measured for ICCV21-MFR: {sentence}" for sentence in summary.protocol_missing]
     if summary.ranks is not None:
         lines += [f"rank-{rank} identification {accuracy:.2%}" for rank, accuracy in summary.ranks.items()]
         lines += [f"  {summary.probes_without_mate:,} probes have no mate in the gallery"] * bool(

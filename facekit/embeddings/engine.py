@@ -39,7 +39,24 @@ class Engine(Protocol):
         """BLAKE2b of the model file, hexadecimal."""
 
     def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> NetworkOutput:
-        """Embed preprocessed pictures, (B, 3, H, W), of which some are masked, (B,)."""
+        """Embed preprocessed pictures, (B, 3, H, W), of which some are masked, (B,).
+
+        Parameters
+        ----------
+        planes : (B, 3, H, W) float32
+            What `Preprocessing` makes of pictures.
+        masked : (B,) bool
+            Which show a masked face.
+
+        Returns
+        -------
+        NetworkOutput
+
+        Raises
+        ------
+        FacekitError
+            The network does not give one vector a picture.
+        """
 
 
 class Embedded(NamedTuple):
@@ -53,7 +70,14 @@ class Embedded(NamedTuple):
 
 
 def check_branch(engine: Engine, branch: str | None) -> None:
-    """Raise ConfigError for a branch that does not exist, or one for a network without branches."""
+    """Raise ConfigError for a branch that does not exist, or one for a network without branches.
+
+    Parameters
+    ----------
+    engine : Engine
+    branch : str or None
+        One of `BRANCHES`.
+    """
     if branch is not None and branch not in BRANCHES:
         raise ConfigError(f"branch is {branch!r}; allowed are {', '.join(BRANCHES)}")
     if branch is not None and not engine.takes_flag:
@@ -76,6 +100,10 @@ def embed_pictures(
         The average of both branches instead.
     flip : bool
         The average with the mirrored picture: the flip test (a sum, as far as directions go).
+
+    Returns
+    -------
+    Embedded
     """
     views = [pictures, pictures[:, :, ::-1]] if flip else [pictures]
     flags = [np.zeros_like(masked), np.ones_like(masked)] if both and engine.takes_flag else [masked]

@@ -25,7 +25,21 @@ NUMBERS = {"tensor(bool)": np.bool_, "tensor(int64)": np.int64, "tensor(int32)":
 
 
 def file_hash(path: Path) -> str:
-    """BLAKE2b of a file, 32 hexadecimal digits."""
+    """BLAKE2b of a file, 32 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
     digest = blake2b(digest_size=16)
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
@@ -90,7 +104,17 @@ class OnnxEngine:
         self.model_hash = model_hash(path)
 
     def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> NetworkOutput:
-        """See `Engine.run`. A network with a fixed batch gets its batches, the last filled up."""
+        """See `Engine.run`. A network with a fixed batch gets its batches, the last filled up.
+
+        Parameters
+        ----------
+        planes : (B, 3, H, W) float32
+        masked : (B,) bool
+
+        Returns
+        -------
+        NetworkOutput
+        """
         step = self._batch or max(len(planes), 1)
         parts = [self._run(planes[i : i + step], masked[i : i + step], step) for i in range(0, len(planes), step)]
         embeddings = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, 1), np.float32)

@@ -33,6 +33,15 @@ def normalises_itself(path: Path) -> bool:
     """Whether the graph begins with the subtraction and multiplication of its own preprocessing, as MXNet exports do.
 
     The rule is InsightFace's: among the first eight operations one subtracts and one multiplies.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx``.
+
+    Returns
+    -------
+    bool
     """
     first = first_operations(path, 8)
     subtracts = any(kind == "Sub" or "_minus" in name for name, kind in first)
@@ -40,7 +49,18 @@ def normalises_itself(path: Path) -> bool:
 
 
 def first_operations(path: Path, count: int) -> list[tuple[str, str]]:
-    """Name and kind of the first nodes; none where the file is not an ONNX model."""
+    """Name and kind of the first nodes; none where the file is not an ONNX model.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx``.
+    count : int
+
+    Returns
+    -------
+    list of (str, str)
+    """
     data = memoryview(path.read_bytes())
     found: list[tuple[str, str]] = []
     try:

@@ -59,7 +59,16 @@ class Preprocessing:
             raise ConfigError(f"channels are {self.channels!r}; allowed are rgb and bgr")
 
     def check(self, picture: NDArray[np.uint8]) -> None:
-        """Raise ConfigError where a picture does not have the size that this needs."""
+        """Raise ConfigError where a picture does not have the size that this needs.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) uint8
+
+        Raises
+        ------
+        ConfigError
+        """
         height, width = picture.shape[:2]
         kept = width if self.columns is None else min(width, self.columns[1]) - self.columns[0]
         if (height, kept) != self.size:
@@ -83,12 +92,25 @@ class Preprocessing:
         return planes
 
     def to_json(self) -> str:
-        """The text for the metadata of an exported file."""
+        """The text for the metadata of an exported file.
+
+        Returns
+        -------
+        str
+        """
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Preprocessing:
         """What `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        Preprocessing
 
         Raises
         ------

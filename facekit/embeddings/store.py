@@ -133,7 +133,18 @@ class Features:
         return rows
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """The vectors shard by shard, mapped into memory: which rows, and (n, D) float32."""
+        """The vectors shard by shard, mapped into memory.
+
+        Yields
+        ------
+        (slice, (n, D) float32)
+            Which rows of the index, and their vectors, of unit norm.
+
+        Raises
+        ------
+        FacekitError
+            A shard cannot be read.
+        """
         row = 0
         for shard in self._shards:
             vectors = self._map(shard)
@@ -141,7 +152,17 @@ class Features:
             row += len(vectors)
 
     def load(self) -> Embeddings:
-        """All vectors in memory."""
+        """All vectors in memory.
+
+        Returns
+        -------
+        Embeddings
+
+        Raises
+        ------
+        FacekitError
+            A shard cannot be read.
+        """
         vectors = np.empty((self.count, self.dimensions), np.float32)
         for rows, block in self.blocks():
             vectors[rows] = block
@@ -162,7 +183,12 @@ class Features:
 
 
 def index_schema() -> pa.Schema:
-    """Columns of ``index.parquet``, and what a failure has besides key and label."""
+    """Columns of ``index.parquet``, and what a failure has besides key and label.
+
+    Returns
+    -------
+    pyarrow.Schema
+    """
     import pyarrow as pa
 
     columns = [("key", pa.int64()), ("label", pa.int64()), ("norm", pa.float32()), ("uncertainty", pa.float32()),
@@ -171,12 +197,29 @@ def index_schema() -> pa.Schema:
 
 
 def is_features(path: Path) -> bool:
-    """Whether a path is a folder of vectors."""
+    """Whether a path is a folder of vectors.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    bool
+    """
     return (path / DESCRIPTION).is_file()
 
 
 def open_features(path: str | Path) -> Features:
     """Open a folder of vectors.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Features
 
     Raises
     ------

@@ -41,13 +41,36 @@ class TorchBlocks:
         self.block_rows, self._device = block_rows, torch.device(device)
 
     def load(self, rows: NDArray[np.float32]) -> Any:
-        """Bring (n, k) rows to the device."""
+        """Bring (n, k) rows to the device.
+
+        Parameters
+        ----------
+        rows : (n, k) float32
+
+        Returns
+        -------
+        torch.Tensor
+        """
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(rows)).to(self._device)
 
     def above(self, left: Any, right: Any, threshold: float, upper: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Rows and columns of the entries of ``left @ right.T`` of at least `threshold`, in row order."""
+        """Rows and columns of the entries of ``left @ right.T`` of at least `threshold`, in row order.
+
+        Parameters
+        ----------
+        left, right : (n, k) and (m, k) float32 tensor
+            What `load` gave.
+        threshold : float
+            Cosine similarity, where rows have unit norm.
+        upper : bool
+            Only the entries above the diagonal.
+
+        Returns
+        -------
+        rows, columns : (p,) int64
+        """
         import torch
 
         precision = torch.get_float32_matmul_precision()

@@ -22,6 +22,15 @@ __all__ = ["TorchEngine", "read_state"]
 def read_state(path: Path) -> dict[str, Any]:
     """The tensors of a weights file, by name; nothing in it is executed.
 
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict from str to torch.Tensor
+        On the CPU; the prefix ``module.`` of DistributedDataParallel is taken off.
+
     Raises
     ------
     ConfigError
@@ -69,8 +78,19 @@ class TorchEngine:
         self.model_hash = file_hash(path)
 
     def run(self, planes: NDArray[np.float32], masked: NDArray[np.bool_]) -> NetworkOutput:
-        """See `Engine.run`; ``masked`` is not looked at."""
+        """See `Engine.run`; ``masked`` is not looked at.
+
+        Parameters
+        ----------
+        planes : (B, 3, H, W) float32
+        masked : (B,) bool
+
+        Returns
+        -------
+        NetworkOutput
+        """
         import torch
 
+        del masked  # the network has no branches
         with torch.inference_mode():
             return NetworkOutput(self.network(torch.from_numpy(planes).to(self.device)).float().cpu().numpy(), None)

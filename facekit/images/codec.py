@@ -113,6 +113,11 @@ def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -
     subsampling : str
         ``"4:4:4"``, ``"4:2:2"``, ``"4:2:0"``, ``"4:4:0"`` or ``"4:1:1"``.
 
+    Returns
+    -------
+    bytes
+        Baseline sequential DCT, Huffman tables of ITU-T T.81 annex K.3.
+
     Raises
     ------
     ConfigError
@@ -137,6 +142,10 @@ def encode_stored(pixels: NDArray[np.uint8], extension: str = ".jpg", quality: i
         ``".jpg"``, ``".jpeg"`` or ``".png"``.
     quality : int
         JPEG 1 to 100; PNG compression 0 to 9.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
@@ -170,6 +179,10 @@ def encode_like(image: Picture, source: Payload) -> bytes:
         RGB, of any size.
     source : bytes-like
         The payload to imitate.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------

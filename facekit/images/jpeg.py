@@ -68,6 +68,15 @@ def jpeg_coding(payload: Payload) -> JpegCoding:
 
     Takes microseconds: what a distinct set of header bytes means is remembered.
 
+    Parameters
+    ----------
+    payload : bytes-like
+        A JPEG file.
+
+    Returns
+    -------
+    JpegCoding
+
     Raises
     ------
     PictureError
@@ -80,7 +89,23 @@ def jpeg_coding(payload: Payload) -> JpegCoding:
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:
-    """Height and width from the frame segment; the careful way, with its messages, where that is not found at once."""
+    """Height and width from the frame segment; the careful way, with its messages, where that is not found at once.
+
+    Parameters
+    ----------
+    content : bytes
+        A JPEG file.
+
+    Returns
+    -------
+    (int, int)
+        Pixels.
+
+    Raises
+    ------
+    PictureError
+        The header is truncated or corrupt.
+    """
     at = 2
     try:
         while content[at] == 0xFF:

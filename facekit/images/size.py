@@ -22,6 +22,14 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def picture_size(payload: Payload) -> tuple[int, int]:
     """Height and width in pixels that the header of a JPEG, PNG, WebP or BMP claims, before any EXIF rotation.
 
+    Parameters
+    ----------
+    payload : bytes-like
+
+    Returns
+    -------
+    (int, int)
+
     Raises
     ------
     PictureError
@@ -73,7 +81,24 @@ _PIXELS_PER_BYTE = {kind.name: kind.pixels_per_byte for kind in _KINDS}
 
 
 def claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
-    """Format, and height and width."""
+    """Format, and height and width.
+
+    Parameters
+    ----------
+    content : bytes
+
+    Returns
+    -------
+    str
+        ``JPEG``, ``PNG``, ``WebP`` or ``BMP``.
+    (int, int)
+        Pixels.
+
+    Raises
+    ------
+    PictureError
+        As `picture_size`.
+    """
     for kind in _KINDS:
         if content.startswith(kind.signature):
             return kind.name, kind.size(content)
@@ -83,7 +108,22 @@ def claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
 
 
 def refuse_impossible(name: str, size: tuple[int, int], length: int) -> None:
-    """PictureError where so many bytes cannot hold such a picture, or no memory should."""
+    """Refuse a picture that its bytes cannot hold, or that no memory should.
+
+    Parameters
+    ----------
+    name : str
+        Format, as `claimed_size` gives it.
+    size : (int, int)
+        Height and width, pixels.
+    length : int
+        Bytes of the payload.
+
+    Raises
+    ------
+    PictureError
+        The claim is impossible, zero, or above `MAX_PIXELS`.
+    """
     height, width = size
     limit = _PIXELS_PER_BYTE[name]
     if not height or not width:
@@ -95,5 +135,14 @@ def refuse_impossible(name: str, size: tuple[int, int], length: int) -> None:
 
 
 def is_grey_png(content: bytes) -> bool:
-    """A PNG of one channel, with or without transparency."""
+    """A PNG of one channel, with or without transparency.
+
+    Parameters
+    ----------
+    content : bytes
+
+    Returns
+    -------
+    bool
+    """
     return content.startswith(_PNG) and content[25:26] in (b"\x00", b"\x04")

@@ -41,6 +41,14 @@ class Bins(NamedTuple):
 def read_bins(path: str | os.PathLike[str]) -> Bins:
     """Read a verification ``.bin``, of Python 2 or 3, with bytes or uint8 arrays.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Bins
+
     Raises
     ------
     RecordError

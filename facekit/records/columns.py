@@ -200,6 +200,15 @@ def _fill_row(
 
 
 def distinct(values: NDArray[Number]) -> NDArray[Number]:
-    """The distinct values, ascending, as ``np.unique`` gives them: its hash table takes forty times as long."""
+    """The distinct values, ascending, as ``np.unique`` gives them: its hash table takes forty times as long.
+
+    Parameters
+    ----------
+    values : (n,) number
+
+    Returns
+    -------
+    (m,) of the same dtype
+    """
     ordered = np.sort(values)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]

@@ -11,7 +11,22 @@ BLOCKS, BLOCK = 64, 4096
 
 
 def sampled_hash(path: str | os.PathLike[str]) -> str:
-    """A hash of a file's size and of 64 blocks spread over it: quick whatever the size, and blind to a changed byte."""
+    """A hash of a file's size and of 64 blocks spread over it: quick whatever the size, and blind to a changed byte.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         blocks = [os.pread(file.fileno(), BLOCK, size * block // BLOCKS) for block in range(BLOCKS)]

@@ -77,7 +77,17 @@ class Findings:
         self._max_kept = max_kept
 
     def add(self, kind: str, problem: str, key: int | None = None, offset: int | None = None) -> None:
-        """Note a fault; negative keys and offsets are unknown ones."""
+        """Note a fault; negative keys and offsets are unknown ones.
+
+        Parameters
+        ----------
+        kind : str
+            One of `KINDS`.
+        problem : str
+            What is wrong, without the place.
+        key, offset : int, optional
+            See `Finding`.
+        """
         assert kind in KINDS, kind
         self.counts[kind] += 1
         if self.counts[kind] <= self._max_kept:
@@ -87,7 +97,17 @@ class Findings:
     def add_rows(
         self, kind: str, problem: str, wrong: NDArray[np.bool_], keys: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> None:
-        """Note the same fault of several records."""
+        """Note the same fault of several records.
+
+        Parameters
+        ----------
+        kind, problem : str
+            See `add`.
+        wrong : (n,) bool
+            Which records have it.
+        keys, offsets : (n,) int64
+            Of all n records.
+        """
         rows = np.flatnonzero(wrong)
         room = max(self._max_kept - self.counts[kind], 0)
         for row in rows[:room].tolist():

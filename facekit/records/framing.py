@@ -36,7 +36,18 @@ class FramingError(ValueError):
         self.problem, self.offset = problem, offset
 
     def at(self, path: str | os.PathLike[str], key: int | None = None, offset: int | None = None) -> RecordError:
-        """The error to raise; ``offset`` is where the record starts, the problem names the part if not the first."""
+        """The error to raise; ``offset`` is where the record starts, the problem names the part if not the first.
+
+        Parameters
+        ----------
+        path : path
+        key, offset : int, optional
+            Of the record.
+
+        Returns
+        -------
+        RecordError
+        """
         start = self.offset if offset is None else offset
         where = "" if start == self.offset else f" (in the part at offset {self.offset})"
         return RecordError(self.problem + where, path, key, start)
@@ -51,12 +62,32 @@ class Part(NamedTuple):
 
 
 def padded(length: int) -> int:
-    """A length rounded up to a multiple of four."""
+    """A length rounded up to a multiple of four.
+
+    Parameters
+    ----------
+    length : int
+        Bytes.
+
+    Returns
+    -------
+    int
+    """
     return (length + 3) & ~3
 
 
 def frame(buffer: bytes | bytearray | memoryview) -> bytes:
     """Frame one record buffer, byte for byte as dmlc's ``RecordIOWriter`` does.
+
+    Parameters
+    ----------
+    buffer : bytes-like
+        A record buffer: header, label vector and payload.
+
+    Returns
+    -------
+    bytes
+        A multiple of four bytes.
 
     Raises
     ------
@@ -105,6 +136,10 @@ def record_parts(words_at: Callable[[int], bytes], start: int, size: int, paddin
         Bytes in the file or block.
     padding : bool
         Whether the zeros behind the last part must be there, as every reader of the format wants.
+
+    Yields
+    ------
+    Part
 
     Raises
     ------
@@ -156,12 +191,32 @@ def _check_length(flag: int, length: int, left: int, at: int, padding: bool) -> 
 
 
 def join_parts(block: bytes | memoryview, parts: list[Part], base: int = 0) -> bytes:
-    """The record buffer: the bytes of the parts with the dropped magic words put back between them."""
+    """The record buffer: the bytes of the parts with the dropped magic words put back between them.
+
+    Parameters
+    ----------
+    block : bytes-like
+        Holds the parts with their headers between them.
+    parts : list of Part
+    base : int
+        Offset at which the block starts, where those of the parts count from the start of a file.
+
+    Returns
+    -------
+    bytes
+    """
     return MAGIC_BYTES.join([bytes(block[p.start - base : p.start - base + p.length]) for p in parts])
 
 
 def unframe(block: bytes | bytearray | memoryview, start: int = 0) -> tuple[bytes, int]:
     """Read the record that starts at an offset of framed bytes.
+
+    Parameters
+    ----------
+    block : bytes-like
+        Framed records.
+    start : int
+        Offset of the record in it.
 
     Returns
     -------

@@ -73,6 +73,11 @@ def pack_record(header: Header | tuple[int, Any, int, int], payload: bytes | byt
         overwritten either way. Labels above 2**24 are rounded to float32.
     payload : bytes-like
 
+    Returns
+    -------
+    bytes
+        24 bytes of header (``<IfQQ``: flag, label, id, id2), 4 for each number of a vector label, the payload.
+
     Raises
     ------
     ConfigError

@@ -50,7 +50,17 @@ class RecordIndex:
 
     @classmethod
     def from_lines(cls, keys: NDArray[np.int64], offsets: NDArray[np.int64]) -> RecordIndex:
-        """From every line in order, duplicate keys included."""
+        """From every line in order, duplicate keys included.
+
+        Parameters
+        ----------
+        keys, offsets : (n,) int64
+            Of the lines.
+
+        Returns
+        -------
+        RecordIndex
+        """
         if len(keys) < 2 or bool((keys[1:] > keys[:-1]).all()):
             return cls(keys, offsets)
         order = np.argsort(keys, kind="stable").astype(np.int32 if len(keys) < 1 << 31 else np.int64)
@@ -74,7 +84,16 @@ class RecordIndex:
         return int(self.keys[rank if self._order is None else self._order[rank]])
 
     def position(self, key: int) -> int:
-        """Where a key stands in ``keys``; -1 where it does not."""
+        """Where a key stands in ``keys``; -1 where it does not.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        int
+        """
         if not self._first <= key <= self._last:
             return -1
         rank = key - self._first if self._dense else int(self._ranked.searchsorted(key))
@@ -83,12 +102,31 @@ class RecordIndex:
         return rank if self._order is None else int(self._order[rank])
 
     def offset(self, key: int) -> int:
-        """Byte offset of a key's record; -1 where there is no such key."""
+        """Byte offset of a key's record; -1 where there is no such key.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         position = self.position(key)
         return -1 if position < 0 else int(self.offsets[position])
 
     def positions(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where each key stands in ``keys``; -1 where it does not."""
+        """Where each key stands in ``keys``; -1 where it does not.
+
+        Parameters
+        ----------
+        keys : (k,) int64
+
+        Returns
+        -------
+        (k,) int64
+        """
         keys = np.asarray(keys, np.int64)
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
@@ -121,6 +159,15 @@ def read_index(path: str | os.PathLike[str]) -> RecordIndex:
 
     A valid sidecar (see :func:`save_sidecar`) is mapped instead.
 
+    Parameters
+    ----------
+    path : path
+        The ``.idx``.
+
+    Returns
+    -------
+    RecordIndex
+
     Raises
     ------
     RecordError
@@ -138,13 +185,29 @@ def read_index(path: str | os.PathLike[str]) -> RecordIndex:
 
 
 def format_index(keys: NDArray[np.int64] | list[int], offsets: NDArray[np.int64] | list[int]) -> str:
-    """The lines of an ``.idx``."""
+    """The lines of an ``.idx``.
+
+    Parameters
+    ----------
+    keys, offsets : (n,) integer
+
+    Returns
+    -------
+    str
+        ``key <tab> offset <LF>`` for each.
+    """
     keys, offsets = np.asarray(keys).tolist(), np.asarray(offsets).tolist()
     return "".join([f"{key}\t{offset}\n" for key, offset in zip(keys, offsets, strict=True)])
 
 
 def write_index(path: str | os.PathLike[str], index: RecordIndex) -> None:
     """Write an index as ``.idx`` text, in physical order; replaces what is there.
+
+    Parameters
+    ----------
+    path : path
+        The ``.idx``.
+    index : RecordIndex
 
     Raises
     ------
@@ -170,12 +233,32 @@ _SIGNATURE = b"FKindex1"
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
-    """Where the binary form of an ``.idx`` lies: ``train.idx.bin`` beside ``train.idx``."""
+    """Where the binary form of an ``.idx`` lies: ``train.idx.bin`` beside ``train.idx``.
+
+    Parameters
+    ----------
+    path : path
+        The ``.idx``.
+
+    Returns
+    -------
+    Path
+    """
     return Path(os.fspath(path) + ".bin")
 
 
 def has_sidecar(path: str | os.PathLike[str]) -> bool:
-    """Whether an ``.idx`` has a sidecar that belongs to it as it is now."""
+    """Whether an ``.idx`` has a sidecar that belongs to it as it is now.
+
+    Parameters
+    ----------
+    path : path
+        The ``.idx``.
+
+    Returns
+    -------
+    bool
+    """
     return load_sidecar(path) is not None
 
 
@@ -183,6 +266,23 @@ def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:
     """Write the binary form of an ``.idx`` beside it, which opens in well under 5 ms whatever the size.
 
     It is used only while size and modification time of the ``.idx`` are what they were.
+
+    Parameters
+    ----------
+    path : path
+        The ``.idx``, which must exist.
+    index : RecordIndex
+        What it says.
+
+    Returns
+    -------
+    Path
+        The sidecar.
+
+    Raises
+    ------
+    OSError
+        The disk refuses.
     """
     stat = os.stat(path)
     order = index._order
@@ -198,6 +298,18 @@ def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:
 
 
 def load_sidecar(path: str | os.PathLike[str]) -> RecordIndex | None:
+    """Map the binary form of an ``.idx``; None where there is none that belongs to it as it is now.
+
+    Parameters
+    ----------
+    path : path
+        The ``.idx``.
+
+    Returns
+    -------
+    RecordIndex or None
+        Little-endian int64 arrays, mapped for reading.
+    """
     target = sidecar_path(path)
     try:
         with open(target, "rb") as file:

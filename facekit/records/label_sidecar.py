@@ -38,7 +38,16 @@ _SMALL = 1 << 31
 
 
 def labels_path(rec: Path) -> Path:
-    """Where the labels of a pack are kept: ``train.labels.bin`` beside ``train.rec``."""
+    """Where the labels of a pack are kept: ``train.labels.bin`` beside ``train.rec``.
+
+    Parameters
+    ----------
+    rec : Path
+
+    Returns
+    -------
+    Path
+    """
     return rec.with_suffix(".labels.bin")
 
 
@@ -52,7 +61,25 @@ def _stamps(rec: Path, idx: Path) -> tuple[int, int, int, int]:
 
 
 def save_labels(rec: Path, idx: Path, labels: NDArray[np.int64]) -> Path:
-    """Write the labels of a pack beside it, as ``train.labels.bin``."""
+    """Write the labels of a pack beside it, as ``train.labels.bin``.
+
+    Parameters
+    ----------
+    rec, idx : Path
+        The files of the pack; there may be no index.
+    labels : (n,) int64
+        In the order of `Pack.keys`.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        The disk refuses.
+    """
     small = not len(labels) or max(-int(labels.min()), int(labels.max())) < _SMALL
     kept = np.ascontiguousarray(labels, "<i4" if small else "<i8")
     target = labels_path(rec)
@@ -63,7 +90,18 @@ def save_labels(rec: Path, idx: Path, labels: NDArray[np.int64]) -> Path:
 
 
 def load_labels(rec: Path, idx: Path) -> NDArray[np.int64] | None:
-    """The labels that were saved; None where there are none, or the pack has changed since."""
+    """The labels that were saved; None where there are none, or the pack has changed since.
+
+    Parameters
+    ----------
+    rec, idx : Path
+        The files of the pack; there may be no index.
+
+    Returns
+    -------
+    (n,) int64 or None
+        In the order of `Pack.keys`.
+    """
     try:
         with open(labels_path(rec), "rb") as file:
             head = file.read(_HEAD.size)
@@ -118,7 +156,14 @@ class LabelWriter:
         self._append(int(keys[0]), int(keys[-1]), stored.astype("<i4").data, len(labels))
 
     def add_one(self, key: int, label: float) -> None:
-        """Note one image, whose label is as float32 has it."""
+        """Note one image, whose label is as float32 has it.
+
+        Parameters
+        ----------
+        key : int
+        label : float
+            A whole number.
+        """
         if abs(label) < _SMALL:
             self._append(key, key, _LABEL.pack(int(label)), 1)
         else:
@@ -137,7 +182,13 @@ class LabelWriter:
             self._give_up(error)
 
     def close(self, idx: Path) -> None:
-        """Finish, once ``.rec`` and ``.idx`` are closed; fewer than `MIN_KEPT` leave nothing."""
+        """Finish, once ``.rec`` and ``.idx`` are closed; fewer than `MIN_KEPT` leave nothing.
+
+        Parameters
+        ----------
+        idx : Path
+            The ``.idx`` of the pack.
+        """
         if self._count < MIN_KEPT:
             self.abort()
         if self._file is None:

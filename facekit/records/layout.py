@@ -32,6 +32,15 @@ def is_dataset_header(header: Header, payload: bytes) -> bool:
 
     The usual test, ``flag > 0``, takes an image with a vector label at key 0 for it; this one also wants the payload
     empty and two ascending, finite numbers.
+
+    Parameters
+    ----------
+    header : Header
+    payload : bytes
+
+    Returns
+    -------
+    bool
     """
     if header.flag != 2 or len(payload):
         return False
@@ -39,7 +48,19 @@ def is_dataset_header(header: Header, payload: bytes) -> bool:
 
 
 def rebuilt_keys(path: str | os.PathLike[str], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Keys where only offsets are known; the rule stands at :func:`facekit.records.scan.rebuild_index`."""
+    """Keys where only offsets are known; the rule stands at :func:`facekit.records.scan.rebuild_index`.
+
+    Parameters
+    ----------
+    path : path
+        The ``.rec``.
+    offsets : (n,) int64
+        Bytes, ascending.
+
+    Returns
+    -------
+    (n,) int64
+    """
     count = len(offsets)
     try:
         passes = [(c.flag, c.label, c.second, c.id, c.empty) for _, c in header_columns(path, offsets)]

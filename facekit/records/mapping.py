@@ -14,6 +14,23 @@ def window(descriptor: int, start: int, stop: int) -> mmap.mmap:
     """Map the bytes of a file from ``start``, rounded down to the mapping granularity, to ``stop``, for reading.
 
     Its pages are mapped at once where the system can: about half the time of one page fault after another.
+
+    Parameters
+    ----------
+    descriptor : int
+        The open file.
+    start, stop : int
+        Byte offsets; ``stop`` at most the size of the file.
+
+    Returns
+    -------
+    mmap.mmap
+        Begins at ``start - start % mmap.ALLOCATIONGRANULARITY``.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file is shorter than ``stop``, or the system refuses.
     """
     base = start - start % mmap.ALLOCATIONGRANULARITY
     if not hasattr(mmap, "MAP_POPULATE"):

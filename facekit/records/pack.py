@@ -178,10 +178,20 @@ class Pack:
     def header_columns(self, keys: NDArray[np.int64]) -> Iterator[tuple[slice, HeaderColumns]]:
         """Headers of the records of some keys as arrays, a batch at a time, without touching payloads.
 
+        Parameters
+        ----------
+        keys : (k,) int64
+            Fastest in physical order.
+
         Yields
         ------
         (slice, HeaderColumns)
             Which of ``keys``, and their headers.
+
+        Raises
+        ------
+        RecordError
+            There is no such key, or its record is truncated or corrupt.
         """
         keys = np.asarray(keys, np.int64)
         positions = self.reader.index.positions(keys)
@@ -194,6 +204,14 @@ class Pack:
     def read(self, key: int) -> Record:
         """The record of a key: of an image, of the dataset header (0) or of an identity.
 
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        Record
+
         Raises
         ------
         RecordError
@@ -204,6 +222,14 @@ class Pack:
     def read_framed(self, key: int) -> bytes:
         """The framed bytes of a key's record: what to append to another file to copy it byte for byte.
 
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        bytes
+
         Raises
         ------
         RecordError
@@ -213,6 +239,10 @@ class Pack:
 
     def image(self, key: int) -> NDArray[np.uint8]:
         """The picture of a key.
+
+        Parameters
+        ----------
+        key : int
 
         Returns
         -------
@@ -245,18 +275,51 @@ class Pack:
     # --- housekeeping -------------------------------------------------------------------------------------------------
 
     def save_index(self) -> Path:
-        """Write the index as ``.idx`` text beside the ``.rec``, in physical order; replaces what is there."""
+        """Write the index as ``.idx`` text beside the ``.rec``, in physical order; replaces what is there.
+
+        Returns
+        -------
+        Path
+            The ``.idx``.
+
+        Raises
+        ------
+        RecordError
+            The disk refuses.
+        """
         write_index(self.paths.idx, self.reader.index)
         return self.paths.idx
 
     def save_sidecar(self) -> Path:
-        """Write the binary form of the ``.idx`` beside it: every later opening takes under 5 ms, whatever the size."""
+        """Write the binary form of the ``.idx`` beside it: every later opening takes under 5 ms, whatever the size.
+
+        Returns
+        -------
+        Path
+            The sidecar.
+
+        Raises
+        ------
+        RecordError, OSError
+            The disk refuses.
+        """
         if not self.paths.idx.exists():
             self.save_index()
         return save_sidecar(self.paths.idx, self.reader.index)
 
     def save_labels(self) -> Path:
-        """Write all labels beside the pack: later they are there at once, whatever its size."""
+        """Write all labels beside the pack: later they are there at once, whatever its size.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OSError
+            The disk refuses.
+        """
         return save_labels(self.paths.rec, self.paths.idx, self.labels)
 
     def close(self) -> None:
@@ -288,6 +351,10 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
     mapped : bool
         See `RecordReader`.
 
+    Returns
+    -------
+    Pack
+
     Raises
     ------
     RecordError
@@ -298,6 +365,15 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
 
 def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
     """Where ``.rec``, ``.idx`` and ``property`` of a pack lie, without opening any; takes what `open_pack` takes.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    rec, idx, property : Path
+        Only the first is known to exist.
 
     Raises
     ------

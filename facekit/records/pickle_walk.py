@@ -83,6 +83,11 @@ class PickleWalk:
     def run(self) -> Any:
         """The value at STOP.
 
+        Returns
+        -------
+        object
+            Numbers, strings, bytes, lists, tuples and `ByteArray`.
+
         Raises
         ------
         PickleError
@@ -270,5 +275,5 @@ _BUILDERS: tuple[tuple[set[_Name], Callable[[tuple[Any, ...]], Any]], ...] = (
     ({_DTYPE}, _dtype),
     (_SCALAR, _scalar),
     (_FROMBUFFER, _from_buffer),
-    (_RECONSTRUCT, lambda arguments: ByteArray()),
+    (_RECONSTRUCT, lambda _: ByteArray()),
 )

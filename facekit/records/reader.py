@@ -134,6 +134,14 @@ class RecordReader:
     def read(self, key: int) -> Record:
         """The record of a key, split into header and payload.
 
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        Record
+
         Raises
         ------
         RecordError
@@ -162,6 +170,14 @@ class RecordReader:
     def read_bytes(self, key: int) -> bytes:
         """The record buffer of a key (header, label vector and payload).
 
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        bytes
+
         Raises
         ------
         RecordError
@@ -183,6 +199,14 @@ class RecordReader:
     def read_framed(self, key: int) -> bytes:
         """The framed bytes of a key's record, padding included: what to append to copy it byte for byte.
 
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        bytes
+
         Raises
         ------
         RecordError
@@ -193,6 +217,14 @@ class RecordReader:
 
     def offset(self, key: int) -> int:
         """Byte offset of a key's record.
+
+        Parameters
+        ----------
+        key : int
+
+        Returns
+        -------
+        int
 
         Raises
         ------
@@ -208,11 +240,26 @@ class RecordReader:
         return RecordError(f"the index has no such key; it has {len(self.index)} others", self.path, int(key))
 
     def fileno(self) -> int:
-        """The file's descriptor, for positional reads."""
+        """The file's descriptor, for positional reads.
+
+        Returns
+        -------
+        int
+            -1 once the reader is closed.
+        """
         return self._descriptor
 
     def read_span(self, start: int, stop: int) -> bytes:
         """The raw bytes from one offset to another.
+
+        Parameters
+        ----------
+        start, stop : int
+            Byte offsets.
+
+        Returns
+        -------
+        bytes
 
         Raises
         ------

@@ -68,6 +68,16 @@ class Copied(NamedTuple):
 def extents(pack: Pack, keys: NDArray[np.int64]) -> Extents:
     """Find where the records of some keys lie; fastest in physical order.
 
+    Parameters
+    ----------
+    pack : Pack
+    keys : (k,) int64
+
+    Returns
+    -------
+    Extents
+        In the order of the keys.
+
     Raises
     ------
     RecordError

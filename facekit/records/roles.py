@@ -40,7 +40,20 @@ class RecordRoles(NamedTuple):
 
 
 def read_roles(records: Structure, property_path: Path, found: Findings) -> RecordRoles:
-    """Say what the records are, and note what contradicts."""
+    """Say what the records are, and note what contradicts.
+
+    Parameters
+    ----------
+    records : Structure
+    property_path : Path
+        May be missing.
+    found : Findings
+        Takes what contradicts.
+
+    Returns
+    -------
+    RecordRoles
+    """
     readable = records.payload_bytes >= 0
     empty_pair = readable & (records.flag == 2) & (records.payload_bytes == 0)
     head = empty_pair & (records.keys == 0) & (records.label > 1) & (records.second >= records.label)
@@ -167,7 +180,16 @@ def _check_labels(
 
 
 def check_kept_labels(rec: Path, idx: Path, records: Structure, roles: RecordRoles, found: Findings) -> None:
-    """Note where the labels that are kept beside a pack, and pass for it, are not those of its records."""
+    """Note where the labels that are kept beside a pack, and pass for it, are not those of its records.
+
+    Parameters
+    ----------
+    rec, idx : Path
+    records : Structure
+    roles : RecordRoles
+    found : Findings
+        Takes the differences.
+    """
     kept = load_labels(rec, idx)
     if kept is None:
         return
@@ -182,7 +204,18 @@ def check_kept_labels(rec: Path, idx: Path, records: Structure, roles: RecordRol
 
 
 def read_property(path: Path) -> tuple[int, int, int] | None:
-    """``NUM_CLASSES, H, W`` of the first line, or None where it does not say so."""
+    """``NUM_CLASSES, H, W`` of the first line, or None where it does not say so.
+
+    Parameters
+    ----------
+    path : Path
+        InsightFace's ``property``.
+
+    Returns
+    -------
+    (int, int, int) or None
+        Number of classes, height and width in pixels.
+    """
     try:
         line = path.read_bytes()[:200].split(b"\n")[0]
         classes, height, width = (int(word) for word in line.split(b","))

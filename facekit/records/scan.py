@@ -80,6 +80,10 @@ def scan(path: str | os.PathLike[str], resynchronise: bool = False, reached: Rea
     reached : callable, optional
         Called with the offset up to which the file is walked, now and then.
 
+    Returns
+    -------
+    Scan
+
     Raises
     ------
     RecordError
@@ -242,6 +246,15 @@ def rebuild_index(path: str | os.PathLike[str]) -> RecordIndex:
        for identities in the order of the file (images by ``header.id`` where their ids are a permutation of 1..N).
     2. ``header.id``, where no two records have the same: packs of im2rec, and all that were written with id = key.
     3. 0, 1, 2, ... in the order of the file.
+
+    Parameters
+    ----------
+    path : path
+        The ``.rec``.
+
+    Returns
+    -------
+    RecordIndex
 
     Raises
     ------

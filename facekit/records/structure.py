@@ -88,6 +88,10 @@ def read_structure(rec: Path, idx: Path, found: Findings, reached: Reached = lam
     reached : callable, optional
         Called now and then with how far it is: from 0 to twice the size of the file, which is passed over twice.
 
+    Returns
+    -------
+    Structure
+
     Raises
     ------
     RecordError
@@ -253,7 +257,19 @@ def _last_header(rec: Path, offset: int, key: int, found: Findings) -> tuple[int
 
 
 def read_padded(rec: Path, offset: int) -> bytes:
-    """The framed bytes of the last record of a file, with the zeros that are missing."""
+    """The framed bytes of the last record of a file, with the zeros that are missing.
+
+    Parameters
+    ----------
+    rec : Path
+    offset : int
+        Of its last record.
+
+    Returns
+    -------
+    bytes
+        A multiple of four.
+    """
     with open(rec, "rb") as file:
         file.seek(offset)
         framed = file.read()

@@ -31,7 +31,17 @@ _MAX_LABEL_BYTES = 1 << 20
 
 
 def picture_suffix(payload: bytes | memoryview) -> str:
-    """The suffix that a payload's first bytes ask for; ``bin`` where they are no picture's."""
+    """The suffix that a payload's first bytes ask for; ``bin`` where they are no picture's.
+
+    Parameters
+    ----------
+    payload : bytes-like
+
+    Returns
+    -------
+    str
+        One of ``jpg``, ``png``, ``webp``, ``bmp``, ``bin``.
+    """
     head = bytes(payload[:12])
     if head.startswith(b"\xff\xd8"):
         return "jpg"
@@ -52,6 +62,12 @@ class TarWriter:
 
     def write(self, key: int, header: Header, payload: bytes) -> None:
         """Append a record as a sample named by its key.
+
+        Parameters
+        ----------
+        key : int
+        header : Header
+        payload : bytes
 
         Raises
         ------
@@ -128,7 +144,16 @@ class TarSamples(NamedTuple):
 
 
 def shard_paths(path: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """The tar files that a path means: itself, or those in a folder that holds no pack, by name; else none."""
+    """The tar files that a path means: itself, or those in a folder that holds no pack, by name; else none.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    tuple of Path
+    """
     place = Path(path)
     if place.suffix == ".tar" and place.is_file():
         return (place,)
@@ -151,6 +176,15 @@ class _Sample:
 def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
     """Find the samples of shards, reading member headers, labels and JSON alone.
 
+    Parameters
+    ----------
+    paths : tuple of Path
+        Tar files (POSIX ustar or pax).
+
+    Returns
+    -------
+    TarSamples
+
     Raises
     ------
     RecordError
@@ -163,7 +197,7 @@ def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
         for sample in _samples(path):
             offset, size = _require_complete(sample, path)
             if sample.more:
-                headers[len(names)] = _header(sample, path)
+                headers[len(names)] = _header(sample)
             places.append((number, sample.label, offset, size))
             names.append(sample.name)
     shard, labels, offsets, sizes = np.array(places, np.int64).reshape(-1, 4).T
@@ -250,7 +284,7 @@ def _require_complete(sample: _Sample, path: Path) -> tuple[int, int]:
     return sample.picture
 
 
-def _header(sample: _Sample, path: Path) -> Header:
+def _header(sample: _Sample) -> Header:
     label = sample.more["label"]
     if isinstance(label, list):
         vector = np.array(label, np.float32)
@@ -267,6 +301,15 @@ class TarReader:
 
     def read(self, place: int) -> Record:
         """The record of a sample.
+
+        Parameters
+        ----------
+        place : int
+            Of the N samples.
+
+        Returns
+        -------
+        Record
 
         Raises
         ------

@@ -70,13 +70,24 @@ class RecordWriter:
         self._open, self._write_failed, self._position = True, False, 0
 
     def tell(self) -> int:
-        """Offset at which the next record will start."""
+        """Offset at which the next record will start.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         return self._position
 
     def write_bytes(self, key: int, buffer: bytes | bytearray | memoryview) -> int:
         """Append a record buffer (see :func:`facekit.records.pack_record`) under a key.
 
         Keys may come in any order; mxnet writes duplicates, of which a reader sees the last, and so does this.
+
+        Parameters
+        ----------
+        key : int
+        buffer : bytes-like
 
         Returns
         -------

@@ -182,8 +182,13 @@ def _check_shapes(plugin: Plugin, settings: Settings, facts: PackFacts, weights:
     RuntimeError
         As `torch.nn.Module.load_state_dict` does.
     """
-    with torch.device("meta"):
-        outline = plugin.build_network(settings.plugin, facts)
+    try:
+        with torch.device("meta"):
+            outline = plugin.build_network(settings.plugin, facts)
+    except ConfigError:
+        raise
+    except Exception:  # a plugin that computes with its first weights: these say later whether they fit
+        return
     wanted = outline.state_dict()
     shapes = {name: torch.empty_like(value, device="meta") for name, value in weights.items()}
     if set(shapes) != set(wanted) or any(shapes[name].shape != value.shape for name, value in wanted.items()):

@@ -65,7 +65,18 @@ def _decoded(content: bytes, flag: int, to_rgb: bool | int) -> np.ndarray:
 
 
 def imread(filename: str | os.PathLike[str], flag: int = 1, to_rgb: bool | int = True) -> NDArray:
-    """Read and decode a picture file; see `imdecode`."""
+    """Read and decode a picture file; see `imdecode`.
+
+    Parameters
+    ----------
+    filename : path
+    flag, to_rgb : int
+        See `imdecode`.
+
+    Returns
+    -------
+    (H, W, 3) uint8 NDArray
+    """
     with open(filename, "rb") as file:
         return imdecode(file.read(), flag, to_rgb)
 

@@ -86,6 +86,10 @@ class MXRecordIO:
     def read(self) -> bytes | None:
         """The next record buffer, or None at the end of the file.
 
+        Returns
+        -------
+        bytes or None
+
         Raises
         ------
         facekit.RecordError
@@ -97,13 +101,25 @@ class MXRecordIO:
             return buffer
 
     def write(self, buf: bytes | bytearray | memoryview) -> None:
-        """Append a record buffer."""
+        """Append a record buffer.
+
+        Parameters
+        ----------
+        buf : bytes-like
+            What `pack` makes.
+        """
         self._require("w")
         with self._lock:
             self._position += self._file.write(frame(buf))
 
     def tell(self) -> int:
-        """Offset of the next record."""
+        """Offset of the next record.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         return self._position
 
     def _require(self, flag: str) -> None:
@@ -225,6 +241,15 @@ class MXIndexedRecordIO(MXRecordIO):
     def read_idx(self, idx: int) -> bytes:
         """The record buffer of a key; ``read`` goes on behind it.
 
+        Parameters
+        ----------
+        idx : int
+            The key.
+
+        Returns
+        -------
+        bytes
+
         Raises
         ------
         KeyError
@@ -243,7 +268,12 @@ class MXIndexedRecordIO(MXRecordIO):
         return buffer
 
     def read(self) -> bytes | None:
-        """The record behind the one that was read last, in the order of the file; None at its end."""
+        """The record behind the one that was read last, in the order of the file; None at its end.
+
+        Returns
+        -------
+        bytes or None
+        """
         if self._after is not None:
             self.seek(self._after)
             self._after = None
@@ -251,19 +281,44 @@ class MXIndexedRecordIO(MXRecordIO):
         return super().read()
 
     def tell(self) -> int:
-        """Offset of the next record."""
+        """Offset of the next record.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         if not self.writable and self._after is not None:
             self.seek(self._after)
             super().read()
         return super().tell()
 
     def seek(self, idx: int) -> None:
-        """Let ``read`` go on with the record of a key."""
+        """Let ``read`` go on with the record of a key.
+
+        Parameters
+        ----------
+        idx : int
+            The key.
+
+        Raises
+        ------
+        KeyError
+            There is no such key.
+        """
         self._require("r")
         self._position, self._after = self.idx[idx], None
 
     def write_idx(self, idx: int, buf: bytes | bytearray | memoryview) -> None:
-        """Append a record buffer under a key."""
+        """Append a record buffer under a key.
+
+        Parameters
+        ----------
+        idx : int
+            The key.
+        buf : bytes-like
+            What `pack` makes.
+        """
         self._require("w")
         with self._lock:
             key = int(idx)
@@ -347,12 +402,32 @@ if hasattr(os, "register_at_fork"):
 
 
 def pack(header: Any, s: bytes | bytearray | memoryview | str) -> bytes:
-    """Header and payload as a record buffer; the flag follows from the label, whatever it was."""
+    """Header and payload as a record buffer; the flag follows from the label, whatever it was.
+
+    Parameters
+    ----------
+    header : IRHeader
+    s : bytes-like or str
+        The payload; a str is encoded as UTF-8.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ConfigError
+        A field does not fit.
+    """
     return pack_record(header, s.encode() if isinstance(s, str) else s)
 
 
 def unpack(s: bytes | bytearray | memoryview) -> tuple[Any, bytes]:
     """Header and payload of a record buffer.
+
+    Parameters
+    ----------
+    s : bytes-like
 
     Returns
     -------
@@ -383,12 +458,23 @@ def pack_img(header: Any, img: Any, quality: int = 95, img_fmt: str = ".jpg") ->
         JPEG 1 to 100, PNG compression 0 to 9.
     img_fmt : str
         ``".jpg"``, ``".jpeg"`` or ``".png"``.
+
+    Returns
+    -------
+    bytes
+        What `unpack_img` takes.
     """
     return pack(header, encode_stored(np.asarray(img), img_fmt, quality))
 
 
 def unpack_img(s: bytes | bytearray | memoryview, iscolor: int = -1) -> tuple[Any, np.ndarray[Any, Any]]:
     """Unpack a record buffer and decode its picture.
+
+    Parameters
+    ----------
+    s : bytes-like
+    iscolor : int
+        As ``cv2.imdecode`` takes it.
 
     Returns
     -------

@@ -19,9 +19,8 @@ from facekit.clean.overrides import Overrides, load_overrides
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
-from facekit.jobs.clean.features import hash_payloads
 from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
-from facekit.jobs.clean.tabulate import override_table, summarise
+from facekit.jobs.clean.tabulate import hash_payloads, override_table, summarise
 from facekit.jobs.clean.write import write_output
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.output import Input, check_folder, input_of, open_folder

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.centres import unit
+from facekit.clean.vectors import unit
 from facekit.embeddings import Engine, embed_pictures, is_features, open_features
 from facekit.errors import ConfigError, PictureError
 from facekit.images import decode

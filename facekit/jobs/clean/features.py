@@ -19,22 +19,18 @@ from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.embed.plan import embedded_by
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
-from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.jobs.inputs.source import Source, open_source
 from facekit.records.key_rows import rows_of
-from facekit.run.ledger import payload_hash
-from facekit.run.progress import progress
 
 __all__ = [
     "CleanInputs",
     "FaceVectors",
     "FeatureRows",
     "embed_beside",
-    "hash_payloads",
     "open_inputs",
     "open_vectors",
 ]
 
-PROGRESS_ROWS = 2048
 READ_BYTES = 1 << 20
 
 
@@ -106,17 +102,6 @@ def open_inputs(config: CleanConfig) -> CleanInputs:
     engine = open_engine(config.model) if config.exclude and config.model is not None else None
     exclusion_sets = tuple(open_exclusion_set(path, engine, config.model, faces.embedded_by) for path in config.exclude)
     return CleanInputs(source, faces, exclusion_sets, overrides)
-
-
-def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
-    """Return (N, 16) uint8, BLAKE2b of the payload of each record of a source: one pass over its bytes."""
-    hashes = np.empty((len(source), 16), np.uint8)
-    with progress("hashing", len(source)) as advance:
-        for at, (record, _) in enumerate(read_records(source)):
-            hashes[at] = np.frombuffer(payload_hash(record.payload), np.uint8)
-            if at % PROGRESS_ROWS == PROGRESS_ROWS - 1:
-                advance(PROGRESS_ROWS)
-    return hashes
 
 
 def embed_beside(source: str, destination: str, model: ModelChoice) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.centres import unit
 from facekit.clean.decisions import Action, Reason
 from facekit.clean.pairs import Pairs, pairs_above, pairs_between
-from facekit.clean.vectors import Vectors, read_rows
+from facekit.clean.vectors import Vectors, read_unit_rows, unit
 from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.images import decode
 from facekit.jobs.clean.config import CleanConfig
@@ -83,7 +82,7 @@ def _exclude(table: DecisionTable, test: ExclusionSet, vectors: Vectors, config:
     centres = np.zeros((int(groups.max()) + 1, test.vectors.shape[1]))
     picture = np.full(len(inside), -1.0)
     for first in range(0, len(inside), BLOCK_ROWS):
-        rows = unit(read_rows(vectors, inside[first : first + BLOCK_ROWS]))
+        rows = read_unit_rows(vectors, inside[first : first + BLOCK_ROWS])
         np.add.at(centres, groups[first : first + BLOCK_ROWS], rows)
         near = pairs_between(rows, test.vectors, config.exclude_image)
         np.maximum.at(picture, near.left + first, near.similarity)
@@ -175,7 +174,7 @@ def _near_duplicates(table: DecisionTable, inputs: CleanInputs) -> DecisionTable
 
 def _repeated(source: Source, vectors: Vectors, group: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, float]]:
     """Yield each row that repeats an earlier one, that one, and how similar the pictures are."""
-    some = unit(read_rows(vectors, group))
+    some = read_unit_rows(vectors, group)
     near = pairs_above(some, CANDIDATE)
     if not len(near.left):
         return

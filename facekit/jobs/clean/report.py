@@ -115,8 +115,9 @@ def build_report(table: DecisionTable, pairs: Pairs, max_rows: int) -> dict[str,
         table.nearest, table.evidence, *pairs[:3],
     )  # fmt: skip
     about, settings = table.about, dict(table.about.get("settings", {}))
+    thresholds = _sweep(table, settings)
     place = f"pack {about.get('source', {}).get('content')} · model {about.get('model')}"
-    return build_content(rows, settings, _sweep(table, settings), place, max_rows, about.get("comparison", []))
+    return build_content(rows, settings, thresholds, place, max_rows, about.get("comparison", []))
 
 
 def _sweep(table: DecisionTable, settings: dict[str, Any]) -> list[dict[str, float]]:

@@ -11,11 +11,14 @@ import facekit
 from facekit.clean.decisions import REASONS, Action, Decisions, Reason
 from facekit.clean.overrides import OverrideArrays, override, renumber
 from facekit.jobs.clean.config import CleanSummary
-from facekit.jobs.clean.features import hash_payloads
 from facekit.jobs.clean.tables import DecisionTable
-from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source import Source, read_records
+from facekit.run.ledger import payload_hash
+from facekit.run.progress import progress
 
-__all__ = ["override_table", "summarise", "tabulate"]
+__all__ = ["hash_payloads", "override_table", "summarise", "tabulate"]
+
+PROGRESS_ROWS = 2048
 
 _CLUSTERS = ("in its largest cluster", "in another cluster", "in no cluster")
 """By `Decisions.cluster`; -1 takes the last."""
@@ -117,3 +120,14 @@ def summarise(destination: str, table: DecisionTable, seconds: float) -> CleanSu
         config=f"config.num_classes = {int(new.max(initial=-1)) + 1}\nconfig.num_image = {len(new)}",
         seconds=seconds,
     )
+
+
+def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
+    """Return (N, 16) uint8, BLAKE2b of the payload of each record of a source: one pass over its bytes."""
+    hashes = np.empty((len(source), 16), np.uint8)
+    with progress("hashing", len(source)) as advance:
+        for at, (record, _) in enumerate(read_records(source)):
+            hashes[at] = np.frombuffer(payload_hash(record.payload), np.uint8)
+            if at % PROGRESS_ROWS == PROGRESS_ROWS - 1:
+                advance(PROGRESS_ROWS)
+    return hashes

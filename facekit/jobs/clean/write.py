@@ -16,7 +16,7 @@ from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_rep
 from facekit.jobs.clean.tables import DecisionTable, write_tables
 from facekit.jobs.inputs.ledger import already_masked
 from facekit.jobs.inputs.source import Source, SourceRecord, read_records
-from facekit.jobs.outputs.ledger_rows import copied_rows, layout_rows, left_out_rows
+from facekit.jobs.outputs.ledger_rows import copied_rows, layout_keys, layout_rows, left_out_rows
 from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
 from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path, payload_hash
@@ -106,18 +106,11 @@ def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
         out = np.flatnonzero(table.new_label < 0)
         why = (table.action_code[out], ACTIONS), (table.reason_code[out], REASONS)
         ledger.append(left_out_rows(table.keys[out], table.payload_hash[out].tobytes(), *why))
-        layout = _layout_keys(source.layout, writer.next_key, len(np.unique(table.new_label[rows])))
+        layout = layout_keys(source.layout, writer.next_key, len(np.unique(table.new_label[rows])))
         ledger.append(layout_rows(layout))
     if ledger.rows - len(layout) != len(source) or ledger.written - len(layout) != len(rows):
         raise FacekitError(f"the ledger has {ledger.rows} rows for {len(source)} images; please report this")
     aside.rename(folder / LEDGER)
-
-
-def _layout_keys(layout: str, first: int, identities: int) -> npt.NDArray[np.int64]:
-    """Keys of the dataset header and the identity records, which end a pack of the layout ``insightface``."""
-    if layout != "insightface":
-        return np.zeros(0, np.int64)
-    return np.append(0, np.arange(first, first + identities))
 
 
 def _append(

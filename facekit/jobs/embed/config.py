@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.model import ModelChoice
 
 __all__ = ["EmbedConfig"]
@@ -42,7 +42,5 @@ class EmbedConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ConfigError(f"workers is {self.workers}; it must be at least 1")
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"limit is {self.limit}; it must be at least 1")
+        check_at_least("workers", self.workers, 1)
+        check_at_least("limit", self.limit, 1)

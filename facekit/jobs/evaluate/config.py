@@ -41,7 +41,7 @@ class EvalConfig:
     blur : float
         Standard deviation of a Gaussian blur in pixels, of all pictures.
     fars : tuple of float
-        None given: 1e-4 and 1e-6 of the masked protocol, the powers of ten that can be measured elsewhere.
+        None given: the powers of ten that can be measured.
     folds : int
     seed : int
         Of worn masks.

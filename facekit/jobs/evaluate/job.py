@@ -38,7 +38,11 @@ class EvalSummary:
     contradictions : int
         Pairs by key whose ``same`` is not what the labels say: many of them mean keys of another pack.
     masked_score : float or None
-        A quarter of masked to bare at 1e-4 and three quarters of all to all at 1e-6 (ICCV21-MFR).
+        A quarter of masked to bare at 1e-4 and three quarters of bare to bare at 1e-6 (ICCV21-MFR).
+    protocol : dict from str to float
+        TARs at that challenge's FARs: of masked to bare, of bare to bare, and of the bare faces of each group.
+    protocol_missing : tuple of str
+        Parts of it that the pack is too small for, and why; empty where FARs were asked for.
     ranks : dict from int to float, or None
         Identification accuracy by rank.
     probes_without_mate : int
@@ -58,6 +62,8 @@ class EvalSummary:
     left_out: int = 0
     contradictions: int = 0
     masked_score: float | None = None
+    protocol: dict[str, float] = field(default_factory=dict)
+    protocol_missing: tuple[str, ...] = ()
     ranks: dict[int, float] | None = None
     probes_without_mate: int = 0
     uncertainty: dict[str, float] = field(default_factory=dict)

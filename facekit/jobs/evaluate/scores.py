@@ -13,7 +13,21 @@ import numpy.typing as npt
 
 from facekit.embeddings import Features, is_features, open_features
 from facekit.errors import ConfigError
-from facekit.evaluate import AllPairs, FaceSet, OperatingPoint, PairScores, Roc, identify, verify_all, verify_pairs
+from facekit.evaluate import (
+    BARE_FAR,
+    MASKED_FAR,
+    AllPairs,
+    FaceSet,
+    OperatingPoint,
+    PairScores,
+    Roc,
+    combined_score,
+    group_far,
+    identify,
+    verify_all,
+    verify_pairs,
+)
+from facekit.evaluate.operating_points import allowed_accepts
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_features, of_pack, of_payloads
 from facekit.jobs.evaluate.pictures import alterations
@@ -22,7 +36,8 @@ from facekit.records.bins import read_bins
 
 __all__ = ["Findings", "Score", "bin_scores", "gallery_scores", "key_scores", "pack_scores"]
 
-MASKED_FAR, ALL_FAR = 1e-4, 1e-6
+MASKED, BARE = "masked to bare", "bare to bare"
+"""The challenge's Mask and MR-All."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ def _pairs(config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs, known
     scores = verify_pairs(similarity, pairs.same, config.fars or None, config.folds)
     lines, curves = [_score("pairs", scores)], {"pairs": scores.roc}
     for name, keep in _pair_groups(config, pairs):
-        lines.append(_tried(name, similarity[keep], pairs.same[keep], config))
+        lines.append(_score_or_reason(name, similarity[keep], pairs.same[keep], config))
     more = {"left_out": int((~whole).sum()), "contradictions": 0}
     if known_labels:
         same_label = left.set.labels[rows[:, 0]] == right.set.labels[rows[:, 1]]
@@ -151,7 +166,7 @@ def _one_side(path: str, subject: Network | Features, alter: Alter | None, relat
 
 
 def pack_scores(config: EvalConfig, subject: Network | Features) -> Findings:
-    """One pack with a ledger: masked to bare, all to all, and the parts of it."""
+    """One pack with a ledger: masked to bare, bare to bare, masked to masked, and the bare faces of each group."""
     if isinstance(subject, Network) and config.pack is None:
         raise ConfigError("nothing to compare: give --pairs, --gallery and --probe, or a --pack with a ledger")
     if isinstance(subject, Features):
@@ -160,51 +175,82 @@ def pack_scores(config: EvalConfig, subject: Network | Features) -> Findings:
         faces = of_pack(subject, str(config.pack), alterations(config)[0])
     masked = faces.masked
     scores: dict[str, AllPairs | str] = {}
+    protocol = {}
     if masked.any() and not masked.all():
         worn, bare = faces.set.take(masked), faces.set.take(~masked)
-        scores["masked to bare"] = _allowed(config, MASKED_FAR, worn, bare)
-        scores["masked to masked"] = _allowed(config, None, worn)
-        scores["bare to bare"] = _allowed(config, None, bare)
-    scores["all to all"] = _allowed(config, ALL_FAR, faces.set)
-    for name, keep in _groups(config, faces.keys):
-        scores[name] = _allowed(config, None, faces.set.take(keep))
-    lines = [
-        Score(name, refused=score) if isinstance(score, str) else _score(name, score) for name, score in scores.items()
-    ]
-    curves = {name: score.roc for name, score in scores.items() if isinstance(score, AllPairs)}
-    return Findings(lines, curves, [faces], {"masked_score": _masked_score(scores)})
+        scores[MASKED] = _all_pairs(config, worn, bare, required=True)
+        scores[BARE] = _all_pairs(config, bare, required=True)
+        scores["masked to masked"] = _all_pairs(config, worn)
+        protocol = {MASKED: MASKED_FAR, BARE: BARE_FAR}
+    else:
+        name = "masked to masked" if masked.any() else BARE
+        scores[name] = _all_pairs(config, faces.set, required=True)
+        protocol = {} if masked.any() else {BARE: BARE_FAR}
+    # As in the challenge, a group's faces are bare, where there are any.
+    counted = ~masked if not masked.all() else masked
+    for column, group, keep in _groups(config, faces.keys):
+        name = f"{column} {group}"
+        scores[name] = _all_pairs(config, faces.set.take(keep & counted))
+        protocol[name] = max(group_far(column), group_far(group))
+    return Findings(_lines(scores), _curves(scores), [faces], _protocol(config, scores, protocol))
 
 
-def _groups(config: EvalConfig, keys: npt.NDArray[np.int64]) -> Iterable[tuple[str, npt.NDArray[np.bool_]]]:
+def _lines(scores: dict[str, AllPairs | str]) -> list[Score]:
+    return [Score(name, refused=s) if isinstance(s, str) else _score(name, s) for name, s in scores.items()]
+
+
+def _curves(scores: dict[str, AllPairs | str]) -> dict[str, Roc]:
+    return {name: score.roc for name, score in scores.items() if isinstance(score, AllPairs)}
+
+
+def _groups(config: EvalConfig, keys: npt.NDArray[np.int64]) -> Iterable[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """Column, name and faces of each group."""
     if config.groups is None:
         return
     for column, groups in read_groups(config.groups, keys).items():
         for name in np.unique(groups):
             if name:
-                yield f"{column} {name}", groups == name
+                yield column, str(name), groups == name
 
 
-def _allowed(config: EvalConfig, far: float | None, probe: FaceSet, gallery: FaceSet | None = None) -> AllPairs | str:
-    """Scores at the FARs asked for; if there are none, at the protocol's own, or at those that can be measured.
+def _all_pairs(
+    config: EvalConfig, probe: FaceSet, gallery: FaceSet | None = None, required: bool = False
+) -> AllPairs | str:
+    """Scores at the FARs asked for, or at those that can be measured; a sentence where there are none.
 
-    Where these cannot be had there is a sentence in the summary; but of the protocol's comparisons (those with a FAR of
-    their own) what was asked for is an error.
+    Where FARs were asked for, a comparison that is ``required`` and cannot be had at them is an error.
     """
     try:
-        return verify_all(probe, gallery, config.fars or (None if far is None else (far,)))
+        return verify_all(probe, gallery, config.fars or None)
     except ConfigError as error:
-        if config.fars and far is not None:
+        if config.fars and required:
             raise
         return str(error)
 
 
-def _masked_score(scores: dict[str, AllPairs | str]) -> float | None:
-    found = []
-    for name, far in (("masked to bare", MASKED_FAR), ("all to all", ALL_FAR)):
-        score = scores.get(name, "")
-        points = () if isinstance(score, str) else score.points
-        found += [point.tar for point in points if point.far == far]
-    return 0.25 * found[0] + 0.75 * found[1] if len(found) == 2 else None
+def _protocol(
+    config: EvalConfig, scores: dict[str, AllPairs | str], fars: dict[str, float]
+) -> dict[str, dict[str, float] | tuple[str, ...] | float | None]:
+    """What the summary says of the challenge: the TARs at its FARs, why some are missing, and the score of the two."""
+    tars: dict[str, float] = {}
+    missing = []
+    for name, far in fars.items():
+        score = scores[name]
+        if isinstance(score, str):
+            continue  # the comparison itself says why
+        try:
+            allowed_accepts(far, score.impostor)
+        except ConfigError as error:
+            missing.append(f"{name}: {error}")
+        for point in score.points:
+            if point.far == far:
+                tars[name] = point.tar
+    both = MASKED in tars and BARE in tars
+    return {
+        "protocol": tars,
+        "protocol_missing": () if config.fars else tuple(missing),
+        "masked_score": combined_score(tars[MASKED], tars[BARE]) if both else None,
+    }
 
 
 def _score(name: str, scores: AllPairs | PairScores) -> Score:
@@ -214,7 +260,7 @@ def _score(name: str, scores: AllPairs | PairScores) -> Score:
     return Score(name, scores.genuine, scores.impostor, scores.points, None, folds.mean, folds.deviation)
 
 
-def _tried(name: str, similarity: npt.NDArray[Any], same: npt.NDArray[np.bool_], config: EvalConfig) -> Score:
+def _score_or_reason(name: str, similarity: npt.NDArray[Any], same: npt.NDArray[np.bool_], config: EvalConfig) -> Score:
     try:
         return _score(name, verify_pairs(similarity, same, config.fars or None, config.folds))
     except ConfigError as error:

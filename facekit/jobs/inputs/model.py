@@ -9,6 +9,7 @@ from typing import Any
 
 from facekit.embeddings import BRANCHES, Engine, Preprocessing
 from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.output import Input, input_of
 
 __all__ = ["ARCHITECTURES", "ModelChoice", "model_input", "open_engine", "parse_columns"]
@@ -44,6 +45,11 @@ class ModelChoice:
         Input is (x - mean) / std.
     channels : str, optional
         ``rgb`` or ``bgr``. What is None is taken from the file, else RGB and 127.5.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     path: str
@@ -59,12 +65,12 @@ class ModelChoice:
     channels: str | None = None
 
     def __post_init__(self) -> None:
-        if self.branch is not None and self.branch not in BRANCHES:
-            raise ConfigError(f"branch is {self.branch!r}; it must be one of {', '.join(BRANCHES)}")
-        if self.batch < 1 or self.threads < 0:
-            raise ConfigError(f"batch is {self.batch} and threads {self.threads}; at least 1 and 0")
-        if self.arch is not None and self.arch not in ARCHITECTURES:
-            raise ConfigError(f"arch is {self.arch!r}; it must be one of {', '.join(ARCHITECTURES)}")
+        if self.branch is not None:
+            check_choice("branch", self.branch, BRANCHES)
+        if self.arch is not None:
+            check_choice("arch", self.arch, ARCHITECTURES)
+        check_at_least("batch", self.batch, 1)
+        check_at_least("threads", self.threads, 0)
 
     def preprocessing(self) -> dict[str, Any]:
         """The fields of `Preprocessing` that were chosen."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facekit.errors import ConfigError
 from facekit.faces.estimators import KeyedMeshes
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.jobs.inputs.checks import check_choice
 from facekit.jobs.inputs.source import SourceRecord
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import textured_shells
@@ -103,8 +103,7 @@ def mask_bins(
     RecordError
         The source is no verification ``.bin``.
     """
-    if side not in SIDES:
-        raise ConfigError(f"side is {side!r}; it must be one of {', '.join(SIDES)}")
+    check_choice("side", side, SIDES)
     started, ledger = perf_counter(), ledger_path(Path(config.destination))
     targets = {str(ledger): PARQUET, config.destination: BINS}
     read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.masks.catalogue import TYPES
 from facekit.masks.custom import read_masks
 from facekit.masks.recipe import MaskOptions
@@ -83,17 +84,14 @@ class MaskConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("mode", self.mode, MODES)
-        _one_of("layout", self.layout, LAYOUTS)
+        check_choice("mode", self.mode, MODES)
+        check_choice("layout", self.layout, LAYOUTS)
         most = "below 1" if self.mode == "add" else "at most 1"
         if not (0 <= self.ratio < 1 or (self.ratio == 1 and self.mode == "replace")):
             raise ConfigError(f"ratio is {self.ratio}; with mode {self.mode} it must be at least 0 and {most}")
-        if not 0 <= self.seed < 1 << 63:
-            raise ConfigError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"limit is {self.limit}; it must be at least 1")
-        if self.workers < 1:
-            raise ConfigError(f"workers is {self.workers}; it must be at least 1")
+        check_seed(self.seed)
+        check_at_least("limit", self.limit, 1)
+        check_at_least("workers", self.workers, 1)
         _check_types(self.types, known_types(self.textures))
 
     def settings(self) -> dict[str, Any]:
@@ -159,14 +157,9 @@ def _number(name: str, text: str) -> float:
     return value
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
-
-
 def _check_types(types: tuple[tuple[str, float], ...], known: tuple[str, ...]) -> None:
     for name, weight in types:
-        _one_of("type", name, known)
+        check_choice("type", name, known)
         if not (math.isfinite(weight) and weight >= 0):
             raise ConfigError(f"weight of type {name} is {weight}; it must be a number that is not negative")
     names = [name for name, _ in types]

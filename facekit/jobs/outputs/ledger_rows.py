@@ -102,20 +102,20 @@ def left_out_rows(
     return pa.table(columns, schema())
 
 
-def layout_keys(layout: str, next_key: int, identities: int) -> npt.NDArray[np.int64]:
-    """Keys of the records that a pack has besides its pictures.
+def layout_keys(layout: str, first: int, identities: int) -> npt.NDArray[np.int64]:
+    """Keys of the records that are no pictures: in the layout ``insightface`` the dataset header, and after the last
+    picture one for each identity.
 
     Parameters
     ----------
     layout : str
-        ``insightface``: the dataset header, key 0, and a record for each identity; ``flat``: none.
-    next_key : int
+    first : int
         The key after the last picture's.
     identities : int
     """
     if layout != "insightface":
-        return np.empty(0, np.int64)
-    return np.append(0, np.arange(next_key, next_key + identities))
+        return np.zeros(0, np.int64)
+    return np.append(0, np.arange(first, first + identities))
 
 
 def layout_rows(keys: npt.NDArray[np.int64]) -> pa.Table:

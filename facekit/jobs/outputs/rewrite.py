@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import FacekitError
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import refuse_shared_records
 from facekit.jobs.outputs.counts import check_counts, records_in
@@ -240,9 +240,3 @@ def _name_of_pack(source: RecordSource) -> str:
     import json
 
     return json.dumps({"pack": source.name})
-
-
-def refuse_unknown(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Refuse a setting that is none of those allowed."""
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")

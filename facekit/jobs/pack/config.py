@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.records.layout import LAYOUTS
 
 __all__ = ["PackConfig", "parse_size"]
@@ -39,12 +40,15 @@ class PackConfig:
         What the paths in a list are relative to.
     workers : int
         Worker processes; the output does not depend on it.
-    ray, overwrite : bool
+    ray : bool
+        Let a Ray cluster do the work.
+    overwrite : bool
+        Replace an existing destination, and discard an unfinished run with other settings.
 
     Raises
     ------
     ConfigError
-        A value is not allowed.
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     source: str
@@ -61,18 +65,17 @@ class PackConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise ConfigError(f"layout is {self.layout!r}; it must be one of {', '.join(LAYOUTS)}")
-        if self.min_images < 1:
-            raise ConfigError(f"min-images is {self.min_images}; it must be at least 1")
+        check_choice("layout", self.layout, LAYOUTS)
+        check_at_least("min_images", self.min_images, 1)
+        check_at_least("workers", self.workers, 1)
         if not 1 <= self.quality <= 100:
             raise ConfigError(f"quality is {self.quality}; it must be from 1 to 100")
-        if self.workers < 1:
-            raise ConfigError(f"workers is {self.workers}; it must be at least 1")
         if self.detector is not None and not self.align:
             raise ConfigError("without align no faces are found: leave out detector, or give align too")
         if self.detector not in (None, "retinaface") and not re.fullmatch(r"[\w.]+:\w+", str(self.detector)):
             raise ConfigError(f"detector is {self.detector!r}; it must be retinaface or MODULE:NAME")
+        if self.size is not None and not (self.size[0] > 0 and self.size[1] > 0):
+            raise ConfigError(f"size is {self.size}; height and width must be above 0")
         if self.align and self.size != (112, 112):
             raise ConfigError("aligned crops are 112 x 112: leave out size, or align")
 

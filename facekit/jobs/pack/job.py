@@ -69,6 +69,14 @@ class PackSummary:
 def pack(config: PackConfig) -> PackSummary:
     """Pack pictures.
 
+    Parameters
+    ----------
+    config : PackConfig
+
+    Returns
+    -------
+    PackSummary
+
     Raises
     ------
     ConfigError, DestinationExists

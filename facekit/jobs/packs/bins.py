@@ -97,6 +97,14 @@ class BinsSummary:
 def make_bins(config: MakeConfig) -> BinsSummary:
     """Write a .bin; payloads are those of the pack, byte for byte.
 
+    Parameters
+    ----------
+    config : MakeConfig
+
+    Returns
+    -------
+    BinsSummary
+
     Raises
     ------
     ConfigError, DestinationExists
@@ -129,6 +137,14 @@ def make_bins(config: MakeConfig) -> BinsSummary:
 
 def show_bins(config: ShowConfig) -> BinsSummary:
     """Look into a .bin, and unpack or draw it where asked.
+
+    Parameters
+    ----------
+    config : ShowConfig
+
+    Returns
+    -------
+    BinsSummary
 
     Raises
     ------

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.packs.check_pictures import check_pictures
 from facekit.jobs.packs.repair import Examined, Repaired, repair
 from facekit.records.findings import Findings
@@ -31,8 +31,14 @@ class CheckConfig:
     repair : str, optional
         Where to write a copy of all that can be saved.
     most : int
-        Findings of one kind that are as_json; all are counted.
+        Findings of one kind that are listed; all are counted.
     overwrite : bool
+        Replace an existing pack at ``repair``.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     source: str
@@ -42,8 +48,7 @@ class CheckConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.most < 0:
-            raise ConfigError(f"most is {self.most}; it must be 0 or more")
+        check_at_least("most", self.most, 0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class CheckSummary:
     counts : dict from str to int
         Findings by kind.
     findings : list of dict
-        kind, problem, key and offset of each that is as_json.
+        kind, problem, key and offset of each that is listed.
     repaired : str or None
     saved, lost : int
         Records of the repaired copy, and rows in its ledger of what could not be saved.

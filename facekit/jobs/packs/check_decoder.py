@@ -1,7 +1,7 @@
 """What the JPEG decoder says of a picture that it decodes all the same: it says so on file descriptor 2, nowhere else.
 
 The descriptor belongs to the whole process. So pictures are decoded by many threads under one capture, and only where
-that capture_stderr a warning one after another, to learn whose it is.
+that caught a warning one after another, to learn whose it is.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, RecordError
+from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
@@ -55,6 +56,12 @@ class ConvertConfig:
     hashes : bool
         Write the hash of every payload into the ledger.
     overwrite : bool
+        Replace an existing destination.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     source: str
@@ -70,15 +77,12 @@ class ConvertConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise ConfigError(f"layout is {self.layout!r}; it must be one of {', '.join(LAYOUTS)}")
+        check_choice("layout", self.layout, LAYOUTS)
         if self.shuffle and self.layout == "insightface":
             raise ConfigError("the layout insightface keeps identities together: shuffle flat or webdataset")
-        for name in ("min_images", "shard_records"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+        check_at_least("min_images", self.min_images, 1)
+        check_at_least("shard_records", self.shard_records, 1)
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,14 @@ class ConvertSummary:
 
 def convert(config: ConvertConfig) -> ConvertSummary:
     """Convert a pack.
+
+    Parameters
+    ----------
+    config : ConvertConfig
+
+    Returns
+    -------
+    ConvertSummary
 
     Raises
     ------

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, PictureError
+from facekit.errors import PictureError
 from facekit.images import jpeg_coding, picture_size
+from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.inputs.source import pack_input
 from facekit.output import PNG, open_files
@@ -32,11 +33,16 @@ class InspectConfig:
     ----------
     source : str
     sample : int
-        Pictures whose size and coding are read, size_statistics evenly over the pack.
+        Pictures whose size and coding are read, spread evenly over the pack.
     sheet : str, optional
         Where to write a PNG with pictures of some identities; the name ends in .png.
     overwrite : bool
         Replace the sheet.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     source: str
@@ -45,8 +51,7 @@ class InspectConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.sample < 1:
-            raise ConfigError(f"sample is {self.sample}; it must be 1 or more")
+        check_at_least("sample", self.sample, 1)
         if self.sheet is not None:
             PNG.check_name(self.sheet)
 
@@ -104,6 +109,14 @@ class InspectSummary:
 
 def inspect(config: InspectConfig) -> InspectSummary:
     """Look at a pack.
+
+    Parameters
+    ----------
+    config : InspectConfig
+
+    Returns
+    -------
+    InspectSummary
 
     Raises
     ------
@@ -172,7 +185,7 @@ def histogram(counts: npt.NDArray[np.int64]) -> dict[str, int]:
 
 
 def sample_pictures(pack: Pack, sample: int) -> dict[str, Counter[str]]:
-    """Format, size and coding of pictures size_statistics evenly over the pack."""
+    """Format, size and coding of pictures spread evenly over the pack."""
     found: dict[str, Counter[str]] = {name: Counter() for name in ("format", "size", "quality", "subsampling")}
     count = min(sample, pack.num_images)
     for place in np.linspace(0, pack.num_images - 1, count).astype(np.int64).tolist():
@@ -202,7 +215,7 @@ def masked_types(rec: Path) -> Counter[str]:
 
 
 def draw_sheet(pack: Pack) -> bytes:
-    """Pictures of identities size_statistics evenly over the labels."""
+    """Pictures of identities spread evenly over the labels."""
     from facekit.report.picture_rows import Row, picture_rows
 
     order = np.argsort(pack.labels, kind="stable")

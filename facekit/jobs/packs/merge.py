@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.inputs.checks import check_choice
 from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
@@ -25,6 +26,7 @@ from facekit.jobs.outputs.rewrite import (
 )
 from facekit.jobs.outputs.tables import TRAIN_CONFIG, write_train_config
 from facekit.output import check_folder, input_of, open_folder
+from facekit.records.layout import LAYOUTS
 
 __all__ = ["MergeConfig", "MergeSummary", "merge"]
 
@@ -47,6 +49,12 @@ class MergeConfig:
         own.
     layout : {"insightface", "flat"}
     overwrite : bool
+        Replace an existing destination.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     sources: tuple[str, ...]
@@ -60,8 +68,7 @@ class MergeConfig:
             raise ConfigError("merging takes two packs or more, and where to write")
         if len(set(map(Path, self.sources))) < len(self.sources):
             raise ConfigError("a pack is named twice: its pictures would be in the merged one twice")
-        if self.layout not in ("insightface", "flat"):
-            raise ConfigError(f"layout is {self.layout!r}; it must be one of insightface, flat")
+        check_choice("layout", self.layout, LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,14 @@ class MergeSummary:
 
 def merge(config: MergeConfig) -> MergeSummary:
     """Merge packs.
+
+    Parameters
+    ----------
+    config : MergeConfig
+
+    Returns
+    -------
+    MergeSummary
 
     Raises
     ------

@@ -48,6 +48,14 @@ class ReindexSummary:
 def reindex(config: ReindexConfig) -> ReindexSummary:
     """Write the index of a pack anew.
 
+    Parameters
+    ----------
+    config : ReindexConfig
+
+    Returns
+    -------
+    ReindexSummary
+
     Raises
     ------
     DestinationExists

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.inputs.checks import check_choice, check_seed
 from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
@@ -24,6 +25,7 @@ from facekit.jobs.outputs.rewrite import (
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.output import check_folder, input_of, open_folder
+from facekit.records.layout import LAYOUTS
 
 __all__ = ["SplitConfig", "SplitSummary", "split"]
 
@@ -43,6 +45,12 @@ class SplitConfig:
     seed : int
     layout : {"same", "insightface", "flat"}
     overwrite : bool
+        Replace an existing destination.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     source: str
@@ -55,10 +63,8 @@ class SplitConfig:
     def __post_init__(self) -> None:
         if not 0 < self.test < 1:
             raise ConfigError(f"test is {self.test:g}; it must be above 0 and below 1")
-        if self.layout not in ("same", "insightface", "flat"):
-            raise ConfigError(f"layout is {self.layout!r}; it must be one of same, insightface, flat")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+        check_choice("layout", self.layout, ("same", *LAYOUTS))
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,14 @@ class SplitSummary:
 
 def split(config: SplitConfig) -> SplitSummary:
     """Split a pack by identity.
+
+    Parameters
+    ----------
+    config : SplitConfig
+
+    Returns
+    -------
+    SplitSummary
 
     Raises
     ------

@@ -8,7 +8,8 @@ from time import perf_counter
 
 import numpy as np
 
-from facekit.errors import ConfigError, RecordError
+from facekit.errors import RecordError
+from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.source import pack_input, refuse_shared_records
 from facekit.jobs.outputs.rewrite import NO_LABEL
 from facekit.output import open_folder
@@ -31,6 +32,12 @@ class UnpackConfig:
     limit : int, optional
         Take only the first pictures of those with a label from 0 on.
     overwrite : bool
+        Replace a folder that was unpacked before.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed; the message says what was given and what is allowed.
     """
 
     source: str
@@ -39,8 +46,7 @@ class UnpackConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"limit is {self.limit}; it must be 1 or more")
+        check_at_least("limit", self.limit, 1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,14 @@ class UnpackSummary:
 
 def unpack(config: UnpackConfig) -> UnpackSummary:
     """Write every labelled payload of a pack, byte for byte, as a file ``LABEL/KEY.jpg``, and the list of all.
+
+    Parameters
+    ----------
+    config : UnpackConfig
+
+    Returns
+    -------
+    UnpackSummary
 
     Raises
     ------
