@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from train_packs import QUICK, changes, facekit, pattern_pack
 
-from facekit.errors import ConfigError, DestinationExists
+from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.jobs.train.checks import resume_warnings
 from facekit.jobs.train.config import TrainConfig
-from facekit.jobs.train.folder import LOCK, lock_run
 from facekit.jobs.train.job import train
+from facekit.output import open_run_folder
+from facekit.output.lock import LOCK
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
 
@@ -28,11 +29,11 @@ def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(tmp_path: Pat
     train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1")))
     before = (out / "config.json").read_bytes()
     words = ["train", "bcl", str(pack), str(out), "--recipe", "bcl-small", "--resume"]
-    with lock_run(out):
+    with open_run_folder(out, "train"):
         done = facekit(*words, *changes(*QUICK, "max_steps=2", "batch=4"))
         assert done.returncode == 2
-        assert f"another run is training in {out}" in done.stderr
-        with pytest.raises(ConfigError, match="another run is training"):
+        assert f"another run works in {out}" in done.stderr
+        with pytest.raises(ConfigError, match="another run works in"):
             train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=2"), resume=True))
     assert (out / "config.json").read_bytes() == before
     assert train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=2"), resume=True)).steps == 2
@@ -41,15 +42,14 @@ def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(tmp_path: Pat
 def test_only_the_first_process_holds_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "run"
     monkeypatch.setenv("RANK", "1")
-    with lock_run(out):
+    with open_run_folder(out, "train"):
         assert train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"))).steps == 1
 
 
 HOLDER = """
 import os, sys, time
-from pathlib import Path
-from facekit.jobs.train.folder import lock_run
-with lock_run(Path(sys.argv[1])):
+from facekit.output import open_run_folder
+with open_run_folder(sys.argv[1], "train"):
     child = os.fork()
     if child == 0:
         time.sleep(60)
@@ -66,12 +66,12 @@ def test_a_worker_that_outlives_a_killed_run_does_not_hold_its_folder(tmp_path: 
     orphan = int(victim.stdout.readline())
     try:
         time.sleep(0.2)  # the child lets go after the fork
-        with pytest.raises(ConfigError, match="another run"), lock_run(out):
+        with pytest.raises(ConfigError, match="another run"), open_run_folder(out, "train"):
             pass
         victim.kill()
         victim.communicate()
         os.kill(orphan, 0)
-        with lock_run(out):
+        with open_run_folder(out, "train"):
             assert (out / LOCK).is_file()
     finally:
         os.kill(orphan, signal.SIGKILL)
@@ -82,7 +82,7 @@ def test_a_file_in_place_of_the_folder_and_a_broken_record_are_refused(tmp_path:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DestinationExists, match="is a file"):
         train(TrainConfig("bcl", str(pack), str(tmp_path / "file"), "bcl-small", QUICK))
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(FacekitError, match="a part of the path is a file"):
         train(TrainConfig("bcl", str(pack), str(tmp_path / "file" / "run"), "bcl-small", QUICK))
     config = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"), resume=True)
     train(config)
@@ -101,7 +101,7 @@ def test_a_folder_of_another_command_is_left_as_it_is(tmp_path: Path) -> None:
     pack, out = pattern_pack(tmp_path / "pack"), tmp_path / "loop"
     out.mkdir()
     (out / "config.json").write_text('{"config": {}, "training": {}}')
-    with pytest.raises(ConfigError, match=r"config\.json is no record of facekit train"):
+    with pytest.raises(DestinationExists, match="is not of facekit train"):
         train(TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"), resume=True))
     assert [entry.name for entry in out.iterdir()] == ["config.json"]
     assert (out / "config.json").read_text() == '{"config": {}, "training": {}}'

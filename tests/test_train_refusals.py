@@ -72,7 +72,7 @@ def test_a_recipe_file_with_a_value_of_another_kind_is_refused(line: str, said: 
 
 def test_a_recipe_file_of_deep_brackets_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("milestones = " + "[" * 100_000)
-    with pytest.raises(ConfigError, match=r"recipe .*own\.toml cannot be read"):
+    with pytest.raises(ConfigError, match=r"recipe .*own\.toml is no TOML that can be read"):
         read_settings(load_plugin("bcl"), str(tmp_path / "own.toml"))
 
 

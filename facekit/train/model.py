@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.output import replacing
 from facekit.train.plugin import PackFacts, Plugin, load_plugin
 from facekit.train.recipe import Settings, settings_of
 
@@ -83,12 +84,8 @@ def save_file(content: Mapping[str, Any], path: Path) -> None:
     path : Path
         Is replaced.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "wb") as file:
+    with replacing(path) as file:
         torch.save(dict(content), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 def load_file(path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.jobs.selflearn.checks import check_inputs
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.round import Round, StartModel, finished_rounds, prepare_start_model, run_round
+from facekit.output import Input, input_of, open_run_folder, replace_file
 from facekit.report.rounds_page import build_rounds_page
 
 __all__ = ["SelfLearnSummary", "selflearn"]
@@ -65,7 +66,22 @@ def selflearn(
     """
     started, out = perf_counter(), Path(config.destination)
     _refuse_several_processes()
-    _open_folder(check_inputs(config), out)
+    record = check_inputs(config)
+    with open_run_folder(out, "selflearn", guarded_inputs(config)):
+        _check_resume(record, out)
+        rounds = _run_rounds(config, out, say, report)
+    return SelfLearnSummary(str(out), str(out / PAGE), tuple(rounds), perf_counter() - started)
+
+
+def guarded_inputs(config: SelfLearnConfig) -> list[Input]:
+    """Everything that is named to be read: a run's folder may not be one of them, hold one or lie in one."""
+    named = (config.source, config.init, config.init_pack, config.recipe, config.truth, *config.pairs)
+    return [input_of(path, lambda: ()) for path in named if path is not None and Path(path).exists()]
+
+
+def _run_rounds(
+    config: SelfLearnConfig, out: Path, say: Callable[[str], None], report: Callable[[Any], None]
+) -> list[Round]:
     before: Round | None = None
     first = prepare_start_model(config, out, say, report)
     rounds: list[Round] = []
@@ -76,7 +92,7 @@ def selflearn(
         rounds.append(before)
         if number >= finished:
             _write_page(config, out, first, rounds)
-    return SelfLearnSummary(str(out), str(out / PAGE), tuple(rounds), perf_counter() - started)
+    return rounds
 
 
 def _refuse_several_processes() -> None:
@@ -87,8 +103,8 @@ def _refuse_several_processes() -> None:
         )
 
 
-def _open_folder(record: dict[str, Any], out: Path) -> None:
-    """Make the folder, or check that a run in it may go on with these settings."""
+def _check_resume(record: dict[str, Any], out: Path) -> None:
+    """Write the record of a new run, or check that this one may go on with these settings."""
     path = out / CONFIG
     before = _read(path) if path.is_file() else {}
     if before and _anything_done(out):
@@ -96,10 +112,7 @@ def _open_folder(record: dict[str, Any], out: Path) -> None:
         if names:
             raise ConfigError(f"{out} was started with other settings ({', '.join(names)}); choose another destination")
         return
-    if not path.is_file() and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DestinationExists(f"{out} exists already and is not of facekit selflearn; choose another destination")
-    out.mkdir(parents=True, exist_ok=True)
-    _write(path, json.dumps(record, indent=2) + "\n")
+    replace_file(path, json.dumps(record, indent=2) + "\n")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -130,11 +143,5 @@ def _changed(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
 
 def _write_page(config: SelfLearnConfig, out: Path, first: StartModel, rounds: list[Round]) -> None:
     rows = [asdict(one) for one in rounds]
-    _write(out / ROUNDS, json.dumps(rows, indent=2) + "\n")
-    _write(out / PAGE, build_rounds_page(config.source, config.plugin, first.scores, rows))
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}")
-    aside.write_text(text, "utf-8")
-    os.replace(aside, path)
+    replace_file(out / ROUNDS, json.dumps(rows, indent=2) + "\n")
+    replace_file(out / PAGE, build_rounds_page(config.source, config.plugin, first.scores, rows))

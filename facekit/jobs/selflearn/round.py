@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from facekit.jobs.selflearn.truth import purity_of, read_truth
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
 from facekit.jobs.train.job import train
+from facekit.output import replace_file
 
 __all__ = ["Round", "StartModel", "finished_rounds", "prepare_start_model", "run_round"]
 
@@ -225,9 +225,7 @@ def _scores(config: SelfLearnConfig, model: str, folder: Path) -> dict[str, floa
     for pairs in config.pairs:
         found |= _scores_of(config, model, pairs)
     folder.mkdir(exist_ok=True)
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps({**found, LISTS: lists}), "utf-8")
-    os.replace(aside, path)
+    replace_file(path, json.dumps({**found, LISTS: lists}))
     return found
 
 

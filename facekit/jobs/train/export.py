@@ -48,10 +48,13 @@ def export(config: ExportConfig) -> Exported:
     FacekitError
         The file would not do what the network does.
     """
-    targets, read = {config.destination: ONNX}, [input_of(config.checkpoint)]
+    targets = {config.destination: ONNX}
     check_files(targets, [], config.overwrite)
     require("exporting", "torch", "onnx", "onnxruntime")
     from facekit.train.export import export_onnx
+    from facekit.train.model import weights_file
+
+    read = [input_of(weights_file(Path(config.checkpoint)))]
 
     with open_files(targets, "export", read, asdict(config), config.overwrite) as output:
         exported = export_onnx(config.checkpoint, output.paths[0])

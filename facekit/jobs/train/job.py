@@ -21,8 +21,9 @@ import facekit
 from facekit.errors import RecordError
 from facekit.jobs.train.checks import config_warnings, refuse_faults, require, resume_warnings
 from facekit.jobs.train.config import TrainConfig
-from facekit.jobs.train.folder import check_resume, lock_run
+from facekit.jobs.train.folder import check_resume
 from facekit.jobs.train.scores import check_lists, list_names, scorer
+from facekit.output import Input, input_of, open_run_folder
 from facekit.records.content import sampled_hash
 from facekit.train.config import MAY_CHANGE
 
@@ -77,7 +78,7 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     if first:
         check_lists(config.pairs, config.pack, task.facts.image_size)
-    with lock_run(task.out) if first else nullcontext():
+    with open_run_folder(task.out, "train", guarded_inputs(config)) if first else nullcontext():
         if first:
             check_resume(task.out, _record(config, settings, task), config.resume)
         for sentence in config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train):
@@ -86,6 +87,12 @@ def train(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # said above, once
             return train_network(task, scorer(config.pairs, config.pack) if config.pairs else None, report)
+
+
+def guarded_inputs(config: TrainConfig) -> list[Input]:
+    """Everything that is named to be read: a run's folder may not be one of them, hold one or lie in one."""
+    named = (config.pack, config.init, config.recipe, *config.pairs)
+    return [input_of(path, lambda: ()) for path in named if path is not None and Path(path).exists()]
 
 
 def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
