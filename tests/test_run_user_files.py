@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from facekit.masks.own import MOST_TEXTURES, read_masks
 from hypothesis import given
 from hypothesis import strategies as st
 from small_packs import call, write
 
 from facekit.embeddings.preprocessing import Preprocessing
 from facekit.errors import ConfigError
+from facekit.masks.custom import MOST_TEXTURES, read_masks
 from facekit.run.user_files import MOST_BYTES, parse_json, read_json, read_regular_file, read_toml
 
 DEEP = 100_000

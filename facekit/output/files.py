@@ -19,7 +19,7 @@ from facekit.output.record import RECORD, plain, read_record
 from facekit.output.staging import (
     OUTPUT,
     READY,
-    agree,
+    check_settings,
     clear,
     is_made_with,
     open_staging,
@@ -206,7 +206,7 @@ class FilesOutput:
         for target, kind in self._kinds.items():
             _look(target, kind, self._overwrite, self._in_place)
         clear(self.staging)
-        agree(self.staging, self._settings, overwrite=True)
+        check_settings(self.staging, self._settings, overwrite=True)
         require_space(next(iter(self._kinds)), needed)
         (self.staging / OUTPUT).mkdir()
 

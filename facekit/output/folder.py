@@ -24,7 +24,7 @@ from facekit.output.staging import (
     READY,
     SCRATCH,
     SHARDS,
-    agree,
+    check_settings,
     clear,
     open_staging,
     refuse_foreign,
@@ -140,7 +140,7 @@ class FolderOutput:
         self._before: FolderRecord | None = None
         if not self.published:
             self._before = look(self.target, self._overwrite)
-            agree(self.staging, self.settings, self._overwrite)
+            check_settings(self.staging, self.settings, self._overwrite)
             require_space(self.target, needed if not self.finished() else 0)
             self.shards.mkdir(exist_ok=True)
             for file in self.shards.glob(".*"):

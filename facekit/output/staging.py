@@ -34,7 +34,7 @@ __all__ = [
     "READY",
     "SCRATCH",
     "SHARDS",
-    "agree",
+    "check_settings",
     "clear",
     "is_made_with",
     "open_staging",
@@ -104,7 +104,7 @@ def open_staging(folder: Path) -> int:
     return lock
 
 
-def agree(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+def check_settings(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
     """Go on with what was made with the same settings; with others it is refused, or discarded where ``overwrite``.
 
     Where nothing is finished there is nothing to lose, and the settings may be others.
