@@ -132,7 +132,7 @@ def main() -> None:
     print(f"{'':<18}{'n':>7}" + "".join(f"{word:>10}" for word in ("accepted", *REASONS)))
     turn = np.array([abs(pose(mesh.vertices).yaw) for mesh in meshes])
     ranges: dict[str, Callable[[float], bool]] = {
-        "faces": lambda yaw: True,
+        "faces": lambda _: True,
         "yaw below 15": lambda yaw: yaw < 15,
         "yaw 15 to 30": lambda yaw: 15 <= yaw < 30,
         "yaw above 30": lambda yaw: yaw >= 30,

@@ -291,12 +291,12 @@ def run_trials(
     arguments: argparse.Namespace, faces: Iterator[tuple[str, list[Face], list[Face]]]
 ) -> dict[str, tuple[list[Trial], list[Trial]]]:
     detect: Callable[[NDArray[np.uint8]], bool] = (
-        (lambda image: True) if "detector" in arguments.skip else MaskDetector(arguments.shared)
+        (lambda _: True) if "detector" in arguments.skip else MaskDetector(arguments.shared)
     )
     trials, look = {}, LiteRTMesh()
     for kind, mix, turned in faces:
         mixed = [try_on(face, kind, detect, look) for face in mix]
-        trials[kind] = (mixed, mixed + [try_on(face, kind, lambda image: True, look) for face in turned])
+        trials[kind] = (mixed, mixed + [try_on(face, kind, lambda _: True, look) for face in turned])
     return trials
 
 

@@ -257,7 +257,7 @@ class FilesOutput:
             release(lock)
 
     def _explained(self, error: Exception) -> Exception:
-        return system_error(error, next(iter(self._kinds)), self.staging, kept=False) or error
+        return system_error(error, self.staging, kept=False) or error
 
 
 def _target(path: str | os.PathLike[str], kind: FileKind) -> Path:

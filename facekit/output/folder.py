@@ -244,7 +244,7 @@ class FolderOutput:
 
     def _explained(self, error: Exception) -> Exception:
         kept = self.staging.exists() and self._is_worth_keeping()
-        return system_error(error, self.target, self.staging, kept) or error
+        return system_error(error, self.staging, kept) or error
 
 
 def _target(path: str | os.PathLike[str]) -> Path:

@@ -47,14 +47,14 @@ def open_run_folder(path: str | os.PathLike[str], command: str, inputs: Iterable
     try:
         lock = take_lock(folder)
     except OSError as error:
-        raise system_error(error, folder, folder, kept=False) or error from error
+        raise system_error(error, folder, kept=False) or error from error
     if lock is None:
         raise ConfigError(f"another run works in {folder}; wait for it, or choose another destination")
     try:
         replace_file(folder / MARK_FILE, json.dumps({"command": command}) + "\n")
         yield folder
     except OSError as error:
-        raise system_error(error, folder, folder, kept=True) or error from error
+        raise system_error(error, folder, kept=True) or error from error
     finally:
         release(lock)
 

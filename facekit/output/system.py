@@ -24,15 +24,15 @@ _CURES = {
 }
 
 
-def system_error(error: BaseException, target: Path, staging: Path, kept: bool) -> FacekitError | None:
+def system_error(error: BaseException, staging: Path, kept: bool) -> FacekitError | None:
     """A refusal of the system somewhere behind an error, in words; None where there is none to explain.
 
     Parameters
     ----------
     error : BaseException
         Its causes are looked through too.
-    target, staging : Path
-        What was to be written, and where it was made.
+    staging : Path
+        Where the output was made.
     kept : bool
         Whether something finished lies in ``staging``.
     """

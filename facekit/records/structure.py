@@ -76,7 +76,7 @@ class _Entries(NamedTuple):
     offsets: NDArray[np.int64]
 
 
-def read_structure(rec: Path, idx: Path, found: Findings, reached: Reached = lambda offset: None) -> Structure:
+def read_structure(rec: Path, idx: Path, found: Findings, reached: Reached = lambda _: None) -> Structure:
     """Walk a file and its index.
 
     Parameters

@@ -37,7 +37,7 @@ def main() -> None:
 class _WithoutPandas:
     """pyarrow imports pandas wherever it is installed: half a second and 45 MB a worker, for nothing."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("pandas is not loaded in workers", name=name)
 
