@@ -62,7 +62,7 @@ def clean(config: CleanConfig) -> CleanSummary:
     table = add_findings(table, inputs, config)
     table = override_table(table, inputs.overrides.arrays())
     record = {"input": source.content, "model": faces.model, "config": config.record(),
-              "overrides": inputs.overrides.to_json(), "computed_on": instruction_set()}  # fmt: skip
+              "overrides": inputs.overrides.to_json(), "instruction_set": instruction_set()}  # fmt: skip
     read = [*guarded, source_input(source, config.source)]
     needed = 0 if config.decisions_only else source_bytes(source)
     with open_folder(config.destination, "clean", read, record, config.overwrite, needed) as output:

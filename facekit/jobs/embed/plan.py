@@ -13,6 +13,7 @@ from facekit.jobs.embed.shard import EmbedTask
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, first_picture, open_source
+from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 
 __all__ = ["EmbedPlan", "embedded_by", "make_plan"]
@@ -65,6 +66,7 @@ def make_plan(config: EmbedConfig) -> EmbedPlan:
         "facekit": facekit.__version__,
         "input": {"content": source.content, "changed": source.changed, "pictures": len(source)},
         **embedded_by(engine, config.model),
+        "instruction_set": instruction_set(),
     }
     return EmbedPlan(source, flags, shards, settings)
 

@@ -24,6 +24,7 @@ from facekit.jobs.mask.plan import MaskPlan, make_plan
 from facekit.jobs.mask.shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask.summary import MaskSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
 
@@ -81,6 +82,7 @@ def mask(
         "config": config.settings(),
         "estimator": name_of(estimator),
         "wear": name_of(wear),
+        "instruction_set": instruction_set(),
     }
     worker = MaskWorker(config, mesh_fingerprint(plan.source.content, estimator), estimator, wear)
     inputs = [*guarded, source_input(plan.source, config.source)]
