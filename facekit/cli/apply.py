@@ -38,7 +38,7 @@ __all__ = ["command"]
     help="Undo decisions with this action or reason; all undoes everything. Repeatable.",
 )
 @click.option("--overrides", metavar="FILE", help="What a person decided (facekit review saves it).")
-@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Apply decisions to a pack, or undo them.

@@ -34,7 +34,7 @@ def command() -> None:
 @click.argument("pairs", metavar="PAIRS")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
-@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def make(as_json: bool, **given: Any) -> None:
     """Make a .bin of pairs of a pack.

@@ -25,7 +25,7 @@ SHOWN = 5
 @click.option(
     "--most", type=click.IntRange(0), default=1000, show_default=True, metavar="N", help="Findings of a kind to list."
 )
-@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts and findings as JSON.")
 def command(as_json: bool, **given: Any) -> int:
     """Find every fault of a pack, and save what can be saved.

@@ -99,7 +99,7 @@ def _number(name: str, text: str) -> float | str:
 )
 @click.option("--round", type=int, default=0, show_default=True, help="Of self-learning; noted in the decisions.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DST/report/index.html.")
-@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, features: str | None, model: str | None, **given: Any) -> None:
     """Purify a pack: identities that are there twice become one, faces that belong to somebody else go.

@@ -35,7 +35,7 @@ __all__ = ["command"]
     "--shard-records", type=int, default=10_000, show_default=True, metavar="N", help="Records of a tar shard."
 )
 @click.option("--hash/--no-hash", "hashes", default=True, show_default=True, help="Of each payload, in the ledger.")
-@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Rewrite a pack in another layout, with contiguous labels.

@@ -31,7 +31,7 @@ WORDS = {"not_wanted": "the table has no new label for them", "label_not_whole":
     show_default=True,
     help="Layout of the output; flat has images only, as DALI needs it.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Merge packs into one, with a table of identities.

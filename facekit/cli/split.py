@@ -28,7 +28,7 @@ __all__ = ["command"]
     show_default=True,
     help="Layout of both parts.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace DST.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Split a pack in two, with no identity in both.
