@@ -62,7 +62,7 @@ __all__ = ["command"]
 )
 @click.option("--mesh-cache", metavar="PATH", help="Keep the face meshes: masking this source again skips the model.")
 @click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
-@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST, and discard an unfinished run with other settings.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def command(context: click.Context, as_json: bool, **given: Any) -> None:

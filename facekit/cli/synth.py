@@ -47,7 +47,7 @@ CHANCES = ("label_noise", "duplicate_identities", "outliers", "near_duplicates",
 )
 @click.option("--workers", type=int, default=None, metavar="N", help="Processes.  [default: one for each core]")
 @click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
-@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST, and discard an unfinished run with other settings.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Draw a pack of people with everything known about them.
