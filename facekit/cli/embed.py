@@ -66,7 +66,7 @@ def take_model(path: str, given: dict[str, Any]) -> ModelChoice:
 @model_options
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures.")
 @click.option("--workers", type=int, default=1, show_default=True, metavar="N", help="Processes.")
-@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at FEATURES; discard an unfinished other run.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote there; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, model: str, **given: Any) -> None:
     """Turn the faces of a pack into vectors of unit length.
