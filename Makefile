@@ -43,7 +43,8 @@ kernels: $(VENV)/.test
 
 # Makes another machine of this one: no instruction newer than SSE2 in torch and numba, none newer than AVX2 in oneDNN.
 generic: $(VENV)/.test
-	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=generic \
+	@echo "the numeric tests as on an older processor"
+	@ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=generic \
 	  NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-generic $(BIN)/python -m pytest -q $(NUMERIC)
 
 test-all:

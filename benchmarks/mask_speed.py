@@ -119,7 +119,9 @@ def report(timings: dict[str, Timing]) -> bool:
         print(
             f"{timing}  {times:6.2f}x" + ("" if limit is None else f"  (limit {limit:g}x{'' if kept else ', missed'})")
         )
-    return holds
+    times = ratio(timings["augmentation"], timings["render"])
+    print(f"augmentation: {times:.2f}x the render (limit {AUGMENTATION_LIMIT:g}x)")
+    return holds and times <= AUGMENTATION_LIMIT
 
 
 def job_seconds(pack: Path, destination: Path, workers: int) -> float:
