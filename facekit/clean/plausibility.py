@@ -6,11 +6,11 @@ takes a pack apart without a word. Both checks are pure: they say what was measu
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from facekit.clean.decisions import Action, Decisions
+from facekit.clean.decisions import Action
 from facekit.clean.identity_groups import group_by_identity
 from facekit.clean.settings import CleanSettings
 from facekit.clean.vectors import Vectors, read_unit_rows
@@ -143,7 +143,20 @@ def check_separation(found: Separation | None, settings: CleanSettings) -> None:
         )
 
 
-def measure_loss(decisions: Decisions) -> Loss:
+class Outcome(Protocol):
+    """What became of N faces: decisions, or the table that they were written to."""
+
+    @property
+    def action_code(self) -> np.ndarray: ...
+
+    @property
+    def old_label(self) -> np.ndarray: ...
+
+    @property
+    def new_label(self) -> np.ndarray: ...
+
+
+def measure_loss(decisions: Outcome) -> Loss:
     """Say what share of images and identities decisions take away; images without a vector count as taken."""
     images = float(np.isin(decisions.action_code, (Action.DROP, Action.REVIEW)).mean())
     before, after = (len(np.unique(labels[labels >= 0])) for labels in (decisions.old_label, decisions.new_label))
@@ -166,7 +179,7 @@ def check_loss(found: Loss, allowed: float = ALLOWED_LOSS) -> None:
     """
     if max(found) > allowed:
         raise FacekitError(
-            f"cleaning would take {found.images:.0%} of the images and {found.identities:.0%} of the identities, more "
+            f"cleaning takes {found.images:.0%} of the images and {found.identities:.0%} of the identities, more "
             f"than {allowed:.0%}: look at the thresholds (--intra, --inter, facekit sweep) and at the model, or allow "
             f"it with --allow-loss {min(1.0, max(found) + 0.05):.2f}"
         )

@@ -52,7 +52,8 @@ def clean(config: CleanConfig) -> CleanSummary:
     check_folder(config.destination, guarded, config.overwrite)
     inputs = open_inputs(config)
     source, faces = inputs.source, inputs.faces
-    check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
+    if config.allow_loss < 1:
+        check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
     modes = _modes(config, len(source))
     by_mode = {settings.mode: decide(faces, settings, config.device) for settings in modes}
     decisions = by_mode[config.settings.mode]

@@ -8,7 +8,6 @@ from typing import Any
 
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
-from facekit.jobs.selflearn.cleaning_loss import check_allowed_loss
 
 __all__ = ["ALLOWED_LOSS", "SelfLearnConfig"]
 
@@ -70,7 +69,8 @@ class SelfLearnConfig:
             raise ConfigError("--init and --init-pack are two ways to a first model; give one of them")
         if not 0 <= self.mask < 1:
             raise ConfigError(f"mask is {self.mask}; it must be a share from 0 to below 1")
-        check_allowed_loss(self.allow_loss)
+        if not 0 <= self.allow_loss <= 1:
+            raise ConfigError(f"allow_loss is {self.allow_loss}; it must be a share from 0 to 1")
         _refuse_one_name_twice(self.pairs)
 
     def record(self) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
 from facekit.embeddings import open_features
 from facekit.embeddings.onnx_engine import file_hash
 from facekit.errors import FacekitError
@@ -21,7 +22,6 @@ from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.job import evaluate
 from facekit.jobs.inputs.model import ModelChoice
-from facekit.jobs.selflearn.cleaning_loss import loss_problem, measure_loss
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.truth import purity_of, read_truth
 from facekit.jobs.train.config import TrainConfig
@@ -131,7 +131,9 @@ def run_round(
         embed(EmbedConfig(config.source, str(features), ModelChoice(first.model)))
     if not cleaned.exists():
         say(f"round {number}: cleaning the initial pack")
-        clean(CleanConfig(config.source, str(cleaned), str(features), settings=config.settings, round=number))
+        # Whether it took too much is asked below, where its report lies already.
+        wanted = CleanConfig(config.source, str(cleaned), str(features), settings=config.settings, round=number)
+        clean(replace(wanted, allow_loss=1.0))
     table = read_decisions(cleaned)
     vectors = _vectors_of(features, table)
     if not (table.new_label >= 0).any():
@@ -196,13 +198,16 @@ def _check_loss(
     config: SelfLearnConfig, number: int, table: DecisionTable, vectors: npt.NDArray[np.float32], cleaned: Path
 ) -> None:
     """Stop before a model is trained on what a cleaning left of the pack, where it left too little."""
-    loss = measure_loss(vectors, table.old_label, table.new_label)
-    problem = loss_problem(loss, config.allow_loss)
-    if problem is not None:
+    if config.allow_loss >= 1:
+        return
+    try:
+        check_separation(measure_separation(vectors, table.old_label), config.settings)
+        check_loss(measure_loss(table), config.allow_loss)
+    except FacekitError as error:
         raise FacekitError(
-            f"round {number}: {problem}. Other settings need another OUT; a larger --allow-loss goes on with this one. "
+            f"round {number}: {error}. Other settings need another OUT; a larger --allow-loss goes on with this one. "
             f"{cleaned / 'report' / 'index.html'} shows what was decided"
-        )
+        ) from None
 
 
 def _centres(vectors: npt.NDArray[np.float32], table: DecisionTable) -> npt.NDArray[np.float32]:
