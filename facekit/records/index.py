@@ -8,7 +8,7 @@ import os
 import struct
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,14 @@ __all__ = ["RecordIndex", "format_index", "has_sidecar", "read_index", "save_sid
 logger = logging.getLogger(__name__)
 
 
+class _Ends(NamedTuple):
+    """Smallest and largest key, and the position of the record that starts furthest back in the file."""
+
+    first: int
+    last: int
+    furthest: int
+
+
 class RecordIndex:
     """Keys and offsets of a ``.rec`` file.
 
@@ -33,6 +41,11 @@ class RecordIndex:
     offsets : (N,) int64
         Byte offset of each key's record.
 
+    Raises
+    ------
+    RecordError
+        From a lookup: the order in which a sidecar has the keys is damaged; names the sidecar.
+
     Notes
     -----
     Holds 16 bytes a record, and 4 (8 beyond 2**31 records) more where keys are not ascending; mapped, not loaded, when
@@ -40,11 +53,20 @@ class RecordIndex:
     """
 
     def __init__(
-        self, keys: NDArray[np.int64], offsets: NDArray[np.int64], order: NDArray[np.integer] | None = None
+        self,
+        keys: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        order: NDArray[np.integer] | None = None,
+        ends: _Ends | None = None,
+        sidecar: Path | None = None,
     ) -> None:
-        self.keys, self.offsets, self._order = keys, offsets, order
-        self._first = int(self._key_of_rank(0)) if len(keys) else 0
-        self._last = int(self._key_of_rank(len(keys) - 1)) if len(keys) else -1
+        self.keys, self.offsets, self._order, self._sidecar = keys, offsets, order, sidecar
+        if ends is not None:
+            self.furthest = ends.furthest
+        if ends is not None and order is not None:
+            self._first, self._last = ends[:2]  # a damaged order would hide keys
+        else:
+            self._first, self._last = (self._key_of_rank(0), self._key_of_rank(-1)) if len(keys) else (0, -1)
         self._dense = self._last - self._first + 1 == len(keys)
 
     @classmethod
@@ -70,8 +92,27 @@ class RecordIndex:
         keep = np.sort(order[last])
         return cls.from_lines(keys[keep], offsets[keep])
 
-    def __reduce__(self) -> tuple[type, tuple[NDArray[np.integer] | None, ...]]:
-        return type(self), (self.keys, self.offsets, self._order)
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.keys, self.offsets, self._order, self._ends, self._sidecar)
+
+    def same_as(self, other: RecordIndex) -> bool:
+        """Whether another index says the same, down to the order in which keys are looked up.
+
+        Parameters
+        ----------
+        other : RecordIndex
+
+        Returns
+        -------
+        bool
+        """
+        one, two = (np.arange(len(index)) if index._order is None else index._order for index in (self, other))
+        return (
+            self._ends == other._ends
+            and np.array_equal(self.keys, other.keys)
+            and np.array_equal(self.offsets, other.offsets)
+            and np.array_equal(one, two)
+        )
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -98,7 +139,12 @@ class RecordIndex:
         rank = key - self._first if self._dense else int(self._ranked.searchsorted(key))
         if not self._dense and self._ranked[rank] != key:
             return -1
-        return rank if self._order is None else int(self._order[rank])
+        if self._order is None:
+            return rank
+        position = int(self._order[rank])
+        if not 0 <= position < len(self.keys) or self.keys[position] != key:
+            raise self._damaged()
+        return position
 
     def offset(self, key: int) -> int:
         """Byte offset of a key's record; -1 where there is no such key.
@@ -134,11 +180,40 @@ class RecordIndex:
         ranks = np.where(known, ranks, 0)
         if not self._dense:
             known &= self._ranked[ranks] == keys
-        return np.where(known, ranks if self._order is None else self._order[ranks], -1)
+        if self._order is None:
+            return np.where(known, ranks, -1)
+        found = self._order[ranks[known]]
+        if len(found) and (found.min() < 0 or found.max() >= len(self.keys) or (self.keys[found] != keys[known]).any()):
+            raise self._damaged()
+        positions = np.full(len(keys), -1, np.int64)
+        positions[known] = found
+        return positions
 
     @cached_property
     def _ranked(self) -> NDArray[np.int64]:
-        return self.keys if self._order is None else self.keys[self._order]
+        """Keys in ascending order."""
+        if self._order is None:
+            return self.keys
+        inside = self._order.min() >= 0 and self._order.max() < len(self.keys)
+        ranked = self.keys[self._order] if inside else self.keys[:0]
+        if len(ranked) != len(self.keys) or (ranked[1:] <= ranked[:-1]).any():
+            raise self._damaged()
+        return ranked
+
+    @property
+    def _ends(self) -> _Ends:
+        return _Ends(self._first, self._last, self.furthest)
+
+    def _damaged(self) -> RecordError:
+        path = "<index>" if self._sidecar is None else self._sidecar
+        return RecordError(
+            "the binary form of the index is damaged: delete it, the text of the index has the same", path
+        )
+
+    @cached_property
+    def furthest(self) -> int:
+        """Position of the record that starts furthest back in the file; -1 where there is none."""
+        return int(self.offsets.argmax()) if len(self.offsets) else -1
 
     @cached_property
     def physical(self) -> NDArray[np.integer] | None:
@@ -229,10 +304,10 @@ def write_index(path: str | os.PathLike[str], index: RecordIndex) -> None:
 
 # --- sidecar ----------------------------------------------------------------------------------------------------------
 
-_SIDECAR = struct.Struct(
-    "<8sqqqq"
-)  # signature, size and mtime (ns) of the .idx, entries, bytes of an element of order (0: none)
-_SIGNATURE = b"FKindex1"
+_SIDECAR = struct.Struct("<8sqqqqqqq")
+"""Signature, size and mtime (ns) of the .idx, entries, bytes of an element of order (0: none), `_Ends`."""
+
+_SIGNATURE = b"FKindex2"
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
@@ -290,7 +365,12 @@ def save_sidecar(path: str | os.PathLike[str], index: RecordIndex) -> Path:
     stat = os.stat(path)
     order = index._order
     words = _SIDECAR.pack(
-        _SIGNATURE, stat.st_size, stat.st_mtime_ns, len(index), 0 if order is None else order.itemsize
+        _SIGNATURE,
+        stat.st_size,
+        stat.st_mtime_ns,
+        len(index),
+        0 if order is None else order.itemsize,
+        *index._ends,
     )
     target = sidecar_path(path)
     aside = target.with_name(f"{target.name}.{os.getpid()}.partial")
@@ -324,11 +404,13 @@ def load_sidecar(path: str | os.PathLike[str]) -> RecordIndex | None:
             size, text = os.fstat(file.fileno()).st_size, os.stat(path)
             if len(head) < _SIDECAR.size:
                 return None
-            signature, idx_size, idx_time, count, width = _SIDECAR.unpack(head)
+            signature, idx_size, idx_time, count, width, *numbers = _SIDECAR.unpack(head)
             if (signature, idx_size, idx_time) != (_SIGNATURE, text.st_size, text.st_mtime_ns):
                 logger.info("%s does not belong to %s as it is now: reading the text", target, path)
                 return None
-            if width not in (0, 4, 8) or count < 0 or size != _SIDECAR.size + count * (16 + width):
+            whole = width in (0, 4, 8) and count >= 0 and size == _SIDECAR.size + count * (16 + width)
+            ends = _Ends(*numbers)
+            if not whole or not -1 <= ends.furthest < count or (ends.furthest < 0 < count):
                 return None
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError:
@@ -337,4 +419,4 @@ def load_sidecar(path: str | os.PathLike[str]) -> RecordIndex | None:
     keys = np.frombuffer(data, "<i8", count, at)
     offsets = np.frombuffer(data, "<i8", count, at + 8 * count)
     order = np.frombuffer(data, f"<i{width}", count, at + 16 * count) if width else None
-    return RecordIndex(keys, offsets, order)
+    return RecordIndex(keys, offsets, order, ends, target)

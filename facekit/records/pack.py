@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -21,7 +22,17 @@ from facekit.records.reader import RecordReader
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Pack", "PackPaths", "open_pack", "pack_paths"]
+__all__ = ["Pack", "PackPaths", "PartialIndex", "open_pack", "pack_paths"]
+
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+"""To open a pack whose files are being replaced."""
+
+
+class PartialIndex(RecordError):
+    """The index of a pack does not reach to the end of its file: records would be left out in silence."""
 
 
 class PackPaths(NamedTuple):
@@ -63,6 +74,32 @@ class Pack:
             return None
         _, header, payload = self.read(0)
         return header if is_dataset_header(header, payload) else None
+
+    def index_reaches_end(self) -> bool:
+        """Whether the record that the index has furthest back in the file ends where the file ends.
+
+        Takes one or two reads of eight bytes, whatever the size of the pack; see `RecordReader.index_problem` for what
+        it can and cannot notice.
+
+        Returns
+        -------
+        bool
+        """
+        return self.reader.index_problem() is None
+
+    def require_whole_index(self) -> None:
+        """Refuse a pack whose index does not reach to the end of its file.
+
+        Raises
+        ------
+        PartialIndex
+            Names the file, what is wrong, and the cure.
+        """
+        problem = self.reader.index_problem()
+        if problem is not None:
+            rec = self.paths.rec
+            cure = f"facekit check {rec} says what is missing, facekit reindex {rec} --overwrite rebuilds the index"
+            raise PartialIndex(f"{problem}: {cure}", self.paths.idx)
 
     # --- what is in it ------------------------------------------------------------------------------------------------
 
@@ -359,8 +396,47 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
     ------
     RecordError
         There is no such pack, or its index or record 0 cannot be read.
+
+    Notes
+    -----
+    An index that does not reach to the end of the file (see `Pack.index_reaches_end`) is a warning in the log. Files
+    that are replaced while they are opened are opened again: an old file and a new index would not fit.
     """
-    return Pack(RecordReader(_find_rec(Path(path)), mapped=mapped))
+    rec = _find_rec(Path(path))
+    pack = _open_unchanged(rec, mapped)
+    try:
+        pack.require_whole_index()
+    except PartialIndex as error:
+        logger.warning("%s", error)
+    return pack
+
+
+def _open_unchanged(rec: Path, mapped: bool) -> Pack:
+    for _ in range(_ATTEMPTS - 1):
+        before = _stamps(rec)
+        try:
+            pack = Pack(RecordReader(rec, mapped=mapped))
+        except RecordError:
+            if _stamps(rec) == before:
+                raise
+            continue
+        if _stamps(rec) == before:
+            return pack
+        pack.close()
+    return Pack(RecordReader(rec, mapped=mapped))
+
+
+def _stamps(rec: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """What tells the two files of a pack from others of the same name."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in (rec, rec.with_suffix(".idx")):
+        try:
+            stat = os.stat(path)
+        except OSError:
+            found.append(None)
+            continue
+        found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
 
 
 def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:

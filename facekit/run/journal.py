@@ -1,10 +1,10 @@
 """The journal that makes a job resumable: finished shard files beside the destination, under a hash of the settings.
 
-    DST.partial/
-        lock              held while a run is alive; the system releases it however the run ends
-        run.json          the settings and the input that the shards were made from
-        shards-<hash>/    finished shard files, and files that are still being written (their names begin with a dot)
-        pack/             the output while it is put together from the shards
+DST.partial/
+    lock              held while a run is alive; the system releases it however the run ends
+    run.json          the settings and the input that the shards were made from
+    shards-<hash>/    finished shard files, and files that are still being written (their names begin with a dot)
+    pack/             the output while it is put together from the shards
 """
 
 from __future__ import annotations

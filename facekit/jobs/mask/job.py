@@ -118,9 +118,7 @@ def task_of(plan: MaskPlan, shard: Any, journal: Journal) -> MaskTask:
     return MaskTask(shard, journal.path(shard), records, plan.copies[shard.first : shard.stop], worn)
 
 
-def worn_among(
-    masks: WornMasks, keys: npt.NDArray[np.int64]
-) -> dict[int, tuple[str | None, str | None, float | None]]:
+def worn_among(masks: WornMasks, keys: npt.NDArray[np.int64]) -> dict[int, tuple[str | None, str | None, float | None]]:
     """Type, params and score of those of some keys that wear a mask."""
     chosen = np.flatnonzero(np.isin(masks.keys, keys))
     rows = masks.rows.take(chosen)

@@ -89,9 +89,7 @@ def make_plan(config: MaskConfig) -> MaskPlan:
     return MaskPlan(source, copies, shards, layout, config.mode == "add", verbatim, masks if worn else None, worn)
 
 
-def copies_of(
-    keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str, worn: int = 0
-) -> npt.NDArray[np.uint16]:
+def copies_of(keys: npt.NDArray[np.int64], seed: int, ratio: float, mode: str, worn: int = 0) -> npt.NDArray[np.uint16]:
     """Choose exactly as many as the ratio asks for: those with the smallest hash of seed and key.
 
     Parameters
