@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
 from facekit.records.label_sidecar import load_labels, save_labels
 from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
+from facekit.records.pack_files import PackPaths, file_stamps, find_rec, pack_paths
 from facekit.records.reader import RecordReader
 
 if TYPE_CHECKING:
@@ -33,15 +34,6 @@ _ATTEMPTS = 3
 
 class PartialIndex(RecordError):
     """The index of a pack does not reach to the end of its file: records would be left out in silence."""
-
-
-class PackPaths(NamedTuple):
-    """The files of a pack. ``idx`` and ``property`` are where they belong, whether or not they exist."""
-
-    folder: Path
-    rec: Path
-    idx: Path
-    property: Path
 
 
 class Pack:
@@ -402,7 +394,7 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
     An index that does not reach to the end of the file (see `Pack.index_reaches_end`) is a warning in the log. Files
     that are replaced while they are opened are opened again: an old file and a new index would not fit.
     """
-    rec = _find_rec(Path(path))
+    rec = find_rec(Path(path))
     pack = _open_unchanged(rec, mapped)
     try:
         pack.require_whole_index()
@@ -413,75 +405,14 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
 
 def _open_unchanged(rec: Path, mapped: bool) -> Pack:
     for _ in range(_ATTEMPTS - 1):
-        before = _stamps(rec)
+        before = file_stamps(rec)
         try:
             pack = Pack(RecordReader(rec, mapped=mapped))
         except RecordError:
-            if _stamps(rec) == before:
+            if file_stamps(rec) == before:
                 raise
             continue
-        if _stamps(rec) == before:
+        if file_stamps(rec) == before:
             return pack
         pack.close()
     return Pack(RecordReader(rec, mapped=mapped))
-
-
-def _stamps(rec: Path) -> tuple[tuple[int, int, int] | None, ...]:
-    """What tells the two files of a pack from others of the same name."""
-    found: list[tuple[int, int, int] | None] = []
-    for path in (rec, rec.with_suffix(".idx")):
-        try:
-            stat = os.stat(path)
-        except OSError:
-            found.append(None)
-            continue
-        found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(found)
-
-
-def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
-    """Where ``.rec``, ``.idx`` and ``property`` of a pack lie, without opening any; takes what `open_pack` takes.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    rec, idx, property : Path
-        Only the first is known to exist.
-
-    Raises
-    ------
-    RecordError
-        There is no such pack.
-    """
-    rec = _find_rec(Path(path))
-    return rec, rec.with_suffix(".idx"), rec.with_name("property")
-
-
-def _find_rec(path: Path) -> Path:
-    if path.is_dir():
-        return _rec_of_folder(path)
-    if path.suffix == ".idx":
-        path = path.with_suffix(".rec")
-    if path.is_file() and path.suffix == ".rec":
-        return path
-    prefixed = path.with_name(path.name + ".rec")
-    if prefixed.is_file():
-        return prefixed
-    raise RecordError("no such pack: neither a folder, nor a .rec file, nor the prefix of one", path)
-
-
-def _rec_of_folder(folder: Path) -> Path:
-    if (folder / "train.rec").is_file():
-        return folder / "train.rec"
-    found = sorted(folder.glob("*.rec"))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        shards = any(folder.glob("*.tar"))
-        cure = ", but tar shards: make a pack of them with facekit convert" if shards else ""
-        raise RecordError(f"no .rec file lies in this folder{cure}", folder)
-    names = ", ".join(f.name for f in found[:5])
-    raise RecordError(f"{len(found)} .rec files lie in this folder ({names}): name one of them", folder)
