@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -227,6 +228,7 @@ def test_a_worker_maps_the_index_instead_of_parsing_it(tmp_path: Path) -> None:
         writer.write_bytes(0, pack_record((0, 3, 0, 0), encode_jpeg(face(1)[:90])))
     with open(tmp_path / "a.idx", "w") as index:
         index.writelines(f"{key}\t0\n" for key in np.random.default_rng(0).permutation(1_000_000).tolist())
+    os.truncate(tmp_path / "a.rec", 8_000_000)  # room for so many records, or the index is refused
     sent = pickle.dumps(RecordDataset(tmp_path / "a.rec", transform=plain))
     assert len(sent) < 10_000
     dataset = pickle.loads(sent)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 from small_models import DIMENSIONS, HEIGHT, WIDTH, directions, planes, save_model, weights
 
 from facekit.embeddings import Preprocessing, embed_pictures
@@ -164,3 +166,89 @@ def test_bad_models_are_named(tmp_path: Path) -> None:
             ModelChoice("m.onnx", **wrong)
     with pytest.raises(ConfigError, match="such as 8:104"):
         parse_columns("8-104")
+
+
+def save_graph(
+    path: Path,
+    shape: list[int | str],
+    output: str = "vector",
+    kind: int = TensorProto.FLOAT,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """A network with an input of any shape and type, and an output of another kind than one vector a picture."""
+    nodes = [helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT)]
+    nodes += {
+        "vector": [helper.make_node("Flatten", ["numbers"], ["out"])],
+        "column": [helper.make_node("GlobalAveragePool", ["numbers"], ["out"])],
+        "map": [helper.make_node("Identity", ["numbers"], ["out"])],
+        "double": [helper.make_node("Concat", ["flat", "flat"], ["out"], axis=0)],
+        "one row": [helper.make_node("ReduceMean", ["flat"], ["out"], axes=[0])],
+        "scalar": [helper.make_node("ReduceMean", ["flat"], ["out"], keepdims=0)],
+        "line": [helper.make_node("ReduceMean", ["flat"], ["out"], axes=[1], keepdims=0)],
+    }[output]
+    if output in ("double", "one row", "scalar", "line"):
+        nodes.insert(1, helper.make_node("Flatten", ["numbers"], ["flat"]))
+    image = helper.make_tensor_value_info("image", kind, shape)
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    model = helper.make_model(
+        helper.make_graph(nodes, "odd", [image], [out]), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 8
+    helper.set_model_props(model, metadata or {})
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "problem"),
+    [
+        (["n", 3, 14, 10], TensorProto.FLOAT16, r"float16.*float32"),
+        (["n", 3, 14, 10], TensorProto.UINT8, r"uint8.*float32"),
+        (["n", 1, 14, 10], TensorProto.FLOAT, "of 1 channels"),
+        (["n", 14, 10, 1], TensorProto.FLOAT, "of 14 channels"),
+        ([10**6, 3, 14, 10], TensorProto.FLOAT, r"1,000,000 pictures at once.*batch of 1"),
+        (["n", 3], TensorProto.FLOAT, "not pictures"),
+        ([], TensorProto.FLOAT, "not pictures"),
+    ],
+)
+def test_a_network_that_takes_something_else_is_refused(
+    tmp_path: Path, shape: list[int | str], kind: int, problem: str
+) -> None:
+    path = save_graph(tmp_path / "m.onnx", shape, "vector" if shape else "map", kind)
+    with pytest.raises(FacekitError, match=problem) as caught:
+        opened(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("output", ["map", "double", "one row", "scalar", "line"])
+@pytest.mark.parametrize("batch", ["n", 2])
+def test_what_is_not_one_vector_a_picture_is_refused(tmp_path: Path, output: str, batch: int | str) -> None:
+    """Nothing is cut to fit, and no feature map is flattened to a vector."""
+    engine = opened(save_graph(tmp_path / "m.onnx", [batch, 3, HEIGHT, WIDTH], output))
+    with pytest.raises(FacekitError, match=r"m\.onnx gives .* numbers for \d pictures; its first output must be"):
+        embed_pictures(engine, pictures(), BARE)
+
+
+def test_a_vector_with_two_sides_of_one_is_a_vector(tmp_path: Path) -> None:
+    engine = opened(save_graph(tmp_path / "m.onnx", ["n", 3, HEIGHT, WIDTH], "column"))
+    expected = planes(pictures()).mean(axis=(2, 3))
+    assert np.allclose(embed_pictures(engine, pictures(), BARE).norms, np.linalg.norm(expected, axis=1), atol=1e-5)
+
+
+def test_a_size_that_the_network_does_not_take_is_an_error_that_names_it(tmp_path: Path) -> None:
+    engine = opened(save_model(tmp_path / "m.onnx"), size=(HEIGHT + 1, WIDTH))
+    wrong = np.zeros((5, HEIGHT + 1, WIDTH, 3), np.uint8)
+    with pytest.raises(FacekitError, match=r"m\.onnx cannot embed pictures \(5, 3, 15, 10\)"):
+        embed_pictures(engine, wrong, BARE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "3", "[]", "{", '{"size": [14]}', '{"size": [14.5, 10]}', '{"size": "ab"}', '{"size": [1e999, 1]}',
+     '{"columns": [0, "x"]}', '{"mean": "x"}', '{"mean": NaN}', '{"std": Infinity}', '{"std": null}', '{"channels": 3}',
+     '{"size": {"a": 1, "b": 2}}', "\x00"],
+)  # fmt: skip
+def test_metadata_of_any_kind_is_an_error_that_says_so(tmp_path: Path, text: str) -> None:
+    path = save_graph(tmp_path / "m.onnx", ["n", 3, HEIGHT, WIDTH], metadata={METADATA_KEY: text})
+    with pytest.raises(ConfigError, match=r"m\.onnx: .*(must be|cannot be read)"):
+        opened(path)

@@ -152,6 +152,24 @@ def test_a_flat_picture_of_few_bytes_is_no_forgery() -> None:
         assert decode(payload).shape == flat.shape
 
 
+def with_scans(payload: bytes, count: int) -> bytes:
+    """A progressive JPEG with its last scan so many times more: each is a few bytes and a pass over all pixels."""
+    at = payload.rindex(b"\xff\xda")
+    return payload[:-2] + payload[at:-2] * count + payload[-2:]
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = saved(np.zeros((2000, 3000, 3), np.uint8), progressive=True)
+    small = saved(drawn(), progressive=True)
+    few, many = with_scans(large, 5), with_scans(large, 800)
+    assert decode(few).shape == (2000, 3000, 3)
+    assert decode(with_scans(small, 800)).shape == (HEIGHT, WIDTH, 3)
+    assert len(many) < 200_000
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("the decoder was reached"))
+    with pytest.raises(PictureError, match=r"8\d\d scans of 2000 x 3000 pixels"):
+        decode(many)
+
+
 @given(st.data())
 def test_any_damage_is_a_picture_or_a_typed_error(data: st.DataObject) -> None:
     payload = bytearray(data.draw(st.sampled_from([encode_jpeg(drawn(), 60), saved(drawn(), "PNG")])))

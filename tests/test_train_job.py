@@ -111,7 +111,7 @@ def test_a_pack_with_faults_stops_before_the_first_step(tmp_path: Path) -> None:
 def test_labels_that_the_pack_cannot_have_stop_too(tmp_path: Path) -> None:
     pack = pattern_pack(tmp_path / "pack")
     (pack / "property").write_text("5,40,36")
-    with pytest.raises(FacekitError, match=r"key 37, offset \d+: property says 5 classes \(label_range; 18 faults"):
+    with pytest.raises(FacekitError, match=r"key 37, offset \d+: property declares 5 classes \(label_range; 18 faults"):
         train(TrainConfig("bcl", str(pack), str(tmp_path / "run"), "bcl-small", QUICK))
     with PackWriter(tmp_path / "minus", "flat") as writer:
         for key in range(8):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["OnnxEngine", "file_hash", "model_hash"]
 
 FLAG, UNCERTAINTY = "mask_flag", "uncertainty"
+MAX_BATCH = 4096
+"""Pictures of a network with a fixed batch: the last batch is filled up to it, 150 kB a picture of 112 x 112."""
+
 NUMBERS = {"tensor(bool)": np.bool_, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
 
 
@@ -88,14 +91,17 @@ class OnnxEngine:
     def __init__(
         self, path: Path, device: str = "cpu", threads: int = 0, overrides: dict[str, Any] | None = None
     ) -> None:
-        self.session = _open(path, device, threads)
+        self.session, self._path = _open(path, device, threads), path
         inputs = self.session.get_inputs()
         self._image = inputs[0]
         self._flag = next((entry for entry in inputs if entry.name == FLAG), None)
         self.takes_flag = self._flag is not None
         if len(inputs) > 1 + self.takes_flag or len(self._image.shape) != 4:
             raise FacekitError(f"{path} takes {[(i.name, i.shape) for i in inputs]}: not pictures, or more than that")
-        self._channels_last = self._image.shape[3] == 3
+        self._channels_last = self._image.shape[3] == 3 and self._image.shape[1] != 3
+        _require_pictures(path, self._image, self._channels_last)
+        if self._flag is not None:
+            _require_flags(path, self._flag)
         batch = self._image.shape[0]
         self._batch = batch if isinstance(batch, int) and batch > 0 else None
         names = [entry.name for entry in self.session.get_outputs()]
@@ -132,19 +138,57 @@ class OnnxEngine:
         if self._flag is not None:
             flags: NDArray[Any] = masked.astype(NUMBERS[self._flag.type])
             feeds[FLAG] = flags[:, None] if len(self._flag.shape) == 2 else flags
-        results = self.session.run(self._outputs, feeds)
-        return [np.asarray(result, np.float32)[:count].reshape(count, -1) for result in results[:1]] + [
-            np.asarray(result, np.float32)[:count].reshape(count) for result in results[1:]
-        ]
+        try:
+            results = self.session.run(self._outputs, feeds)
+        except Exception as error:  # onnxruntime raises classes of its own, which share no parent but this
+            raise FacekitError(f"{self._path} cannot embed pictures {planes.shape}: {error}") from error
+        vectors, *norms = [np.asarray(result, np.float32) for result in results]
+        if vectors.ndim < 2 or len(vectors) != len(planes) or vectors[0].size != vectors.shape[1]:
+            raise FacekitError(
+                f"{self._path} gives {vectors.shape} numbers for {len(planes)} pictures; its first output must be one"
+                f" vector a picture, ({len(planes)}, D)"
+            )
+        if norms and norms[0].size != len(planes):
+            raise FacekitError(
+                f"{self._path} gives {norms[0].shape} numbers as {UNCERTAINTY} of {len(planes)} pictures; it must be"
+                " one a picture"
+            )
+        return [vectors[:count].reshape(count, -1), *(norm.reshape(-1)[:count] for norm in norms)]
 
     def _find_preprocessing(self, path: Path, overrides: dict[str, Any]) -> Preprocessing:
         text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is not None:
-            return replace(Preprocessing.from_json(text), **overrides)
+            try:
+                written = Preprocessing.from_json(text)
+            except ConfigError as error:
+                raise ConfigError(f"{path}: {error}; export the network again, or remove that entry") from error
+            return replace(written, **overrides)
         height, width = self._image.shape[1:3] if self._channels_last else self._image.shape[2:4]
         size = tuple(side if isinstance(side, int) and side > 0 else 112 for side in (height, width))
         plain = {"mean": 0.0, "std": 1.0} if normalises_itself(path) else {}
         return Preprocessing(**({"size": size} | plain | overrides))
+
+
+def _require_pictures(path: Path, image: onnxruntime.NodeArg, channels_last: bool) -> None:
+    channels = image.shape[3 if channels_last else 1]
+    if image.type != "tensor(float)":
+        raise FacekitError(
+            f"{path} takes pictures as {image.type}, facekit gives float32: export it with such an input"
+        )
+    if isinstance(channels, int) and channels != 3:
+        raise FacekitError(f"{path} takes pictures of {channels} channels, as {image.shape}; facekit gives three")
+    if isinstance(image.shape[0], int) and image.shape[0] > MAX_BATCH:
+        raise FacekitError(
+            f"{path} takes {image.shape[0]:,} pictures at once, facekit gives at most {MAX_BATCH:,}: export it with a"
+            " batch of 1 or of any size"
+        )
+
+
+def _require_flags(path: Path, flag: onnxruntime.NodeArg) -> None:
+    if flag.type not in NUMBERS or len(flag.shape) not in (1, 2):
+        raise FacekitError(
+            f"{path} takes {FLAG} as {flag.type} {flag.shape}; it must be one of {', '.join(NUMBERS)}, (n,) or (n, 1)"
+        )
 
 
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:

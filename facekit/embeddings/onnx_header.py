@@ -27,6 +27,7 @@ INNER = {
 }
 EXTERNAL, KEY, VALUE = 13, 1, 2
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
+_MAX_VARINT_BITS = 70
 
 
 def normalises_itself(path: Path) -> bool:
@@ -126,5 +127,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         byte = data[at]
         value |= (byte & 127) << shift
         at, shift = at + 1, shift + 7
+        if shift > _MAX_VARINT_BITS:
+            raise IndexError(f"no number ends at byte {at}")
         if byte < 128:
             return value, at

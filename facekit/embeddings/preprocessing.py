@@ -35,7 +35,8 @@ class Preprocessing:
     Raises
     ------
     ConfigError
-        Columns that do not make the width, an std that is not greater than 0, other channels.
+        Columns that do not make the width, a mean or std that is not finite, an std that is not greater than 0, other
+        channels.
     """
 
     size: tuple[int, int] = (112, 112)
@@ -45,6 +46,9 @@ class Preprocessing:
     channels: str = "rgb"
 
     def __post_init__(self) -> None:
+        for name, pair in (("size", self.size), ("columns", self.columns)):
+            if pair is not None and (len(pair) != 2 or not all(isinstance(end, (int, np.integer)) for end in pair)):
+                raise ConfigError(f"{name} must be two whole numbers, {pair} was given")
         if min(self.size) < 1:
             raise ConfigError(f"the input of the network is {self.size[0]} x {self.size[1]} pixels")
         if self.columns is not None:
@@ -53,7 +57,7 @@ class Preprocessing:
                 raise ConfigError(f"columns are {first}:{stop}; write the first and the one after the last")
             if stop - first != self.size[1]:
                 raise ConfigError(f"columns {first}:{stop} are {stop - first} wide; the network takes {self.size[1]}")
-        if not (np.isfinite(self.mean) and self.std > 0):
+        if not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std > 0):
             raise ConfigError(f"mean {self.mean} must be finite and std {self.std} greater than 0")
         if self.channels not in ("rgb", "bgr"):
             raise ConfigError(f"channels are {self.channels!r}; allowed are rgb and bgr")
@@ -121,5 +125,5 @@ class Preprocessing:
         try:
             pairs = {name: tuple(given[name]) for name in ("size", "columns") if given.get(name) is not None}
             return cls(**(given | pairs))
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ConfigError(f"the metadata {METADATA_KEY} cannot be read: {error}") from error

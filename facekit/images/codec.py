@@ -11,7 +11,7 @@ import numpy as np
 
 from facekit.errors import ConfigError, PictureError
 from facekit.images.jpeg import JPEG, JpegCoding, jpeg_coding
-from facekit.images.size import claimed_size, is_grey_png, picture_size, refuse_impossible
+from facekit.images.size import claimed_size, is_grey_png, picture_size, refuse_impossible, refuse_many_scans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,6 +92,8 @@ def _decoded(payload: Payload, flags: int) -> Picture:
     content = payload if isinstance(payload, bytes) else bytes(payload)
     kind, size = claimed_size(content)
     refuse_impossible(kind, size, len(content))
+    if kind == "JPEG":
+        refuse_many_scans(content, size)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:

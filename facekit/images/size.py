@@ -11,10 +11,16 @@ from facekit.images.jpeg import JPEG, jpeg_size
 if TYPE_CHECKING:
     Payload = bytes | bytearray | memoryview
 
-__all__ = ["MAX_PIXELS", "claimed_size", "is_grey_png", "picture_size", "refuse_impossible"]
+__all__ = ["MAX_PIXELS", "claimed_size", "is_grey_png", "picture_size", "refuse_impossible", "refuse_many_scans"]
 
 MAX_PIXELS = 1 << 27
 """No picture above this is decoded (400 MB as RGB): a header can claim 65535 x 65535 in a hundred bytes."""
+
+MAX_SCANNED_PIXELS = 1 << 32
+"""No JPEG whose scans together pass over more pixels is decoded (about 4 s): 32 scans of the largest picture, 500 of
+8 megapixels. Encoders write 10 to 15; an empty scan takes a few bytes, and as long to decode as another."""
+
+_SCAN = b"\xff\xda"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -131,6 +137,30 @@ def refuse_impossible(name: str, size: tuple[int, int], length: int) -> None:
     if height * width > min(MAX_PIXELS, limit * length):
         raise PictureError(
             f"the {name} claims {height} x {width} pixels, which {length} bytes cannot hold or no memory should"
+        )
+
+
+def refuse_many_scans(content: bytes, size: tuple[int, int]) -> None:
+    """Refuse a progressive JPEG that takes minutes to decode, whatever its few bytes say (ITU-T T.81, annex G).
+
+    Parameters
+    ----------
+    content : bytes
+        A JPEG file.
+    size : (int, int)
+        Height and width that it claims, pixels.
+
+    Raises
+    ------
+    PictureError
+        Its scans together pass over more than `MAX_SCANNED_PIXELS`.
+    """
+    pixels = size[0] * size[1]
+    # Coded data has no FF DA: only markers have it, and now and then an application segment, which costs nothing here.
+    scans = content.count(_SCAN)
+    if scans * pixels > MAX_SCANNED_PIXELS and scans > 1:
+        raise PictureError(
+            f"the JPEG has {scans} scans of {size[0]} x {size[1]} pixels, which would take minutes to decode"
         )
 
 

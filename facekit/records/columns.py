@@ -89,9 +89,10 @@ def header_columns(
         raise RecordError(f"the record file cannot be read: {error.strerror}", path) from error
     try:
         size = os.fstat(descriptor).st_size
-        for chosen in _batches(offsets, rows):
-            words = _gather(descriptor, offsets[chosen], size)
-            columns, doubtful = _columns(words, offsets[chosen], size)
+        near = np.clip(offsets, -1, size)  # an index may say 2**63 - 1: no arithmetic below overflows
+        for chosen in _batches(near, rows):
+            words = _gather(descriptor, near[chosen], size)
+            columns, doubtful = _columns(words, near[chosen], size)
             for row in np.flatnonzero(doubtful):
                 key = None if keys is None else int(keys[chosen][row])
                 try:

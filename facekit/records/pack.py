@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,21 +17,23 @@ from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
 from facekit.records.label_sidecar import load_labels, save_labels
 from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
+from facekit.records.pack_files import PackPaths, file_stamps, find_rec, pack_paths
 from facekit.records.reader import RecordReader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Pack", "PackPaths", "open_pack", "pack_paths"]
+__all__ = ["Pack", "PackPaths", "PartialIndex", "open_pack", "pack_paths"]
 
 
-class PackPaths(NamedTuple):
-    """The files of a pack. ``idx`` and ``property`` are where they belong, whether or not they exist."""
+logger = logging.getLogger(__name__)
 
-    folder: Path
-    rec: Path
-    idx: Path
-    property: Path
+_ATTEMPTS = 3
+"""To open a pack whose files are being replaced."""
+
+
+class PartialIndex(RecordError):
+    """The index of a pack does not reach to the end of its file: records would be left out in silence."""
 
 
 class Pack:
@@ -63,6 +66,32 @@ class Pack:
             return None
         _, header, payload = self.read(0)
         return header if is_dataset_header(header, payload) else None
+
+    def index_reaches_end(self) -> bool:
+        """Whether the record that the index has furthest back in the file ends where the file ends.
+
+        Takes one or two reads of eight bytes, whatever the size of the pack; see `RecordReader.index_problem` for what
+        it can and cannot notice.
+
+        Returns
+        -------
+        bool
+        """
+        return self.reader.index_problem() is None
+
+    def require_whole_index(self) -> None:
+        """Refuse a pack whose index does not reach to the end of its file.
+
+        Raises
+        ------
+        PartialIndex
+            Names the file, what is wrong, and the cure.
+        """
+        problem = self.reader.index_problem()
+        if problem is not None:
+            rec = self.paths.rec
+            cure = f"facekit check {rec} says what is missing, facekit reindex {rec} --overwrite rebuilds the index"
+            raise PartialIndex(f"{problem}: {cure}", self.paths.idx)
 
     # --- what is in it ------------------------------------------------------------------------------------------------
 
@@ -359,53 +388,31 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
     ------
     RecordError
         There is no such pack, or its index or record 0 cannot be read.
+
+    Notes
+    -----
+    An index that does not reach to the end of the file (see `Pack.index_reaches_end`) is a warning in the log. Files
+    that are replaced while they are opened are opened again: an old file and a new index would not fit.
     """
-    return Pack(RecordReader(_find_rec(Path(path)), mapped=mapped))
+    rec = find_rec(Path(path))
+    pack = _open_unchanged(rec, mapped)
+    try:
+        pack.require_whole_index()
+    except PartialIndex as error:
+        logger.warning("%s", error)
+    return pack
 
 
-def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
-    """Where ``.rec``, ``.idx`` and ``property`` of a pack lie, without opening any; takes what `open_pack` takes.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    rec, idx, property : Path
-        Only the first is known to exist.
-
-    Raises
-    ------
-    RecordError
-        There is no such pack.
-    """
-    rec = _find_rec(Path(path))
-    return rec, rec.with_suffix(".idx"), rec.with_name("property")
-
-
-def _find_rec(path: Path) -> Path:
-    if path.is_dir():
-        return _rec_of_folder(path)
-    if path.suffix == ".idx":
-        path = path.with_suffix(".rec")
-    if path.is_file() and path.suffix == ".rec":
-        return path
-    prefixed = path.with_name(path.name + ".rec")
-    if prefixed.is_file():
-        return prefixed
-    raise RecordError("no such pack: neither a folder, nor a .rec file, nor the prefix of one", path)
-
-
-def _rec_of_folder(folder: Path) -> Path:
-    if (folder / "train.rec").is_file():
-        return folder / "train.rec"
-    found = sorted(folder.glob("*.rec"))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        shards = any(folder.glob("*.tar"))
-        cure = ", but tar shards: make a pack of them with facekit convert" if shards else ""
-        raise RecordError(f"no .rec file lies in this folder{cure}", folder)
-    names = ", ".join(f.name for f in found[:5])
-    raise RecordError(f"{len(found)} .rec files lie in this folder ({names}): name one of them", folder)
+def _open_unchanged(rec: Path, mapped: bool) -> Pack:
+    for _ in range(_ATTEMPTS - 1):
+        before = file_stamps(rec)
+        try:
+            pack = Pack(RecordReader(rec, mapped=mapped))
+        except RecordError:
+            if file_stamps(rec) == before:
+                raise
+            continue
+        if file_stamps(rec) == before:
+            return pack
+        pack.close()
+    return Pack(RecordReader(rec, mapped=mapped))

@@ -35,6 +35,12 @@ where it is little-endian, is read in two thirds of the time."""
 _new = tuple.__new__
 """Makes a named tuple of a tuple in half the time that its own constructor takes."""
 
+_LEAST_RECORD = WORDS.size
+"""Bytes of the shortest record: a part header and nothing behind it."""
+
+_FEW = 100_000
+"""Keys with which every file opens, so that what is left of a short one can be read."""
+
 _REPARSE_BELOW = 50_000
 """Lines of an index that parse in about 5 ms: a longer one is not parsed again where a reader is unpickled."""
 
@@ -115,10 +121,50 @@ class RecordReader:
     def _open_index(self, idx: str | os.PathLike[str] | None) -> tuple[Path | None, RecordIndex]:
         path = Path(idx) if idx is not None else self.path.with_suffix(".idx")
         if idx is not None or path.exists():
-            return path, read_index(path)
+            return path, self._require_room(read_index(path), path)
         from facekit.records.scan import rebuild_index
 
         return None, rebuild_index(self.path)
+
+    def _require_room(self, index: RecordIndex, path: Path) -> RecordIndex:
+        """An index of millions of keys that all name one record would keep every job busy for as many records."""
+        if len(index) > max(self.size // _LEAST_RECORD, _FEW):
+            problem = (
+                f"the index has {len(index):,} keys, and {self.path.name} of {self.size:,} bytes has room for "
+                f"{self.size // _LEAST_RECORD:,} records at most: they do not belong together. "
+                f"facekit reindex {self.path} --overwrite rebuilds the index"
+            )
+            raise RecordError(problem, path)
+        return index
+
+    def index_problem(self) -> str | None:
+        """What is wrong with the end of the index: the record that it has furthest back must end where the file ends.
+
+        Reads that record's part headers and nothing else. An index that was cut, is empty, or belongs to another file
+        is noticed, and so is a file that was cut; lines that are missing in its middle are not, for which there is
+        ``facekit check``.
+
+        Returns
+        -------
+        str or None
+            None where it ends there.
+
+        Raises
+        ------
+        RecordError
+            The reader is closed, or reading fails.
+        """
+        if not len(self.index):
+            return f"the index is empty, and the file has {self.size:,} bytes" if self.size else None
+        start = int(self.index.offsets[self.index.furthest])
+        try:
+            *_, last = record_parts(lambda at: self._pread(8, at), start, self.size, padding=False)
+        except FramingError as error:
+            return f"the record that the index has furthest back, at offset {start:,}, is not whole: {error}"
+        stop = min(last.start + padded(last.length), self.size)
+        if stop == self.size:
+            return None
+        return f"the index ends {self.size - stop:,} bytes before the end of the file of {self.size:,}"
 
     @property
     def keys(self) -> NDArray[np.int64]:
@@ -319,6 +365,8 @@ class RecordReader:
             self.close()
 
     def __reduce__(self) -> tuple[partial[RecordReader], tuple[Path, Path | None]]:
+        if self._descriptor < 0:
+            raise RecordError("the reader is closed: a copy of it would open the file again", self.path)
         opened = partial(type(self), index=self._index_to_send(), mapped=self._map is not None)
         return opened, (self.path, self.idx_path)
 

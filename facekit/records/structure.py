@@ -133,9 +133,7 @@ def _read_entries(idx: Path, found: Findings) -> _Entries | None:
 
 def _check_sidecar(idx: Path, entries: _Entries, found: Findings) -> None:
     stored, text = load_sidecar(idx), RecordIndex.from_lines(*entries)
-    if stored is not None and not (
-        np.array_equal(stored.keys, text.keys) and np.array_equal(stored.offsets, text.offsets)
-    ):
+    if stored is not None and not stored.same_as(text):
         found.add("index_stale", f"{idx.name}.bin differs from {idx.name}: delete it")
 
 
@@ -196,6 +194,7 @@ def _nearest_unlisted(
     """Row of the record within `_NEAR` bytes of an offset; -1: none is, a line names it, or two offsets claim it."""
     if not len(offsets):
         return np.full(len(wanted), -1, np.int64)
+    wanted = np.clip(wanted, -2 * _NEAR, offsets[-1] + 2 * _NEAR)  # 2**63 - 1 would overflow below
     after = np.minimum(np.searchsorted(offsets, wanted), len(offsets) - 1)
     before = np.maximum(after - 1, 0)
     near = np.where(np.abs(offsets[before] - wanted) < np.abs(offsets[after] - wanted), before, after)

@@ -72,11 +72,15 @@ class TarWriter:
         Raises
         ------
         RecordError
-            The disk refuses.
+            The label, or the first number of a vector label, is not whole; or the disk refuses.
         """
+        vector = np.atleast_1d(np.asarray(header.label, np.float32))
+        if not float(vector[0]).is_integer():
+            raise RecordError(
+                f"the label {vector[0]} is not a whole number, which a .cls member holds", self._folder, key
+            )
         if self.records % self._each == 0:
             self._next_shard()
-        vector = np.atleast_1d(np.asarray(header.label, np.float32))
         members = [(picture_suffix(payload), payload), ("cls", str(int(vector[0])).encode())]
         if header.flag or header.id != key or header.id2:
             label = vector.tolist() if header.flag else int(vector[0])
@@ -242,15 +246,54 @@ def _read_label(sample: _Sample, suffix: str, member: tarfile.TarInfo, file: IO[
     text = os.pread(file.fileno(), member.size, member.offset_data)
     try:
         if suffix == "cls":
-            sample.label = int(text)
+            sample.label = _whole_number(int(text), _LABELS)
             return
-        said = json.loads(text)
-        if isinstance(said, dict) and "label" in said:
-            vector = said["label"] if isinstance(said["label"], list) else [said["label"]]
-            sample.label = int(vector[0]) if sample.label is None else sample.label
-            sample.more = {"label": said["label"], "id": int(said.get("id", -1)), "id2": int(said.get("id2", 0))}
+        declared = json.loads(text, parse_float=_finite)
+        if isinstance(declared, dict) and "label" in declared:
+            label, is_vector = declared["label"], isinstance(declared["label"], list)
+            first = _whole_number(label[0] if is_vector else label, _LABELS)
+            sample.label = first if sample.label is None else sample.label
+            sample.more = {
+                "vector": np.array([_number(value) for value in label], np.float32) if is_vector else None,
+                "id": _whole_number(declared.get("id", -1), range(-1, 1 << 64)),
+                "id2": _whole_number(declared.get("id2", 0), range(1 << 64)),
+            }
     except (ValueError, TypeError, IndexError, RecursionError) as error:
         raise RecordError(f"{member.name} is no label: {error}", path, None, member.offset) from None
+
+
+_LABELS = range(-(1 << 62), 1 << 62)
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+def _whole_number(value: Any, allowed: range) -> int:
+    """A whole number as JSON or a .cls member has it: 3 and 3.0, but no 0.5, true, "3" or 1e400."""
+    number = _number(value)
+    whole = value if isinstance(value, int) else int(number) if number.is_integer() else None
+    if whole is None or whole not in allowed:
+        raise ValueError(f"{_shown(value)} is no whole number from {allowed.start} to {allowed.stop - 1}")
+    return whole
+
+
+def _number(value: Any) -> float:
+    """A number that fits float32; NaN and Infinity, which JSON as Python writes it has, included."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ValueError(f"{_shown(value)} is no number")
+    if _MAX_FLOAT32 < abs(value) < np.inf:
+        raise ValueError(f"{_shown(value)} does not fit float32")
+    return float(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if np.isinf(value):
+        raise ValueError(f"{text[:40]} does not fit a number")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _members(path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, IO[bytes]]]:
@@ -285,10 +328,9 @@ def _require_complete(sample: _Sample, path: Path) -> tuple[int, int]:
 
 
 def _header(sample: _Sample) -> Header:
-    label = sample.more["label"]
-    if isinstance(label, list):
-        vector = np.array(label, np.float32)
-        return Header(len(label), vector, sample.more["id"], sample.more["id2"])
+    vector = sample.more["vector"]
+    if vector is not None:
+        return Header(len(vector), vector, sample.more["id"], sample.more["id2"])
     return Header(0, float(sample.label or 0), sample.more["id"], sample.more["id2"])
 
 

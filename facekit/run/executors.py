@@ -15,6 +15,7 @@ from facekit.run.protocol import Executor, Start
 
 __all__ = ["open_executor"]
 
+
 class InProcess:
     """Does each task in this process, when its result is asked for."""
 

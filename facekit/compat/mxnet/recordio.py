@@ -205,12 +205,19 @@ class MXIndexedRecordIO(MXRecordIO):
             _WRITERS.add(self._writer)
         else:
             self._adopt(RecordReader(self.uri, self._known_index()))
+            self._warn_of_partial_index()
         self._after: int | None = None
         self._position, self.is_open = 0, True
 
     def __del__(self) -> None:
         if getattr(self, "is_open", False) and self._pid == os.getpid():
             self.close()
+
+    def _warn_of_partial_index(self) -> None:
+        """mxnet says nothing, and a script trains on what the index has."""
+        problem = self._reader.index_problem()
+        if problem is not None:
+            logger.warning("%s: %s; `facekit check %s` says what is missing", self.idx_path, problem, self.uri)
 
     def _adopt(self, reader: RecordReader) -> None:
         self._reader, self._after = reader, None
