@@ -196,18 +196,18 @@ def test_a_pack_whose_name_is_not_utf8_has_a_ledger_too(tmp_path: Path, capsys: 
     with_columns = read_ledger(odd / LEDGER, *schema().names)
     masked = int((np.array(with_columns["action"]) == "mask").sum())
     assert masked > 0
-    model = save_model(tmp_path / "model.onnx")
+    beside, model = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfe\xfe")), save_model(tmp_path / "model.onnx")
     for words in (
         ("inspect", odd),
-        ("convert", odd, odd / "converted"),
-        ("mask", odd, odd / "masked", "--ratio", "0"),
-        ("embed", odd, odd / "embedded", "--model", model),
-        ("check", odd / "converted", "--repair", odd / "repaired", "--deep"),
+        ("convert", odd, beside / "converted"),
+        ("mask", odd, beside / "masked", "--ratio", "0"),
+        ("embed", odd, beside / "embedded", "--model", model),
+        ("check", beside / "converted", "--repair", beside / "repaired", "--deep"),
     ):
         assert call(*words, "--json") in (0, 1), words
         assert "Traceback" not in (said := capsys.readouterr()).err, said
     for folder in ("converted", "masked"):
-        found = read_ledger(odd / folder / LEDGER, "action")["action"].to_pylist()
+        found = read_ledger(beside / folder / LEDGER, "action")["action"].to_pylist()
         assert found.count("mask") == masked, folder
     assert int(read_flags(open_source(str(odd))[0]).masked.sum()) == masked
     assert RecordDataset(odd, return_mask_flag=True).is_masked(
@@ -217,8 +217,8 @@ def test_a_pack_whose_name_is_not_utf8_has_a_ledger_too(tmp_path: Path, capsys: 
     with LedgerWriter(odd / LEDGER) as ledger:
         other = pa.array([bytes(16)] * len(with_columns), pa.binary(16))
         ledger.append(with_columns.set_column(2, "payload_hash", other))
-    assert call("check", odd, "--deep", "--repair", odd / "again", "--json") == 1
-    assert "payload_changed" in read_ledger(odd / "again" / LEDGER, "reason")["reason"].to_pylist()
+    assert call("check", odd, "--deep", "--repair", beside / "again", "--json") == 1
+    assert "payload_changed" in read_ledger(beside / "again" / LEDGER, "reason")["reason"].to_pylist()
 
 
 def test_a_row_with_a_huge_key_costs_nothing(tmp_path: Path) -> None:

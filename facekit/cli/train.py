@@ -63,7 +63,7 @@ def resumable(destination: str) -> Iterator[None]:
         from facekit.jobs.train.folder import has_checkpoint
 
         if has_checkpoint(destination):
-            click.echo("when that is mended, the same command with --resume goes on from the last checkpoint", err=True)
+            echo("when that is mended, the same command with --resume goes on from the last checkpoint", err=True)
         raise
 
 
