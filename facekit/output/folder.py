@@ -132,6 +132,7 @@ class FolderOutput:
             self._begin(unfinished, needed)
         except BaseException as error:
             self._end(error)
+            self._raise_explained(error)
             raise
 
     def _begin(self, unfinished: bool, needed: int) -> None:
@@ -221,6 +222,10 @@ class FolderOutput:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end(error)
+        self._raise_explained(error)
+
+    def _raise_explained(self, error: BaseException | None) -> None:
+        """Raise what an error is in words, where the system refused; nothing where it is something else."""
         if isinstance(error, Exception):
             explained = self._explained(error)
             if explained is not error:
