@@ -108,10 +108,10 @@ WRITING = (
     Command("merge", lambda m, to: ["merge", m / "people", m / "more", to], ("people", "more")),
     Command("split", lambda m, to: ["split", m / "people", to, "--test", ".5"], ("people",)),
     Command("reindex", lambda m, to: ["reindex", m / "bare"], ("bare",), ".idx", "bare/train.idx"),
-    Command("check", lambda m, to: ["check", m / "people", "--repair", to], ("people",)),
+    Command("check", lambda m, to: ["check", m / "people", f"--repair={to}"], ("people",)),
     Command("bins make", lambda m, to: ["bins", "make", m / "pairs.csv", m / "people", to], ("pairs.csv", "people"),
             ".bin"),
-    Command("bins show (unpack)", lambda m, to: ["bins", "show", m / "pairs.bin", "--unpack", to], ("pairs.bin",)),
+    Command("bins show (unpack)", lambda m, to: ["bins", "show", m / "pairs.bin", f"--unpack={to}"], ("pairs.bin",)),
     Command("bins show (sheet)", lambda m, to: ["bins", "show", m / "pairs.bin", f"--sheet={to}"], ("pairs.bin",),
             ".png"),
     Command("inspect", lambda m, to: ["inspect", m / "people", f"--sheet={to}"], ("people",), ".png"),
@@ -119,7 +119,7 @@ WRITING = (
     Command("clean", lambda m, to: ["clean", m / "people", to, "--features", m / "vectors.npy"],
             ("people", "vectors.npy")),
     Command("apply", lambda m, to: ["apply", m / "people", m / "decided", to], ("people", "decided")),
-    Command("eval", lambda m, to: ["eval", m / "vectors", "--pairs", m / "pairs.csv", "--plots", to, "--folds", 2],
+    Command("eval", lambda m, to: ["eval", m / "vectors", "--pairs", m / "pairs.csv", f"--plots={to}", "--folds", 2],
             ("vectors", "pairs.csv")),
     Command("textures preview", lambda m, to: ["textures", "preview", to, "kn95"], (), ".png"),
     Command("train", lambda m, to: ["train", "bcl", m / "patterns", to, "--recipe", "bcl-small", *changes()],
@@ -197,7 +197,10 @@ def make_material(folder: Path) -> Path:
     np.save(folder / "vectors.npy", (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
     (folder / "pairs.csv").write_text("key_a,key_b,same\n1,2,1\n1,4,0\n4,5,1\n2,7,0\n")
     (folder / "masks.toml").write_text('[[mask]]\nname = "mine"\nbase = "kn95"\ntexture = "mine.png"\n')
-    Image.fromarray(np.full((64, 96, 4), (40, 90, 160, 255), np.uint8)).save(folder / "mine.png")
+    y, x = np.mgrid[-1:1:64j, -1:1:96j]
+    texture = np.full((64, 96, 4), (40, 90, 160, 255), np.uint8)
+    texture[x**4 + y**4 > 1] = 0
+    Image.fromarray(texture).save(folder / "mine.png")
     pattern_pack(folder / "patterns", (3, 3))
     do(["unpack", folder / "people", folder / "pictures"])
     do(["convert", folder / "people", folder / "shards", "--layout", "webdataset"])

@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import shlex
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -85,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     prepare_streams()
     log_printably()
     try:
-        code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
+        with quiet_threads():
+            code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
     except click.ClickException as error:
         usage = io.StringIO()
         error.show(usage)
@@ -105,6 +108,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         echo(f"facekit: {words_of_it}", err=True)
         sys.exit(1)
     sys.exit(code or 0)
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Print no traceback of a thread that the system refused something: who waits for it raises that again."""
+    before = threading.excepthook
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if not isinstance(ended.exc_value, OSError):
+            before(ended)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def cure_of(error: FacekitError) -> FacekitError:

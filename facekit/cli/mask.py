@@ -106,7 +106,7 @@ def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> 
         if context.get_parameter_source(name) != default:
             raise ConfigError(f"--{name.replace('_', '-')} is for packs; of a .bin every picture of --side is masked")
     if not given["destination"].endswith(".bin"):
-        raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too")
+        raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too: choose such a name")
     side = given["side"] or "both"
     summary = mask_bins(config_of(context, given), side)
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_pairs(summary))

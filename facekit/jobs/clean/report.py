@@ -19,6 +19,7 @@ from facekit.clean.sweep import sweep_thresholds
 from facekit.errors import FacekitError
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
 from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.jobs.outputs.tables import write_parquet
 from facekit.output import replace_file
 from facekit.records.key_rows import rows_of
 from facekit.report.clean_content import CleanRows, build_content, pictures_wanted
@@ -65,10 +66,9 @@ class ReviewConfig:
 def write_pairs(path: Path, pairs: Pairs) -> None:
     """Write the similar pairs of identities: two old labels and their similarity."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = {"a": pairs.left, "b": pairs.right, "similarity": pairs.similarity}
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    write_parquet(path, pa.table(columns))
 
 
 def read_pairs(path: Path) -> Pairs:
@@ -83,7 +83,8 @@ def read_pairs(path: Path) -> Pairs:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=["a", "b", "similarity"])
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            table = pq.read_table(file, columns=["a", "b", "similarity"])
     except (OSError, pa.ArrowException) as error:
         raise FacekitError(f"{path} cannot be read: {error}; review what facekit clean wrote") from error
     left, right, similarity = (np.asarray(column.to_numpy()) for column in table.columns)
