@@ -196,7 +196,7 @@ def make_material(folder: Path) -> Path:
     vectors = 4 * np.eye(8)[people.labels] + noise
     np.save(folder / "vectors.npy", (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
     (folder / "pairs.csv").write_text("key_a,key_b,same\n1,2,1\n1,4,0\n4,5,1\n2,7,0\n")
-    (folder / "masks.toml").write_text('[[mask]]\nname = "mine"\nbase = "kn95"\ntexture = "mine.png"\n')
+    (folder / "masks.toml").write_text('[type.mine]\nlike = "kn95"\ntextures = ["mine.png"]\n')
     y, x = np.mgrid[-1:1:64j, -1:1:96j]
     texture = np.full((64, 96, 4), (40, 90, 160, 255), np.uint8)
     texture[x**4 + y**4 > 1] = 0
