@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import partial_index_option
 from facekit.cli.printing import echo
 from facekit.errors import ConfigError, FacekitError
 
@@ -63,6 +64,7 @@ __all__ = ["command"]
 @click.option("--mesh-cache", metavar="PATH", help="Keep the face meshes: masking this source again skips the model.")
 @click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
 @click.option("--overwrite", is_flag=True, help="Replace DST, and discard an unfinished run with other settings.")
+@partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def command(context: click.Context, as_json: bool, **given: Any) -> None:

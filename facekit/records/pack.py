@@ -14,6 +14,7 @@ from facekit.errors import PictureError, RecordError
 from facekit.records.columns import HeaderColumns, distinct, header_columns
 from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
+from facekit.records.index_end import PartialIndex, heed_partial_index
 from facekit.records.label_sidecar import load_labels, save_labels
 from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
 from facekit.records.reader import RecordReader
@@ -340,7 +341,9 @@ class Pack:
         return f"Pack({str(self.paths.rec)!r}, layout={self.layout!r}, {len(self.reader)} records)"
 
 
-def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
+def open_pack(
+    path: str | os.PathLike[str], *, mapped: bool = False, partial_index: PartialIndex = "warn"
+) -> Pack:
     """Open a pack.
 
     Parameters
@@ -350,6 +353,9 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
         two's common prefix. Without an ``.idx`` the index is rebuilt from the ``.rec``; ``Pack.save_index`` keeps it.
     mapped : bool
         See `RecordReader`.
+    partial_index : {"warn", "refuse", "take"}
+        What is to be done where the index does not reach the end of the ``.rec``: it was cut, and the pack looks
+        smaller than it is.
 
     Returns
     -------
@@ -358,9 +364,16 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
     Raises
     ------
     RecordError
-        There is no such pack, or its index or record 0 cannot be read.
+        There is no such pack, its index or record 0 cannot be read, or the index does not reach the end and that is
+        to be refused.
     """
-    return Pack(RecordReader(_find_rec(Path(path)), mapped=mapped))
+    reader = RecordReader(_find_rec(Path(path)), mapped=mapped)
+    try:
+        heed_partial_index(reader, partial_index)
+        return Pack(reader)
+    except BaseException:
+        reader.close()
+        raise
 
 
 def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
