@@ -195,6 +195,8 @@ class FolderOutput:
         DestinationExists
             Something appeared at the destination, or changed there.
         """
+        if self.published:  # by the run before; what a job made again, for its summary, is the same
+            return
         output = self.staging / OUTPUT
         refuse_changed(self._inputs)
         write_record(output, self.settings, listed_in)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import os
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from facekit.errors import FacekitError
+from facekit.output import replace_file
 
 __all__ = ["Log"]
 
@@ -85,12 +87,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _rewrite(path: Path, rows: list[dict[str, str]]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(aside, path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(path, text.getvalue())
 
 
 def _board(folder: Path, step: int) -> Any:
