@@ -136,6 +136,28 @@ def test_a_file_of_another_kind_and_one_of_a_pack_stay(name: str, material: Path
     assert snapshot(material) == was
 
 
+def test_vectors_beside_a_cleaning_are_nobody_elses(material: Path) -> None:
+    (material / "out.features").mkdir()
+    (material / "out.features" / "mine").write_text("mine")
+    was = snapshot(material)
+    words = ["clean", material / "people", material / "out", "--model", material / "model.onnx"]
+    for more in ([], ["--overwrite"]):
+        said = call([*words, *more])
+        assert said.code in (1, 2)
+        assert "out.features" in said.err
+        assert snapshot(material) == was
+
+
+def test_a_mesh_cache_that_is_none_stays(material: Path) -> None:
+    (material / "mine").write_text("mine")
+    was = snapshot(material)
+    for place in (material / "mine", material / "people" / "train.rec", material / "people"):
+        said = call([*named("mask").words(material, material / "out"), "--mesh-cache", place])
+        assert said.code in (1, 2)
+        assert place.name in said.err
+        assert snapshot(material, [material / "out.partial"]) == was
+
+
 def test_selflearn_in_the_folder_of_a_training_is_refused(material: Path) -> None:
     do(named("train").words(material, material / "run"))
     was = snapshot(material)
