@@ -12,6 +12,7 @@ from test_output_folder import _die_at, related, tree, write
 
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.output import PNG, FileKind, check_files, input_of, open_files, open_run_folder
+from facekit.output.aside import aside_file, replace_file
 from facekit.output.staging import staging_folder
 
 START = b"\x89PNG\r\n\x1a\n"
@@ -176,3 +177,28 @@ def test_a_run_folder_is_of_one_command_and_one_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="lies in the input"), inside:
         pass
     assert staging_folder(tmp_path / "a").name == "a.partial"
+
+
+def test_what_a_killed_run_left_beside_a_file_is_removed_by_the_next_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "page.html"
+    child = os.fork()
+    if child == 0:
+        file, _ = aside_file(path)
+        file.write(b"half")
+        file.flush()
+        os._exit(9)
+    os.waitpid(child, 0)
+    (orphan,) = os.listdir(tmp_path)
+    for foreign in (f".page.html.{'0' * 12}.partial.mine", ".page.html.partial", ".other.html.0123456789ab.partial"):
+        (tmp_path / foreign).write_text("mine")
+    living, aside = aside_file(path)
+    replace_file(path, "whole")
+    assert not (tmp_path / orphan).exists()
+    assert aside.exists()
+    assert len(os.listdir(tmp_path)) == 5
+    with living:
+        living.write(b"later")
+    os.replace(aside, path)
+    assert path.read_text() == "later"

@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import shlex
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -85,23 +87,60 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     prepare_streams()
     log_printably()
     try:
-        code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
+        with quiet_threads():
+            code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
     except click.ClickException as error:
         usage = io.StringIO()
         error.show(usage)
         echo(usage.getvalue().rstrip("\n"), err=True)
         sys.exit(error.exit_code)
     except FacekitError as error:
-        echo(f"facekit: {error}{repair_hint(error)}", err=True)
+        echo(f"facekit: {cure_of(error)}{repair_hint(error)}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except (KeyboardInterrupt, click.Abort):
         words = sys.argv[1:] if arguments is None else arguments
         echo(f"facekit: interrupted{resume_hint(words)}", err=True)
         sys.exit(130)
-    except OSError as error:
-        echo(f"facekit: {error}", err=True)
+    except Exception as error:
+        words_of_it = explained(error)
+        if words_of_it is None:
+            raise
+        echo(f"facekit: {words_of_it}", err=True)
         sys.exit(1)
     sys.exit(code or 0)
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Print no traceback of a thread that the system refused something: who waits for it raises that again."""
+    before = threading.excepthook
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if not isinstance(ended.exc_value, OSError):
+            before(ended)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def cure_of(error: FacekitError) -> FacekitError:
+    """The error, with what helps where the system refused to read or write a pack."""
+    from facekit.output.system import cured
+
+    return (cured(error) if isinstance(error, RecordError) else None) or error
+
+
+def explained(error: Exception) -> str | None:
+    """What the system refused, in words with a cure; None where an error is something else."""
+    from facekit.output.system import refusal_in_words, system_refusal
+
+    if isinstance(error, MemoryError):
+        return "not enough memory: end other programs, or choose fewer --workers or a smaller --batch"
+    refusal = system_refusal(error)
+    return None if refusal is None else refusal_in_words(refusal, "the system")
 
 
 def repair_hint(error: FacekitError) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.embed import model_options, take_model
+from facekit.cli.options import partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _number(name: str, text: str) -> float | str:
 @click.option("--round", type=int, default=0, show_default=True, help="Of self-learning; noted in the decisions.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DST/report/index.html.")
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
+@partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, features: str | None, model: str | None, **given: Any) -> None:
     """Purify a pack: identities that are there twice become one, faces that belong to somebody else go.
@@ -122,7 +124,9 @@ def command(as_json: bool, features: str | None, model: str | None, **given: Any
     settings = take_settings(given, threads)
     if not model and not features:
         raise ConfigError("nothing says what the faces look like: give --features F or --model M")
-    features = features or embed_beside(given["source"], given["destination"], choice)
+    features = features or embed_beside(
+        given["source"], given["destination"], choice, given["partial_index"]
+    )
     config = CleanConfig(features=features, model=choice if model else None, settings=settings, device=device, **given)
     summary = clean(config)
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

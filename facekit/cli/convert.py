@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = ["command"]
 )
 @click.option("--hash/--no-hash", "hashes", default=True, show_default=True, help="Of each payload, in the ledger.")
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
+@partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Rewrite a pack in another layout, with contiguous labels.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def take_model(path: str, given: dict[str, Any]) -> ModelChoice:
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures.")
 @click.option("--workers", type=int, default=1, show_default=True, metavar="N", help="Processes.")
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote there; discard an unfinished other run.")
+@partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, model: str, **given: Any) -> None:
     """Turn the faces of a pack into vectors of unit length.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import partial_index_option
 from facekit.cli.printing import echo
 from facekit.errors import ConfigError, FacekitError
 
@@ -63,6 +64,7 @@ __all__ = ["command"]
 @click.option("--mesh-cache", metavar="PATH", help="Keep the face meshes: masking this source again skips the model.")
 @click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
+@partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def command(context: click.Context, as_json: bool, **given: Any) -> None:
@@ -106,7 +108,7 @@ def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> 
         if context.get_parameter_source(name) != default:
             raise ConfigError(f"--{name.replace('_', '-')} is for packs; of a .bin every picture of --side is masked")
     if not given["destination"].endswith(".bin"):
-        raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too")
+        raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too: choose such a name")
     side = given["side"] or "both"
     summary = mask_bins(config_of(context, given), side)
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_pairs(summary))

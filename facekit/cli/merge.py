@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ WORDS = {"not_wanted": "the table has no new label for them", "label_not_whole":
     help="Layout of the output; flat has images only, as DALI needs it.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
+@partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Merge packs into one, with a table of identities.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -191,6 +192,20 @@ def _require_flags(path: Path, flag: onnxruntime.NodeArg) -> None:
         )
 
 
+def _named_or_read(path: Path) -> str | bytes:
+    """The name of a network; its bytes where onnxruntime cannot be told the name, which it takes as UTF-8 only."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        if external_files(path):
+            raise ConfigError(
+                f"{path}: its weights lie in files beside it, and onnxruntime finds those only where the name is "
+                "UTF-8; rename it, or name another"
+            ) from None
+        return path.read_bytes()
+    return str(path)
+
+
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"device is {device!r}; allowed are cpu and cuda")
@@ -207,6 +222,8 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(str(path), options, providers=[provider])
+        return ort.InferenceSession(_named_or_read(path), options, providers=[provider])
+    except (FacekitError, OSError):
+        raise
     except Exception as error:  # onnxruntime raises classes of its own, which share no parent but this
         raise FacekitError(f"{path} is not a network that onnxruntime can run: {error}") from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +20,8 @@ SUFFIX = ".partial"
 def aside_file(path: str | os.PathLike[str], buffering: int = -1) -> tuple[IO[bytes], Path]:
     """Open a new file beside ``path``, made exclusively: whatever is there already is never touched.
 
+    It is locked while it is open: what a run that was killed left for the same ``path`` is known by that, and removed.
+
     Parameters
     ----------
     path : path
@@ -29,13 +34,16 @@ def aside_file(path: str | os.PathLike[str], buffering: int = -1) -> tuple[IO[by
     Path
         Its name, which begins with a dot and ends in ``.partial``.
     """
+    _remove_orphans(Path(path))
     while True:
         aside = _own_name(path)
         try:
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
             continue
-        return os.fdopen(descriptor, "wb", buffering), aside
+        if _is_kept(descriptor):
+            return os.fdopen(descriptor, "wb", buffering), aside
+        os.close(descriptor)
 
 
 def new_aside(path: str | os.PathLike[str]) -> Path:
@@ -88,8 +96,38 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _is_kept(descriptor: int) -> bool:
+    """Lock a new file; False where another run took it for an orphan before it was locked, and removed it."""
+    with contextlib.suppress(OSError):  # a file system without locks: nothing is taken for an orphan there
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove files that were to become ``path`` and that no process holds any more."""
+    start = re.escape(f".{_short(path)}.")
+    own = re.compile(start + "[0-9a-f]{12}" + re.escape(SUFFIX))
+    with contextlib.suppress(OSError):  # without a folder to look into there is nothing to remove
+        for name in os.listdir(path.parent):
+            if own.fullmatch(name):
+                _remove_orphan(path.with_name(name))
+
+
+def _remove_orphan(aside: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(aside, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(aside)
+        finally:
+            os.close(descriptor)
+
+
 def _own_name(path: str | os.PathLike[str]) -> Path:
     """A name beside ``path`` that nobody has by chance; cut, since names hold 255 bytes."""
     target = Path(path)
-    short = os.fsdecode(os.fsencode(target.name)[:200])
-    return target.with_name(f".{short}.{secrets.token_hex(6)}{SUFFIX}")
+    return target.with_name(f".{_short(target)}.{secrets.token_hex(6)}{SUFFIX}")
+
+
+def _short(path: Path) -> str:
+    return os.fsdecode(os.fsencode(path.name)[:200])

@@ -192,7 +192,7 @@ class FilesOutput:
             self._begin(needed)
         except BaseException as error:
             self._end()
-            raise error
+            raise (self._explained(error) if isinstance(error, Exception) else error) from error
 
     @property
     def paths(self) -> tuple[Path, ...]:

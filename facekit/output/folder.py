@@ -132,6 +132,7 @@ class FolderOutput:
             self._begin(unfinished, needed)
         except BaseException as error:
             self._end(error)
+            self._raise_explained(error)
             raise
 
     def _begin(self, unfinished: bool, needed: int) -> None:
@@ -194,6 +195,8 @@ class FolderOutput:
         DestinationExists
             Something appeared at the destination, or changed there.
         """
+        if self.published:  # by the run before; what a job made again, for its summary, is the same
+            return
         output = self.staging / OUTPUT
         refuse_changed(self._inputs)
         write_record(output, self.settings, listed_in)
@@ -221,6 +224,10 @@ class FolderOutput:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end(error)
+        self._raise_explained(error)
+
+    def _raise_explained(self, error: BaseException | None) -> None:
+        """Raise what an error is in words, where the system refused; nothing where it is something else."""
         if isinstance(error, Exception):
             explained = self._explained(error)
             if explained is not error:

@@ -53,8 +53,12 @@ def open_run_folder(path: str | os.PathLike[str], command: str, inputs: Iterable
     try:
         replace_file(folder / MARK_FILE, json.dumps({"command": command}) + "\n")
         yield folder
-    except OSError as error:
-        raise system_error(error, folder, kept=True) or error from error
+    except Exception as error:
+        # train says itself how it goes on: from its last checkpoint, where it has one.
+        explained = system_error(error, folder, kept=command != "train")
+        if explained is None:
+            raise
+        raise explained from error
     finally:
         release(lock)
 

@@ -7,21 +7,33 @@ import os
 import shutil
 from pathlib import Path
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, RecordError
 
-__all__ = ["refuse_long_name", "require_space", "system_error"]
+__all__ = ["cured", "refusal_in_words", "refuse_long_name", "require_space", "system_error", "system_refusal"]
 
 _CURES = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the quota is used up: free some space",
-    errno.EACCES: "permission denied: make it writable, or choose another destination",
-    errno.EPERM: "the system does not permit it: make it writable, or choose another destination",
+    errno.EACCES: "permission denied: make it readable or, where it is to be written, make it writable, "
+    "or choose another place",
+    errno.EPERM: "the system does not permit it: make it writable, or choose another place",
     errno.EROFS: "the file system is read-only: choose another destination",
     errno.ENAMETOOLONG: "the name is too long for this file system: choose a shorter one",
     errno.EIO: "the disk reported an error: look at the system's log, and copy what is there before anything else",
-    errno.ENOTDIR: "a part of the path is a file: choose another destination",
+    errno.ENOTDIR: "a part of the path is a file: choose another place",
+    errno.EISDIR: "it is a folder, where a file is needed: name a file",
+    errno.ENOENT: "there is no such file or folder, or it was removed meanwhile: restore it, or name another",
+    errno.ESTALE: "the file server has lost it: restore it, or name another",
+    errno.ELOOP: "links lead in a circle: name another",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.ENFILE: "the machine has too many files open: end other programs, or raise its limit (fs.file-max)",
+    errno.ENOMEM: "not enough memory: end other programs, or choose fewer --workers",
+    errno.EAGAIN: "too many processes or threads: end other programs, raise the limit (ulimit -u), or choose fewer "
+    "--workers",
 }
+
+_GRAVE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Refusals that stay the reason whatever a library made of them."""
 
 
 def system_error(error: BaseException, staging: Path, kept: bool) -> FacekitError | None:
@@ -36,12 +48,56 @@ def system_error(error: BaseException, staging: Path, kept: bool) -> FacekitErro
     kept : bool
         Whether something finished lies in ``staging``.
     """
-    found = _refusal(error)
-    if found is None or found.errno not in _CURES:
-        return None
-    path = os.fsdecode(found.filename) if isinstance(found.filename, (str, bytes)) else str(staging)
     go_on = f"; what is finished is kept in {staging}, and the same command goes on from there" if kept else ""
-    return FacekitError(f"{path}: {_CURES[found.errno]}{go_on}")
+    if isinstance(error, RecordError):
+        return cured(error, go_on)
+    found = system_refusal(error)
+    return None if found is None else FacekitError(refusal_in_words(found, str(staging)) + go_on)
+
+
+def cured(error: RecordError, go_on: str = "") -> RecordError | None:
+    """The same error with what helps against the system's refusal behind it; None where there is none."""
+    cause = error.__cause__
+    cure = _CURES.get(cause.errno or 0) if isinstance(cause, OSError) else None
+    if cure is None or cure in error.problem:
+        return None
+    return RecordError(f"{error.problem}: {cure}{go_on}", error.path, error.key, error.offset)
+
+
+def system_refusal(error: BaseException) -> OSError | None:
+    """The system's refusal that an error is, or that a library made it of; None where it is something else.
+
+    An error that facekit explained already is none.
+    """
+    if isinstance(error, FacekitError):
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    seen: BaseException | None = error.__cause__ or error.__context__
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _GRAVE and not isinstance(seen, FacekitError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def refusal_in_words(refusal: OSError, otherwise: str) -> str:
+    """Which path, what is wrong with it, and what helps.
+
+    Parameters
+    ----------
+    refusal : OSError
+    otherwise : str
+        The path to name where the refusal itself names none.
+
+    >>> refusal_in_words(OSError(errno.ENOSPC, "No space left on device"), "out")
+    'out: the disk is full: free some space'
+    """
+    # Of a copy or a rename the second name is the one that is written.
+    named = refusal.filename if refusal.filename2 is None else refusal.filename2
+    path = os.fsdecode(named) if isinstance(named, (str, bytes, os.PathLike)) else otherwise
+    cure = _CURES.get(refusal.errno or 0)
+    return f"{path}: {cure or f'the system refuses ({refusal.strerror}): choose another place'}"
 
 
 def require_space(target: Path, needed: int) -> None:
@@ -81,15 +137,6 @@ def refuse_long_name(target: Path) -> None:
             f"{target}: the name has {length - len('.partial')} bytes, and {longest - len('.partial')} is what leaves "
             "room for the unfinished output beside it; choose a shorter one"
         )
-
-
-def _refusal(error: BaseException) -> OSError | None:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno is not None and not isinstance(seen, FacekitError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
 
 
 def _free(path: Path) -> int:

@@ -15,6 +15,7 @@ from facekit.errors import PictureError, RecordError
 from facekit.records.columns import HeaderColumns, distinct, header_columns
 from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
+from facekit.records.index_policy import IndexPolicy
 from facekit.records.label_sidecar import load_labels, save_labels
 from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
 from facekit.records.pack_files import PackPaths, file_stamps, find_rec, pack_paths
@@ -369,7 +370,9 @@ class Pack:
         return f"Pack({str(self.paths.rec)!r}, layout={self.layout!r}, {len(self.reader)} records)"
 
 
-def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
+def open_pack(
+    path: str | os.PathLike[str], *, mapped: bool = False, partial_index: IndexPolicy = "warn"
+) -> Pack:
     """Open a pack.
 
     Parameters
@@ -379,6 +382,9 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
         two's common prefix. Without an ``.idx`` the index is rebuilt from the ``.rec``; ``Pack.save_index`` keeps it.
     mapped : bool
         See `RecordReader`.
+    partial_index : {"warn", "refuse", "take"}
+        What is to be done where the index does not reach the end of the ``.rec``: it was cut, and the pack looks
+        smaller than it is.
 
     Returns
     -------
@@ -387,20 +393,33 @@ def open_pack(path: str | os.PathLike[str], *, mapped: bool = False) -> Pack:
     Raises
     ------
     RecordError
-        There is no such pack, or its index or record 0 cannot be read.
+        There is no such pack, its index or record 0 cannot be read, or the index does not reach the end and that is
+        to be refused.
 
     Notes
     -----
-    An index that does not reach to the end of the file (see `Pack.index_reaches_end`) is a warning in the log. Files
-    that are replaced while they are opened are opened again: an old file and a new index would not fit.
+    Files that are replaced while they are opened are opened again: an old file and a new index would not fit.
     """
     rec = find_rec(Path(path))
     pack = _open_unchanged(rec, mapped)
     try:
+        _heed_partial_index(pack, partial_index)
+    except BaseException:
+        pack.close()
+        raise
+    return pack
+
+
+def _heed_partial_index(pack: Pack, policy: IndexPolicy) -> None:
+    """Warn of an index that does not reach the end of its pack, refuse it, or take it."""
+    if policy == "take":
+        return
+    try:
         pack.require_whole_index()
     except PartialIndex as error:
+        if policy == "refuse":
+            raise PartialIndex(f"{error.problem}; --partial-index takes what it names", error.path) from None
         logger.warning("%s", error)
-    return pack
 
 
 def _open_unchanged(rec: Path, mapped: bool) -> Pack:

@@ -324,6 +324,16 @@ class RecordReader:
             at += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def read_words(self, offset: int) -> bytes:
+        """The eight bytes that a part of a record begins with, fewer where the file ends.
+
+        Raises
+        ------
+        RecordError
+            The disk refuses.
+        """
+        return self._pread(8, offset)
+
     def _pread(self, count: int, offset: int) -> bytes:
         if self._descriptor < 0:
             raise RecordError("the reader is closed", self.path)
@@ -334,7 +344,7 @@ class RecordReader:
 
     def _parts(self, key: int, offset: int) -> list[Part]:
         try:
-            return list(record_parts(lambda at: self._pread(8, at), offset, self.size))
+            return list(record_parts(self.read_words, offset, self.size))
         except FramingError as error:
             raise error.at(self.path, int(key), offset) from None
 

@@ -52,10 +52,17 @@ def _listen(connection: Connection, inbox: SimpleQueue[bytes]) -> None:
 
 
 def portable_error(error: Exception, doing: str) -> Exception:
-    """The error itself when it is one of ours, else one that says what the worker did and quotes the traceback."""
-    from facekit.errors import FacekitError
+    """The error itself when it is one of ours, or the refusal of the system that it is: the parent has words for those.
+
+    Else one that says what the worker did and quotes the traceback.
+    """
+    from facekit.errors import FacekitError, RecordError
+    from facekit.output.system import cured, system_refusal
     from facekit.run.protocol import WorkerError
 
     if isinstance(error, FacekitError):
-        return error
+        return (cured(error) if isinstance(error, RecordError) else None) or error
+    refusal = system_refusal(error)
+    if refusal is not None:
+        return OSError(refusal.errno, refusal.strerror, refusal.filename2 or refusal.filename)
     return WorkerError(f"{doing}: {''.join(traceback.format_exception(error)).strip()}")

@@ -115,8 +115,7 @@ class RecordDataset(Dataset[Sample]):
         self._keys = image_keys(self.pack)
         ledger = ledger_path(self.pack.paths.rec)
         self._masked = masked_bits(ledger, self.pack.reader.index, self._keys) if return_mask_flag or augment else None
-        # In shared memory, so that workers that are kept between epochs see it change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = _shared_number()
         if self.pack.dataset_header is not None:
             images, identities = self.pack.dataset_header.label[:2].tolist()
             self.header0 = int(images), int(identities)
@@ -158,6 +157,11 @@ class RecordDataset(Dataset[Sample]):
             return int(label), decode(payload)
         except PictureError as error:
             raise PictureError(f"{path}, key {key}: {error}") from error
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether reading processes can be told of a new epoch, and hand over what they read."""
+        return bool(self._epoch.is_shared())
 
     def set_epoch(self, epoch: int) -> None:
         """Set what ``augment`` draws from besides the key; workers that are kept between epochs see it too.
@@ -284,3 +288,16 @@ def _masked_keys(ledger: Path) -> Iterator[NDArray[np.int64]]:
 
     for batch in ledger_batches(ledger, "key", "action"):
         yield batch.filter(pc.and_(pc.equal(batch["action"], "mask"), pc.is_valid(batch["key"])))["key"].to_numpy()
+
+
+def _shared_number() -> torch.Tensor:
+    """A number in shared memory, so that workers that are kept between epochs see it change.
+
+    Where there is none (a container without /dev/shm) workers cannot send what they read either; who reads alone
+    needs none.
+    """
+    number = torch.zeros((), dtype=torch.int64)
+    try:
+        return number.share_memory_()
+    except RuntimeError:
+        return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import os
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from facekit.errors import FacekitError
+from facekit.output import replace_file
 
 __all__ = ["Log"]
 
@@ -36,9 +38,9 @@ class Log:
     def __init__(self, folder: Path, step: int = 0) -> None:
         path = folder / LOG
         _rewrite(path, [row for row in _rows(path) if int(row["step"]) <= step])
+        self._board = _board(folder / BOARD, step)
         self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 -- until __exit__
         self._writer = csv.DictWriter(self._file, COLUMNS)
-        self._board = _board(folder / BOARD, step)
 
     def write(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
         """Note values of a step.
@@ -61,9 +63,11 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if self._board is not None:
-            self._board.close()
+        try:
+            self._file.close()
+        finally:
+            if self._board is not None:
+                self._board.close()
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -83,12 +87,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _rewrite(path: Path, rows: list[dict[str, str]]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(aside, path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(path, text.getvalue())
 
 
 def _board(folder: Path, step: int) -> Any:
@@ -96,5 +99,10 @@ def _board(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         logging.getLogger(__name__).info("tensorboard is not installed; there is only %s", LOG)
+        return None
+    try:
+        os.fspath(folder).encode("utf-8")
+    except UnicodeEncodeError:
+        logging.getLogger(__name__).warning("TensorBoard writes below no name that is not UTF-8; there is only %s", LOG)
         return None
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from facekit.errors import FacekitError, PictureError
+from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.train.augment import apply_augmentation, draw_augmentation
 from facekit.train.config import LoopConfig
 from facekit.train.dataset import Augment, RecordDataset
@@ -125,10 +125,20 @@ class EpochLoader:
         Its epoch is set before `batches` is called, and stays until they are all taken.
     rank, world : int
         Of this process, and how many there are.
+
+    Raises
+    ------
+    ConfigError
+        The settings ask for reading processes, and there is no memory to share with them.
     """
 
     def __init__(self, samples: TrainingSet, rank: int = 0, world: int = 1) -> None:
         config = samples.config
+        if config.workers and not samples.shares_memory:
+            raise ConfigError(
+                f"workers is {config.workers}, and reading processes need shared memory, which /dev/shm does not give: "
+                "make it writable (docker run --shm-size 1g), or choose workers=0"
+            )
         self._batches = _Batches(config.batch, rank, world)
         self._loader: Any = DataLoader(
             _Handed(samples),

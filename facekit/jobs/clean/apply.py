@@ -24,6 +24,7 @@ from facekit.jobs.clean.tabulate import hash_payloads, override_table, summarise
 from facekit.jobs.clean.write import write_output
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 
 __all__ = ["ApplyConfig", "apply", "match_hashes", "match_keys", "revert_decisions"]
@@ -46,6 +47,8 @@ class ApplyConfig:
         Actions or reasons whose decisions are undone (the faces stay with their old identity); ``all`` for every one.
     overrides : str, optional
     overwrite : bool
+    partial_index : bool
+        Take a pack whose index does not reach its end.
     """
 
     source: str
@@ -56,6 +59,7 @@ class ApplyConfig:
     revert: tuple[str, ...] = ()
     overrides: str | None = None
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("match", ("key", "hash")), ("unmatched", ("refuse", "drop"))):
@@ -88,7 +92,7 @@ def apply(config: ApplyConfig) -> CleanSummary:
     """
     started, guarded = perf_counter(), _guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
-    source, _ = open_source(config.source, layout="flat")
+    source, _ = open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))
     table = read_decisions(config.decisions)
     if config.match == "key":
         table = match_keys(table, source)

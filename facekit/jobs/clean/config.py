@@ -47,6 +47,8 @@ class CleanConfig:
     device : str
         Where pairs of identities are compared: ``cpu`` or ``cuda``.
     overwrite : bool
+    partial_index : bool
+        Take a pack whose index does not reach its end.
     """
 
     source: str
@@ -66,6 +68,7 @@ class CleanConfig:
     report: bool = True
     device: str = "cpu"
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         if self.round < 0:
@@ -79,7 +82,7 @@ class CleanConfig:
     def record(self) -> dict[str, Any]:
         """Everything that decides the bytes of the output."""
         given = asdict(self)
-        for name in ("source", "destination", "features", "device", "allow_loss", "overwrite"):
+        for name in ("source", "destination", "features", "device", "allow_loss", "overwrite", "partial_index"):
             given.pop(name)
         return given | {"settings": self.settings.record()}
 

@@ -20,6 +20,7 @@ from facekit.jobs.embed.plan import embedded_by
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, open_source
+from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 
 __all__ = [
@@ -96,7 +97,7 @@ def open_inputs(config: CleanConfig) -> CleanInputs:
     FacekitError
         Something is missing or corrupt, or the vectors belong to another pack.
     """
-    source, _ = open_source(config.source, layout="flat")
+    source, _ = open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))
     faces = open_vectors(config.features, source)
     overrides = Overrides() if config.overrides is None else load_overrides(config.overrides)
     engine = open_engine(config.model) if config.exclude and config.model is not None else None
@@ -104,13 +105,15 @@ def open_inputs(config: CleanConfig) -> CleanInputs:
     return CleanInputs(source, faces, exclusion_sets, overrides)
 
 
-def embed_beside(source: str, destination: str, model: ModelChoice) -> str:
+def embed_beside(source: str, destination: str, model: ModelChoice, partial_index: bool = False) -> str:
     """Embed a source beside the destination of its cleaning; vectors that this model made before are taken as they are.
 
     Parameters
     ----------
     source, destination : str
     model : ModelChoice
+    partial_index : bool
+        Take a pack whose index does not reach its end.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def embed_beside(source: str, destination: str, model: ModelChoice) -> str:
                 "or name it with --features and leave --model out"
             )
     else:
-        embed(EmbedConfig(source, path, model))
+        embed(EmbedConfig(source, path, model, partial_index=partial_index))
     return path
 
 

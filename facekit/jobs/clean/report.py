@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import threading
+from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ import numpy.typing as npt
 from facekit.clean.overrides import read_overrides
 from facekit.clean.pairs import Pairs
 from facekit.clean.sweep import sweep_thresholds
-from facekit.errors import FacekitError
+from facekit.errors import DestinationExists, FacekitError
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
-from facekit.jobs.inputs.source import Source, open_source, read_records
-from facekit.output import replace_file
+from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
+from facekit.jobs.outputs.tables import write_parquet
+from facekit.output import Input, replace_file
+from facekit.output.inputs import refuse_related, stamp_of
+from facekit.output.places import real
+from facekit.output.system import refusal_in_words
 from facekit.records.key_rows import rows_of
 from facekit.report.clean_content import CleanRows, build_content, pictures_wanted
 from facekit.report.clean_page import build_page
-from facekit.report.review import ReviewHandlers, open_server
+from facekit.report.review import LONGEST, ReviewHandlers, open_server
+from facekit.run.user_files import read_regular_file
 
 __all__ = [
     "OVERRIDES",
@@ -65,10 +71,9 @@ class ReviewConfig:
 def write_pairs(path: Path, pairs: Pairs) -> None:
     """Write the similar pairs of identities: two old labels and their similarity."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = {"a": pairs.left, "b": pairs.right, "similarity": pairs.similarity}
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    write_parquet(path, pa.table(columns))
 
 
 def read_pairs(path: Path) -> Pairs:
@@ -83,7 +88,8 @@ def read_pairs(path: Path) -> Pairs:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=["a", "b", "similarity"])
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            table = pq.read_table(file, columns=["a", "b", "similarity"])
     except (OSError, pa.ArrowException) as error:
         raise FacekitError(f"{path} cannot be read: {error}; review what facekit clean wrote") from error
     left, right, similarity = (np.asarray(column.to_numpy()) for column in table.columns)
@@ -149,8 +155,8 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
 
     Raises
     ------
-    ConfigError
-        The port is taken.
+    ConfigError, DestinationExists
+        The port is taken; or what is to be saved would take the place of the pack, or of a file of another kind.
     FacekitError
         The folder holds no decisions, or the source is not the pack that was cleaned.
     """
@@ -158,11 +164,11 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
     table = read_decisions(folder)
     content = build_report(table, read_pairs(folder / PAIRS), len(table))
     source = _cleaned_source(config.source, folder, table)
-    saved = Path(config.overrides) if config.overrides else folder / OVERRIDES
-    lock = threading.Lock()
+    saved = KeptOverrides(config.overrides or folder / OVERRIDES, [source_input(source, source.path)])
 
     def page() -> str:
-        known = {"overrides": json.loads(saved.read_text("utf-8"))} if saved.exists() else {}
+        text = saved.read()
+        known = {} if text is None else {"overrides": json.loads(text)}
         return build_page({**content, **known}, {}, review=True)
 
     def picture(key: int) -> bytes:
@@ -171,12 +177,71 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
             raise FacekitError(f"there is no key {key}")
         return next(read_records(source.select_rows(found[:1]))).record.payload
 
-    def save(body: bytes) -> None:
-        text = read_overrides(body).to_json()
-        with lock:
-            replace_file(saved, text)
+    return open_server(ReviewHandlers(page, picture, saved.save), config.port)
 
-    return open_server(ReviewHandlers(page, picture, save), config.port)
+
+class KeptOverrides:
+    """Where a review saves: a file of overrides, and nothing else; what somebody else wrote there meanwhile stays.
+
+    Parameters
+    ----------
+    path : path
+    inputs : iterable of Input
+        Not to be written to.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        It is an input, or a file of another kind.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], inputs: Iterable[Input]) -> None:
+        self.path, self._lock = real(path), threading.Lock()
+        refuse_related(self.path, inputs)
+        try:
+            self.read()
+        except (FacekitError, UnicodeError) as error:
+            raise DestinationExists(
+                f"{self.path} is no file of overrides ({error}), and nothing else is replaced; "
+                "move it away, or choose another with --overrides"
+            ) from error
+
+    def read(self) -> str | None:
+        """What is saved; None where nothing is.
+
+        Raises
+        ------
+        FacekitError
+            It is no file of overrides.
+        """
+        with self._lock:
+            self._stamp = stamp_of([self.path])
+            if not os.path.lexists(self.path):
+                return None
+            content = read_regular_file(self.path, LONGEST)
+            read_overrides(content)
+            return content.decode("utf-8")
+
+    def save(self, body: bytes) -> None:
+        """Replace the file.
+
+        Raises
+        ------
+        FacekitError
+            These are no overrides, the file is another one than was read, or the system refuses.
+        """
+        text = read_overrides(body).to_json()
+        with self._lock:
+            if stamp_of([self.path]) != self._stamp:
+                raise FacekitError(
+                    f"{self.path} was written by somebody else meanwhile, and is left alone: reload the page to see "
+                    "it, or move it away"
+                )
+            try:
+                replace_file(self.path, text)
+            except OSError as error:
+                raise FacekitError(f"not saved: {refusal_in_words(error, str(self.path))}") from error
+            self._stamp = stamp_of([self.path])
 
 
 def _cleaned_source(named: str | None, folder: Path, table: DecisionTable) -> Source:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, label_homes
 from facekit.errors import FacekitError
-from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
+from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +128,6 @@ class DecisionTable:
 def write_decisions(path: Path, table: DecisionTable) -> None:
     """Write ``decisions.parquet``."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     hashes = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(16), len(table), [None, pa.py_buffer(np.ascontiguousarray(table.payload_hash))]
@@ -150,7 +149,7 @@ def write_decisions(path: Path, table: DecisionTable) -> None:
         "evidence": _words(evidence.reshape(-1).astype(np.int32), tuple(table.sentences[code] for code in used)),
     }
     made = pa.table(columns).replace_schema_metadata({_META: json.dumps(table.about).encode()})
-    pq.write_table(made, path, compression="zstd")
+    write_parquet(path, made)
 
 
 def _words(codes: npt.NDArray[np.integer], words: tuple[str, ...]) -> pa.Array:
@@ -173,7 +172,8 @@ def read_decisions(path: str | Path) -> DecisionTable:
     path = Path(path)
     path = path / DECISIONS if path.is_dir() else path
     try:
-        table = pq.read_table(path)
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            table = pq.read_table(file)
         about = json.loads(table.schema.metadata[_META])
         codes, sentences = _dictionary(table["evidence"])
         return DecisionTable(
@@ -253,7 +253,6 @@ def _write_identities(
 ) -> None:
     """One row for each old label, with what became of its faces."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     at = np.searchsorted(labels, table.old_label)
     columns: dict[str, Any] = {"label": labels, "faces": np.bincount(at, minlength=len(labels))}
@@ -264,4 +263,4 @@ def _write_identities(
     if decisions is not None:
         found = decisions.identities
         columns.update(cluster=found.members, fallback=found.fallback, merged_into=found.merged_into)
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    write_parquet(path, pa.table(columns))

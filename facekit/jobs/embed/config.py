@@ -27,6 +27,8 @@ class EmbedConfig:
         Take only the first pictures in physical order.
     overwrite : bool
         Replace an existing folder of vectors, and discard an unfinished run with other settings.
+    partial_index : bool
+        Take a pack whose index does not reach its end.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class EmbedConfig:
     workers: int = 1
     limit: int | None = None
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("workers", self.workers, 1)

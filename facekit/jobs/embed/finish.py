@@ -14,6 +14,7 @@ from facekit.embeddings.store import DESCRIPTION, FAILURES, FORMAT, INDEX, VECTO
 from facekit.errors import FacekitError
 from facekit.jobs.embed.plan import EmbedPlan
 from facekit.jobs.embed.shard import vectors_beside
+from facekit.jobs.outputs.tables import write_parquet
 from facekit.output import FolderOutput
 from facekit.run.shard_file import read_rows
 
@@ -41,8 +42,8 @@ def assemble_output(plan: EmbedPlan, output: FolderOutput) -> None:
         if shape[0]:
             dimensions = shape[1]
             _link(vectors, folder / VECTORS / vectors.name)
-    _write_table(folder / INDEX, index)
-    _write_table(folder / FAILURES, failures)
+    write_parquet(folder / INDEX, index)
+    write_parquet(folder / FAILURES, failures)
     description = {"format": FORMAT, "dimensions": dimensions, "count": index.num_rows} | plan.settings
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
 
@@ -62,13 +63,6 @@ def _read_index(plan: EmbedPlan, output: FolderOutput) -> tuple[pa.Table, pa.Tab
     if not index.num_rows:
         raise FacekitError(f"none of {len(plan.source)} pictures has a vector: {failures['error'][0].as_py()}")
     return index.drop(["error"]), failures.select(["key", "label", "error"])
-
-
-def _write_table(path: Path, rows: pa.Table) -> None:
-    import pyarrow.parquet as pq
-
-    with open(path, "wb") as file:  # pyarrow itself opens no name that is not UTF-8
-        pq.write_table(rows, file, compression="zstd")
 
 
 def _link(path: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ from facekit.jobs.embed.shard import EmbedTask
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, first_picture, open_source
+from facekit.records.index_policy import index_policy
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 
@@ -56,7 +57,8 @@ def make_plan(config: EmbedConfig) -> EmbedPlan:
     FacekitError
         The ledger beside it cannot be read, or belongs to another pack.
     """
-    source, _ = open_source(config.source, layout="flat", limit=config.limit)
+    taken = index_policy(config.partial_index)
+    source, _ = open_source(config.source, layout="flat", limit=config.limit, partial_index=taken)
     first, flags = first_picture(source), read_flags(source)
     shards = cut(len(source), shard_size(len(source)))
     engine = open_engine(config.model)

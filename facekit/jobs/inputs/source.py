@@ -23,6 +23,7 @@ from facekit.output import Input, input_of
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
 from facekit.records.content import sampled_hash
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
+from facekit.records.index_policy import IndexPolicy
 from facekit.run.ledger import ledger_path
 
 __all__ = [
@@ -108,7 +109,11 @@ def _part(source: Source, chosen: slice | npt.NDArray[np.int64], count: int) -> 
 
 
 def open_source(
-    path: str, layout: str = "same", limit: int | None = None, in_place: bool = False
+    path: str,
+    layout: str = "same",
+    limit: int | None = None,
+    in_place: bool = False,
+    partial_index: IndexPolicy = "warn",
 ) -> tuple[Source, bool]:
     """Find out what there is to read.
 
@@ -123,6 +128,8 @@ def open_source(
         Take only the first pictures in physical order.
     in_place : bool
         The output will have a record for each of the source's and no others.
+    partial_index : {"warn", "refuse", "take"}
+        See `facekit.records.open_pack`.
 
     Returns
     -------
@@ -142,7 +149,7 @@ def open_source(
     if folder.is_dir() and not any(folder.glob("*.rec")):
         source = _folder_source(folder)
         return source.slice(0, len(source) if limit is None else min(limit, len(source))), False
-    with open_pack(path) as pack:
+    with open_pack(path, partial_index=partial_index) as pack:
         refuse_shared_records(pack)
         if in_place and limit is None and layout in ("same", pack.layout):
             return _whole_pack(pack), True

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facekit.errors import DestinationExists
 from facekit.faces.estimators import KeyedMeshes
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.jobs.inputs.checks import check_choice
@@ -107,6 +108,7 @@ def mask_bins(
     started, ledger = perf_counter(), ledger_path(Path(config.destination))
     targets = {str(ledger): PARQUET, config.destination: BINS}
     read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]
+    _refuse_name_of_pack(Path(config.destination))
     check_files(targets, read, config.overwrite)
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
@@ -119,6 +121,14 @@ def mask_bins(
             out.append(table(rows))
         write_bins(output.paths[1], payloads, bins.same)
     return _summarise(config, ledger, bins, rows, len(wanted), perf_counter() - started)
+
+
+def _refuse_name_of_pack(destination: Path) -> None:
+    rec = destination.with_suffix(".rec")
+    if rec.exists():
+        raise DestinationExists(
+            f"{ledger_path(destination)}, the ledger of {destination}, would be that of {rec} too: choose another name"
+        )
 
 
 def start_worker(worker: MaskWorker) -> Callable[[PictureBatch], list[MaskedPicture]]:

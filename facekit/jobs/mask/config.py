@@ -61,6 +61,8 @@ class MaskConfig:
         Let a Ray cluster do the work.
     overwrite : bool
         Replace an existing destination, and discard an unfinished run with other settings.
+    partial_index : bool
+        Take a pack whose index does not reach its end.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class MaskConfig:
     workers: int = 1
     ray: bool = False
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, MODES)
@@ -97,7 +100,7 @@ class MaskConfig:
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
         given = asdict(self)
-        for name in ("source", "destination", "mesh_cache", "workers", "ray", "overwrite"):
+        for name in ("source", "destination", "mesh_cache", "workers", "ray", "overwrite", "partial_index"):
             del given[name]
         given["types"] = dict(self.types)
         given["textures"] = _content(self.textures)

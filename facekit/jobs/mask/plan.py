@@ -17,6 +17,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import Source, open_source
 from facekit.jobs.mask.config import MaskConfig
+from facekit.records.index_policy import index_policy
 from facekit.run.shards import Shard, cut, shard_size
 
 __all__ = ["MaskPlan", "copies_of", "hash_keys", "make_plan", "smallest"]
@@ -74,7 +75,8 @@ def make_plan(config: MaskConfig) -> MaskPlan:
     FacekitError
         It holds no pictures.
     """
-    source, verbatim = open_source(config.source, config.layout, config.limit, config.mode == "replace")
+    taken = index_policy(config.partial_index)
+    source, verbatim = open_source(config.source, config.layout, config.limit, config.mode == "replace", taken)
     pictures = source.pictures
     if not pictures.any():
         raise FacekitError(f"{config.source} holds no pictures")

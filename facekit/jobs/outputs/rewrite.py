@@ -20,6 +20,7 @@ from facekit.jobs.inputs.source import refuse_shared_records
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_keys, layout_rows
 from facekit.records import Pack, PackWriter, open_pack
+from facekit.records.index_policy import IndexPolicy
 from facekit.records.rewrite import Extents, copy_records, extents
 from facekit.run.ledger import LEDGER, LedgerWriter
 from facekit.run.progress import progress
@@ -138,15 +139,15 @@ class Written(NamedTuple):
     bytes: int
 
 
-def open_packs(paths: Sequence[str]) -> tuple[PackSource, ...]:
+def open_packs(paths: Sequence[str], partial_index: IndexPolicy) -> tuple[PackSource, ...]:
     """Open packs.
 
     Raises
     ------
     RecordError
-        One is missing or corrupt, or its index gives several keys one record.
+        One is missing or corrupt, its index gives several keys one record, or does not reach its end and is refused.
     """
-    sources = tuple(PackSource(open_pack(path), path) for path in paths)
+    sources = tuple(PackSource(open_pack(path, partial_index=partial_index), path) for path in paths)
     for source in sources:
         refuse_shared_records(source.pack)
     return sources

@@ -1,14 +1,25 @@
-"""The small text files beside a pack: ``labels.csv``, ``config.txt``, ``source.lst``."""
+"""The small files beside a pack: ``labels.csv``, ``config.txt``, ``source.lst``, and tables as parquet."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LABELS", "SOURCE_LIST", "TRAIN_CONFIG", "write_labels", "write_source_list", "write_train_config"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "LABELS",
+    "SOURCE_LIST",
+    "TRAIN_CONFIG",
+    "write_labels",
+    "write_parquet",
+    "write_source_list",
+    "write_train_config",
+]
 
 LABELS, TRAIN_CONFIG, SOURCE_LIST = "labels.csv", "config.txt", "source.lst"
 
@@ -23,6 +34,14 @@ def write_train_config(path: Path, classes: int, images: int) -> str:
     text = f"config.num_classes = {classes}\nconfig.num_image = {images}\n"
     path.write_text(text, "ascii")
     return text
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a table as parquet."""
+    import pyarrow.parquet as pq
+
+    with open(path, "wb") as file:  # pyarrow itself opens no name that is not UTF-8
+        pq.write_table(table, file, compression="zstd")
 
 
 class PictureFiles(Protocol):

@@ -26,6 +26,7 @@ from facekit.jobs.outputs.rewrite import (
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.webdataset import write_pack_of_shards, write_shards
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards, shard_paths
 
 __all__ = ["ConvertConfig", "ConvertSummary", "convert"]
@@ -57,6 +58,8 @@ class ConvertConfig:
         Write the hash of every payload into the ledger.
     overwrite : bool
         Replace an existing destination.
+    partial_index : bool
+        Take a pack whose index does not reach its end.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class ConvertConfig:
     shard_records: int = 10_000
     hashes: bool = True
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         check_choice("layout", self.layout, LAYOUTS)
@@ -139,7 +143,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     started = perf_counter()
     guarded = [input_of(config.source, lambda: ()), *([input_of(config.drop)] if config.drop is not None else [])]
     check_folder(config.destination, guarded, config.overwrite)
-    source, opened, needed = open_input(config.source)
+    source, opened, needed = open_input(config.source, config.partial_index)
     read = [*guarded, opened]
     with open_folder(config.destination, "convert", read, asdict(config), config.overwrite, needed) as output:
         folder = output.new_folder()
@@ -170,12 +174,15 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     )
 
 
-def open_input(named: str) -> tuple[PackSource | TarSamples, Input, int]:
-    """The records to convert, the files that they are read from, and how many bytes these take."""
+def open_input(named: str, taken: bool) -> tuple[PackSource | TarSamples, Input, int]:
+    """The records to convert, the files that they are read from, and how many bytes these take.
+
+    Whether a partial index is taken counts for packs.
+    """
     shards = shard_paths(named)
     if shards:
         return scan_shards(shards), input_of(named, lambda: shards), sum(path.stat().st_size for path in shards)
-    source = open_packs([named])[0]
+    source = open_packs([named], index_policy(taken))[0]
     return source, pack_input(source.rec, named), source.rec.stat().st_size
 
 

@@ -26,6 +26,7 @@ from facekit.jobs.outputs.rewrite import (
 )
 from facekit.jobs.outputs.tables import TRAIN_CONFIG, write_train_config
 from facekit.output import check_folder, input_of, open_folder
+from facekit.records.index_policy import index_policy
 from facekit.records.layout import LAYOUTS
 
 __all__ = ["MergeConfig", "MergeSummary", "merge"]
@@ -50,6 +51,8 @@ class MergeConfig:
     layout : {"insightface", "flat"}
     overwrite : bool
         Replace an existing destination.
+    partial_index : bool
+        Take a pack whose index does not reach its end.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class MergeConfig:
     identities: str | None = None
     layout: str = "insightface"
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sources) < 2:
@@ -112,7 +116,7 @@ def merge(config: MergeConfig) -> MergeSummary:
     named = [*config.sources, *([config.identities] if config.identities and Path(config.identities).is_file() else [])]
     guarded = [input_of(path, lambda: ()) for path in named]
     check_folder(config.destination, guarded, config.overwrite)
-    sources = open_packs(config.sources)
+    sources = open_packs(config.sources, index_policy(config.partial_index))
     read = [*guarded, *(pack_input(source.rec, source.name) for source in sources)]
     needed = sum(source.rec.stat().st_size for source in sources)
     with open_folder(config.destination, "merge", read, asdict(config), config.overwrite, needed) as output:

@@ -25,6 +25,7 @@ from facekit.jobs.outputs.rewrite import (
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.output import check_folder, input_of, open_folder
+from facekit.records.index_policy import index_policy
 from facekit.records.layout import LAYOUTS
 
 __all__ = ["SplitConfig", "SplitSummary", "split"]
@@ -46,6 +47,8 @@ class SplitConfig:
     layout : {"same", "insightface", "flat"}
     overwrite : bool
         Replace an existing destination.
+    partial_index : bool
+        Take a pack whose index does not reach its end.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class SplitConfig:
     seed: int = 0
     layout: str = "same"
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.test < 1:
@@ -111,7 +115,7 @@ def split(config: SplitConfig) -> SplitSummary:
     started = perf_counter()
     written: dict[str, Written] = {}
     check_folder(config.destination, [input_of(config.source, lambda: ())], config.overwrite)
-    source = open_packs([config.source])[0]
+    source = open_packs([config.source], index_policy(config.partial_index))[0]
     read, needed = [pack_input(source.rec, config.source)], source.rec.stat().st_size
     with open_folder(config.destination, "split", read, asdict(config), config.overwrite, needed) as output:
         folder = output.new_folder()

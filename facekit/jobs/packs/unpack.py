@@ -14,6 +14,7 @@ from facekit.jobs.inputs.source import pack_input, refuse_shared_records
 from facekit.jobs.outputs.rewrite import NO_LABEL
 from facekit.output import open_folder
 from facekit.records import open_pack
+from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import picture_suffix
 from facekit.run.progress import progress
 
@@ -33,6 +34,8 @@ class UnpackConfig:
         Take only the first pictures of those with a label from 0 on.
     overwrite : bool
         Replace a folder that was unpacked before.
+    partial_index : bool
+        Take a pack whose index does not reach its end.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class UnpackConfig:
     destination: str
     limit: int | None = None
     overwrite: bool = False
+    partial_index: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("limit", self.limit, 1)
@@ -96,7 +100,7 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
     seen: set[int] = set()
     strange = 0
     with (
-        open_pack(config.source) as pack,
+        open_pack(config.source, partial_index=index_policy(config.partial_index)) as pack,
         open_folder(
             config.destination,
             "unpack",

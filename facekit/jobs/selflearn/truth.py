@@ -54,8 +54,10 @@ def _truth_table(path: str) -> Any:
     if path.endswith(".csv"):
         from pyarrow import csv
 
-        return csv.read_csv(path)
+        with open(path, "rb") as file:
+            return csv.read_csv(file)
     import pyarrow.parquet as pq
 
-    names = [name for name in ("key", "identity", "true_person") if name in pq.read_schema(path).names]
-    return pq.read_table(path, columns=names)
+    with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+        names = [name for name in ("key", "identity", "true_person") if name in pq.read_schema(file).names]
+        return pq.read_table(file, columns=names)

@@ -35,7 +35,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         if Path(self.destination).suffix != ".onnx":
-            raise ConfigError(f"{self.destination} must end in .onnx")
+            raise ConfigError(f"{self.destination} must end in .onnx: choose such a name")
 
 
 def export(config: ExportConfig) -> Exported:
