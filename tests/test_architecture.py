@@ -47,13 +47,13 @@ HOMES = {
     "torch": ("facekit/embeddings/", "facekit/train/", "plugins/"),
     "ray": ("facekit/run/ray_executor.py",),
     "ai_edge_litert": ("facekit/faces/",),
-    "onnxruntime": ("facekit/embeddings/", "facekit/faces/detector.py", "facekit/train/", "plugins/"),
-    "retinaface": ("facekit/faces/detector.py",),
+    "onnxruntime": ("facekit/embeddings/", "facekit/train/", "plugins/"),
+    "retinaface": (),
     "faiss": ("facekit/clean/", "facekit/embeddings/"),
     "hdbscan": ("facekit/clean/",),
     "rich": ("facekit/run/progress.py", "facekit/cli/"),
     "click": ("facekit/cli/",),
-    "PIL": ("facekit/report/", "facekit/images/codec.py"),
+    "PIL": ("facekit/report/", "facekit/images/"),
     "mxnet": (),
 }
 
