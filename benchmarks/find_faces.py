@@ -22,11 +22,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from oracles import SHARED, FivePoints
+from oracles import SHARED, RetinaFace
 
 from facekit import open_pack
 from facekit.faces.align import ARCFACE_TEMPLATE, five_points, moved_points, similarity_transform
-from facekit.faces.detector import Detection
+from facekit.faces.detector import Detection, largest
 from facekit.faces.finder import FaceFinder
 from facekit.images import decode
 
@@ -45,22 +45,29 @@ class Known(NamedTuple):
     points: NDArray[np.float32]
 
 
-def photographs(shared: Path, finder: FaceFinder, measure: FivePoints) -> Iterator[Known]:
+def measured(image: NDArray[np.uint8], measure: RetinaFace) -> NDArray[np.float32] | None:
+    """The five points of the largest face, seen at twice its size: the network wants larger ones."""
+    padded = cv2.copyMakeBorder(image, 40, 40, 40, 40, cv2.BORDER_REPLICATE)
+    found = largest(measure(np.asarray(cv2.resize(padded, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)))
+    return None if found is None else (found.points + np.float32(0.5)) / 2 - np.float32(40.5)
+
+
+def photographs(shared: Path, finder: FaceFinder, measure: RetinaFace) -> Iterator[Known]:
     """Those with one face in them: a second one in a pasted piece would count as false."""
     for path in sorted((shared / "data" / "photos").rglob("*.jpg")):
         image = decode(path.read_bytes())
-        points = measure(image)
-        if len(finder(image)) == 1 and np.isfinite(points).all():
+        points = measured(image, measure)
+        if points is not None and len(finder(image)) == 1:
             yield Known(image, points)
 
 
-def crops(shared: Path, measure: FivePoints, count: int) -> Iterator[Known]:
+def crops(shared: Path, measure: RetinaFace, count: int) -> Iterator[Known]:
     """Every so manieth face of the pack."""
     with open_pack(shared / "data" / "faces") as pack:
         for key in pack.keys[:: max(len(pack.keys) // count, 1)].tolist():
             image = pack.image(key)
-            points = measure(image)
-            if np.isfinite(points).all():
+            points = measured(image, measure)
+            if points is not None:
                 yield Known(image, points)
 
 
@@ -160,7 +167,7 @@ def nearest(answers: list[Detection], points: NDArray[np.float64]) -> int | None
     return best if far and far[best] < limit else None
 
 
-def calibrate(shared: Path, finder: FaceFinder, measure: FivePoints, count: int) -> None:
+def calibrate(shared: Path, finder: FaceFinder, measure: RetinaFace, count: int) -> None:
     """Print the median offset of the oracle's points from the mesh's, in the frame of the template, and the rest."""
     known = [*crops(shared, measure, count), *photographs(shared, finder, measure)]
     pairs = [
@@ -211,7 +218,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=10)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    finder, measure = FaceFinder(), FivePoints()
+    finder, measure = FaceFinder(), RetinaFace()
     if arguments.calibrate:
         calibrate(arguments.shared, finder, measure, 1000)
         return

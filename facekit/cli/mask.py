@@ -167,8 +167,8 @@ def text_of_photos(summary: PhotosSummary) -> str:
     from facekit.jobs.inputs.picture_files import format_counts
 
     lines = [
-        f"{summary.masked:,} of {summary.faces:,} faces are masked, "
-        f"in {summary.changed:,} of {summary.pictures:,} photographs",
+        f"{summary.masked:,} of {summary.faces:,} faces are masked",
+        f"{summary.changed:,} of {summary.pictures:,} photographs have one",
         *(f"  {name:16}{count:>10,}" for name, count in summary.by_type.items()),
     ]
     if summary.bare:
