@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from photo import face, photograph
-from PIL import Image
+from PIL import Image, features
 
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, FacekitError
@@ -136,6 +136,19 @@ def test_the_ratio_is_of_faces_or_of_pictures(tmp_path: Path) -> None:
     assert (largest.masked, largest.bare) == (2, 2)
     rows = ledger_of(tmp_path / "largest")
     assert [(row["face"], row["action"]) for row in rows] == [(0, "mask"), (1, "bare")] * 2
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_and_animations(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.avif").write_bytes(as_file(SHOWN, "AVIF", quality=85))
+    moving = as_file(SHOWN, "WEBP", save_all=True, append_images=[Image.fromarray(SHOWN[::-1])])
+    (tmp_path / "photos" / "b.webp").write_bytes(moving)
+    summary = mask_photos(config(tmp_path / "photos", tmp_path / "out"))
+    assert Image.open(io.BytesIO((tmp_path / "out" / "a.avif").read_bytes())).format == "AVIF"
+    assert (tmp_path / "out" / "b.webp").read_bytes() == moving
+    assert (summary.masked, list(summary.errors.values())) == (1, [1])
+    assert "animated (2 frames)" in next(iter(summary.errors))
 
 
 def test_what_is_asked_for_is_checked(photos: Path, tmp_path: Path) -> None:

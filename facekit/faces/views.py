@@ -24,14 +24,14 @@ class View(NamedTuple):
         RGB; black where it reaches beyond the picture.
     x, y : float
         Its upper left corner in the picture, counted from the edge of the first pixel.
-    scale : float
-        Pixels of the picture a pixel of the view.
+    scale : (float, float)
+        Pixels of the picture a pixel of the view, across and down.
     """
 
     pixels: NDArray[np.uint8]
     x: float
     y: float
-    scale: float
+    scale: tuple[float, float]
 
 
 def view_sides(shape: tuple[int, ...], widest: float, narrowest: float) -> list[float]:
@@ -73,10 +73,10 @@ def views(image: NDArray[np.uint8], view_side: float, pixels: int) -> Iterator[V
     size = max(1, round(width / scale)), max(1, round(height / scale))
     sampling = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
     small = np.asarray(cv2.resize(image, size, interpolation=sampling), np.uint8)
-    across, down = width / size[0], height / size[1]  # the rounded size may be off by half a pixel
+    across, down = width / size[0], height / size[1]  # near the scale: a size is a whole number
     for top in _starts(size[1], pixels):
         for left in _starts(size[0], pixels):
-            yield View(_cut(small, left, top, pixels), left * across, top * down, (across + down) / 2)
+            yield View(_cut(small, left, top, pixels), left * across, top * down, (across, down))
 
 
 def _starts(length: int, side: int) -> list[int]:
@@ -115,5 +115,5 @@ def turned_back(points: NDArray[np.float32], turns: int, side: int) -> NDArray[n
 
 def to_picture(points: NDArray[np.float32], view: View) -> NDArray[np.float32]:
     """Points of a view, counted from its edge, in pixels of the picture, pixel centres at integers."""
-    moved = points * view.scale + np.array([view.x, view.y]) - 0.5
+    moved = points * np.array(view.scale) + np.array([view.x, view.y]) - 0.5
     return np.asarray(moved, np.float32)
