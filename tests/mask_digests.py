@@ -70,7 +70,7 @@ def chosen(mode: str) -> list[str]:
     config = MaskConfig("a", "b", seed=SEED, mode=mode, ratio=PLANS[mode])
     copies = copies_of(keys, SEED, PLANS[mode], mode)
     return [
-        f"{key} {copy} {draw_type(np.random.default_rng([SEED, key, copy]), config)}"
+        f"{key} {copy} {draw_type(np.random.default_rng([SEED, key, copy]), config.types)}"
         for key, count in zip(keys.tolist(), copies.tolist(), strict=True)
         for copy in range(count)
     ]

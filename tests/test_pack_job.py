@@ -18,7 +18,7 @@ from PIL import Image
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.faces.align import ARCFACE_TEMPLATE, align
-from facekit.faces.detector import Detection, RetinaFace, largest
+from facekit.faces.detector import Detection
 from facekit.images import decode, encode_jpeg
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.job import pack
@@ -246,7 +246,7 @@ def test_nothing_to_pack_says_why_and_leaves_the_way_free(tmp_path: Path) -> Non
         ({"quality": 101}, "quality"),
         ({"workers": 0}, "workers"),
         ({"align": True, "detector": "mine"}, "MODULE:NAME"),
-        ({"detector": "retinaface"}, "leave out detector, or give align"),
+        ({"detector": "blazeface"}, "leave out detector, or give align"),
         ({"align": True, "size": None}, "112 x 112"),
     ],
 )
@@ -260,24 +260,6 @@ def test_a_detector_that_is_not_there_is_refused_before_anything_is_read(people:
         with pytest.raises(ConfigError, match=name):
             pack(config(people, tmp_path / "out", align=True, detector=name))
     assert not (tmp_path / "out.partial").exists()
-
-
-def test_retinaface_finds_the_face_wherever_and_however_large_it_is() -> None:
-    detector = RetinaFace()
-    tight = photograph()[60:185, 170:280]
-    cases = ((photograph(), POINTS), (tight, POINTS - (170, 60)))
-    for image, points in cases:
-        found = largest(detector(image))
-        assert found is not None
-        assert np.abs(found.points - points).max() < 4
-        left, top, right, bottom = found.box
-        assert left < points[:, 0].min() < points[:, 0].max() < right
-        assert top < points[:, 1].min() < points[:, 1].max() < bottom
-    double = np.repeat(np.repeat(photograph(), 3, 0), 3, 1)
-    assert np.abs(largest(detector(double)).points - (3 * POINTS + 1)).max() < 12
-    assert detector(np.full((90, 150, 3), 128, np.uint8)) == []
-    both = np.concatenate([photograph()[:300], photograph()[:300]], 1)
-    assert len(detector(both)) == 2
 
 
 def test_large_faces_are_shrunk_by_area_first() -> None:

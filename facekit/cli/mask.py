@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from facekit.jobs.mask.bins import MaskBinsSummary
     from facekit.jobs.mask.config import MaskConfig
     from facekit.jobs.mask.summary import MaskSummary
+    from facekit.jobs.photos.summary import PhotosSummary
 
 __all__ = ["command"]
 
@@ -24,7 +25,24 @@ __all__ = ["command"]
 @click.command("mask", short_help="Put worn masks on the faces of a pack.")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
-@click.option("--ratio", type=float, default=0.15, show_default=True, help="Masked / all pictures of DST.")
+@click.option("--photos", is_flag=True, help="SRC is a folder of photographs, not of aligned crops: find the faces.")
+@click.option(
+    "--ratio", type=float, default=0.15, show_default=True, help="Masked / all pictures of DST.  [with --photos: 1.0]"
+)
+@click.option(
+    "--ratio-of",
+    type=click.Choice(["face", "picture"]),
+    default="face",
+    show_default=True,
+    help="With --photos: what --ratio is a share of.",
+)
+@click.option(
+    "--faces",
+    type=click.Choice(["all", "largest"]),
+    default="all",
+    show_default=True,
+    help="With --photos: which faces of a picture.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["add", "replace"]),
@@ -77,6 +95,10 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     SRC may also be a verification .bin; then every picture of the pairs, or the second of each, is masked, DST is a
     .bin too, and its ledger lies beside it.
 
+    With --photos SRC is a folder of photographs, in folders or not. Every face that is found is masked, of any size and
+    turned any way, and DST is the same tree with the same names; JPEG, PNG, WebP, AVIF and BMP stay what they are, with
+    their quality, EXIF and colour profile. What needs no mask is copied byte for byte.
+
     Types: surgical-blue, surgical-white, surgical-black, n95-cup, n95-valve, kn95, cloth-pattern, sponge-black.
 
     \b
@@ -85,6 +107,12 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     """
     from facekit.jobs.mask.job import mask
 
+    if given["photos"]:
+        mask_photographs(context, given, as_json)
+        return
+    refuse_given(context, FOR_PHOTOS, "is for photographs: give --photos too")
+    for name in ("photos", *FOR_PHOTOS):
+        given.pop(name)
     if given["source"].endswith(".bin"):
         mask_pairs(context, given, as_json)
         return
@@ -94,6 +122,79 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
     if summary.errors and not summary.masked:
         raise FacekitError(f"not one picture could be masked; {summary.ledger} says why for each")
+    if summary.unaligned:
+        raise FacekitError(
+            f"these look unaligned: {sum(summary.refused.values()):,} of {summary.wanted:,} chosen faces were refused, "
+            f"and {summary.unaligned} of those that were looked at are photographs. To mask them as they are, give "
+            f"facekit mask {given['source']} DST --photos; to make a pack of aligned crops first, facekit pack --align"
+        )
+
+
+FOR_PHOTOS = ("ratio_of", "faces")
+NOT_FOR_PHOTOS = ("mode", "preset", "layout", "mesh_cache", "side")
+
+
+def refuse_given(context: click.Context, names: tuple[str, ...], why: str) -> None:
+    """Refuse options that were given although they mean nothing here.
+
+    Raises
+    ------
+    ConfigError
+        Names the first.
+    """
+    default = click.core.ParameterSource.DEFAULT
+    for name in names:
+        if context.get_parameter_source(name) != default:
+            raise ConfigError(f"--{name.replace('_', '-')} {why}")
+
+
+def mask_photographs(context: click.Context, given: dict[str, Any], as_json: bool) -> None:
+    """The same for photographs."""
+    from facekit.jobs.photos.config import PhotosConfig
+    from facekit.jobs.photos.job import mask_photos
+
+    refuse_given(context, NOT_FOR_PHOTOS, "is for packs; with --photos the same tree of pictures is written")
+    if context.get_parameter_source("ratio") == click.core.ParameterSource.DEFAULT:
+        given["ratio"] = 1.0
+    for name in ("photos", *NOT_FOR_PHOTOS):
+        given.pop(name)
+    summary = mask_photos(PhotosConfig(**drawn_from(given)))
+    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_photos(summary))
+    if summary.errors and not summary.faces:
+        raise FacekitError(f"not one face could be masked; {summary.ledger} says why for each picture")
+
+
+def text_of_photos(summary: PhotosSummary) -> str:
+    """The summary for a person."""
+    from facekit.jobs.inputs.picture_files import format_counts
+
+    lines = [
+        f"{summary.masked:,} of {summary.faces:,} faces are masked",
+        f"{summary.changed:,} of {summary.pictures:,} photographs have one",
+        *(f"  {name:16}{count:>10,}" for name, count in summary.by_type.items()),
+    ]
+    if summary.bare:
+        lines.append(f"{summary.bare:,} were not chosen")
+    if summary.refused:
+        lines.append(f"{sum(summary.refused.values()):,} were refused and stay bare")
+        lines += [f"  {name:16}{count:>10,}" for name, count in summary.refused.items()]
+    if summary.without_face:
+        lines.append(f"{summary.without_face:,} photographs show no face that was found")
+    if summary.errors:
+        lines.append(f"{sum(summary.errors.values()):,} could not be opened and were copied as they are")
+        lines += [f"  {count:,} x {name}" for name, count in summary.errors.items()]
+    if summary.others:
+        count = sum(summary.others.values())
+        lines.append(
+            f"{count:,} other files are no pictures by their names and were left out: {format_counts(summary.others)}"
+        )
+    lines += [
+        f"{summary.pictures_per_second:,.1f} photographs/s, {summary.seconds:,.1f} s",
+        f"photos  {summary.destination}",
+        f"ledger  {summary.ledger}",
+        f"sheet   {summary.contact or 'none: nothing was masked'}",
+    ]
+    return "\n".join(lines)
 
 
 NOT_FOR_PAIRS = ("ratio", "mode", "preset", "limit", "layout", "mesh_cache")
@@ -103,10 +204,7 @@ def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> 
     """The same for a verification .bin."""
     from facekit.jobs.mask.bins import mask_bins
 
-    default = click.core.ParameterSource.DEFAULT
-    for name in NOT_FOR_PAIRS:
-        if context.get_parameter_source(name) != default:
-            raise ConfigError(f"--{name.replace('_', '-')} is for packs; of a .bin every picture of --side is masked")
+    refuse_given(context, NOT_FOR_PAIRS, "is for packs; of a .bin every picture of --side is masked")
     if not given["destination"].endswith(".bin"):
         raise ConfigError(f"{given['source']} is a .bin, so DST must end in .bin too: choose such a name")
     side = given["side"] or "both"
@@ -136,18 +234,30 @@ def text_of_pairs(summary: MaskBinsSummary) -> str:
 
 def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     """The frozen config that the options ask for."""
-    from facekit.jobs.mask.config import PRESETS, MaskConfig, known_types, parse_range, parse_types
-    from facekit.masks import MaskOptions
+    from facekit.jobs.mask.config import PRESETS, MaskConfig
 
     given.pop("side", None)
     preset = PRESETS.get(given.pop("preset") or "", {})
     default = click.core.ParameterSource.DEFAULT
     given.update({name: value for name, value in preset.items() if context.get_parameter_source(name) == default})
+    return MaskConfig(**drawn_from(given))
+
+
+def drawn_from(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given with types, ranges and workers as a config has them."""
+    from facekit.jobs.mask.config import known_types, parse_range, parse_types
+    from facekit.masks import MaskOptions
+
     names = ("tilt", "shadow", "light")
     ranges = {f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None}
-    given["types"] = parse_types(given["types"], known_types(given["textures"]))
-    given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
-    return MaskConfig(**given, options=MaskOptions(**ranges))
+    types = parse_types(given["types"], known_types(given["textures"]))
+    workers = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
+    return {**given, "types": types, "workers": workers, "options": MaskOptions(**ranges)}
+
+
+ONE_IDENTITY = (
+    "the pictures lie in one folder and became one identity; give every person a folder, or --photos for the same tree"
+)
 
 
 def text_of(summary: MaskSummary) -> str:
@@ -164,6 +274,8 @@ def text_of(summary: MaskSummary) -> str:
     if summary.errors:
         lines.append(f"{sum(summary.errors.values()):,} could not be masked")
         lines += [f"  {count:,} x {name}" for name, count in summary.errors.items()]
+    if summary.one_identity:
+        lines.append(f"note: {ONE_IDENTITY}")
     lines += [
         f"{summary.images_per_second:,.0f} pictures/s, {summary.seconds:,.1f} s, {summary.bytes / 1e6:,.1f} MB",
         f"pack    {summary.destination} ({summary.layout}, {summary.identities:,} identities)",

@@ -24,7 +24,7 @@ __all__ = ["command"]
 @click.option(
     "--detector",
     metavar="NAME",
-    help="What finds them for --align; MODULE:NAME makes your own.  [default: retinaface]",
+    help="What finds them for --align; MODULE:NAME makes your own.  [default: blazeface]",
 )
 @click.option("--min-images", type=int, default=1, show_default=True, metavar="N", help="Leave out people with fewer.")
 @click.option(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +19,7 @@ from facekit.faces.landmarks import (
     RIGHT_EDGE,
     RIGHT_EYE_CORNER,
 )
+from facekit.faces.litert import open_interpreter
 from facekit.faces.topology import NUM_VERTICES, load_topology
 
 __all__ = ["LiteRTMesh", "Mesh", "MeshEstimator", "Pose", "Region", "aligned_region", "pose", "region_of", "rounded"]
@@ -29,6 +27,8 @@ __all__ = ["LiteRTMesh", "Mesh", "MeshEstimator", "Pose", "Region", "aligned_reg
 INPUT_SIDE = 192
 SECOND_PASS_YAW = 15.0
 STEP = 1 / 16
+SHRINK_FROM = 2.0 * INPUT_SIDE
+"""Side of a region, pixels, above which it is shrunk before it is sampled."""
 
 
 class Mesh(NamedTuple):
@@ -236,12 +236,8 @@ class _Model:
     """An interpreter with its buffers."""
 
     def __init__(self) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
         content = files("facekit.assets.mesh").joinpath("face_landmark.tflite").read_bytes()
-        with _quiet_stderr():
-            self._interpreter = Interpreter(model_content=content, num_threads=1)
-            self._interpreter.allocate_tensors()
+        self._interpreter = open_interpreter(content)
         self._input = self._interpreter.get_input_details()[0]["index"]
         sizes = {int(np.prod(d["shape"])): d["index"] for d in self._interpreter.get_output_details()}
         self._vertices, self._presence = sizes[3 * NUM_VERTICES], sizes[1]
@@ -266,6 +262,9 @@ def _crop(image: NDArray[np.uint8], region: Region, matrix: NDArray[np.float64],
     left, top = region.x + 0.5 - region.side / 2, region.y + 0.5 - region.side / 2
     x, y, side, (height, width) = math.floor(left), math.floor(top), math.floor(region.side), image.shape[:2]
     inner = image[max(y, 0) : max(y + side, 0), max(x, 0) : max(x + side, 0)]
+    if side > SHRINK_FROM:
+        _crop_shrunk(image, region, out)
+        return
     whole = (x, y, side) == (left, top, region.side) and region.roll == 0
     if not whole or not inner.size or side > 2 * max(height, width):
         sampling = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -277,6 +276,25 @@ def _crop(image: NDArray[np.uint8], region: Region, matrix: NDArray[np.float64],
         widths = max(above, 0), max(below, 0), max(before, 0), max(after, 0)
         inner = np.asarray(cv2.copyMakeBorder(inner, *widths, cv2.BORDER_REPLICATE), np.uint8)
     cv2.resize(inner, out.shape[:2], out, interpolation=cv2.INTER_LINEAR)
+
+
+def _crop_shrunk(image: NDArray[np.uint8], region: Region, out: NDArray[np.uint8]) -> None:
+    """Shrink the part of the picture that holds the region by area first, since bilinear sampling would alias."""
+    import cv2
+
+    reach, (height, width) = math.ceil(0.75 * region.side), image.shape[:2]
+    middle_x = min(max(region.x, 0.0), width - 1.0)
+    middle_y = min(max(region.y, 0.0), height - 1.0)
+    left, top = max(math.floor(middle_x) - reach, 0), max(math.floor(middle_y) - reach, 0)
+    part = image[top : math.ceil(middle_y) + reach + 1, left : math.ceil(middle_x) + reach + 1]
+    factor = SHRINK_FROM / region.side
+    size = max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor))
+    small = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    across, down = size[0] / part.shape[1], size[1] / part.shape[0]
+    x, y = (region.x + 0.5 - left) * across - 0.5, (region.y + 0.5 - top) * down - 0.5
+    matrix = _between_centres(_picture_from_model(Region(x, y, SHRINK_FROM, region.roll)))
+    sampling = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cv2.warpAffine(small, matrix, out.shape[:2], out, sampling, cv2.BORDER_REPLICATE)
 
 
 @lru_cache(maxsize=16)
@@ -298,20 +316,3 @@ def _to_picture(raw: NDArray[np.float32], matrix: NDArray[np.float64], scale: fl
     vertices[:, :2] = raw[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     vertices[:, 2] = raw[:, 2] * -scale  # the model counts depth away from the viewer
     return vertices
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Hide what LiteRT's C++ side writes to file descriptor 2 while it is built; it has no switch for it."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # a daemon has closed it: there is nothing to hide it from
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

@@ -5,7 +5,7 @@ A picture is ``(H, W, 3) uint8`` RGB everywhere in facekit; BGR exists only insi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ __all__ = [
     "decode_stored",
     "encode_jpeg",
     "encode_like",
+    "encode_png_stored",
     "encode_stored",
     "jpeg_coding",
     "picture_size",
@@ -63,7 +64,7 @@ def decode(payload: Payload, upright: bool = False) -> Picture:
     return pixels
 
 
-def decode_stored(payload: Payload, iscolor: int = -1) -> Picture:
+def decode_stored(payload: Payload, iscolor: int = -1, upright: bool = False) -> NDArray[Any]:
     """Decode in the channel order of ``cv2.imdecode``, for code that expects it.
 
     Parameters
@@ -71,10 +72,13 @@ def decode_stored(payload: Payload, iscolor: int = -1) -> Picture:
     payload : bytes-like
     iscolor : int
         1: three channels; 0: grey; -1: as stored.
+    upright : bool
+        Turn the picture as its EXIF orientation says where `iscolor` is 0 or 1, as ``cv2.imdecode`` does unasked.
 
     Returns
     -------
-    (H, W, 3) uint8 in BGR, (H, W) where it is grey, (H, W, 4) where it is stored with transparency
+    (H, W, 3) in BGR, (H, W) where it is grey, (H, W, 4) where it is stored with transparency
+        uint8; uint16 where `iscolor` is -1 and 16 bits are stored.
 
     Raises
     ------
@@ -83,10 +87,10 @@ def decode_stored(payload: Payload, iscolor: int = -1) -> Picture:
     """
     import cv2
 
-    return _decoded(payload, iscolor if iscolor < 0 else iscolor | cv2.IMREAD_IGNORE_ORIENTATION)
+    return _decoded(payload, iscolor if iscolor < 0 or upright else iscolor | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
-def _decoded(payload: Payload, flags: int) -> Picture:
+def _decoded(payload: Payload, flags: int) -> NDArray[Any]:
     import cv2
 
     content = payload if isinstance(payload, bytes) else bytes(payload)
@@ -100,7 +104,7 @@ def _decoded(payload: Payload, flags: int) -> Picture:
         raise PictureError(f"the decoder refused this {kind} of {len(content)} bytes: {error}") from error
     if pixels is None:
         raise PictureError(f"the {kind} of {len(content)} bytes is truncated or corrupt: it does not decode")
-    return np.asarray(pixels, np.uint8)
+    return np.asarray(pixels)
 
 
 def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -> bytes:
@@ -165,6 +169,25 @@ def encode_stored(pixels: NDArray[np.uint8], extension: str = ".jpg", quality: i
     if pixels.ndim not in (2, 3) or pixels.dtype != np.uint8 or 0 in pixels.shape:
         raise PictureError(f"a picture is an (H, W, 3) or (H, W) uint8 array, this is {pixels.shape} {pixels.dtype}")
     return _encode(extension, pixels, [option, quality])
+
+
+def encode_png_stored(pixels: NDArray[Any]) -> bytes:
+    """Encode pixels in the channel order of ``cv2.imencode`` as a PNG, with transparency and 16 bits.
+
+    Parameters
+    ----------
+    pixels : (H, W), (H, W, 3) in BGR or (H, W, 4) in BGRA, uint8 or uint16
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    PictureError
+        The encoder refuses them.
+    """
+    return _encode(".png", pixels, [])
 
 
 def encode_like(image: Picture, source: Payload) -> bytes:
@@ -245,7 +268,7 @@ def _encode_png(image: Picture, grey: bool) -> bytes:
     return _encode(".png", _grey(image) if grey else _bgr(image), [])
 
 
-def _encode(extension: str, pixels: Picture, options: list[int]) -> bytes:
+def _encode(extension: str, pixels: NDArray[Any], options: list[int]) -> bytes:
     import cv2
 
     done, content = cv2.imencode(extension, pixels, options)

@@ -9,6 +9,7 @@ from facekit.masks.catalogue import TYPES
 if TYPE_CHECKING:
     from facekit.masks.augment import MaskAugment, MeshLookup
     from facekit.masks.custom import add_masks
+    from facekit.masks.photograph import WornFace, WornPhoto, wear_masks
     from facekit.masks.recipe import MaskOptions, MaskParams, sample_params
     from facekit.masks.render import Worn, render_worn
     from facekit.masks.wear import wear_mask
@@ -20,10 +21,13 @@ __all__ = [
     "MaskParams",
     "MeshLookup",
     "Worn",
+    "WornFace",
+    "WornPhoto",
     "add_masks",
     "render_worn",
     "sample_params",
     "wear_mask",
+    "wear_masks",
 ]
 
 _HOMES = {
@@ -36,6 +40,9 @@ _HOMES = {
     "Worn": "render",
     "render_worn": "render",
     "wear_mask": "wear",
+    "WornFace": "photograph",
+    "WornPhoto": "photograph",
+    "wear_masks": "photograph",
 }
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from facekit.errors import ConfigError
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, Mesh, MeshEstimator, rounded
+from facekit.images import as_picture, is_pillow, to_pillow
 from facekit.masks.catalogue import mask_type, type_names
 from facekit.masks.custom import add_masks
 from facekit.masks.recipe import MaskOptions, sample_params
@@ -90,33 +91,40 @@ class MaskAugment:
         self.__dict__.update(state)
         self._add_masks()
 
-    def __call__(self, image: NDArray[np.uint8], key: int, epoch: int = 0) -> tuple[NDArray[np.uint8], bool]:
+    def __call__(self, image: Any, key: int, epoch: int = 0) -> tuple[Any, bool]:
         """Perhaps put a mask on.
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            RGB, aligned; never changed.
+        image : (H, W, 3) uint8 RGB, or a picture of Pillow
+            Aligned; never changed.
         key : int
             Of the record.
         epoch : int
 
         Returns
         -------
-        (H, W, 3) uint8
+        (H, W, 3) uint8, or a picture of Pillow where one was given
             The picture itself where no mask was put on.
         bool
             Whether it wears a mask now. A picture that was drawn but on which no mask can be worn stays bare.
+
+        Raises
+        ------
+        PictureError
+            It is a tensor, or no picture.
         """
+        bare = as_picture(image)
         rng = np.random.default_rng([self.seed, epoch, key])
         chance, which = rng.random(2)
         if chance >= self.probability:
             return image, False
-        mesh = self._mesh(image, key)
-        if gate(mesh, image.shape) is not None:
+        mesh = self._mesh(bare, key)
+        if gate(mesh, bare.shape) is not None:
             return image, False
         type = self.types[int(np.searchsorted(self._edges, which * self._edges[-1], side="right"))]
-        return render_worn(image, mesh.vertices, sample_params(rng, type, self.options)).image, True
+        worn = render_worn(bare, mesh.vertices, sample_params(rng, type, self.options)).image
+        return to_pillow(worn) if is_pillow(image) else worn, True
 
     def _mesh(self, image: NDArray[np.uint8], key: int) -> Mesh:
         if self.meshes is None:

@@ -11,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, NoFace
+from facekit.faces.align import ARCFACE_SIDE, ARCFACE_TEMPLATE
+from facekit.faces.finder import FaceFinder
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.images import as_picture
 from facekit.masks.recipe import MaskOptions, sample_params
 from facekit.masks.render import Worn, render_worn
 
-__all__ = ["wear_mask"]
+__all__ = ["checked_seed", "face_finder", "options_of", "unaligned", "wear_mask"]
+
+ALIGNED = 0.087
+"""Of the picture's side: mean distance of a face's points from the template's, up to which it is an aligned crop."""
 
 
 @cache
@@ -24,7 +30,13 @@ def _estimator() -> MeshEstimator:
     return LiteRTMesh()
 
 
-def _options(options: dict[str, Any]) -> MaskOptions:
+@cache
+def face_finder() -> FaceFinder:
+    """The one finder of this process."""
+    return FaceFinder()
+
+
+def options_of(options: dict[str, Any]) -> MaskOptions:
     """``tilt=5`` or ``tilt=(-5, 5)`` -> MaskOptions."""
     ranges = {}
     for name, value in options.items():
@@ -46,14 +58,14 @@ def _range(name: str, value: Any) -> tuple[float, float]:
     raise ConfigError(f"{name} is {value!r}; it must be a number or a range (low, high)")
 
 
-def _checked_seed(seed: Any) -> int:
+def checked_seed(seed: Any) -> int:
     if not isinstance(seed, Integral) or seed < 0:
         raise ConfigError(f"seed is {seed!r}; it must be a whole number from 0")
     return int(seed)
 
 
 def wear_mask(
-    image: NDArray[np.uint8],
+    image: Any,
     type: str = "surgical-blue",
     seed: int = 0,
     vertices: NDArray[np.float32] | None = None,
@@ -63,8 +75,9 @@ def wear_mask(
 
     Parameters
     ----------
-    image : (H, W, 3) uint8
-        RGB, an ArcFace-aligned crop (112 x 112 or any multiple), unless `vertices` are given: then any picture.
+    image : (H, W, 3) uint8 RGB, or a picture of Pillow
+        An ArcFace-aligned crop (112 x 112 or any multiple), unless `vertices` are given: then any picture. For
+        photographs there is `facekit.wear_masks`.
     type : str
         One of `facekit.masks.TYPES`.
     seed : int
@@ -81,11 +94,12 @@ def wear_mask(
     Raises
     ------
     NoFace
-        No mesh was given and none can be trusted: ``error.reason`` says why.
+        No mesh was given and none can be trusted: ``error.reason`` says why, and ``error.detail`` what to do where
+        the picture is no aligned crop.
     ConfigError
         Unknown type or option, a seed or an option of a wrong value, or arrays of the wrong shape or dtype.
     PictureError
-        No mesh was given, and `image` is no (H, W, 3) uint8 RGB picture.
+        `image` is a tensor or no picture at all; or no mesh was given, and it is no (H, W, 3) uint8 RGB picture.
 
     Examples
     --------
@@ -95,11 +109,34 @@ def wear_mask(
     >>> worn.image.shape, float(worn.coverage.max()) > 0.99
     ((160, 160, 3), True)
     """
-    params = sample_params(np.random.default_rng(_checked_seed(seed)), type, _options(options))
+    params = sample_params(np.random.default_rng(checked_seed(seed)), type, options_of(options))
+    image = as_picture(image)
     if vertices is None:
         mesh = _estimator()(image)
         reason = gate(mesh, image.shape)
         if reason is not None:
-            raise NoFace(reason)
+            raise NoFace(reason, unaligned(image))
         vertices = mesh.vertices
     return render_worn(image, vertices, params)
+
+
+def unaligned(image: NDArray[np.uint8]) -> str:
+    """What a picture is that is no aligned crop, and which call helps; empty where it is one, or shows no face.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 RGB
+    """
+    face = next(iter(face_finder()(image)), None)
+    (height, width), size = image.shape[:2], f"{image.shape[1]} x {image.shape[0]}"
+    if face is None:
+        return "" if height == width else f"{size} pixels are no aligned crop, and no face was found in them"
+    eyes = float(np.linalg.norm(face.points[1] - face.points[0]))
+    expected = (ARCFACE_TEMPLATE + 0.5) * (height / ARCFACE_SIDE) - 0.5
+    if height == width and np.linalg.norm(face.points - expected, axis=1).mean() < ALIGNED * height:
+        return ""
+    x, y = face.points.mean(0)
+    return (
+        f"this is no aligned crop: the largest face in its {size} pixels lies at ({x:.0f}, {y:.0f}), {eyes:.0f} px "
+        "between the eyes; facekit.wear_masks finds the faces of photographs and masks them"
+    )

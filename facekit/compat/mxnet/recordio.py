@@ -487,7 +487,8 @@ def unpack_img(s: bytes | bytearray | memoryview, iscolor: int = -1) -> tuple[An
     -------
     IRHeader
     (H, W, 3) uint8 in BGR
-        As stored with ``iscolor`` -1 (then a grey picture is (H, W)), 1: always three channels, 0: grey.
+        As stored with ``iscolor`` -1 (then a grey picture is (H, W), and 16 bits are uint16), 1: always three channels,
+        0: grey; both turned as the EXIF orientation says, which -1 is not.
     """
     header, payload = unpack(s)
-    return header, decode_stored(payload, iscolor)
+    return header, decode_stored(payload, iscolor, upright=True)

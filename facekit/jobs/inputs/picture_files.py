@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -37,7 +37,7 @@ def folders_in(folder: Path) -> list[str]:
     return sorted(_shown(folders))
 
 
-def files_in(root: Path, within: str = ".", deep: bool = True) -> Files:
+def files_in(root: Path, within: str = ".", deep: bool = True, suffixes: Collection[str] = PICTURES) -> Files:
     """List a folder.
 
     Parameters
@@ -48,6 +48,8 @@ def files_in(root: Path, within: str = ".", deep: bool = True) -> Files:
         The folder in it.
     deep : bool
         List the folders in it too.
+    suffixes : collection of str
+        What the name of a picture ends in, lower case.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def files_in(root: Path, within: str = ".", deep: bool = True) -> Files:
         found.others.update(LINK for name in folders if os.path.islink(os.path.join(place, name)))
         inner = os.path.relpath(place, root)
         for name in _shown(names):
-            if _is_picture(os.path.join(place, name)):
+            if _is_picture(os.path.join(place, name), suffixes):
                 found.pictures.append(name if inner == os.curdir else os.path.join(inner, name))
             else:
                 found.others[_suffix(name) or "without a suffix"] += 1
@@ -87,9 +89,9 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower().encode("utf-8", "replace").decode()
 
 
-def _is_picture(path: str) -> bool:
+def _is_picture(path: str, suffixes: Collection[str]) -> bool:
     """By its name; a pipe or a device is none, and reading one might never end."""
-    return _suffix(path) in PICTURES and (os.path.isfile(path) or not os.path.exists(path))
+    return _suffix(path) in suffixes and (os.path.isfile(path) or not os.path.exists(path))
 
 
 def _unlistable(error: OSError) -> NoReturn:

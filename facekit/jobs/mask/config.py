@@ -13,7 +13,15 @@ from facekit.masks.catalogue import TYPES
 from facekit.masks.custom import read_masks
 from facekit.masks.recipe import MaskOptions
 
-__all__ = ["PRESETS", "MaskConfig", "parse_range", "parse_types"]
+__all__ = [
+    "PRESETS",
+    "MaskConfig",
+    "check_types",
+    "known_types",
+    "parse_range",
+    "parse_types",
+    "textures_content",
+]
 
 MODES = ("add", "replace")
 LAYOUTS = ("same", "insightface", "flat")
@@ -95,7 +103,7 @@ class MaskConfig:
         check_seed(self.seed)
         check_at_least("limit", self.limit, 1)
         check_at_least("workers", self.workers, 1)
-        _check_types(self.types, known_types(self.textures))
+        check_types(self.types, known_types(self.textures))
 
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
@@ -103,7 +111,7 @@ class MaskConfig:
         for name in ("source", "destination", "mesh_cache", "workers", "ray", "overwrite", "partial_index"):
             del given[name]
         given["types"] = dict(self.types)
-        given["textures"] = _content(self.textures)
+        given["textures"] = textures_content(self.textures)
         return given
 
 
@@ -112,7 +120,7 @@ def known_types(textures: str | None) -> tuple[str, ...]:
     return TYPES if textures is None else TYPES + tuple(kind.name for kind, _ in read_masks(textures))
 
 
-def _content(textures: str | None) -> str | None:
+def textures_content(textures: str | None) -> str | None:
     """A hash of a table of masks and their pictures."""
     if textures is None:
         return None
@@ -160,7 +168,14 @@ def _number(name: str, text: str) -> float:
     return value
 
 
-def _check_types(types: tuple[tuple[str, float], ...], known: tuple[str, ...]) -> None:
+def check_types(types: tuple[tuple[str, float], ...], known: tuple[str, ...]) -> None:
+    """Refuse types that there are not, or that are named twice, and weights that are none.
+
+    Raises
+    ------
+    ConfigError
+        Says which.
+    """
     for name, weight in types:
         check_choice("type", name, known)
         if not (math.isfinite(weight) and weight >= 0):

@@ -27,7 +27,7 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MaskTask", "MaskWorker", "Wear", "start_worker"]
+__all__ = ["MaskTask", "MaskWorker", "Wear", "draw_type", "limit_threads", "start_worker"]
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def masked_copies(
             return
         for copy in range(copies):
             rng = np.random.default_rng([config.seed, record.key, copy])
-            worn, params = wear(image, mesh.vertices, draw_type(rng, config), rng)
+            worn, params = wear(image, mesh.vertices, draw_type(rng, config.types), rng)
             yield masked(record, encode_like(worn, record.payload), params, mesh.presence)
             done += 1
     except STOPS:
@@ -187,9 +187,9 @@ def masked(record: Record, payload: bytes, params: Params, score: float) -> Outc
     return Outcome(row, frame(pack_record(record.header, payload)))
 
 
-def draw_type(rng: np.random.Generator, config: MaskConfig) -> str:
+def draw_type(rng: np.random.Generator, types: tuple[tuple[str, float], ...]) -> str:
     """A mask type, by weight."""
-    names, weights = zip(*config.types, strict=True)
+    names, weights = zip(*types, strict=True)
     edges = np.cumsum(weights)
     return str(names[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.mask.plan import MaskPlan
+from facekit.jobs.mask.sheet import original
 from facekit.run.ledger import LEDGER
 
 __all__ = ["MaskSummary", "summarise"]
@@ -38,6 +40,11 @@ class MaskSummary:
         Size of ``train.rec``.
     seconds, images_per_second : float
         Of this run; what an earlier one had finished is not counted.
+    unaligned : int
+        Where most of the chosen were refused: how many of a few of them that were looked at are no aligned crops; 0
+        where it is not most of these.
+    one_identity : bool
+        The source is a folder of pictures without folders of people.
     """
 
     destination: str
@@ -57,6 +64,12 @@ class MaskSummary:
     bytes: int
     seconds: float
     images_per_second: float
+    unaligned: int = 0
+    one_identity: bool = False
+
+
+LOOKED_AT = 8
+"""Refused pictures in which faces are looked for."""
 
 
 def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> MaskSummary:
@@ -88,7 +101,23 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
         bytes=(destination / "train.rec").stat().st_size,
         seconds=seconds,
         images_per_second=done / seconds,
+        unaligned=count_unaligned(destination, plan) if 2 * sum(refused.values()) > plan.wanted else 0,
+        one_identity=bool(plan.source.files) and images > 1 and not any(os.sep in name for name in plan.source.files),
     )
+
+
+def count_unaligned(destination: Path, plan: MaskPlan) -> int:
+    """Of the first refused pictures, those that are photographs: their faces lie elsewhere than those of crops."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from facekit.masks.wear import unaligned
+
+    with open(destination / LEDGER, "rb") as file:
+        rows = pq.ParquetFile(file).read(columns=["source_key", "action"])
+    keys = rows.filter(pc.equal(rows["action"], "refused"))["source_key"].unique()[:LOOKED_AT].to_pylist()
+    found = sum(bool(unaligned(original(plan.source, key))) for key in keys)
+    return found if 2 * found > len(keys) else 0
 
 
 def counts_of(counts: Counter[tuple[str | None, str | None]], action: str) -> dict[str, int]:

@@ -10,7 +10,10 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.records.layout import LAYOUTS
 
-__all__ = ["PackConfig", "parse_size"]
+__all__ = ["SHIPPED", "PackConfig", "parse_size"]
+
+SHIPPED = "blazeface"
+"""The detector of `facekit.faces.finder`."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class PackConfig:
     align : bool
         Find the face in each picture that is not an aligned crop already, and warp it to the ArcFace template.
     detector : str, optional
-        For ``align``: ``"retinaface"``, which is the default, or ``"module:name"`` of a callable that makes a
+        For ``align``: ``"blazeface"``, which is the default, or ``"module:name"`` of a callable that makes a
         `facekit.faces.detector.Detector`.
     min_images : int
         Leave out people of whom fewer pictures could be packed.
@@ -72,8 +75,8 @@ class PackConfig:
             raise ConfigError(f"quality is {self.quality}; it must be from 1 to 100")
         if self.detector is not None and not self.align:
             raise ConfigError("without align no faces are found: leave out detector, or give align too")
-        if self.detector not in (None, "retinaface") and not re.fullmatch(r"[\w.]+:\w+", str(self.detector)):
-            raise ConfigError(f"detector is {self.detector!r}; it must be retinaface or MODULE:NAME")
+        if self.detector not in (None, SHIPPED) and not re.fullmatch(r"[\w.]+:\w+", str(self.detector)):
+            raise ConfigError(f"detector is {self.detector!r}; it must be {SHIPPED} or MODULE:NAME")
         if self.size is not None and not (self.size[0] > 0 and self.size[1] > 0):
             raise ConfigError(f"size is {self.size}; height and width must be above 0")
         if self.align and self.size != (112, 112):
@@ -81,7 +84,7 @@ class PackConfig:
 
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
-        given = {**asdict(self), "detector": self.detector or "retinaface"}
+        given = {**asdict(self), "detector": self.detector or SHIPPED}
         for name in ("source", "destination", "root", "workers", "ray", "overwrite"):
             del given[name]
         return given

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.faces.align import ARCFACE_TEMPLATE, align, similarity_transform
-from facekit.faces.detector import Detection, Detector, RetinaFace, largest
+from facekit.faces.detector import Detection, Detector, largest
+from facekit.faces.finder import FaceFinder
 from facekit.images import decode, encode_jpeg, picture_size
-from facekit.jobs.pack.config import PackConfig
+from facekit.jobs.pack.config import SHIPPED, PackConfig
 from facekit.jobs.pack.picture_list import PictureList
 from facekit.records import Header, pack_record
 from facekit.records.framing import frame
@@ -69,10 +70,10 @@ def make_detector(name: str | None) -> Detector:
     Raises
     ------
     ConfigError
-        There is no such module or name in it, what it needs is not installed, or it makes no detector.
+        There is no such module or name in it, or it makes no detector.
     """
-    if name is None or name == "retinaface":
-        return RetinaFace()
+    if name is None or name == SHIPPED:
+        return FaceFinder()
     module, _, maker = name.partition(":")
     _add_working_directory()
     try:

@@ -1,0 +1,64 @@
+"""Putting the tree of masked photographs together from its shards: files, ledger, list, contact sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facekit.errors import FacekitError
+from facekit.jobs.outputs.counts import check_counts
+from facekit.jobs.photos.plan import CONTACT, LEDGER, LIST, PhotosPlan
+from facekit.jobs.photos.sheet import FaceSample, draw_sheet
+from facekit.output import FolderOutput
+from facekit.run.progress import progress
+from facekit.run.shard_file import read_records, read_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["assemble_output"]
+
+
+def assemble_output(plan: PhotosPlan, output: FolderOutput) -> None:
+    """Make the output folder.
+
+    Raises
+    ------
+    FacekitError
+        A name cannot be written; or the ledger does not add up, a defect of facekit: nothing is published.
+    """
+    import pyarrow.parquet as pq
+
+    folder, sample, written, masked = output.new_folder(), FaceSample(), 0, 0
+    ledger: pq.ParquetWriter | None = None
+    with open(folder / LEDGER, "wb") as file, progress("writing", len(plan.files)) as advance:
+        for shard in plan.shards:
+            rows, block = read_rows(output.shard(shard.number)), read_records(output.shard(shard.number))
+            written += write_files(folder, plan.files[shard.first : shard.stop], rows, block)
+            entries = rows.drop_columns(["offset"])
+            ledger = ledger or pq.ParquetWriter(file, entries.schema, compression="zstd")
+            ledger.write_table(entries)
+            sample.take(entries)
+            masked += entries["action"].to_pylist().count("mask")
+            advance(shard.stop - shard.first)
+        if ledger is not None:
+            ledger.close()
+    check_counts(("pictures", written, len(plan.files)))
+    with open(folder / LIST, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        lines.writelines(f"{key}\t0\t{name}\n" for key, name in enumerate(plan.files, 1))
+    draw_sheet(plan, sample, folder, folder / CONTACT)
+
+
+def write_files(folder: Path, names: tuple[str, ...], rows: pa.Table, block: bytes) -> int:
+    """Write the files of a shard under their own names; how many."""
+    starts = np.unique(rows["offset"].to_numpy())
+    stops = np.append(starts[1:], len(block))
+    if len(starts) != len(names):
+        raise FacekitError(f"a shard holds {len(starts)} pictures of {len(names)}; delete it and run the command again")
+    for name, start, stop in zip(names, starts.tolist(), stops.tolist(), strict=True):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(block[start:stop])
+    return len(names)

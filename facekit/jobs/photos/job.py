@@ -1,0 +1,76 @@
+"""``facekit mask --photos``: a tree of photographs in, the same tree with masks on the faces out.
+
+List the photographs, choose, do the shards, put the tree together, move it into place.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from time import perf_counter
+
+from facekit.jobs.photos.config import PhotosConfig
+from facekit.jobs.photos.finish import assemble_output
+from facekit.jobs.photos.plan import LIST, PhotosPlan, make_plan
+from facekit.jobs.photos.shard import PhotosTask, start_worker
+from facekit.jobs.photos.summary import PhotosSummary, summarise
+from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.run.shards import Shard
+from facekit.run.work import ShardWork, run_shards
+
+__all__ = ["mask_photos"]
+
+
+def mask_photos(config: PhotosConfig) -> PhotosSummary:
+    """Mask the faces of photographs.
+
+    Parameters
+    ----------
+    config : PhotosConfig
+
+    Returns
+    -------
+    PhotosSummary
+        What was written, counted from the ledger.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        The settings contradict each other, the destination exists, or another run is writing it.
+    FacekitError
+        There are no photographs.
+    """
+    started, guarded = perf_counter(), _guarded(config)
+    check_folder(config.destination, guarded, config.overwrite)
+    plan = make_plan(config)
+    settings = {"input": plan.content, "config": config.settings()}
+    photographs = input_of(config.source, lambda: (os.path.join(plan.root, name) for name in plan.files))
+    needed = 2 * sum(os.path.getsize(path) for path in photographs.files() if os.path.exists(path))
+    output = open_folder(config.destination, "mask", [*guarded, photographs], settings, config.overwrite, needed)
+    work = ShardWork(
+        "masking",
+        plan.shards,
+        lambda shard, path: _task(plan, shard, path),
+        start_worker,
+        config,
+        config.workers,
+        config.ray,
+    )
+    with output:
+        done = 0
+        if not output.published:
+            done = run_shards(output, work)
+            assemble_output(plan, output)
+            output.publish(listed_in=LIST)
+    return summarise(Path(config.destination), plan, done, perf_counter() - started)
+
+
+def _guarded(config: PhotosConfig) -> list[Input]:
+    """What is named to be read, besides the photographs."""
+    inputs = [input_of(config.source, lambda: ())]
+    return inputs + ([input_of(config.textures)] if config.textures is not None else [])
+
+
+def _task(plan: PhotosPlan, shard: Shard, path: Path) -> PhotosTask:
+    part = slice(shard.first, shard.stop)
+    return PhotosTask(shard, path, plan.root, plan.files[part], tuple(plan.chosen[part].tolist()))
