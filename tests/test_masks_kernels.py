@@ -245,7 +245,7 @@ def test_folds_are_highest_on_their_line_and_gone_far_away() -> None:
     s, t = np.meshgrid(np.linspace(0, 1, 21), np.linspace(0, 1, 21))
     st = np.stack([s.ravel(), t.ravel()], -1).astype(F32)
     heights = np.empty(len(st), F32)
-    wear = drape.Drape(1, 1, 0, 0, 0, 0, 0, 0.0, 3.0, 0.0)
+    wear = drape.Drape(1, 1, 0, 0, 0, 0, 0, 0, 0.0, 3.0, 0.0)
     drape._relief(st, np.array([[0.5, 0.5, 0.0, 0.2, 0.05, 0.3]], F32), wear, heights)
     grid = heights.reshape(21, 21)
     assert abs(grid[10, 10] - 0.3) < 1e-6

@@ -64,6 +64,18 @@ class MaskType:
         1 keeps a sharp crest on the middle line, 0 smooths it.
     contrast : (float, float)
         Range of the inks' contrast with the base colour, from 0 to 1.
+    pleats : (int, int)
+        Fewest and most pleats from side to side.
+    pleat_depth : float
+        Darkness of a pleat's line, 0 to 1.
+    tension : (int, int)
+        Fewest and most folds that run from each corner.
+    seam : (float, float)
+        Share of the masks with a seam down the middle, and its darkness.
+    halves : float
+        Deviation of the logarithm by which one half is brighter than the other, in half of the masks.
+    corner : float
+        How far the lower corners stand off the jaw at the most, centimetres.
     """
 
     name: str
@@ -82,6 +94,12 @@ class MaskType:
     form: tuple[float, float]
     crease: float = 0.0
     contrast: tuple[float, float] = (0.3, 0.75)
+    pleats: tuple[int, int] = (0, 0)
+    pleat_depth: float = 0.0
+    tension: tuple[int, int] = (0, 0)
+    seam: tuple[float, float] = (0.0, 0.0)
+    halves: float = 0.0
+    corner: float = 0.0
 
 
 def _freeze(value: Any) -> Any:

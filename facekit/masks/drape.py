@@ -38,6 +38,8 @@ class Drape(NamedTuple):
         Radians, anticlockwise on the face.
     gape : float
         Gap between the side edges and the cheek, centimetres.
+    corner : float
+        How far the lower corners stand off the jaw, centimetres.
     crease : float
         See `facekit.masks.catalogue.MaskType`.
     gather_height, gather_waves, gather_phase : float
@@ -50,6 +52,7 @@ class Drape(NamedTuple):
     slide_y: float
     tilt: float
     gape: float
+    corner: float
     crease: float
     gather_height: float
     gather_waves: float
@@ -233,13 +236,19 @@ def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, gape: np.float32, scale: np.float32) -> None:
-    """Raise the grid along its normals by `heights` and by a gap at the side edges, centimetres."""
+def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Drape, frame: Frame) -> None:
+    """Raise the grid along its normals by `heights` and by a gap at the side edges, and push the lower corners out.
+
+    The cloth between them is flat, so that it leaves the jaw where that draws in.
+    """
+    gape, scale = np.float32(wear.gape), frame.scale
     for g in range(heights.shape[0]):
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
         amount = (heights[g] + gape * side * side) * scale
+        x, t = F2 * st[g, 0] - F1, st[g, 1]
+        out = np.float32(wear.corner) * scale * x * abs(x) * t * (F2 - t)
         for k in range(3):
-            points[k, g] += amount * normals[g, k]
+            points[k, g] += amount * normals[g, k] + out * frame.axes[0, k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -361,7 +370,7 @@ def drape(
     _place(points, (rows // 2) * columns + columns // 2, frame, wear)
     _grid_normals(points, columns, rows, F0, normals)  # joined: the crest must not tear
     _relief(st, folds, wear, heights)
-    _lift(points, normals, heights, st, np.float32(wear.gape), frame.scale)
+    _lift(points, normals, heights, st, wear, frame)
     _lower(points, columns, vertices, landmarks.lids, frame)
     _grid_normals(points, columns, rows, np.float32(wear.crease), normals)
     return frame, _bounds(points)

@@ -20,6 +20,10 @@ Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+LEAST_GAIN = np.float32(
+    0.9
+)  # of detail: a soft forehead must not wipe pleats and seams out; the picture's blur softens them
+MOST_GRAIN = np.float32(1.6)  # levels; more reads as a weave that the skin beside it has not
 
 
 class Border(NamedTuple):
@@ -172,10 +176,10 @@ def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
 def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.float32, grain: Floats) -> None:
     """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
     target = np.float32(finish.sharpness)
-    gain = min(np.float32(1.7), max(np.float32(0.9) * target / found, np.float32(0.05))) if found > F0 else F1
+    gain = min(np.float32(1.7), max(np.float32(0.9) * target / found, LEAST_GAIN)) if found > F0 else F1
     missing = max(target * target - (gain * found) ** 2, F0)
     strength = min(
-        np.float32(np.sqrt(missing)) / np.float32(3.57), np.float32(3)
+        np.float32(np.sqrt(missing)) / np.float32(3.57), MOST_GRAIN
     )  # white noise of deviation 1 has mean |Laplacian| 3.57
     wrap, tint = grain.shape[0] - 1, np.float32(0.15) * (F1 - np.float32(finish.desaturate))
     for y in range(pad, layer.shape[0] - pad):

@@ -96,6 +96,8 @@ class ClothLighting(NamedTuple):
         Contrast of the folds and the direction from which they are lit.
     form_s, form_t : float32
         Darkening from the middle toward the sides, and toward top and bottom.
+    halves : float32
+        Logarithm by which the right half is brighter than the left one.
     """
 
     strength: np.float32
@@ -110,6 +112,7 @@ class ClothLighting(NamedTuple):
     relief_t: np.float32
     form_s: np.float32
     form_t: np.float32
+    halves: np.float32
 
 
 @cache
@@ -395,6 +398,7 @@ def shade(
     strength, floor, ambient = lighting.strength, lighting.floor, lighting.ambient
     relief, relief_s, relief_t = lighting.relief, lighting.relief_s, lighting.relief_t
     fall, curve, across = lighting.falloff, lighting.falloff_curve, lighting.falloff_side
+    halves = np.float32(0.5) * lighting.halves
     form_s, form_t, uneven_share = lighting.form_s, lighting.form_t, lighting.uneven_light_share
     _spread_uneven(scene.uneven, anchor_weights, out)
     for r in range(rows):
@@ -415,4 +419,5 @@ def shade(
             fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
             fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
             fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
-            out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form))
+            half = halves if c >= columns // 2 else -halves
+            out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form + half))

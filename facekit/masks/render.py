@@ -14,7 +14,7 @@ from facekit.faces.landmarks import CHIN, EYES, HAIRLINE, LEFT_EDGE, OVAL, RIGHT
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
 from facekit.masks.drape import Drape, Landmarks, drape, face_normals
-from facekit.masks.dye import dye
+from facekit.masks.dye import draw_lines, dye
 from facekit.masks.finish import Border, Curves, Finish, finish_picture
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
@@ -32,8 +32,10 @@ TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
 # skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
 WARM, COOL = 0.15, 0.35
+SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
+DARK_EDGE = 0.5  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
 
@@ -98,7 +100,15 @@ def _type(kind: MaskType) -> _Type:
 
 
 def _drape(kind: MaskType, params: MaskParams) -> Drape:
-    return Drape(*params.stretch, *params.slide, math.radians(params.tilt), params.gape, kind.crease, *params.gather)
+    return Drape(
+        *params.stretch,
+        *params.slide,
+        math.radians(params.tilt),
+        params.gape,
+        params.corner,
+        kind.crease,
+        *params.gather,
+    )
 
 
 def _window(bounds: tuple[float, float, float, float], shape: tuple[int, ...], strap: float) -> Window | None:
@@ -128,18 +138,21 @@ def _dyed(params: MaskParams, scale: float) -> NDArray[np.float32]:
     level, two_tone = texture_level(params.texture, _halvings(scale))
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
     dye(level, np.array(params.inks, np.float32), two_tone, crease_slopes(), _crease(params), out)
+    if params.lines:
+        draw_lines(np.array(params.lines, np.float32), out)
     return out
 
 
 def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, float]:
     """White under this light.
 
-    Skin divided by its reflectance, which is guessed half from a prior and half from the white point.
+    Skin divided by its reflectance, which is guessed from a prior and, more, from the white point: cloth must be what
+    its name says on dark skin too.
     """
     skin = [float(c) for c in scene.skin]
     luminance = 0.2126 * skin[0] + 0.7152 * skin[1] + 0.0722 * skin[2]
-    seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.12), 0.62)
-    white = luminance / math.sqrt(seen * TYPICAL_SKIN)
+    seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.06), 0.62)
+    white = luminance / (seen**SEEN_SHARE * TYPICAL_SKIN ** (1 - SEEN_SHARE))
     if desaturate >= 1:
         return white, white, white
     cast = [min(max(c / luminance / usual, 0.5), 2.0) for c, usual in zip(skin, TYPICAL_COLOUR, strict=True)]
@@ -151,7 +164,7 @@ def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, fl
 
 def _lighting(params: MaskParams) -> ClothLighting:
     even = (params.light, DARKEST_SHADE, params.ambient, params.uneven_light_share)
-    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form)))
+    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form, params.halves)))
 
 
 def _finish(scene: SceneEstimate, params: MaskParams) -> Finish:
@@ -176,8 +189,9 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
     """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
-    blur = min(max(0.42 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
-    edge = round(min(math.hypot(blur, params.softness), 2.5), 1)
+    blur = min(max(0.38 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.0)
+    bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
+    edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
 
 
