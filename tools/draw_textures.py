@@ -93,7 +93,7 @@ def surgical(seed: int, hem: float, binding: bool, stitched: bool) -> Cloth:
     tone = tone + 0.07 * wire - 0.08 * np.roll(wire, 9, 0)
     sides = 1 - np.abs(X)
     welds = 0.5 + 0.5 * np.sin(2 * np.pi * 44 * T) if stitched else np.ones_like(S)
-    tone = tone - 0.13 * welds * ridge(sides - 0.085, 0.012) + 0.04 * step(0.08 - sides, 0.01)
+    tone = tone - 0.10 * welds * ridge(sides - 0.085, 0.012) + 0.05 * step(0.08 - sides, 0.01)
     band = np.maximum(step(0.075 - sides, 0.006), step(hem - (T - 0.02), 0.008))
     first = band if binding else np.zeros_like(S)
     return Cloth(tone, first, np.zeros_like(S), rounded(0.012, 0.018, 0.985, 0.03))
@@ -145,7 +145,8 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
     cover = step(1 - reach, 0.03)
     shade = (
         0.10 * np.clip(-y, -1, 1) * cover
-        - 0.34 * ridge(reach - 0.97, 0.07) * (y > 0)
+        - 0.2 * ridge(reach - 0.97, 0.07)
+        - 0.2 * ridge(reach - 0.97, 0.07) * (y > 0)
         + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
     )
     slots = sum(ridge(y - at, 0.05) for at in (-0.45, -0.15, 0.15, 0.45)) * step(0.62 - np.abs(x), 0.05) * cover

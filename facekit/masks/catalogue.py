@@ -76,6 +76,8 @@ class MaskType:
         Deviation of the logarithm by which one half is brighter than the other, in half of the masks.
     corner : float
         How far the lower corners stand off the jaw at the most, centimetres.
+    gleam : float
+        How much stronger light and shade are on this cloth than on skin: dark cloth shows little but its sheen.
     """
 
     name: str
@@ -100,6 +102,7 @@ class MaskType:
     seam: tuple[float, float] = (0.0, 0.0)
     halves: float = 0.0
     corner: float = 0.0
+    gleam: float = 1.0
 
 
 def _freeze(value: Any) -> Any:

@@ -206,7 +206,8 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "tension": _counts(4),
     "seam": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
     "halves": _number(0, 1),
-    "corner": _number(0, 2),
+    "corner": _number(0, 3),
+    "gleam": _number(0, 4),
 }
 """Every key besides ``like``, ``kind`` and ``textures``: what it may be, in words and as a check."""
 

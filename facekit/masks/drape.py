@@ -21,7 +21,8 @@ Bounds = tuple[float, float, float, float]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 TOP_ROWS = 4  # of the grid: on a head that leans back, a cup bulges over its own upper edge
-LID_GAP, MOST_LOWERED = np.float32(0.25), np.float32(1.2)  # centimetres
+HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
+LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.25), np.float32(0.2), np.float32(2.4)  # centimetres
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
 
 
@@ -244,9 +245,9 @@ def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Dr
     gape, scale = np.float32(wear.gape), frame.scale
     for g in range(heights.shape[0]):
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
-        amount = (heights[g] + gape * side * side) * scale
         x, t = F2 * st[g, 0] - F1, st[g, 1]
-        out = np.float32(wear.corner) * scale * x * abs(x) * t * (F2 - t)
+        amount = (heights[g] * min(F1, HEMMED * t) + gape * side * side) * scale
+        out = np.float32(wear.corner) * scale * x * abs(x) * t * t
         for k in range(3):
             points[k, g] += amount * normals[g, k] + out * frame.axes[0, k]
 
@@ -276,16 +277,20 @@ def _lower(points: Floats, columns: int, vertices: Floats, lids: Ints, frame: Fr
         for i in range(lids.shape[1]):
             v = lids[e, i]
             x, y = _across(vertices, v, right), vertices[v, 0] * down[0] + vertices[v, 1] * down[1]
+            beside = LID_SIDE * frame.scale
             for c in range(columns * TOP_ROWS - 1):
                 if (c + 1) % columns == 0:
                     continue
                 x0 = points[0, c] * right[0] + points[1, c] * right[1]
                 x1 = points[0, c + 1] * right[0] + points[1, c + 1] * right[1]
-                if min(x0, x1) > x or max(x0, x1) <= x:
+                if min(x0, x1) > x + beside or max(x0, x1) <= x - beside or x0 == x1:
                     continue
                 y0 = points[0, c] * down[0] + points[1, c] * down[1]
                 y1 = points[0, c + 1] * down[0] + points[1, c + 1] * down[1]
-                need = max(need, y + LID_GAP * frame.scale - (y0 + (y1 - y0) * (x - x0) / (x1 - x0)))
+                first = (min(max(x - beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
+                last = (min(max(x + beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
+                highest = y0 + (y1 - y0) * (first if (y1 - y0) * (last - first) > F0 else last)
+                need = max(need, y + LID_GAP * frame.scale - highest)
     need = min(need, MOST_LOWERED * frame.scale)
     if need > F0:
         for g in range(points.shape[1]):

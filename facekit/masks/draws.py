@@ -71,7 +71,8 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     tuple of Line
     """
     lit = 0.7 + 0.3 * from_above
-    return (*_pleats(draw, kind, lit), *_tension(draw, kind, lit), *_seam(draw, kind))
+    lines = (*_pleats(draw, kind, lit), *_tension(draw, kind, lit), *_seam(draw, kind))
+    return tuple((*line[:7], four_decimals(kind.gleam * line[7]), *line[8:]) for line in lines)
 
 
 def _stroke(draw: Draws, ends: Line, width: float, dark: float, lit: float, along: Line) -> Line:
@@ -90,7 +91,7 @@ def _pleats(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
         ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right, middle - (left + right) / 2)
         dark = depth * 2.718281828 ** draw.bell(0, 0.3)
         along = (draw.uniform(0.6, 1.2), draw.uniform(0.15, 1.1), draw.uniform(0.6, 1.2))
-        lines.append(_stroke(draw, ends, draw.uniform(0.009, 0.016), min(dark, 0.6), lit, along))
+        lines.append(_stroke(draw, ends, draw.uniform(0.007, 0.013), min(dark, 0.6), lit, along))
     return lines
 
 
@@ -105,7 +106,7 @@ def _tension(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
                 ends = (abs(side - s0), t0, abs(side - s1), toward + draw.bell(0, 0.09), draw.bell(0, 0.025))
                 dark = kind.pleat_depth * draw.uniform(0.25, 0.9)
                 lines.append(
-                    _stroke(draw, ends, draw.uniform(0.009, 0.026), dark, lit, (1.0, draw.uniform(0.3, 0.9), 0.0))
+                    _stroke(draw, ends, draw.uniform(0.007, 0.02), dark, lit, (1.0, draw.uniform(0.3, 0.9), 0.0))
                 )
     return lines
 

@@ -21,6 +21,7 @@ Range = tuple[float, float]
 Colour = tuple[float, float, float]
 VERSION = 2
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
+HIGHER_IS_LONGER = 0.055  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
@@ -100,6 +101,8 @@ class MaskParams:
     ambient, light, uneven_light_share, exposure : float
         Share of even light, strength of the fitted light, share of the skin's uneven light that the cloth takes on, and
         exposure factor.
+    cast : (float, float)
+        How much warmer the light is at the right than at the left, and below than above.
     shadow : float
         Darkness of the contact shadow.
     crispness : float
@@ -133,6 +136,7 @@ class MaskParams:
     light: float
     uneven_light_share: float
     exposure: float
+    cast: tuple[float, float]
     shadow: float
     crispness: float
     softness: float
@@ -313,7 +317,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         The type is unknown.
     """
     kind, options, draw = mask_type(type), options or MaskOptions(), Draws(rng)
-    inks = _inks(draw, kind)
+    inks, higher = _inks(draw, kind), draw.bell(0.0, 0.32)
     soft, relief = kind.shape.cup == 0, _relief(draw, kind)
     return MaskParams(
         type=type,
@@ -321,10 +325,10 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
         strap_radius=draw.uniform(0.10, 0.2),
-        stretch=(draw.bell(1.0, 0.03), draw.bell(1.0, 0.05)),
-        slide=(draw.bell(0.0, 0.15), draw.bell(-0.16, 0.38)),
+        stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.015, 0.035) + HIGHER_IS_LONGER * higher)),
+        slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.16)),
         tilt=draw.uniform(*options.tilt_range),
-        gape=draw.uniform(0.0, 0.45 if soft else 0.1),
+        gape=draw.uniform(0.0, 0.25 if soft else 0.1),
         corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
         lines=draw_lines(draw, kind, -relief[2]),
         halves=draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves),
@@ -333,12 +337,13 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.035, 0.008, 0.012, 0.02)),
         falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
         relief=relief,
-        form=(draw.bell(kind.form[0], 0.4), draw.bell(kind.form[1], 0.35)),
+        form=(draw.bell(kind.form[0], 0.2), draw.bell(kind.form[1], 0.25)),
         creases=_creases(draw, kind, relief[0]),
         ambient=draw.uniform(0.0, 0.15),
         light=draw.uniform(*options.light_range),
         uneven_light_share=draw.uniform(0.8, 1.5),
-        exposure=four_decimals(2.718281828 ** draw.bell(0.32, 0.26)),
+        exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
+        cast=(draw.bell(0, 0.18), draw.bell(0.02, 0.14)),
         shadow=draw.uniform(*options.shadow_range),
         crispness=min(draw.bell(0.1, 2.2), 1.6),
         softness=draw.uniform(0.0, 0.4),
