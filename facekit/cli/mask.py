@@ -36,7 +36,7 @@ __all__ = ["command"]
     default="all",
     show_default=True,
     metavar="LIST",
-    help="Mask types, with commas between them; NAME:WEIGHT draws one more or less often.",
+    help="all (each as often), real (as people wear them), or types with commas; NAME:WEIGHT draws one more or less often.",
 )
 @click.option("--textures", metavar="PATH", help="Table (TOML) of custom masks, to be named in --types.")
 @click.option(
@@ -57,6 +57,8 @@ __all__ = ["command"]
 @click.option("--tilt", metavar="DEGREES", help="Angle of the masks: a number, or LOW:HIGH to draw from.")
 @click.option("--shadow", metavar="0..1", help="Darkness of the shadow beside the masks, likewise.")
 @click.option("--light", metavar="0..3", help="Strength of the light on the masks (1: as on the skin), likewise.")
+@click.option("--nose-out", type=float, default=0.0, metavar="0..1", help="Share of masks worn below the nose.")
+@click.option("--under-chin", type=float, default=0.0, metavar="0..1", help="Share of masks worn under the chin.")
 @click.option(
     "--side", type=click.Choice(["both", "second"]), help="SRC is a .bin: pictures of a pair.  [default: both]"
 )
@@ -145,7 +147,8 @@ def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     ranges = {f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None}
     given["types"] = parse_types(given["types"], known_types(given["textures"]))
     given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
-    return MaskConfig(**given, options=MaskOptions(**ranges))
+    wrongly = {name: given.pop(name) for name in ("nose_out", "under_chin")}
+    return MaskConfig(**given, options=MaskOptions(**ranges, **wrongly))
 
 
 def text_of(summary: MaskSummary) -> str:

@@ -91,7 +91,7 @@ def _pleats(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
         ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right, middle - (left + right) / 2)
         dark = depth * 2.718281828 ** draw.bell(0, 0.3)
         along = (draw.uniform(0.6, 1.2), draw.uniform(0.15, 1.1), draw.uniform(0.6, 1.2))
-        lines.append(_stroke(draw, ends, draw.uniform(0.007, 0.013), min(dark, 0.6), lit, along))
+        lines.append(_stroke(draw, ends, draw.uniform(0.007, 0.013), min(dark, 0.75), lit, along))
     return lines
 
 

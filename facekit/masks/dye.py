@@ -105,7 +105,7 @@ def draw_lines(lines: Floats, out: Floats) -> None:
         b0, slope = (line[0], ds) if down else (line[1], dt)
         if abs(run) < np.float32(1e-4):
             continue
-        width = max(line[5] * np.float32(across), np.float32(0.6))
+        width = max(line[5] * np.float32(across), np.float32(1.1))
         first = max(int(min(a0, a0 + run) * np.float32(length)), 0)
         last = min(int(max(a0, a0 + run) * np.float32(length)), length - 1)
         for i in range(first, last + 1):

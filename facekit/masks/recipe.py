@@ -21,7 +21,7 @@ Range = tuple[float, float]
 Colour = tuple[float, float, float]
 VERSION = 2
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
-HIGHER_IS_LONGER = 0.055  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
+HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
@@ -38,22 +38,29 @@ class MaskOptions:
         Darkness of the contact shadow beside the mask, 0 none to 1 black.
     light_range : (float, float)
         Strength of the light fitted to the face, 0 flat, 1 as on the skin, 2 twice as strong.
+    nose_out, under_chin : float
+        Shares of masks that are worn wrongly: below the nose, and pulled down under the chin.
 
     Raises
     ------
     ConfigError
-        A range descends or reaches beyond what is allowed: 30 degrees, 0 to 1, 0 to 3.
+        A range descends or reaches beyond what is allowed: 30 degrees, 0 to 1, 0 to 3; or shares that are none.
     """
 
     tilt_range: Range = (-5.0, 5.0)
     shadow_range: Range = (0.15, 0.5)
     light_range: Range = (0.9, 1.5)
+    nose_out: float = 0.0
+    under_chin: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least, most in (("tilt_range", -30, 30), ("shadow_range", 0, 1), ("light_range", 0, 3)):
             low, high = getattr(self, name)
             if not least <= low <= high <= most:
                 raise ConfigError(f"{name} is {low} to {high}; it must ascend and lie between {least} and {most}")
+        if not (0 <= self.nose_out <= 1 and 0 <= self.under_chin <= 1 and self.nose_out + self.under_chin <= 1):
+            shares = f"nose_out is {self.nose_out} and under_chin {self.under_chin}"
+            raise ConfigError(f"{shares}; they are shares of all masks, from 0 to 1, together at most 1")
 
 
 @dataclass(frozen=True)
@@ -295,6 +302,14 @@ def _creases(draw: Draws, kind: MaskType, relief: float) -> tuple[float, float, 
     return four_decimals(min(deep, most)), *where
 
 
+def _worn_down(draw: Draws, options: MaskOptions) -> float:
+    """Centimetres by which the mask lies too low: 0, or those of one that is worn wrongly."""
+    which, low, lowest = draw.uniform(0.0, 1.0), draw.uniform(1.9, 3.2), draw.uniform(5.4, 6.4)
+    if which < options.nose_out:
+        return low
+    return lowest if which < options.nose_out + options.under_chin else 0.0
+
+
 def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | None = None) -> MaskParams:
     """Draw one worn mask.
 
@@ -317,7 +332,8 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         The type is unknown.
     """
     kind, options, draw = mask_type(type), options or MaskOptions(), Draws(rng)
-    inks, higher = _inks(draw, kind), draw.bell(0.0, 0.32)
+    inks, higher = _inks(draw, kind), draw.bell(0.0, 0.42)
+    down = _worn_down(draw, options)
     soft, relief = kind.shape.cup == 0, _relief(draw, kind)
     return MaskParams(
         type=type,
@@ -325,8 +341,8 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
         strap_radius=draw.uniform(0.10, 0.2),
-        stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.015, 0.035) + HIGHER_IS_LONGER * higher)),
-        slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.16)),
+        stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.012, 0.035) + HIGHER_IS_LONGER * higher)),
+        slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.26 - down)),
         tilt=draw.uniform(*options.tilt_range),
         gape=draw.uniform(0.0, 0.25 if soft else 0.1),
         corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
@@ -343,9 +359,9 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         light=draw.uniform(*options.light_range),
         uneven_light_share=draw.uniform(0.8, 1.5),
         exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
-        cast=(draw.bell(0, 0.18), draw.bell(0.02, 0.14)),
+        cast=(draw.bell(0, 0.26), draw.bell(0.02, 0.2)),
         shadow=draw.uniform(*options.shadow_range),
         crispness=min(draw.bell(0.1, 2.2), 1.6),
-        softness=draw.uniform(0.0, 0.4),
+        softness=draw.uniform(0.0, 0.35),
         grain_seed=int(rng.integers(2**31)),
     )

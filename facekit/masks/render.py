@@ -31,7 +31,7 @@ TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the pictu
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
 # skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
-WARM, COOL = 0.15, 0.35
+WARM, COOL = 0.25, 0.35
 SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
 LEAST_WHITE = 0.4  # linear level of white in the darkest pictures: cameras expose for what is bright in them
 MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have three times as much
@@ -209,7 +209,7 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
     """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
-    blur = min(max(0.38 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.0)
+    blur = min(max(0.30 / max(scene.edge_ratio, 0.05) - 0.5, 0.15), 1.6)
     bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
     edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))

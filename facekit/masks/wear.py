@@ -18,6 +18,8 @@ from facekit.masks.render import Worn, render_worn
 
 __all__ = ["wear_mask"]
 
+SHARES = ("nose_out", "under_chin")
+
 
 @cache
 def _estimator() -> MeshEstimator:
@@ -26,14 +28,23 @@ def _estimator() -> MeshEstimator:
 
 def _options(options: dict[str, Any]) -> MaskOptions:
     """``tilt=5`` or ``tilt=(-5, 5)`` -> MaskOptions."""
-    ranges = {}
+    ranges: dict[str, Any] = {}
     for name, value in options.items():
+        if name in SHARES:
+            ranges[name] = _share(name, value)
+            continue
         field = name if name.endswith("_range") else f"{name}_range"
         if field not in MaskOptions.__dataclass_fields__:
             known = ", ".join(f.removesuffix("_range") for f in MaskOptions.__dataclass_fields__)
             raise ConfigError(f"wear_mask has no option {name!r}; there are {known}")
         ranges[field] = _range(name, value)
     return MaskOptions(**ranges)
+
+
+def _share(name: str, value: Any) -> float:
+    if not isinstance(value, Real):
+        raise ConfigError(f"{name} is {value!r}; it must be a number from 0 to 1")
+    return float(value)
 
 
 def _range(name: str, value: Any) -> tuple[float, float]:
@@ -72,7 +83,8 @@ def wear_mask(
     vertices : (468, 3) float32, optional
         The mesh in pixels (x right, y down, z toward the viewer); found by the shipped model when left out.
     **options
-        ``tilt`` (degrees), ``shadow`` (0..1), ``light`` (0..3): a number or a range (low, high) to draw from.
+        ``tilt`` (degrees), ``shadow`` (0..1), ``light`` (0..3): a number or a range (low, high) to draw from;
+        ``nose_out``, ``under_chin`` (0..1): share of masks worn wrongly.
 
     Returns
     -------
