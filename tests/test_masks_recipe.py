@@ -149,3 +149,22 @@ def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> N
 def test_a_recipe_must_be_a_text(given: object) -> None:
     with pytest.raises(ConfigError, match=r"not mask parameters.*ledger"):
         MaskParams.from_json(given)  # type: ignore[arg-type]
+
+
+def test_masks_are_worn_rightly_unless_asked_otherwise() -> None:
+    def slides(**shares: float) -> list[float]:
+        return [drawn("surgical-blue", seed, MaskOptions(**shares)).slide[1] for seed in range(300)]  # type: ignore[arg-type]
+
+    rightly, out, under = slides(), slides(nose_out=1.0), slides(under_chin=1.0)
+    assert all(1.89 < a - b < 3.21 for a, b in zip(rightly, out, strict=True))
+    assert all(5.39 < a - b < 6.41 for a, b in zip(rightly, under, strict=True))
+    some = slides(nose_out=0.2, under_chin=0.1)
+    changed = [a - b for a, b in zip(rightly, some, strict=True) if a != b]
+    assert 0.2 < len(changed) / 300 < 0.4
+    assert 0.2 < sum(change > 4 for change in changed) / len(changed) < 0.5
+
+
+@pytest.mark.parametrize("shares", [{"nose_out": -0.1}, {"under_chin": 1.1}, {"nose_out": 0.6, "under_chin": 0.6}])
+def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"shares of all masks, from 0 to 1, together at most 1"):
+        MaskOptions(**shares)  # type: ignore[arg-type]

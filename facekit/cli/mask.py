@@ -36,7 +36,7 @@ __all__ = ["command"]
     default="all",
     show_default=True,
     metavar="LIST",
-    help="all (each as often), real (as people wear them), or types with commas; NAME:WEIGHT draws one more or less often.",
+    help="all (evenly), real (as often as people wear each), or types with commas; NAME:WEIGHT draws one more or less.",
 )
 @click.option("--textures", metavar="PATH", help="Table (TOML) of custom masks, to be named in --types.")
 @click.option(
@@ -144,7 +144,9 @@ def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     default = click.core.ParameterSource.DEFAULT
     given.update({name: value for name, value in preset.items() if context.get_parameter_source(name) == default})
     names = ("tilt", "shadow", "light")
-    ranges = {f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None}
+    ranges: dict[str, Any] = {
+        f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None
+    }
     given["types"] = parse_types(given["types"], known_types(given["textures"]))
     given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
     wrongly = {name: given.pop(name) for name in ("nose_out", "under_chin")}

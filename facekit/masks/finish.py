@@ -183,7 +183,7 @@ def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
 def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.float32, grain: Floats) -> None:
     """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
     target = np.float32(finish.sharpness)
-    gain = min(np.float32(1.6), max(np.float32(0.9) * target / found, LEAST_GAIN)) if found > F0 else F1
+    gain = min(np.float32(1.45), max(np.float32(0.9) * target / found, LEAST_GAIN)) if found > F0 else F1
     missing = max(target * target - (gain * found) ** 2, F0)
     strength = min(
         np.float32(np.sqrt(missing)) / np.float32(3.57), MOST_GRAIN

@@ -48,7 +48,7 @@ class MaskOptions:
     """
 
     tilt_range: Range = (-5.0, 5.0)
-    shadow_range: Range = (0.15, 0.5)
+    shadow_range: Range = (0.05, 0.35)
     light_range: Range = (0.9, 1.5)
     nose_out: float = 0.0
     under_chin: float = 0.0
@@ -340,7 +340,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         texture=draw.choice(kind.textures),
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
-        strap_radius=draw.uniform(0.10, 0.2),
+        strap_radius=draw.uniform(0.12, 0.24),
         stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.012, 0.035) + HIGHER_IS_LONGER * higher)),
         slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.26 - down)),
         tilt=draw.uniform(*options.tilt_range),

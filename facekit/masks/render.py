@@ -33,12 +33,13 @@ TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
 WARM, COOL = 0.25, 0.35
 SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
-LEAST_WHITE = 0.4  # linear level of white in the darkest pictures: cameras expose for what is bright in them
+LEAST_WHITE = 0.28  # linear level of white in the darkest pictures: cameras expose for what is bright in them
 MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have three times as much
 TINT = 0.7  # of the skin's tint in a monochrome picture: what is brighter is tinted less
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
 DARK_EDGE = 0.35  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
+TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
 
@@ -100,6 +101,11 @@ def _type(kind: MaskType) -> _Type:
     near = np.exp(squared / (-2 * ANCHOR_REACH**2)).astype(np.float32)
     kernel_tables = Tables(shell.triangles, shell.occluders, shell.strap_sides)
     return _Type(np.ascontiguousarray(shell.weights.T), shell.st, near, kernel_tables)
+
+
+def _straps_in_view(sides: NDArray[np.int32], right_nearer: float) -> NDArray[np.int32]:
+    """0 for straps on the side that is turned away: of them nothing but a tick beside the mask would be left."""
+    return np.where(sides * right_nearer < -TURNED_AWAY, 0, sides).astype(np.int32)
 
 
 def _drape(kind: MaskType, params: MaskParams) -> Drape:
@@ -195,7 +201,9 @@ def _finish(scene: SceneEstimate, params: MaskParams) -> Finish:
     shift_x = round(max(-1.0, min(1.0, -2 * float(scene.terms[1]) / ambient)))
     shift_y = 1 + round(max(0.0, min(1.0, -2 * float(scene.terms[2]) / ambient)))  # none above the upper edge
     grain_y, grain_x = divmod(params.grain_seed % GRAIN_SIDE**2, GRAIN_SIDE)
-    return Finish(red, green, blue, desaturate, *params.cast, sharpness, params.shadow, shift_x, shift_y, grain_x, grain_y)
+    return Finish(
+        red, green, blue, desaturate, *params.cast, sharpness, params.shadow, shift_x, shift_y, grain_x, grain_y
+    )
 
 
 @cache
@@ -209,7 +217,7 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
     """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
-    blur = min(max(0.30 / max(scene.edge_ratio, 0.05) - 0.5, 0.15), 1.6)
+    blur = min(max(0.285 / max(scene.edge_ratio, 0.05) - 0.5, 0.1), 1.6)
     bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
     edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
@@ -278,11 +286,14 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
         return Worn(out, coverage, vertices, params)
     face_normals(vertices, face.triangles, skin_normals)
     scene = estimate_scene(image, to_linear(), vertices, skin_normals, face)
-    shade(normals, shell.st, heights, COLUMNS, ROWS, scene, shell.anchor_weights, _lighting(params, kind.gleam), shading)
+    shade(
+        normals, shell.st, heights, COLUMNS, ROWS, scene, shell.anchor_weights, _lighting(params, kind.gleam), shading
+    )
     width = params.strap_radius * scale
     monochrome = _monochrome(scene)
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *_grey(params.strap, monochrome))
-    cloth = (st, shading, MIDDLES, _dyed(params, scale, monochrome), shell.tables)
+    tables = shell.tables._replace(strap_sides=_straps_in_view(shell.tables.strap_sides, float(frame.axes[0, 2])))
+    cloth = (st, shading, MIDDLES, _dyed(params, scale, monochrome), tables)
     samples = draw(vertices, points, *cloth, strap, STRAP_POINTS, window, frame.scale)
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
     finish = _finish(scene, params)

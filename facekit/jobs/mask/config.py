@@ -124,7 +124,7 @@ def _content(textures: str | None) -> str | None:
 
 
 def parse_types(text: str, known: tuple[str, ...] = TYPES) -> tuple[tuple[str, float], ...]:
-    """``all`` that are known, ``real`` (as often as people wear each), or names with commas, each with ``:weight`` or not.
+    """``all`` that are known, ``real`` (as often as people wear each), or names with commas, some with ``:weight``.
 
     >>> parse_types("kn95,n95-cup:2.5")
     (('kn95', 1.0), ('n95-cup', 2.5))

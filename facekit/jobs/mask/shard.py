@@ -183,9 +183,7 @@ def masked_copies(
 
 def masked(record: Record, payload: bytes, params: Params, score: float) -> Outcome:
     """A masked copy: the record with another payload."""
-    row = LedgerRow(
-        None, record.key, payload_hash(payload), "mask", params.type, params.to_json(), score
-    )
+    row = LedgerRow(None, record.key, payload_hash(payload), "mask", params.type, params.to_json(), score)
     return Outcome(row, frame(pack_record(record.header, payload)))
 
 
