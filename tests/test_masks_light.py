@@ -48,7 +48,7 @@ def test_the_white_point_is_a_high_quantile_of_the_picture(share: float, dark: i
 def scene(light: tuple[float, float]) -> SceneEstimate:
     """A face lit from the direction (x, y) of the picture; y points down."""
     terms = np.array([0.3, 0.3 * light[0], 0.3 * light[1], 0.1, 0.0], F32)
-    return SceneEstimate(terms, np.full(3, 0.3, F32), np.zeros(56, F32), 0.9, 40.0, 0.3, 6.0)
+    return SceneEstimate(terms, np.full(3, 0.3, F32), np.zeros(56, F32), 0.9, 40.0, 20.0, 0.3, 6.0)
 
 
 @pytest.mark.parametrize("x", [-0.9, -0.3, 0.0, 0.3, 0.9])
@@ -56,7 +56,7 @@ def scene(light: tuple[float, float]) -> SceneEstimate:
 def test_the_shadow_falls_away_from_the_light_and_never_up(x: float, y: float) -> None:
     finish = _finish(scene((x, y)), sample_params(np.random.default_rng(0), "kn95"))
     assert finish.shift_x == -np.sign(x)
-    assert finish.shift_y == (y < 0)
+    assert finish.shift_y == 1 + (y < 0)
 
 
 @pytest.mark.parametrize(("shift_x", "shift_y"), [(0, 0), (1, 0), (-1, 0), (0, 1), (1, 1), (-2, 1)])
@@ -66,7 +66,7 @@ def test_the_shadow_is_the_spread_coverage_moved(shift_x: int, shift_y: int) -> 
     window = Window(0, 0, 14, 12)
     spread = np.zeros((12 + 2 * pad, 14 + 2 * pad), F32)
     spread[pad + 5, pad + 6] = 1
-    finish = Finish(1, 1, 1, 0, 1, 0.5, shift_x, shift_y, 0, 0)
+    finish = Finish(1, 1, 1, 0, 0, 0, 1, 0.5, shift_x, shift_y, 0, 0)
     coverage, out = np.zeros((12, 14), F32), image.copy()
     _compose(
         image, np.zeros((*spread.shape, 4), F32), spread, np.ones((12, 14), F32), pad, finish, window, coverage, out

@@ -103,8 +103,8 @@ def test_the_face_hides_straps_only_where_it_is_clearly_nearer(gap: float, scale
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=25, deadline=None)
-def test_cloth_seen_from_inside_is_darker_and_covers_the_same(seed: int) -> None:
-    """A triangle turned away from the viewer is the inside of the far edge: the same samples with less light."""
+def test_cloth_seen_from_inside_is_not_drawn(seed: int) -> None:
+    """A triangle turned away from the viewer is the inside of the far arm, which the head hides."""
     rng = np.random.default_rng(seed)
     corners = at_samples([tuple(p) for p in rng.uniform(0, 15, (3, 2))])
     points, light = np.ascontiguousarray(corners.T), rng.uniform(0.3, 1.5, 3).astype(F32)
@@ -116,7 +116,6 @@ def test_cloth_seen_from_inside_is_darker_and_covers_the_same(seed: int) -> None
         layers.append(layer)
     area = np.linalg.det(np.concatenate([corners[:, :2], np.ones((3, 1))], 1))
     front, back = layers if area < 0 else layers[::-1]
-    assert np.array_equal(front[..., 3] > 0, back[..., 3] > 0)
-    lit = front[..., 3] > 0
-    assert (back[lit][:, :3] < 0.7 * front[lit][:, :3]).all()
-    assert (back[lit][:, :3] > 0.4 * front[lit][:, :3]).all()
+    assert not back.any()
+    inside = abs(area) > 8 * np.hypot(*(corners[[1, 2, 0], :2] - corners[:, :2]).T).max()  # wider than a few samples
+    assert (front[..., 3] > 0).any() or not inside

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from facekit.errors import ConfigError
 from facekit.masks import TYPES, MaskOptions, MaskParams, sample_params
 from facekit.masks.catalogue import mask_type
-from facekit.masks.recipe import RENAMED
+from facekit.masks.recipe import VERSION
 
 
 def drawn(type: str, seed: int = 0, options: MaskOptions | None = None) -> MaskParams:
@@ -44,8 +43,8 @@ def test_draws_stay_within_the_type_and_physics(type: str) -> None:
         assert all(0 <= channel <= 1 for ink in (*params.inks, params.strap) for channel in ink)
         assert kind.folds[0] <= len(params.folds) <= kind.folds[1]
         assert 0.9 < params.stretch[0] < 1.1
-        assert 0.9 < params.stretch[1] < 1.1
-        assert abs(params.slide[1]) < 0.7
+        assert 0.85 <= params.stretch[1] <= 1.15
+        assert -1.3 <= params.slide[1] <= 0.98  # not below the nose, which takes 1.6 cm
 
 
 def test_every_texture_of_a_type_is_worn_about_equally_often() -> None:
@@ -84,11 +83,8 @@ def test_an_unknown_type_is_refused_with_the_list() -> None:
         drawn("bandana")
 
 
-@pytest.mark.parametrize("spoil", ["", "[1, 2]", "{}", "{not json", "version"])
+@pytest.mark.parametrize("spoil", ["", "[1, 2]", "{}", "{not json", '{"version": 2}', '{"version": "1"}'])
 def test_what_is_no_recipe_is_refused(spoil: str) -> None:
-    if spoil == "version":
-        row = json.loads(drawn("kn95").to_json())
-        spoil = json.dumps({**row, "version": row["version"] + 1})
     with pytest.raises(ConfigError, match=r"not mask parameters.*ledger"):
         MaskParams.from_json(spoil)
 
@@ -98,6 +94,7 @@ def test_what_is_no_recipe_is_refused(spoil: str) -> None:
     [
         ("tilt", "hello"), ("tilt", None), ("tilt", True), ("tilt", float("nan")), ("tilt", [1.0]), ("light", 10**400),
         ("type", 3), ("texture", None), ("folds", [[1]]), ("folds", 1), ("folds", ["abcdef"]), ("edge", [0.0] * 5),
+        ("lines", [[0.5] * 11]),
         ("inks", [[0.1, 0.2, 0.3]] * 2), ("strap", [0.1, 0.2, "b"]), ("stretch", {"0": 1, "1": 1}),
         ("grain_seed", 1.5), ("grain_seed", -1),
     ],
@@ -113,22 +110,15 @@ def test_whole_numbers_stand_for_numbers_in_a_recipe() -> None:
     assert MaskParams.from_json(json.dumps(row)).tilt == 3
 
 
-def renamed(row: dict[str, object], names: Mapping[str, str]) -> dict[str, object]:
-    return {names.get(name, name): value for name, value in row.items()}
+@pytest.mark.parametrize("version", [1, VERSION + 1])
+def test_parameters_of_another_version_are_refused_with_both_versions(version: int) -> None:
+    row = {**json.loads(drawn("kn95").to_json()), "version": version}
+    with pytest.raises(ConfigError, match=rf"version {version} .*version {VERSION}.*mask the source anew"):
+        MaskParams.from_json(json.dumps(row))
 
 
-@pytest.mark.parametrize("old", RENAMED)
-@pytest.mark.parametrize("type", TYPES)
-def test_a_renamed_field_is_read_under_its_old_name(type: str, old: str) -> None:
-    params = drawn(type, 8)
-    row = renamed(json.loads(params.to_json()), {RENAMED[old]: old})
-    assert old in row
-    assert RENAMED[old] not in row
-    assert MaskParams.from_json(json.dumps(row)) == params
-
-
-def test_a_line_of_the_first_ledgers_is_read() -> None:
-    """As version 0.1.0 wrote it, to the letter."""
+def test_a_line_of_the_first_ledgers_is_refused_for_its_version() -> None:
+    """As facekit 0.1.0 wrote it, to the letter: its fields have other names, but the version is what tells."""
     line = (
         '{"type":"kn95","texture":"kn95-a","inks":[[0.8,0.8,0.8],[0.7,0.7,0.7],[0.6,0.6,0.6]],"strap":[0.8,0.8,0.8],'
         '"strap_radius":0.1,"stretch":[1.0,1.02],"slide":[0.0,-0.16],"tilt":1.5,"gape":0.05,"folds":[],'
@@ -136,18 +126,45 @@ def test_a_line_of_the_first_ledgers_is_read() -> None:
         '"form":[0.1,0.1],"creases":[0.2,0.7,1.0,0.5,0.5],"ambient":0.1,"light":1.2,"trust":1.1,"gloss":1.4,'
         '"shadow":0.3,"crispness":0.1,"softness":0.4,"grain_seed":7,"version":1}'
     )
-    params = MaskParams.from_json(line)
-    assert (params.uneven_light_share, params.exposure) == (1.1, 1.4)
+    with pytest.raises(ConfigError, match=r"parameters are of version 1"):
+        MaskParams.from_json(line)
 
 
-@pytest.mark.parametrize("old", RENAMED)
-def test_a_field_under_its_old_and_its_new_name_is_refused(old: str) -> None:
-    row = json.loads(drawn("kn95").to_json())
-    with pytest.raises(ConfigError, match=r"a field is given twice.*ledger"):
-        MaskParams.from_json(json.dumps({**row, old: row[RENAMED[old]]}))
+@pytest.mark.parametrize("type", TYPES)
+def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> None:
+    kind = mask_type(type)
+    most = kind.pleats[1] + 4 * kind.tension[1] + (kind.seam[0] > 0)
+    for seed in range(100):
+        lines = drawn(type, seed).lines
+        assert len(lines) <= most
+        for s0, t0, s1, t1, _, width, dark, _, _, *along in lines:
+            assert max(abs(s - 0.5) for s in (s0, s1)) <= 0.5
+            assert max(abs(t - 0.5) for t in (t0, t1)) <= 0.6
+            assert 0 < width < 0.03
+            assert abs(dark) <= 1
+            assert all(0 <= strength <= 1.2 for strength in along)
 
 
 @pytest.mark.parametrize("given", [None, 3, ["{}"]])
 def test_a_recipe_must_be_a_text(given: object) -> None:
     with pytest.raises(ConfigError, match=r"not mask parameters.*ledger"):
         MaskParams.from_json(given)  # type: ignore[arg-type]
+
+
+def test_masks_are_worn_rightly_unless_asked_otherwise() -> None:
+    def slides(**shares: float) -> list[float]:
+        return [drawn("surgical-blue", seed, MaskOptions(**shares)).slide[1] for seed in range(300)]  # type: ignore[arg-type]
+
+    rightly, out, under = slides(), slides(nose_out=1.0), slides(under_chin=1.0)
+    assert all(1.89 < a - b < 3.21 for a, b in zip(rightly, out, strict=True))
+    assert all(5.39 < a - b < 6.41 for a, b in zip(rightly, under, strict=True))
+    some = slides(nose_out=0.2, under_chin=0.1)
+    changed = [a - b for a, b in zip(rightly, some, strict=True) if a != b]
+    assert 0.2 < len(changed) / 300 < 0.4
+    assert 0.2 < sum(change > 4 for change in changed) / len(changed) < 0.5
+
+
+@pytest.mark.parametrize("shares", [{"nose_out": -0.1}, {"under_chin": 1.1}, {"nose_out": 0.6, "under_chin": 0.6}])
+def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"shares of all masks, from 0 to 1, together at most 1"):
+        MaskOptions(**shares)  # type: ignore[arg-type]

@@ -26,6 +26,9 @@ def plain(type: str) -> MaskParams:
     flat = {"folds": (), "creases": (0.0, 1.0, 0.0, 0.0, 0.0), "gather": (0.0, 3.0, 0.0), "edge": (0.0,) * 6}
     still = {
         "tilt": 0.0,
+        "lines": (),
+        "halves": 0.0,
+        "cast": (0.0, 0.0),
         "slide": (0.0, 0.0),
         "falloff": (0.0, 0.0, 0.0),
         "crispness": -3.0,
@@ -143,7 +146,7 @@ def test_exposure_follows_the_picture() -> None:
         worn = render_worn(bare, turned(), plain("surgical-white"))
         levels.append((worn.image[worn.coverage > 0.99] @ LUMA).mean())
     assert levels[0] < levels[1] < levels[2]
-    assert levels[0] < 0.62 * levels[2]
+    assert levels[0] < 0.8 * levels[2]
 
 
 def test_the_types_keep_their_order_of_brightness() -> None:

@@ -83,21 +83,36 @@ def pleat(line: Plane, depth: float) -> Plane:
     )
 
 
-def surgical(seed: int, lines: tuple[float, ...], binding: bool, depth: float) -> Cloth:
+def surgical(seed: int, hem: float, binding: bool, stitched: bool) -> Cloth:
+    """A panel without its pleats, which are drawn anew for every mask: hems, the wire in the upper one, side seams."""
     tone = 0.93 + fibres(seed)
-    bow = 0.05 * (X**2)
-    for k, at in enumerate(lines):
-        wander = 0.008 * noise(seed + 20 + k, 40)
-        fade = 0.55 + 0.45 * np.abs(X) ** 1.5
-        tone = tone + pleat(T - at + bow * (at - 0.5) * 2 + wander, depth) * fade
-    hem = np.minimum(T - 0.02, 0.985 - T)
-    tone = tone - 0.07 * ridge(hem - 0.065, 0.008) + 0.03 * step(0.06 - hem, 0.01)
-    wire = ridge((T - 0.052) / 0.018, 1.0) * step(0.24 - np.abs(S - 0.5), 0.02)
-    tone = tone + 0.05 * wire - 0.05 * np.roll(wire, 9, 0)
+    beads = 0.5 + 0.5 * np.sin(2 * np.pi * 70 * S) if stitched else np.ones_like(S)
+    for edge, depth in ((T - 0.02, 0.16), (0.985 - T, 0.12)):
+        tone = tone - depth * beads * ridge(edge - hem, 0.009) + 0.05 * step(hem - 0.006 - edge, 0.008)
+    wire = ridge((T - 0.045) / 0.016, 1.0) * step(0.24 - np.abs(S - 0.5), 0.02)
+    tone = tone + 0.07 * wire - 0.08 * np.roll(wire, 9, 0)
     sides = 1 - np.abs(X)
-    tone = tone - 0.08 * ridge(sides - 0.075, 0.01)
-    first = step(0.07 - sides, 0.006) if binding else np.zeros_like(S)
-    return Cloth(tone, first, np.zeros_like(S), rounded(0.012, 0.018, 0.985, 0.045))
+    welds = 0.5 + 0.5 * np.sin(2 * np.pi * 44 * T) if stitched else np.ones_like(S)
+    tone = tone - 0.10 * welds * ridge(sides - 0.085, 0.012) + 0.05 * step(0.08 - sides, 0.01)
+    band = np.maximum(step(0.075 - sides, 0.006), step(hem - (T - 0.02), 0.008))
+    first = band if binding else np.zeros_like(S)
+    return Cloth(tone, first, np.zeros_like(S), rounded(0.012, 0.018, 0.985, 0.03))
+
+
+def lettering(seed: int, left: float, top: float, rows: int, height: float, width: float) -> Plane:
+    """Rows of marks that look like print from afar and are no letters of any script; 1 where there is ink."""
+    rng, ink = np.random.default_rng(seed), np.zeros_like(S)
+    for row in range(rows):
+        t, s, end = top + 1.7 * row * height, left, left + width * rng.uniform(0.6, 1.0)
+        while s < end:
+            wide = height * rng.uniform(0.35, 0.6)
+            inside = (np.abs(S - s - wide / 2) <= wide / 2) & (np.abs(T - t - height / 2) <= height / 2)
+            u, v = (S - s) / wide, (T - t) / height
+            bars = [np.abs(u - at) < 0.16 for at in (0.15, 0.85)] + [np.abs(v - at) < 0.13 for at in (0.12, 0.5, 0.88)]
+            for k in rng.permutation(5)[:3]:
+                ink = np.where(inside & bars[k], np.float32(1), ink)
+            s += 1.4 * wide + (0.5 * height if rng.random() < 0.2 else 0)
+    return blurred(ink.astype(np.float32), 0.6)
 
 
 def dome(seed: int, clip: bool, ribs: bool) -> Cloth:
@@ -118,6 +133,7 @@ def dome(seed: int, clip: bool, ribs: bool) -> Cloth:
         bar = ridge((T - 0.075 - 0.10 * X**2) / 0.026, 1.0) ** 0.7 * step(0.20 - np.abs(S - 0.5), 0.008)
         first = np.clip(1.3 * bar, 0, 1)
         tone = tone + 0.06 * first - 0.06 * np.roll(first, 8, 0) * (1 - first)
+    tone = tone - 0.3 * lettering(seed + 3, 0.56, 0.60, 3, 0.028, 0.14)
     squareness = (np.abs(X) / 0.985) ** 2.6 + (np.abs(T - 0.5) / 0.49) ** 2.6
     return Cloth(tone, first, np.zeros_like(S), step(1 - squareness, 0.012))
 
@@ -129,7 +145,8 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
     cover = step(1 - reach, 0.03)
     shade = (
         0.10 * np.clip(-y, -1, 1) * cover
-        - 0.34 * ridge(reach - 0.97, 0.07) * (y > 0)
+        - 0.2 * ridge(reach - 0.97, 0.07)
+        - 0.2 * ridge(reach - 0.97, 0.07) * (y > 0)
         + 0.10 * ridge(reach - 0.93, 0.05) * (y < 0)
     )
     slots = sum(ridge(y - at, 0.05) for at in (-0.45, -0.15, 0.15, 0.45)) * step(0.62 - np.abs(x), 0.05) * cover
@@ -137,7 +154,7 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
     return base._replace(tone=base.tone + shade - 0.32 * slots - 0.16 * drop, second=cover)
 
 
-def folded(seed: int, weld: bool, panel: bool) -> Cloth:
+def folded(seed: int, weld: bool, panel: bool, bar: bool) -> Cloth:
     """A KN95: two flat halves welded on the middle line, dotted welds along the edges."""
     tone = 0.94 + fibres(seed, 0.012) + 0.02 * noise(seed + 9, 30)
     tone = tone - 0.10 * ridge(X, 0.008) + 0.05 * ridge(np.abs(X) - 0.022, 0.012)
@@ -151,6 +168,10 @@ def folded(seed: int, weld: bool, panel: bool) -> Cloth:
         for at in (0.36, 0.66):
             line = T - at + 0.10 * (np.abs(X) - 0.4) * np.sign(at - 0.5)
             tone = tone - 0.07 * ridge(line, 0.008) + 0.03 * ridge(line + 0.02, 0.014)
+    if bar:
+        wire = step(0.10 - np.abs(S - 0.5), 0.006) * ridge((T - 0.085 - 0.1 * np.abs(X)) / 0.022, 1.0)
+        tone = tone - 0.16 * wire + 0.10 * np.roll(wire, -7, 0) * (1 - wire)
+    tone = tone - 0.4 * lettering(seed + 3, 0.60, 0.56, 3, 0.03, 0.16)
     side = 1 - np.abs(X)
     tone = tone - 0.06 * (0.5 + 0.5 * np.sin(2 * np.pi * 30 * T)) * ridge(side - 0.05, 0.012)
     return Cloth(tone, np.zeros_like(S), np.zeros_like(S), rounded(0.012, 0.016, 0.985, 0.075))
@@ -237,17 +258,15 @@ def cloth(seed: int, pattern: Callable[[int], tuple[Plane, Plane]], seam: bool, 
     return Cloth(tone, first, second, alpha)
 
 
-def sponge(seed: int, seam: bool) -> Cloth:
-    """A moulded foam mask in one piece: arms reach back to the ears and end in loops."""
+def sponge(seed: int, hole_width: float, hole_height: float) -> Cloth:
+    """A moulded foam mask of two halves: broad arms reach back to the ears, which stand in the hole between them."""
     tone = 0.92 + 0.02 * noise(seed, 1.2) + 0.02 * noise(seed + 1, 14)
-    if seam:
-        tone = tone - 0.10 * ridge(X, 0.012) + 0.06 * ridge(np.abs(X) - 0.03, 0.016)
     rim = np.minimum(T - 0.02, 0.98 - T)
     tone = tone + 0.05 * ridge(rim - 0.012, 0.012)
     out = np.clip((np.abs(X) - 0.70) / 0.30, 0, 1)
     top, bottom = 0.02 + 0.13 * out**2, 0.98 - 0.20 * out**2
     alpha = step(np.minimum(T - top, bottom - T), 0.006) * step(0.985 - np.abs(X), 0.006)
-    hole = ((np.abs(X) - 0.935) / 0.055) ** 2 + ((T - 0.46) / 0.17) ** 2
+    hole = ((np.abs(X) - 0.63 - hole_width) / hole_width) ** 2 + ((T - 0.46) / hole_height) ** 2
     return Cloth(tone, np.zeros_like(S), np.zeros_like(S), alpha * step(hole - 1, 0.05))
 
 
@@ -273,18 +292,18 @@ def creases(seed: int, side: int = 256) -> NDArray[np.uint8]:
 
 
 TEXTURES: dict[str, Callable[[], Cloth]] = {
-    "surgical-a": lambda: surgical(11, (0.30, 0.47, 0.64), False, 0.34),
-    "surgical-b": lambda: surgical(12, (0.34, 0.50, 0.66), True, 0.26),
-    "surgical-c": lambda: surgical(13, (0.38, 0.60), False, 0.42),
+    "surgical-a": lambda: surgical(11, 0.065, False, False),
+    "surgical-b": lambda: surgical(12, 0.08, True, False),
+    "surgical-c": lambda: surgical(13, 0.055, False, True),
     "n95-plain": lambda: dome(21, False, False),
     "n95-ribbed": lambda: dome(22, False, True),
     "n95-clip": lambda: dome(23, True, False),
     "n95-valve-middle": lambda: valve(dome(24, False, True), (0.5, 0.60), True),
     "n95-valve-side": lambda: valve(dome(25, True, False), (0.635, 0.53), False),
     "n95-valve-round": lambda: valve(dome(26, False, False), (0.5, 0.57), False),
-    "kn95-a": lambda: folded(31, True, False),
-    "kn95-b": lambda: folded(32, False, False),
-    "kn95-fish": lambda: folded(33, False, True),
+    "kn95-a": lambda: folded(31, True, False, True),
+    "kn95-b": lambda: folded(32, False, False, False),
+    "kn95-fish": lambda: folded(33, False, True, True),
     "cloth-plain-seam": lambda: cloth(41, plain, True),
     "cloth-plain-pleats": lambda: cloth(42, plain, False, True),
     "cloth-stripes": lambda: cloth(43, stripes, True),
@@ -294,8 +313,9 @@ TEXTURES: dict[str, Callable[[], Cloth]] = {
     "cloth-camouflage": lambda: cloth(47, camouflage, True),
     "cloth-chevrons": lambda: cloth(48, chevrons, True),
     "cloth-flecked": lambda: cloth(49, flecked, False),
-    "sponge-a": lambda: sponge(51, True),
-    "sponge-b": lambda: sponge(52, False),
+    "sponge-a": lambda: sponge(51, 0.16, 0.28),
+    "sponge-b": lambda: sponge(52, 0.13, 0.22),
+    "sponge-c": lambda: sponge(53, 0.19, 0.33),
 }
 
 

@@ -55,7 +55,7 @@ __all__ = ["command"]
     default="all",
     show_default=True,
     metavar="LIST",
-    help="Mask types, with commas between them; NAME:WEIGHT draws one more or less often.",
+    help="all (evenly), real (as often as people wear each), or types with commas; NAME:WEIGHT draws one more or less.",
 )
 @click.option("--textures", metavar="PATH", help="Table (TOML) of custom masks, to be named in --types.")
 @click.option(
@@ -76,6 +76,8 @@ __all__ = ["command"]
 @click.option("--tilt", metavar="DEGREES", help="Angle of the masks: a number, or LOW:HIGH to draw from.")
 @click.option("--shadow", metavar="0..1", help="Darkness of the shadow beside the masks, likewise.")
 @click.option("--light", metavar="0..3", help="Strength of the light on the masks (1: as on the skin), likewise.")
+@click.option("--nose-out", type=float, default=0.0, metavar="0..1", help="Share of masks worn below the nose.")
+@click.option("--under-chin", type=float, default=0.0, metavar="0..1", help="Share of masks worn under the chin.")
 @click.option(
     "--side", type=click.Choice(["both", "second"]), help="SRC is a .bin: pictures of a pair.  [default: both]"
 )
@@ -131,7 +133,7 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
 
 
 FOR_PHOTOS = ("ratio_of", "faces")
-NOT_FOR_PHOTOS = ("mode", "preset", "layout", "mesh_cache", "side")
+NOT_FOR_PHOTOS = ("mode", "preset", "layout", "mesh_cache", "side", "partial_index")
 
 
 def refuse_given(context: click.Context, names: tuple[str, ...], why: str) -> None:
@@ -249,10 +251,13 @@ def drawn_from(given: dict[str, Any]) -> dict[str, Any]:
     from facekit.masks import MaskOptions
 
     names = ("tilt", "shadow", "light")
-    ranges = {f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None}
+    ranges: dict[str, Any] = {
+        f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None
+    }
+    wrongly = {name: given.pop(name) for name in ("nose_out", "under_chin")}
     types = parse_types(given["types"], known_types(given["textures"]))
     workers = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
-    return {**given, "types": types, "workers": workers, "options": MaskOptions(**ranges)}
+    return {**given, "types": types, "workers": workers, "options": MaskOptions(**ranges, **wrongly)}
 
 
 ONE_IDENTITY = (

@@ -15,7 +15,7 @@ from facekit.errors import ConfigError
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, Mesh, MeshEstimator, rounded
 from facekit.images import as_picture, is_pillow, to_pillow
-from facekit.masks.catalogue import mask_type, type_names
+from facekit.masks.catalogue import AS_WORN, mask_type, type_names
 from facekit.masks.custom import add_masks
 from facekit.masks.recipe import MaskOptions, sample_params
 from facekit.masks.render import render_worn
@@ -42,7 +42,8 @@ class MaskAugment:
     probability : float
         Share of the pictures that are to be masked.
     types : str, sequence of str or mapping from str to float
-        Mask types, ``"all"`` of them, names (or one string with commas between them), or names with weights.
+        Mask types: ``"all"`` of them, ``"real"`` (as often as people wear each), names (or one string with commas
+        between them), or names with weights.
     seed : int
     meshes : mapping, optional
         Face meshes by record key: a ``MeshCache``, ``StoredMeshes``, or a mapping to `facekit.faces.mesh.Mesh` or to
@@ -148,6 +149,8 @@ def _model() -> Callable[[NDArray[np.uint8]], Mesh]:
 
 def _weighted(types: str | Sequence[str] | Mapping[str, float]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Names, and the running sums of their weights."""
+    if isinstance(types, str) and types == "real":
+        types = AS_WORN
     if isinstance(types, str):
         types = type_names() if types == "all" else [name.strip() for name in types.split(",")]
     names = tuple(types)

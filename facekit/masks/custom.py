@@ -161,6 +161,13 @@ def _range(low: float, high: float) -> tuple[str, Callable[[Any], bool]]:
     )
 
 
+def _counts(most: int) -> tuple[str, Callable[[Any], bool]]:
+    def holds(value: Any) -> bool:
+        return _is_list(value, lambda n: type(n) is int and 0 <= n <= most, 2) and value[0] <= value[1]
+
+    return f"two ascending whole numbers from 0 to {most}", holds
+
+
 def _is_outline(value: Any) -> bool:
     """(azimuth, elevation) points, the azimuths ascending from 0."""
     angle = _is_number(-90, 130)
@@ -194,6 +201,13 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "crumple": _number(0, 2),
     "form": ("two numbers from -2 to 2", lambda value: _is_list(value, _is_number(-2, 2), 2)),
     "crease": _number(0, 1),
+    "pleats": _counts(8),
+    "pleat_depth": _number(0, 1),
+    "tension": _counts(4),
+    "seam": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "halves": _number(0, 1),
+    "corner": _number(0, 3),
+    "gleam": _number(0, 4),
 }
 """Every key besides ``like``, ``kind`` and ``textures``: what it may be, in words and as a check."""
 

@@ -21,7 +21,8 @@ Bounds = tuple[float, float, float, float]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 TOP_ROWS = 4  # of the grid: on a head that leans back, a cup bulges over its own upper edge
-LID_GAP, MOST_LOWERED = np.float32(0.25), np.float32(1.2)  # centimetres
+HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
+LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.25), np.float32(0.2), np.float32(2.4)  # centimetres
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
 
 
@@ -38,6 +39,8 @@ class Drape(NamedTuple):
         Radians, anticlockwise on the face.
     gape : float
         Gap between the side edges and the cheek, centimetres.
+    corner : float
+        How far the lower corners stand off the jaw, centimetres.
     crease : float
         See `facekit.masks.catalogue.MaskType`.
     gather_height, gather_waves, gather_phase : float
@@ -50,6 +53,7 @@ class Drape(NamedTuple):
     slide_y: float
     tilt: float
     gape: float
+    corner: float
     crease: float
     gather_height: float
     gather_waves: float
@@ -233,13 +237,19 @@ def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, gape: np.float32, scale: np.float32) -> None:
-    """Raise the grid along its normals by `heights` and by a gap at the side edges, centimetres."""
+def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Drape, frame: Frame) -> None:
+    """Raise the grid along its normals by `heights` and by a gap at the side edges, and push the lower corners out.
+
+    The cloth between them is flat, so that it leaves the jaw where that draws in.
+    """
+    gape, scale = np.float32(wear.gape), frame.scale
     for g in range(heights.shape[0]):
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
-        amount = (heights[g] + gape * side * side) * scale
+        x, t = F2 * st[g, 0] - F1, st[g, 1]
+        amount = (heights[g] * min(F1, HEMMED * t) + gape * side * side) * scale
+        out = np.float32(wear.corner) * scale * x * abs(x) * t * t
         for k in range(3):
-            points[k, g] += amount * normals[g, k]
+            points[k, g] += amount * normals[g, k] + out * frame.axes[0, k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -267,16 +277,20 @@ def _lower(points: Floats, columns: int, vertices: Floats, lids: Ints, frame: Fr
         for i in range(lids.shape[1]):
             v = lids[e, i]
             x, y = _across(vertices, v, right), vertices[v, 0] * down[0] + vertices[v, 1] * down[1]
+            beside = LID_SIDE * frame.scale
             for c in range(columns * TOP_ROWS - 1):
                 if (c + 1) % columns == 0:
                     continue
                 x0 = points[0, c] * right[0] + points[1, c] * right[1]
                 x1 = points[0, c + 1] * right[0] + points[1, c + 1] * right[1]
-                if min(x0, x1) > x or max(x0, x1) <= x:
+                if min(x0, x1) > x + beside or max(x0, x1) <= x - beside or x0 == x1:
                     continue
                 y0 = points[0, c] * down[0] + points[1, c] * down[1]
                 y1 = points[0, c + 1] * down[0] + points[1, c + 1] * down[1]
-                need = max(need, y + LID_GAP * frame.scale - (y0 + (y1 - y0) * (x - x0) / (x1 - x0)))
+                first = (min(max(x - beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
+                last = (min(max(x + beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
+                highest = y0 + (y1 - y0) * (first if (y1 - y0) * (last - first) > F0 else last)
+                need = max(need, y + LID_GAP * frame.scale - highest)
     need = min(need, MOST_LOWERED * frame.scale)
     if need > F0:
         for g in range(points.shape[1]):
@@ -361,7 +375,7 @@ def drape(
     _place(points, (rows // 2) * columns + columns // 2, frame, wear)
     _grid_normals(points, columns, rows, F0, normals)  # joined: the crest must not tear
     _relief(st, folds, wear, heights)
-    _lift(points, normals, heights, st, np.float32(wear.gape), frame.scale)
+    _lift(points, normals, heights, st, wear, frame)
     _lower(points, columns, vertices, landmarks.lids, frame)
     _grid_normals(points, columns, rows, np.float32(wear.crease), normals)
     return frame, _bounds(points)

@@ -1,4 +1,4 @@
-"""Kernels: colour and crumple a texture before it is drawn."""
+"""Kernels: colour and crumple a texture before it is drawn, and draw the lines of pleats, seams and folds on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["dye"]
+__all__ = ["draw_lines", "dye"]
 
 Floats = NDArray[np.float32]
 
@@ -61,3 +61,64 @@ def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Flo
             else:
                 r, g, b = row[x, 0] * r0, row[x, 1] * g0, row[x, 2] * b0
             target[x + 1, 0], target[x + 1, 1], target[x + 1, 2], target[x + 1, 3] = fold * r, fold * g, fold * b, cover
+
+
+LINE_REACH = np.float32(7)  # widths below a line at which its shade has faded; three above it
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _profile(d: np.float32, dark: np.float32, lip: np.float32, shade: np.float32) -> np.float32:
+    """Change of brightness `d` widths below a line: a bright lip, the dark line, a shade that fades."""
+    change = F0
+    if abs(d) < np.float32(2.5):
+        change -= dark * (F1 - d * d * np.float32(0.16)) ** 4
+    above = d + np.float32(1.9)
+    if abs(above) < np.float32(2.5):
+        change += lip * (F1 - above * above * np.float32(0.16)) ** 4
+    if d > F0:
+        fade = F1 - d / LINE_REACH
+        change -= shade * fade * fade
+    return change
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_lines(lines: Floats, out: Floats) -> None:
+    """Draw lines that shade themselves on a dyed texture.
+
+    A line is walked along the axis that it follows more: across it only few texels are touched, so that a dozen lines
+    cost a twentieth of the dye.
+
+    Parameters
+    ----------
+    lines : (L, 12) float32
+        See `facekit.masks.recipe.MaskParams`.
+    out : (T + 2, S + 2, 4) float32
+        From `dye`; its colours are changed in place.
+    """
+    rows, columns = out.shape[0] - 2, out.shape[1] - 2
+    for n in range(lines.shape[0]):
+        line = lines[n]
+        ds, dt = line[2] - line[0], line[3] - line[1]
+        down = abs(dt) > abs(ds)
+        length, across = (rows, columns) if down else (columns, rows)
+        a0, run = (line[1], dt) if down else (line[0], ds)
+        b0, slope = (line[0], ds) if down else (line[1], dt)
+        if abs(run) < np.float32(1e-4):
+            continue
+        width = max(line[5] * np.float32(across), np.float32(1.1))
+        first = max(int(min(a0, a0 + run) * np.float32(length)), 0)
+        last = min(int(max(a0, a0 + run) * np.float32(length)), length - 1)
+        for i in range(first, last + 1):
+            u = ((np.float32(i) + HALF) / np.float32(length) - a0) / run
+            if u < F0 or u > F1:
+                continue
+            bow = np.float32(4) * u * (F1 - u)
+            ends = line[9] + (line[11] - line[9]) * u
+            strength = ends + (line[10] - HALF * (line[9] + line[11])) * bow
+            at = (b0 + slope * u + line[4] * bow) * np.float32(across) - HALF
+            low, high = int(at - np.float32(4.5) * width), int(at + LINE_REACH * width) + 1
+            for j in range(max(low, 0), min(high, across - 1) + 1):
+                factor = F1 + strength * _profile((np.float32(j) - at) / width, line[6], line[7], line[8])
+                texel = out[i + 1, j + 1] if down else out[j + 1, i + 1]
+                for k in range(3):
+                    texel[k] *= max(factor, np.float32(0.05))

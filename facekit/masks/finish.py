@@ -20,6 +20,10 @@ Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+LEAST_GAIN = np.float32(
+    0.9
+)  # of detail: a soft forehead must not wipe pleats and seams out; the picture's blur softens them
+MOST_GRAIN = np.float32(2.0)  # levels; more reads as a weave that the skin beside it has not
 
 
 class Border(NamedTuple):
@@ -62,6 +66,8 @@ class Finish(NamedTuple):
         Exposure of white.
     desaturate : float
         0 leaves colours, 1 makes them grey, as the picture is.
+    cast_x, cast_y : float
+        How much warmer the light is at the right than at the left of the window, and at its bottom than at its top.
     sharpness : float
         Mean |Laplacian| that the mask should have, levels.
     shadow : float
@@ -76,6 +82,8 @@ class Finish(NamedTuple):
     green: float
     blue: float
     desaturate: float
+    cast_x: float
+    cast_y: float
     sharpness: float
     shadow: float
     shift_x: int
@@ -95,8 +103,10 @@ def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: F
     span = np.float32(to_levels.shape[0] - 2) / np.float32(4)
     red, green, blue = np.float32(finish.red), np.float32(finish.green), np.float32(finish.blue)
     grey_share = np.float32(finish.desaturate)
+    cast_x, cast_y = np.float32(finish.cast_x * 2 / samples.shape[1]), np.float32(finish.cast_y * 2 / samples.shape[0])
     out[:] = F0
     for y in range(samples.shape[0] // 2):
+        warm = np.float32(y) * cast_y - np.float32(0.5) * np.float32(finish.cast_x + finish.cast_y)
         for x in range(samples.shape[1] // 2):
             j, i = 2 * y, 2 * x
             a = samples[j, i, 3] + samples[j, i + 1, 3] + samples[j + 1, i, 3] + samples[j + 1, i + 1, 3]
@@ -106,7 +116,8 @@ def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: F
             r = samples[j, i, 0] + samples[j, i + 1, 0] + samples[j + 1, i, 0] + samples[j + 1, i + 1, 0]
             g = samples[j, i, 1] + samples[j, i + 1, 1] + samples[j + 1, i, 1] + samples[j + 1, i + 1, 1]
             b = samples[j, i, 2] + samples[j, i + 1, 2] + samples[j + 1, i, 2] + samples[j + 1, i + 1, 2]
-            r, g, b = red * scale * r, green * scale * g, blue * scale * b
+            tint = warm + np.float32(x) * cast_x
+            r, g, b = red * scale * r * (F1 + tint), green * scale * g, blue * scale * b * (F1 - tint)
             grey = np.float32(0.2126) * r + np.float32(0.7152) * g + np.float32(0.0722) * b
             a *= np.float32(0.25)
             r, g, b = r + grey_share * (grey - r), g + grey_share * (grey - g), b + grey_share * (grey - b)
@@ -172,12 +183,12 @@ def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
 def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.float32, grain: Floats) -> None:
     """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
     target = np.float32(finish.sharpness)
-    gain = min(np.float32(1.7), max(np.float32(0.9) * target / found, np.float32(0.05))) if found > F0 else F1
+    gain = min(np.float32(1.45), max(np.float32(0.9) * target / found, LEAST_GAIN)) if found > F0 else F1
     missing = max(target * target - (gain * found) ** 2, F0)
     strength = min(
-        np.float32(np.sqrt(missing)) / np.float32(3.57), np.float32(3)
+        np.float32(np.sqrt(missing)) / np.float32(3.57), MOST_GRAIN
     )  # white noise of deviation 1 has mean |Laplacian| 3.57
-    wrap, tint = grain.shape[0] - 1, np.float32(0.15) * (F1 - np.float32(finish.desaturate))
+    wrap, tint = grain.shape[0] - 1, np.float32(0.3) * (F1 - np.float32(finish.desaturate))
     for y in range(pad, layer.shape[0] - pad):
         for x in range(pad, layer.shape[1] - pad):
             a = layer[y, x, 3]

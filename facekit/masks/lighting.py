@@ -64,6 +64,9 @@ class SceneEstimate(NamedTuple):
         Linear luminance of the picture's white point.
     chroma : float
         Mean of largest minus smallest channel, levels.
+    tint_spread : float
+        Deviation of red minus blue among pixels of like luma, levels: near 0 in a picture of one hue (tinted
+        monochrome), where colour follows from luma.
     edge_ratio : float
         Second over first differences at edges; larger is sharper.
     sharpness : float
@@ -75,6 +78,7 @@ class SceneEstimate(NamedTuple):
     uneven: NDArray[np.float32]
     white: float
     chroma: float
+    tint_spread: float
     edge_ratio: float
     sharpness: float
 
@@ -96,6 +100,8 @@ class ClothLighting(NamedTuple):
         Contrast of the folds and the direction from which they are lit.
     form_s, form_t : float32
         Darkening from the middle toward the sides, and toward top and bottom.
+    halves : float32
+        Logarithm by which the right half is brighter than the left one.
     """
 
     strength: np.float32
@@ -110,6 +116,7 @@ class ClothLighting(NamedTuple):
     relief_t: np.float32
     form_s: np.float32
     form_t: np.float32
+    halves: np.float32
 
 
 @cache
@@ -243,15 +250,25 @@ def _uneven(basis: Floats, luminance: Floats, seen: Floats, terms: Floats, ancho
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float]:
-    """Luma histogram (256,) and mean chroma of every third pixel; second over first differences at edges."""
+def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Luma histogram (256,), mean chroma and spread of the tint of every third pixel; second over first differences at
+    edges."""
     chroma, cells = 0, 0
+    tint = np.zeros((16, 3), np.int64)
     for y in range(0, image.shape[0], 3):
         for x in range(0, image.shape[1], 3):
             r, g, b = np.int32(image[y, x, 0]), np.int32(image[y, x, 1]), np.int32(image[y, x, 2])
-            histogram[(77 * r + 150 * g + 29 * b) >> 8] += 1
+            luma = (77 * r + 150 * g + 29 * b) >> 8
+            histogram[luma] += 1
+            tint[luma >> 4, 0] += 1
+            tint[luma >> 4, 1] += r - b
+            tint[luma >> 4, 2] += (r - b) ** 2
             chroma += max(r, g, b) - min(r, g, b)
             cells += 1
+    unexplained = 0.0
+    for i in range(tint.shape[0]):
+        unexplained += tint[i, 2] - tint[i, 1] ** 2 / max(tint[i, 0], 1)
+    spread = np.sqrt(max(unexplained, 0.0) / max(cells, 1))
     gradient, laplacian = 0, 0
     for y in range(image.shape[0] // 4, image.shape[0] - image.shape[0] // 8, 2):
         for x in range(image.shape[1] // 5, image.shape[1] - image.shape[1] // 5):
@@ -261,7 +278,7 @@ def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float]
             if g > 24:
                 gradient += g
                 laplacian += abs(left + right + above + below - 4 * np.int32(image[y, x, 1]))
-    return chroma / max(cells, 1), (laplacian / gradient if gradient > 0 else 0.3)
+    return chroma / max(cells, 1), spread, (laplacian / gradient if gradient > 0 else 0.3)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -332,13 +349,20 @@ def estimate_scene(
         skin[k] = max(skin[k] / np.float32(total), np.float32(1e-4))
     _uneven(basis, luminance, seen, terms, tables.anchors, uneven)
     histogram = np.zeros(256, np.int64)
-    chroma, edge_ratio = _survey(image, histogram)
+    chroma, tint_spread, edge_ratio = _survey(image, histogram)
     level, below, cells = 0, 0, histogram.sum()
     while level < 255 and below + histogram[level] < 0.97 * cells:
         below += histogram[level]
         level += 1
     return SceneEstimate(
-        terms, skin, uneven, float(to_linear[level]), chroma, edge_ratio, _sharpness(image, vertices, tables.forehead)
+        terms,
+        skin,
+        uneven,
+        float(to_linear[level]),
+        chroma,
+        tint_spread,
+        edge_ratio,
+        _sharpness(image, vertices, tables.forehead),
     )
 
 
@@ -395,6 +419,7 @@ def shade(
     strength, floor, ambient = lighting.strength, lighting.floor, lighting.ambient
     relief, relief_s, relief_t = lighting.relief, lighting.relief_s, lighting.relief_t
     fall, curve, across = lighting.falloff, lighting.falloff_curve, lighting.falloff_side
+    halves = np.float32(0.5) * lighting.halves
     form_s, form_t, uneven_share = lighting.form_s, lighting.form_t, lighting.uneven_light_share
     _spread_uneven(scene.uneven, anchor_weights, out)
     for r in range(rows):
@@ -415,4 +440,5 @@ def shade(
             fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
             fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
             fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
-            out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form))
+            half = halves if c >= columns // 2 else -halves
+            out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form + half))

@@ -21,6 +21,7 @@ Side = tuple[np.float32, np.float32, np.float32, int]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 FAR = np.float32(-1e9)
+SHELL_BIAS, STRAP_BIAS = np.float32(0.35), np.float32(0.5)  # centimetres by which the face may be nearer
 ONE = np.uintp(1)
 TOUCH = np.float32(1e-3)  # samples by which neighbouring triangles overlap, so that rounding leaves no gap
 SAMPLES = 2
@@ -53,7 +54,7 @@ class Tables(NamedTuple):
     occluders : (L, 3) int32
         Triangles of the face that may hide the mask.
     strap_sides : (B,) int32
-        +1 right in the picture, -1 left.
+        +1 right in the picture, -1 left, 0 not to be drawn.
     """
 
     triangles: NDArray[np.int32]
@@ -189,18 +190,17 @@ def _draw_shell(
         ax, bx, cx, ay, by, cy = xs[a], xs[b], xs[c], ys[a], ys[b], ys[c]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
-        if abs(area) < np.float32(1e-4) or top > bottom:
+        if area > np.float32(-1e-4) or top > bottom:  # turned away: the inside of the far arm, which the head hides
             continue
         low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
         ab, bc, ca = _side(ax, ay, bx, by, area), _side(bx, by, cx, cy, area), _side(cx, cy, ax, ay, area)
         inverse = F1 / area
         relative = ((bx - ax) * inverse, (by - ay) * inverse, (cx - ax) * inverse, (cy - ay) * inverse)
-        dim = np.float32(0.55) if area > F0 else F1  # the inside of the far edge, turned away from the viewer
-        za, ua, va, ea = points[2, a], st[a, 0] * columns + HALF, st[a, 1] * rows + HALF, shading[a] * dim
+        za, ua, va, ea = points[2, a], st[a, 0] * columns + HALF, st[a, 1] * rows + HALF, shading[a]
         zx, zy = _slope(za, points[2, b], points[2, c], *relative)
         ux, uy = _slope(ua, st[b, 0] * columns + HALF, st[c, 0] * columns + HALF, *relative)
         vx, vy = _slope(va, st[b, 1] * rows + HALF, st[c, 1] * rows + HALF, *relative)
-        ex, ey = _slope(ea, shading[b] * dim, shading[c] * dim, *relative)
+        ex, ey = _slope(ea, shading[b], shading[c], *relative)
         for y in range(top, bottom + 1):
             fy = np.float32(y)
             left, right = _narrow(low, high, ab, fy)
@@ -335,11 +335,22 @@ def draw(
     nearest = np.float32(texture.shape[1]) > np.float32(1.2 * SAMPLES * 15 * 0.5) * scale
     _occlude(vertices, tables.occluders, window, face)
     _draw_shell(
-        points, st, shading, tables.triangles, texture, nearest, window, np.float32(0.35) * scale, face, depth, samples
+        points, st, shading, tables.triangles, texture, nearest, window, SHELL_BIAS * scale, face, depth, samples
     )
     for i in range(tables.strap_sides.shape[0]):
+        if tables.strap_sides[i] == 0:
+            continue
         brightness = np.float32(0.78) * shading[middles[1] if tables.strap_sides[i] > 0 else middles[0]]
         _draw_strap(
-            points, grid + i * strap_points, strap_points, strap, brightness, window, HALF * scale, face, depth, samples
+            points,
+            grid + i * strap_points,
+            strap_points,
+            strap,
+            brightness,
+            window,
+            STRAP_BIAS * scale,
+            face,
+            depth,
+            samples,
         )
     return samples

@@ -13,15 +13,15 @@ import numpy as np
 
 from facekit.errors import ConfigError
 from facekit.masks.catalogue import MaskType, mask_type
+from facekit.masks.draws import Draws, Line, draw_lines, four_decimals
 
 __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
-VERSION = 1
+VERSION = 2
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
-RENAMED = {"trust": "uneven_light_share", "gloss": "exposure"}
-"""Fields under their names in older ledgers, and what they are called now."""
+HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
@@ -38,22 +38,29 @@ class MaskOptions:
         Darkness of the contact shadow beside the mask, 0 none to 1 black.
     light_range : (float, float)
         Strength of the light fitted to the face, 0 flat, 1 as on the skin, 2 twice as strong.
+    nose_out, under_chin : float
+        Shares of masks that are worn wrongly: below the nose, and pulled down under the chin.
 
     Raises
     ------
     ConfigError
-        A range descends or reaches beyond what is allowed: 30 degrees, 0 to 1, 0 to 3.
+        A range descends or reaches beyond what is allowed: 30 degrees, 0 to 1, 0 to 3; or shares that are none.
     """
 
     tilt_range: Range = (-5.0, 5.0)
-    shadow_range: Range = (0.15, 0.5)
+    shadow_range: Range = (0.05, 0.35)
     light_range: Range = (0.9, 1.5)
+    nose_out: float = 0.0
+    under_chin: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least, most in (("tilt_range", -30, 30), ("shadow_range", 0, 1), ("light_range", 0, 3)):
             low, high = getattr(self, name)
             if not least <= low <= high <= most:
                 raise ConfigError(f"{name} is {low} to {high}; it must ascend and lie between {least} and {most}")
+        if not (0 <= self.nose_out <= 1 and 0 <= self.under_chin <= 1 and self.nose_out + self.under_chin <= 1):
+            shares = f"nose_out is {self.nose_out} and under_chin {self.under_chin}"
+            raise ConfigError(f"{shares}; they are shares of all masks, from 0 to 1, together at most 1")
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,14 @@ class MaskParams:
         Degrees, anticlockwise on the face.
     gape : float
         Gap between the side edges and the cheek, centimetres.
+    corner : float
+        How far the lower corners stand off the jaw, centimetres.
+    lines : rows of (s0, t0, s1, t1, bow, width, dark, lip, shade, start, middle, end)
+        Pleats, folds from the corners and seams: two ends, how far the middle lies off the straight line, width in
+        texture coordinates, brightness of the line, of the lip above it and of the shade below it, and its strength
+        along the way.
+    halves : float
+        Logarithm by which the right half is brighter than the left one.
     folds : rows of (s, t, angle, half length, half width, height)
         Coarse folds; angle in radians, height in centimetres.
     gather : (height, waves, phase)
@@ -93,6 +108,8 @@ class MaskParams:
     ambient, light, uneven_light_share, exposure : float
         Share of even light, strength of the fitted light, share of the skin's uneven light that the cloth takes on, and
         exposure factor.
+    cast : (float, float)
+        How much warmer the light is at the right than at the left, and below than above.
     shadow : float
         Darkness of the contact shadow.
     crispness : float
@@ -112,6 +129,9 @@ class MaskParams:
     slide: tuple[float, float]
     tilt: float
     gape: float
+    corner: float
+    lines: tuple[Line, ...]
+    halves: float
     folds: tuple[tuple[float, ...], ...]
     gather: tuple[float, float, float]
     edge: tuple[float, ...]
@@ -123,6 +143,7 @@ class MaskParams:
     light: float
     uneven_light_share: float
     exposure: float
+    cast: tuple[float, float]
     shadow: float
     crispness: float
     softness: float
@@ -141,7 +162,7 @@ class MaskParams:
 
     @classmethod
     def from_json(cls, text: str) -> MaskParams:
-        """Read what `to_json` wrote, under older names of fields too.
+        """Read what `to_json` wrote.
 
         Parameters
         ----------
@@ -155,12 +176,15 @@ class MaskParams:
         Raises
         ------
         ConfigError
-            The text is not mask parameters, a value is not what its field holds, or the version is another one.
+            The text is not mask parameters, a value is not what its field holds, or they were drawn by another version,
+            whose masks have other pixels.
         """
         try:
-            row = json.loads(text, object_pairs_hook=_by_new_names)
-            known = {field.name for field in fields(cls)}
-            if not isinstance(row, dict) or set(row) != known or row["version"] != VERSION:
+            row = json.loads(text)
+            if not isinstance(row, dict):
+                raise ValueError("not a record")
+            _check_version(row.get("version"))
+            if set(row) != {field.name for field in fields(cls)}:
                 raise ValueError(f"not a version {VERSION} record with the fields of MaskParams")
             for name, kind in _kinds().items():
                 if not _is_a(row[name], kind) or (name == "grain_seed" and row[name] < 0):
@@ -172,19 +196,21 @@ class MaskParams:
         return cls(**{key: _tuples(value) for key, value in row.items()})
 
 
-def _by_new_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of JSON, its fields under the names they have now; ValueError where one is given twice."""
-    row = {RENAMED.get(name, name): value for name, value in pairs}
-    if len(row) != len(pairs):
-        raise ValueError("a field is given twice")
-    return row
+def _check_version(version: Any) -> None:
+    """Refuse what another version drew: it would make another picture."""
+    if type(version) is int and version > 0 and version != VERSION:
+        raise ConfigError(
+            f"these mask parameters are of version {version} and this facekit draws version {VERSION}, with other "
+            "pixels; make the picture with the facekit that wrote the ledger, or mask the source anew"
+        )
 
 
 @cache
 def _kinds() -> dict[str, Any]:
     """What each field of MaskParams holds, with the lengths that its annotation leaves open."""
-    six = tuple[float, float, float, float, float, float]
-    return get_type_hints(MaskParams) | {"folds": tuple[six, ...], "edge": six}
+    six: Any = tuple[float, float, float, float, float, float]
+    twelve: Any = tuple.__class_getitem__((float,) * 12)
+    return get_type_hints(MaskParams) | {"folds": tuple[six, ...], "lines": tuple[twelve, ...], "edge": six}
 
 
 def _is_a(value: Any, kind: Any) -> bool:
@@ -205,32 +231,6 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _short(value: float) -> float:
-    """Four decimals, for a short ledger; `round` takes three times as long, and a recipe has a hundred numbers."""
-    return math.floor(value * 1e4 + 0.5) / 1e4
-
-
-class _Draws:
-    """Uniform numbers handed out one by one.
-
-    One call of the generator for all of them is twenty times cheaper than one call each.
-    """
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._numbers = iter(rng.random(256).tolist())
-
-    def uniform(self, low: float, high: float) -> float:
-        return _short(low + (high - low) * next(self._numbers))
-
-    def bell(self, centre: float, deviation: float) -> float:
-        """Nearly normal (three uniforms), bounded at three deviations."""
-        total = next(self._numbers) + next(self._numbers) + next(self._numbers)
-        return _short(centre + deviation * 2 * (total - 1.5))
-
-    def choice(self, items: tuple[Any, ...]) -> Any:
-        return items[min(int(next(self._numbers) * len(items)), len(items) - 1)]
-
-
 @cache
 def _linear(text: str) -> Colour:
     levels = [int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)]
@@ -238,7 +238,7 @@ def _linear(text: str) -> Colour:
     return r, g, b
 
 
-def _jitter(draw: _Draws, colour: Colour, spread: float) -> Colour:
+def _jitter(draw: Draws, colour: Colour, spread: float) -> Colour:
     """Shift lightness, and hue a little.
 
     More often toward blue, as masks in photographs are (their median b* is -2.6).
@@ -253,14 +253,14 @@ def _jitter(draw: _Draws, colour: Colour, spread: float) -> Colour:
     return r, g, b
 
 
-def _colour(draw: _Draws, names: tuple[str, ...], spread: float, base: Colour | None = None) -> Colour:
+def _colour(draw: Draws, names: tuple[str, ...], spread: float, base: Colour | None = None) -> Colour:
     name = draw.choice(names)
     if name == "base" and base is not None:
         return base
     return _jitter(draw, _linear(name), spread)
 
 
-def _inks(draw: _Draws, kind: MaskType) -> tuple[Colour, Colour, Colour]:
+def _inks(draw: Draws, kind: MaskType) -> tuple[Colour, Colour, Colour]:
     """The base colour, and two inks drawn some way toward it: printed cloth is rarely of full contrast."""
     base = _colour(draw, kind.colours, kind.colour_spread)
     inks = [_colour(draw, names, kind.colour_spread, base) for names in (kind.first, kind.second)]
@@ -269,7 +269,7 @@ def _inks(draw: _Draws, kind: MaskType) -> tuple[Colour, Colour, Colour]:
     return base, (first[0], first[1], first[2]), (second[0], second[1], second[2])
 
 
-def _folds(draw: _Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
+def _folds(draw: Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
     count = int(draw.uniform(kind.folds[0], kind.folds[1] + 0.999))
     return tuple(
         (
@@ -278,28 +278,36 @@ def _folds(draw: _Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
             draw.bell(0, 0.6),
             draw.uniform(0.12, 0.45),
             draw.uniform(0.035, 0.07),
-            _short(kind.fold_height * draw.bell(0.2, 0.7)),
+            four_decimals(kind.fold_height * draw.bell(0.2, 0.7)),
         )
         for _ in range(count)
     )
 
 
-def _relief(draw: _Draws, kind: MaskType) -> tuple[float, float, float]:
+def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
     """Folds are lit from above more often than not, and from either side."""
     angle = draw.bell(0.0, 1.0)
     return (
-        _short(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.5), 2.4)),
-        _short(math.sin(angle)),
-        _short(-math.cos(angle)),
+        four_decimals(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.5), 2.4)),
+        four_decimals(math.sin(angle)),
+        four_decimals(-math.cos(angle)),
     )
 
 
-def _creases(draw: _Draws, kind: MaskType, relief: float) -> tuple[float, float, float, float, float]:
+def _creases(draw: Draws, kind: MaskType, relief: float) -> tuple[float, float, float, float, float]:
     """Deep creases in a mask of strong contrast look like marble: the two together are bounded."""
     deep = kind.crumple * 2.718281828 ** draw.bell(0.25, 0.55)
     most = MOST_CREASED / max(relief, 1e-3)
     where = (draw.uniform(0.5, 1.1), draw.uniform(0.0, 6.2832), draw.uniform(0, 1), draw.uniform(0, 1))
-    return _short(min(deep, most)), *where
+    return four_decimals(min(deep, most)), *where
+
+
+def _worn_down(draw: Draws, options: MaskOptions) -> float:
+    """Centimetres by which the mask lies too low: 0, or those of one that is worn wrongly."""
+    which, low, lowest = draw.uniform(0.0, 1.0), draw.uniform(1.9, 3.2), draw.uniform(5.4, 6.4)
+    if which < options.nose_out:
+        return low
+    return lowest if which < options.nose_out + options.under_chin else 0.0
 
 
 def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | None = None) -> MaskParams:
@@ -323,32 +331,37 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
     ConfigError
         The type is unknown.
     """
-    kind, options, draw = mask_type(type), options or MaskOptions(), _Draws(rng)
-    inks = _inks(draw, kind)
+    kind, options, draw = mask_type(type), options or MaskOptions(), Draws(rng)
+    inks, higher = _inks(draw, kind), draw.bell(0.0, 0.42)
+    down = _worn_down(draw, options)
     soft, relief = kind.shape.cup == 0, _relief(draw, kind)
     return MaskParams(
         type=type,
         texture=draw.choice(kind.textures),
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
-        strap_radius=draw.uniform(0.07, 0.15),
-        stretch=(draw.bell(1.0, 0.02), draw.bell(1.022, 0.02)),
-        slide=(draw.bell(0.0, 0.12), draw.bell(-0.16, 0.13)),
+        strap_radius=draw.uniform(0.12, 0.24),
+        stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.012, 0.035) + HIGHER_IS_LONGER * higher)),
+        slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.26 - down)),
         tilt=draw.uniform(*options.tilt_range),
-        gape=draw.uniform(0.0, 0.45 if soft else 0.1),
+        gape=draw.uniform(0.0, 0.25 if soft else 0.1),
+        corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
+        lines=draw_lines(draw, kind, -relief[2]),
+        halves=draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves),
         folds=_folds(draw, kind),
-        gather=(_short(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
-        edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.02, 0.008, 0.010, 0.015)),
+        gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
+        edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.035, 0.008, 0.012, 0.02)),
         falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
         relief=relief,
-        form=(draw.bell(kind.form[0], 0.4), draw.bell(kind.form[1], 0.35)),
+        form=(draw.bell(kind.form[0], 0.2), draw.bell(kind.form[1], 0.25)),
         creases=_creases(draw, kind, relief[0]),
         ambient=draw.uniform(0.0, 0.15),
         light=draw.uniform(*options.light_range),
-        uneven_light_share=draw.uniform(0.8, 1.3),
-        exposure=_short(2.718281828 ** draw.bell(0.32, 0.36)),
+        uneven_light_share=draw.uniform(0.8, 1.5),
+        exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
+        cast=(draw.bell(0, 0.26), draw.bell(0.02, 0.2)),
         shadow=draw.uniform(*options.shadow_range),
         crispness=min(draw.bell(0.1, 2.2), 1.6),
-        softness=draw.uniform(0.2, 0.6),
+        softness=draw.uniform(0.0, 0.35),
         grain_seed=int(rng.integers(2**31)),
     )

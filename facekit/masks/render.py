@@ -14,7 +14,7 @@ from facekit.faces.landmarks import CHIN, EYES, HAIRLINE, LEFT_EDGE, OVAL, RIGHT
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
 from facekit.masks.drape import Drape, Landmarks, drape, face_normals
-from facekit.masks.dye import dye
+from facekit.masks.dye import draw_lines, dye
 from facekit.masks.finish import Border, Curves, Finish, finish_picture
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
@@ -31,9 +31,15 @@ TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the pictu
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
 # skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
-WARM, COOL = 0.15, 0.35
+WARM, COOL = 0.25, 0.35
+SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
+LEAST_WHITE = 0.28  # linear level of white in the darkest pictures: cameras expose for what is bright in them
+MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have three times as much
+TINT = 0.7  # of the skin's tint in a monochrome picture: what is brighter is tinted less
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
+DARK_EDGE = 0.35  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
+TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
 
@@ -97,8 +103,21 @@ def _type(kind: MaskType) -> _Type:
     return _Type(np.ascontiguousarray(shell.weights.T), shell.st, near, kernel_tables)
 
 
+def _straps_in_view(sides: NDArray[np.int32], right_nearer: float) -> NDArray[np.int32]:
+    """0 for straps on the side that is turned away: of them nothing but a tick beside the mask would be left."""
+    return np.where(sides * right_nearer < -TURNED_AWAY, 0, sides).astype(np.int32)
+
+
 def _drape(kind: MaskType, params: MaskParams) -> Drape:
-    return Drape(*params.stretch, *params.slide, math.radians(params.tilt), params.gape, kind.crease, *params.gather)
+    return Drape(
+        *params.stretch,
+        *params.slide,
+        math.radians(params.tilt),
+        params.gape,
+        params.corner,
+        kind.crease,
+        *params.gather,
+    )
 
 
 def _window(bounds: tuple[float, float, float, float], shape: tuple[int, ...], strap: float) -> Window | None:
@@ -124,34 +143,54 @@ def _crease(params: MaskParams) -> NDArray[np.float32]:
     return np.array([*weights, size * cosine, size * sine, offset_s, offset_t], np.float32)
 
 
-def _dyed(params: MaskParams, scale: float) -> NDArray[np.float32]:
+def _grey(colour: tuple[float, float, float], share: float) -> tuple[float, float, float]:
+    """A linear colour drawn toward grey of its luminance."""
+    grey = 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
+    r, g, b = (c + share * (grey - c) for c in colour)
+    return r, g, b
+
+
+def _monochrome(scene: SceneEstimate) -> float:
+    """0 for a picture of many hues, 1 for one of a single hue (or none): there cloth has no colour of its own."""
+    return min(max((MOST_TINT_SPREAD - scene.tint_spread) / 3.0, 0.0), 1.0)
+
+
+def _dyed(params: MaskParams, scale: float, monochrome: float) -> NDArray[np.float32]:
     level, two_tone = texture_level(params.texture, _halvings(scale))
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
-    dye(level, np.array(params.inks, np.float32), two_tone, crease_slopes(), _crease(params), out)
+    inks = [_grey(ink, monochrome) for ink in params.inks] if two_tone else params.inks
+    dye(level, np.array(inks, np.float32), two_tone, crease_slopes(), _crease(params), out)
+    if params.lines:
+        draw_lines(np.array(params.lines, np.float32), out)
     return out
 
 
 def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, float]:
     """White under this light.
 
-    Skin divided by its reflectance, which is guessed half from a prior and half from the white point.
+    Skin divided by its reflectance, which is guessed from a prior and, more, from the white point: cloth must be what
+    its name says on dark skin too.
     """
     skin = [float(c) for c in scene.skin]
     luminance = 0.2126 * skin[0] + 0.7152 * skin[1] + 0.0722 * skin[2]
-    seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.12), 0.62)
-    white = luminance / math.sqrt(seen * TYPICAL_SKIN)
+    seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.06), 0.62)
+    white = math.hypot(luminance / (seen**SEEN_SHARE * TYPICAL_SKIN ** (1 - SEEN_SHARE)), LEAST_WHITE)
     if desaturate >= 1:
         return white, white, white
     cast = [min(max(c / luminance / usual, 0.5), 2.0) for c, usual in zip(skin, TYPICAL_COLOUR, strict=True)]
     share = WARM if cast[0] > cast[2] else COOL
-    r, g, b = (c**share for c in cast)
+    monochrome = _monochrome(scene)
+    r, g, b = (
+        c ** (share * (1 - monochrome)) * min(max(s / luminance, 0.4), 2.5) ** (TINT * monochrome)
+        for c, s in zip(cast, skin, strict=True)
+    )
     white /= 0.2126 * r + 0.7152 * g + 0.0722 * b
     return white * r, white * g, white * b
 
 
-def _lighting(params: MaskParams) -> ClothLighting:
-    even = (params.light, DARKEST_SHADE, params.ambient, params.uneven_light_share)
-    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form)))
+def _lighting(params: MaskParams, gleam: float) -> ClothLighting:
+    even = (params.light * gleam, DARKEST_SHADE, params.ambient, params.uneven_light_share * gleam)
+    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form, params.halves)))
 
 
 def _finish(scene: SceneEstimate, params: MaskParams) -> Finish:
@@ -160,9 +199,11 @@ def _finish(scene: SceneEstimate, params: MaskParams) -> Finish:
     sharpness = scene.sharpness * math.exp(params.crispness)
     ambient = max(abs(float(scene.terms[0])), 1e-4)
     shift_x = round(max(-1.0, min(1.0, -2 * float(scene.terms[1]) / ambient)))
-    shift_y = round(max(0.0, min(1.0, -2 * float(scene.terms[2]) / ambient)))
+    shift_y = 1 + round(max(0.0, min(1.0, -2 * float(scene.terms[2]) / ambient)))  # none above the upper edge
     grain_y, grain_x = divmod(params.grain_seed % GRAIN_SIDE**2, GRAIN_SIDE)
-    return Finish(red, green, blue, desaturate, sharpness, params.shadow, shift_x, shift_y, grain_x, grain_y)
+    return Finish(
+        red, green, blue, desaturate, *params.cast, sharpness, params.shadow, shift_x, shift_y, grain_x, grain_y
+    )
 
 
 @cache
@@ -176,8 +217,9 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
     """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
-    blur = min(max(0.42 / max(scene.edge_ratio, 0.05) - 0.55, 0.25), 2.2)
-    edge = round(min(math.hypot(blur, params.softness), 2.5), 1)
+    blur = min(max(0.285 / max(scene.edge_ratio, 0.05) - 0.5, 0.1), 1.6)
+    bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
+    edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5), 1)
     return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
 
 
@@ -244,10 +286,14 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
         return Worn(out, coverage, vertices, params)
     face_normals(vertices, face.triangles, skin_normals)
     scene = estimate_scene(image, to_linear(), vertices, skin_normals, face)
-    shade(normals, shell.st, heights, COLUMNS, ROWS, scene, shell.anchor_weights, _lighting(params), shading)
+    shade(
+        normals, shell.st, heights, COLUMNS, ROWS, scene, shell.anchor_weights, _lighting(params, kind.gleam), shading
+    )
     width = params.strap_radius * scale
-    strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *params.strap)
-    cloth = (st, shading, MIDDLES, _dyed(params, scale), shell.tables)
+    monochrome = _monochrome(scene)
+    strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *_grey(params.strap, monochrome))
+    tables = shell.tables._replace(strap_sides=_straps_in_view(shell.tables.strap_sides, float(frame.axes[0, 2])))
+    cloth = (st, shading, MIDDLES, _dyed(params, scale, monochrome), tables)
     samples = draw(vertices, points, *cloth, strap, STRAP_POINTS, window, frame.scale)
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
     finish = _finish(scene, params)

@@ -24,6 +24,8 @@ __all__ = ["checked_seed", "face_finder", "options_of", "unaligned", "wear_mask"
 ALIGNED = 0.087
 """Of the picture's side: mean distance of a face's points from the template's, up to which it is an aligned crop."""
 
+SHARES = ("nose_out", "under_chin")
+
 
 @cache
 def _estimator() -> MeshEstimator:
@@ -38,14 +40,23 @@ def face_finder() -> FaceFinder:
 
 def options_of(options: dict[str, Any]) -> MaskOptions:
     """``tilt=5`` or ``tilt=(-5, 5)`` -> MaskOptions."""
-    ranges = {}
+    ranges: dict[str, Any] = {}
     for name, value in options.items():
+        if name in SHARES:
+            ranges[name] = _share(name, value)
+            continue
         field = name if name.endswith("_range") else f"{name}_range"
         if field not in MaskOptions.__dataclass_fields__:
             known = ", ".join(f.removesuffix("_range") for f in MaskOptions.__dataclass_fields__)
             raise ConfigError(f"wear_mask has no option {name!r}; there are {known}")
         ranges[field] = _range(name, value)
     return MaskOptions(**ranges)
+
+
+def _share(name: str, value: Any) -> float:
+    if not isinstance(value, Real):
+        raise ConfigError(f"{name} is {value!r}; it must be a number from 0 to 1")
+    return float(value)
 
 
 def _range(name: str, value: Any) -> tuple[float, float]:
@@ -85,7 +96,8 @@ def wear_mask(
     vertices : (468, 3) float32, optional
         The mesh in pixels (x right, y down, z toward the viewer); found by the shipped model when left out.
     **options
-        ``tilt`` (degrees), ``shadow`` (0..1), ``light`` (0..3): a number or a range (low, high) to draw from.
+        ``tilt`` (degrees), ``shadow`` (0..1), ``light`` (0..3): a number or a range (low, high) to draw from;
+        ``nose_out``, ``under_chin`` (0..1): share of masks worn wrongly.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from typing import Any
 
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
-from facekit.masks.catalogue import TYPES
+from facekit.masks.catalogue import AS_WORN, TYPES
 from facekit.masks.custom import read_masks
 from facekit.masks.recipe import MaskOptions
 
@@ -133,13 +133,15 @@ def textures_content(textures: str | None) -> str | None:
 
 
 def parse_types(text: str, known: tuple[str, ...] = TYPES) -> tuple[tuple[str, float], ...]:
-    """``all`` that are known, or names separated by commas, each with an optional ``:weight``.
+    """``all`` that are known, ``real`` (as often as people wear each), or names with commas, some with ``:weight``.
 
     >>> parse_types("kn95,n95-cup:2.5")
     (('kn95', 1.0), ('n95-cup', 2.5))
     """
     if text == "all":
         return tuple((name, 1.0) for name in known)
+    if text == "real":
+        return tuple(AS_WORN.items())
     pairs = [item.strip().partition(":") for item in text.split(",")]
     return tuple((name, _number(f"weight of type {name}", weight or "1")) for name, _, weight in pairs)
 
