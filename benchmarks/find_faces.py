@@ -31,7 +31,7 @@ from facekit.faces.finder import FaceFinder
 from facekit.images import decode
 
 CANVAS = 3000, 4000
-SIZES = {40: 24, 100: 24, 1000: 2}
+SIZES = {40: 24, 100: 24, 1000: 1}
 """Side of a face in pixels (its eyes are .43 of that apart), and faces a picture."""
 EYE_SHARE = 0.43
 SCENES = "brick", "coffee", "chelsea", "gravel", "grass", "rocket", "hubble_deep_field", "page", "moon", "coins"

@@ -113,8 +113,6 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
         mask_photographs(context, given, as_json)
         return
     refuse_given(context, FOR_PHOTOS, "is for photographs: give --photos too")
-    for name in ("photos", *FOR_PHOTOS):
-        given.pop(name)
     if given["source"].endswith(".bin"):
         mask_pairs(context, given, as_json)
         return
@@ -238,7 +236,8 @@ def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
     """The frozen config that the options ask for."""
     from facekit.jobs.mask.config import PRESETS, MaskConfig
 
-    given.pop("side", None)
+    for name in ("side", "photos", *FOR_PHOTOS):
+        given.pop(name, None)
     preset = PRESETS.get(given.pop("preset") or "", {})
     default = click.core.ParameterSource.DEFAULT
     given.update({name: value for name, value in preset.items() if context.get_parameter_source(name) == default})
