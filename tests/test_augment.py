@@ -134,3 +134,14 @@ def test_a_mask_costs_one_render_and_no_search_where_the_mesh_is_known(monkeypat
 def test_wrong_settings_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MaskAugment(**given)  # type: ignore[arg-type]
+
+
+def test_real_draws_types_as_often_as_people_wear_them() -> None:
+    from facekit.jobs.mask.config import parse_types
+    from facekit.masks.catalogue import AS_WORN, TYPES
+
+    augment = MaskAugment(1.0, "real", 3, MESHES)
+    assert set(augment.types) == set(TYPES) == set(AS_WORN)
+    shares = np.diff(augment._edges, prepend=0) / augment._edges[-1]
+    assert dict(zip(augment.types, shares, strict=True)) == {name: share / 100 for name, share in AS_WORN.items()}
+    assert dict(parse_types("real")) == AS_WORN
