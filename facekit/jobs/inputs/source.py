@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from facekit.run.ledger import ledger_path
 __all__ = [
     "Source",
     "SourceRecord",
+    "files_bytes",
     "first_picture",
     "open_source",
     "pack_input",
@@ -278,9 +279,15 @@ def source_bytes(source: Source) -> int:
     if source.kind == "pack":
         size, count = os.path.getsize(source.path), len(source)
         return size if count else 0
-    sample = source.files[:: max(len(source.files) // 1000, 1)]
-    total = sum(os.path.getsize(os.path.join(source.path, name)) for name in sample)
-    return total * len(source.files) // max(len(sample), 1)
+    return files_bytes(source.path, source.files)
+
+
+def files_bytes(root: str, files: Sequence[str]) -> int:
+    """Bytes that files below a folder take, from the sizes of a thousand of them; those that are gone count as none."""
+    sample = files[:: max(len(files) // 1000, 1)]
+    paths = (os.path.join(root, name) for name in sample)
+    total = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+    return total * len(files) // max(len(sample), 1)
 
 
 def read_records(source: Source) -> Iterator[SourceRecord]:
