@@ -69,7 +69,8 @@ def test_a_worker_that_outlives_a_killed_run_does_not_hold_its_folder(tmp_path: 
         with pytest.raises(ConfigError, match="another run"), open_run_folder(out, "train"):
             pass
         victim.kill()
-        victim.communicate()
+        victim.stdout.close()  # the orphan holds the other end: nothing would come to an end there
+        victim.wait()
         os.kill(orphan, 0)
         with open_run_folder(out, "train"):
             assert (out / LOCK).is_file()
