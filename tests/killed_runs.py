@@ -153,12 +153,15 @@ def kill_runs(job: Job, material: Path, folder: Path, kills: int, seed: int) -> 
     """
     target, tally = folder / "out", Tally()
     words = [str(word) for word in job.words(material, target)]
-    first, tally.seconds = _watch(words, folder)
+    _watch(words, folder)
     expected = job.content(target)
+    shutil.rmtree(target)
+    first, tally.seconds = _watch(words, folder)  # nothing is compiled any more
+    assert job.content(target) == expected
     rng = np.random.default_rng([seed, *job.name.encode()])
     while tally.kills < kills:
         shutil.rmtree(target)
-        if not _kill(words, rng.uniform(0.9 * first, tally.seconds)):
+        if not _kill(words, folder, rng.uniform(-0.1, 1) * (tally.seconds - first)):
             continue
         tally.kills += 1
         state = "early" if not os.listdir(folder) else "amid"
@@ -208,11 +211,16 @@ def _watch(words: list[str], folder: Path) -> tuple[float, float]:
     return first, time.monotonic() - started
 
 
-def _kill(words: list[str], after: float) -> bool:
-    """Run a command and kill it; False where it had ended."""
+def _kill(words: list[str], folder: Path, after: float) -> bool:
+    """Run a command and kill it so many seconds after it first writes, below 0 before; False where it had ended.
+
+    It is waited for, since other work on the machine shifts that moment by more than the run itself takes.
+    """
     run = _start(words)
+    while after >= 0 and run.poll() is None and not os.listdir(folder):
+        time.sleep(0.001)
     try:
-        run.wait(after)
+        run.wait(abs(after))
     except subprocess.TimeoutExpired:
         run.send_signal(signal.SIGKILL)
     return run.wait() == -signal.SIGKILL
