@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from facekit.records import (
         Header,
         HeaderColumns,
+        IndexEnds,
         Pack,
         PackWriter,
         Record,
@@ -74,6 +75,7 @@ _HOMES = {
     "PictureError": "facekit.errors",
     "Record": "facekit.records",
     "RecordError": "facekit.errors",
+    "IndexEnds": "facekit.records",
     "RecordIndex": "facekit.records",
     "RecordReader": "facekit.records",
     "RecordWriter": "facekit.records",
@@ -101,6 +103,7 @@ __all__ = [
     "Header",
     "HeaderColumns",
     "Identities",
+    "IndexEnds",
     "MaskAugment",
     "MaskOptions",
     "MaskParams",

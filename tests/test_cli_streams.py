@@ -81,7 +81,7 @@ def test_a_disk_that_is_full_is_one_line(folder: Path) -> None:
     done = shell("$FACEKIT inspect pack > /dev/full", folder)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line == "facekit: [Errno 28] No space left on device"
+    assert line == "facekit: the system: the disk is full: free some space"
 
 
 def test_the_first_file_that_is_opened_does_not_get_the_number_of_a_stream(folder: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_damaged_source_leaves_nothing(tmp_path: Path) -> None:
     content = bytearray((source / "train.rec").read_bytes())
     content[-4 * 12] ^= 1
     (source / "train.rec").write_bytes(content[:-8])
-    with pytest.raises(RecordError, match=r"key 2, offset"):
+    with pytest.raises(RecordError, match=r"train\.idx: the record .* is not whole"):
         run(source, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 

@@ -8,12 +8,14 @@ from facekit.records.index import RecordIndex
 from facekit.records.pack import Pack, PackPaths, PartialIndex, open_pack
 from facekit.records.pack_writer import PackWriter
 from facekit.records.reader import RecordReader
+from facekit.records.record_index import IndexEnds
 from facekit.records.writer import RecordWriter
 
 __all__ = [
     "Bins",
     "Header",
     "HeaderColumns",
+    "IndexEnds",
     "Pack",
     "PackPaths",
     "PackWriter",
