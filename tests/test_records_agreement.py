@@ -34,6 +34,12 @@ class Expected(NamedTuple):
     payload: bytes
 
 
+def quiet(label: bytes) -> bytes:
+    """Numbers with every NaN the same: a processor makes quiet ones of those that signal."""
+    numbers = np.frombuffer(label[: len(label) & ~3], "<f4")
+    return np.where(np.isnan(numbers), np.float32(np.nan), numbers).astype("<f4").tobytes()
+
+
 def plain_buffer(content: bytes, at: int, padding: bool = True) -> tuple[bytes, int] | None:
     """The buffer of the record that starts at an offset, and where it ends; None where none is whole.
 
@@ -63,7 +69,7 @@ def plain_record(content: bytes, at: int) -> Expected | None:
     flag, _, id_, id2 = struct.unpack_from("<IfQQ", found[0])
     numbers = 24 + 4 * flag
     label = found[0][4:8] if flag == 0 else found[0][24:numbers]
-    return Expected(flag, label, id_, id2, found[0][numbers:]) if numbers <= len(found[0]) else None
+    return Expected(flag, quiet(label), id_, id2, found[0][numbers:]) if numbers <= len(found[0]) else None
 
 
 def plain_scan(content: bytes) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -139,7 +145,7 @@ def damaged(content: bytes, starts: list[int], damage: tuple[str, int, int]) -> 
 
 
 def as_expected(header: Header, payload: bytes) -> Expected:
-    return Expected(header.flag, np.asarray(header.label, "<f4").tobytes(), header.id, header.id2, payload)
+    return Expected(header.flag, quiet(np.asarray(header.label, "<f4").tobytes()), header.id, header.id2, payload)
 
 
 class Case(NamedTuple):
@@ -163,6 +169,12 @@ def lay_down(folder: Path, given_buffers: list[bytes], accidents: list[tuple[str
 
 
 many = settings(max_examples=200)
+
+
+def same_number(found: np.float32, stored: bytes) -> bool:
+    """The same bits, but for NaN: a processor makes quiet ones of those that signal."""
+    number = np.frombuffer(stored, "<f4")[0]
+    return bool(found.tobytes() == stored or (np.isnan(found) and np.isnan(number)))
 
 
 @many
@@ -204,7 +216,7 @@ def compare_columns(case: Case, expected: list[Expected | None]) -> None:
             assert columns.framed_bytes[row] == found[1] - case.offsets[chosen][row]
             assert (columns.flag[row], columns.id[row], columns.id2[row]) == (record.flag, record.id, record.id2)
             assert columns.payload_bytes[row] == len(record.payload)
-            assert columns.label[row].tobytes() == record.label[:4]
+            assert same_number(columns.label[row], record.label[:4])
             second = np.frombuffer(record.label[4:8] or struct.pack("<f", np.nan), "<f4")
             assert np.array_equal(columns.second[row : row + 1], second, equal_nan=True)
     assert len(faults) == expected.count(None)
@@ -250,7 +262,7 @@ def compare_structure(case: Case, walked: list[tuple[int, int]], gaps: list[tupl
             assert records.payload_bytes[row] == -1
             continue
         assert (records.flag[row], records.payload_bytes[row]) == (record.flag, len(record.payload))
-        assert records.label[row].tobytes() == record.label[:4]
+        assert same_number(records.label[row], record.label[:4])
         assert records.id_is_key[row] == (record.id == records.keys[row])
 
 
