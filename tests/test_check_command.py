@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from broken_packs import BREAKS, MAGIC, PAYLOADS, label, lines, make, patch
@@ -260,12 +261,12 @@ def test_a_hopeless_file_is_counted_and_not_listed_in_full(tmp_path: Path) -> No
     assert set(summary.counts) == {"damaged", "index_missing"}
 
 
-def test_a_ledger_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_no_copy_is_made_beside_a_ledger_that_cannot_be_read(tmp_path: Path) -> None:
     pack = make(tmp_path / "pack")
     (pack.folder / "train.ledger.parquet").write_bytes(b"PAR1")
-    for options in ({"deep": True}, {"repair": str(tmp_path / "out")}):
+    for deep in (False, True):
         with pytest.raises(FacekitError, match=r"train\.ledger\.parquet cannot be read"):
-            check(CheckConfig(str(pack.folder), **options))
+            check(CheckConfig(str(pack.folder), deep=deep, repair=str(tmp_path / "out")))
 
 
 def test_a_record_of_wrong_kind_is_no_kind() -> None:
@@ -311,3 +312,26 @@ def test_what_is_framed_by_hand_is_read(tmp_path: Path) -> None:
     (tmp_path / "x.idx").write_text("0\t0\n")
     assert set(check(CheckConfig(str(tmp_path / "x.rec"))).counts) == {"header"}  # the flag is 3 billion
     shutil.rmtree(tmp_path)
+
+
+def test_a_ledger_that_is_none_is_found_and_named(tmp_path: Path) -> None:
+    pack = make(tmp_path / "pack")
+    for number, columns in enumerate(({"key": ["a"]}, {"key": [[1]], "action": [{"a": 1}]}, {})):
+        path = pack.folder / "train.ledger.parquet"
+        pq.write_table(pa.table(columns), path) if columns else path.write_text("no table")
+        for deep in (False, True):
+            found = check(CheckConfig(str(pack.folder), deep=deep))
+            assert found.counts == {"ledger": 1}, number
+            assert str(path) in str(found.findings[0]["problem"])
+
+
+def test_a_ledger_of_another_pack_is_found(tmp_path: Path) -> None:
+    pack = make(tmp_path / "pack")
+    with LedgerWriter(pack.folder / "train.ledger.parquet") as writer:
+        writer.append(table([LedgerRow(n, n, payload_hash(b""), "copy") for n in (1, 3, 70, 2**40)]))
+        writer.append(table([LedgerRow(None, 9, payload_hash(b""), "refused", reason="no_face")]))
+    found = check(CheckConfig(str(pack.folder)))
+    assert found.counts == {"ledger_foreign": 8}
+    without = {2, 4, 5, 6, 7, 8}
+    assert {row["key"] for row in found.findings} == without | {70, 2**40}
+    assert all((row["offset"] is None) == (row["key"] not in without) for row in found.findings)

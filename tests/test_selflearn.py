@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clean_packs import draw
+from dying_runs import die_after
 from hypothesis import given
 from hypothesis import strategies as st
 from test_train_job import pair_list
@@ -125,14 +121,8 @@ def test_a_killed_run_goes_on(config: SelfLearnConfig, tmp_path: Path) -> None:
     words = ["selflearn", config.source, str(tmp_path / "killed"), "--rounds", "2", "--recipe", "bcl-small",
              "--intra", ".3", "--eps", ".4", "--inter", ".97", "--union", ".98", "--eval", config.pairs[0],
              "--truth", str(config.truth), *changes(*QUICKER)]  # fmt: skip
-    victim = subprocess.Popen(
-        [sys.executable, "-m", "facekit", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "killed" / "round-1").exists() and time.monotonic() < deadline and victim.poll() is None:
-        time.sleep(0.01)
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.wait()
+    die_after("facekit.jobs.selflearn.round:clean", words)
+    assert (tmp_path / "killed" / "round-1").exists()
     assert not (tmp_path / "killed" / "rounds.json").exists()
     selflearn(replace(config, destination=str(tmp_path / "killed")))
     same(tmp_path / "loop", tmp_path / "killed")

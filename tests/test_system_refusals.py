@@ -241,6 +241,25 @@ def test_a_bare_refusal_at_the_top_names_path_and_cure(
         assert wanted in capsys.readouterr().err
 
 
+def test_a_library_that_the_memory_does_not_hold_is_told_so(tmp_path: Path) -> None:
+    pack = write(tmp_path / "pack", [0, 0, 1])
+    failing = (
+        "import sys, facekit.jobs.packs.inspect as job\n"
+        "def fail(config): raise {}\n"
+        "job.inspect = fail\n"
+        "from facekit.cli import main\n"
+        f"main(['inspect', {str(pack)!r}])\n"
+    )
+    for error in ("ImportError('libx.so: failed to map segment')", "OSError('Could not find libllvmlite.so')"):
+        script = [sys.executable, "-c", failing.format(error)]
+        limiting = ["bash", "-c", 'ulimit -v 64000000; exec "$@"', "bash", *script]
+        limited = subprocess.run(limiting, capture_output=True, text=True, check=False)
+        assert limited.returncode == 1
+        assert "memory is limited to 65.5 GB (ulimit -v): raise the limit" in limited.stderr
+        free = subprocess.run(script, capture_output=True, text=True, check=False)
+        assert "Traceback" in free.stderr, "a defect is none of the memory"
+
+
 def test_what_a_library_made_of_a_full_disk_is_still_a_full_disk() -> None:
     made_of_it = RuntimeError("unexpected pos 64 vs 0")
     made_of_it.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/full")

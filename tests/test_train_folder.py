@@ -20,8 +20,10 @@ from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.job import train
 from facekit.output import open_run_folder
 from facekit.output.lock import LOCK
+from facekit.train.checkpoint import bytes_of_a_checkpoint
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
+from facekit.train.state import State
 
 
 def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(tmp_path: Path) -> None:
@@ -133,3 +135,28 @@ def test_going_on_with_as_many_images_a_step_is_not_warned_of(tmp_path: Path, mo
     monkeypatch.setenv("WORLD_SIZE", "3")
     (said,) = resume_warnings(out, config)
     assert "steps of 8 images, and this run takes 24" in said
+
+
+@pytest.mark.parametrize(("plugin", "recipe"), [("bcl", "bcl-small"), ("maskdul", "maskdul-small")])
+def test_space_for_the_checkpoints_is_foreseen(
+    plugin: str, recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack, told = pattern_pack(tmp_path / "pack"), []
+    quick = (*QUICK, "max_steps=1", "ema=.5")
+
+    def measure(state: State) -> int:
+        told.append(bytes_of_a_checkpoint(state))
+        return told[-1]
+
+    monkeypatch.setattr("facekit.train.loop.bytes_of_a_checkpoint", measure)
+    train(TrainConfig(plugin, str(pack), str(tmp_path / "out"), recipe, quick))
+    written = sum(path.stat().st_size for path in (tmp_path / "out" / "checkpoints" / "00000001").iterdir())
+    assert told[0] < written < told[0] + 300_000  # names, shapes, and the state of the random numbers
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4 * told[0] - 1))
+    with pytest.raises(FacekitError, match=r"full needs about .* free some space, or choose another destination"):
+        train(TrainConfig(plugin, str(pack), str(tmp_path / "full"), recipe, quick))
+    assert not list((tmp_path / "full").glob("checkpoints/*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4 * told[0]))
+    train(TrainConfig(plugin, str(pack), str(tmp_path / "full"), recipe, quick))

@@ -99,6 +99,7 @@ class Said(NamedTuple):
 WRITING = (
     Command("mask", lambda m, to: ["mask", m / "drawn", to, "--ratio", ".5", "--workers", 1], ("drawn",)),
     Command("mask (bin)", lambda m, to: ["mask", m / "drawn.bin", to, "--workers", 1], ("drawn.bin",), ".bin"),
+    Command("mask (photos)", lambda m, to: ["mask", m / "pictures", to, "--photos", "--workers", 1], ("pictures",)),
     Command("synth", lambda m, to: ["synth", to, "--identities", 1, "--images", 2, "--workers", 1], ()),
     Command("pack", lambda m, to: ["pack", m / "pictures", to, "--size", "any", "--workers", 1], ("pictures",)),
     Command("unpack", lambda m, to: ["unpack", m / "people", to], ("people",)),

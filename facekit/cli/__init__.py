@@ -135,12 +135,18 @@ def cure_of(error: FacekitError) -> FacekitError:
 
 def explained(error: Exception) -> str | None:
     """What the system refused, in words with a cure; None where an error is something else."""
-    from facekit.output.system import refusal_in_words, system_refusal
+    from facekit.output.system import memory_limit, refusal_in_words, system_refusal
 
     if isinstance(error, MemoryError):
         return "not enough memory: end other programs, or choose fewer --workers or a smaller --batch"
     refusal = system_refusal(error)
-    return None if refusal is None else refusal_in_words(refusal, "the system")
+    if refusal is not None:
+        return refusal_in_words(refusal, "the system")
+    limit = memory_limit()
+    if isinstance(error, (ImportError, OSError)) and limit is not None:
+        said = " ".join(str(error).split())
+        return f"a library cannot be loaded ({said}): memory is limited to {limit} (ulimit -v): raise the limit"
+    return None
 
 
 def repair_hint(error: FacekitError) -> str:

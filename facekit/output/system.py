@@ -9,7 +9,15 @@ from pathlib import Path
 
 from facekit.errors import ConfigError, FacekitError, RecordError
 
-__all__ = ["cured", "refusal_in_words", "refuse_long_name", "require_space", "system_error", "system_refusal"]
+__all__ = [
+    "cured",
+    "memory_limit",
+    "refusal_in_words",
+    "refuse_long_name",
+    "require_space",
+    "system_error",
+    "system_refusal",
+]
 
 _CURES = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -120,6 +128,16 @@ def require_space(target: Path, needed: int) -> None:
             f"{target} needs about {_size(needed)} and its disk has {_size(free)} free: free some space, "
             "or choose another destination"
         )
+
+
+def memory_limit() -> str | None:
+    """How much memory this process may address, as people read it; None where nothing limits it."""
+    try:
+        import resource  # there is none on Windows
+    except ImportError:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else _size(limit)
 
 
 def refuse_long_name(target: Path) -> None:

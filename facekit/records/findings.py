@@ -43,6 +43,8 @@ KINDS = {
     "picture_cut": "A JPEG ends before its end marker: the lower part is missing.",
     "picture_damaged": "The decoder warns of damaged data in a JPEG: its pixels are not those that were encoded.",
     "odd_size": "A picture has another size than the pack's.",
+    "ledger": "The ledger beside the pack cannot be read.",
+    "ledger_foreign": "The ledger does not have an image of the pack, or has one that the pack does not.",
     "payload_changed": "A payload is not the one whose hash the ledger has.",
 }
 """What each kind of finding means."""

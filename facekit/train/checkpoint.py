@@ -24,7 +24,14 @@ from facekit.train.sharded import world_size
 if TYPE_CHECKING:
     from facekit.train.state import State
 
-__all__ = ["images_per_step", "latest_checkpoint", "load_checkpoint", "load_last_finite", "save_checkpoint"]
+__all__ = [
+    "bytes_of_a_checkpoint",
+    "images_per_step",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "load_last_finite",
+    "save_checkpoint",
+]
 
 _log = logging.getLogger(__name__)
 _KEPT = (
@@ -52,6 +59,22 @@ def latest_checkpoint(out: Path) -> Path | None:
 def _checkpoints(out: Path) -> list[Path]:
     """The whole checkpoints of a run, oldest first."""
     return sorted((out / CHECKPOINTS).glob("[0-9]*"))
+
+
+def bytes_of_a_checkpoint(state: State) -> int:
+    """Bytes that a checkpoint's numbers take on disk, those of all processes together, once momentum is there.
+
+    Parameters
+    ----------
+    state : State
+    """
+    modules = (state.network, state.head)
+    kept = sum(one.numel() * one.element_size() for module in modules for one in module.state_dict().values())
+    moved = sum(one.numel() * one.element_size() for module in modules for one in module.parameters())
+    average = sum(one.numel() * one.element_size() for one in state.ema.weights.values()) if state.ema else 0
+    weight = state.classifier.weight
+    rows = 2 * weight.numel() * weight.element_size() * (world_size() if state.classifier.sharded else 1)
+    return kept + moved + average + rows
 
 
 def images_per_step(folder: Path) -> int:

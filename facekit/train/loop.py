@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.train.checkpoint import latest_checkpoint, load_last_finite, save_checkpoint
+from facekit.output.system import require_space
+from facekit.train.checkpoint import bytes_of_a_checkpoint, latest_checkpoint, load_last_finite, save_checkpoint
 from facekit.train.config import LoopConfig
 from facekit.train.live import LiveEngine
 from facekit.train.logs import Log
-from facekit.train.model import MODEL, load_initial_weights, save_file
+from facekit.train.model import CHECKPOINTS, MODEL, load_initial_weights, save_file
 from facekit.train.optimizer import learning_rate
 from facekit.train.plugin import Batch, PackFacts, load_plugin
 from facekit.train.processes import process_group, rank_of, wait_for_all
@@ -95,7 +96,7 @@ def train_network(
     ConfigError
         The pack has fewer images than a step takes, or the weights to start from do not fit.
     FacekitError
-        The loss is no longer a number.
+        The loss is no longer a number, or the disk cannot hold the checkpoints.
     """
     config, started = task.settings.train, perf_counter()
     if config.threads:
@@ -105,6 +106,8 @@ def train_network(
         length = steps_per_epoch(task)
         state = _open_state(task, device)
         first = state.step
+        if rank_of() == 0:
+            require_space(task.out, _bytes_to_write(state, task.out))
         values, idle = _loop(task, state, length, evaluate, report)
         if rank_of() == 0:
             save_file(state.model(), task.out / MODEL)
@@ -112,6 +115,13 @@ def train_network(
         seconds = perf_counter() - started
         images = (state.step - first) * config.batch * config.accumulate * world_size()
     return Run(str(task.out / MODEL), state.step, first, values, seconds, images / max(seconds - idle, 1e-9))
+
+
+def _bytes_to_write(state: State, out: Path) -> int:
+    """The checkpoints that will be there at once and are not yet, the one that is being written, and the model."""
+    there = len(list((out / CHECKPOINTS).glob("[0-9]*")))
+    coming = max(state.settings.train.keep - there, 0) + 1
+    return (coming + 1) * bytes_of_a_checkpoint(state)
 
 
 def steps_per_epoch(task: Task) -> int:

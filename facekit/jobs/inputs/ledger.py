@@ -150,8 +150,8 @@ class PayloadHashes(NamedTuple):
         return [self.hashes[row].tobytes() if row >= 0 else None for row in rows]
 
 
-def payload_hashes(rec: Path) -> PayloadHashes:
-    """Read the hashes of the ledger beside a ``.rec``; none where there is no ledger.
+def payload_hashes(rec: Path | None) -> PayloadHashes:
+    """Read the hashes of the ledger beside a ``.rec``; none where there is no ledger, or it is not to be asked.
 
     Raises
     ------
@@ -160,9 +160,9 @@ def payload_hashes(rec: Path) -> PayloadHashes:
     """
     import pyarrow.compute as pc
 
-    path = ledger_path(rec)
+    path = None if rec is None else ledger_path(rec)
     keys, hashes = [np.empty(0, np.int64)], [np.empty((0, 16), np.uint8)]
-    for batch in ledger_batches(path, "key", "payload_hash") if path.exists() else ():
+    for batch in ledger_batches(path, "key", "payload_hash") if path and path.exists() else ():
         batch = batch.filter(pc.and_(pc.is_valid(batch["key"]), pc.is_valid(batch["payload_hash"])))
         keys.append(batch["key"].to_numpy())
         hashes.append(_hash_bytes(batch["payload_hash"]))

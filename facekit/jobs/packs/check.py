@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from facekit.jobs.inputs.checks import check_at_least
+from facekit.jobs.packs.check_ledger import check_ledger
 from facekit.jobs.packs.check_pictures import check_pictures
 from facekit.jobs.packs.repair import Examined, Repaired, repair
 from facekit.records.findings import Findings
@@ -145,8 +146,9 @@ def examine(source: str, deep: bool, found: Findings) -> Examined:
         records = read_structure(rec, idx, found, by_position(advance))
     roles = read_roles(records, property_path, found)
     check_kept_labels(rec, idx, records, roles, found)
+    ledger = check_ledger(rec, records, roles, found)
     good, changed = roles.sound, np.zeros(len(records.offsets), np.bool_)
     if deep:
-        decoded, changed = check_pictures(rec, records, roles, property_path, found)
+        decoded, changed = check_pictures(rec, records, roles, property_path, found, ledger)
         good = good & decoded
     return Examined(source, rec, records, roles, good, changed, found)

@@ -40,9 +40,19 @@ class _Verdict(NamedTuple):
 
 
 def check_pictures(
-    rec: Path, records: Structure, roles: RecordRoles, property_path: Path, found: Findings
+    rec: Path, records: Structure, roles: RecordRoles, property_path: Path, found: Findings, ledger: bool
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Decode the pictures, and note what is wrong with them.
+
+    Parameters
+    ----------
+    rec : Path
+    records : Structure
+    roles : RecordRoles
+    property_path : Path
+    found : Findings
+    ledger : bool
+        Compare payloads with the hashes of the ledger beside the pack.
 
     Returns
     -------
@@ -54,7 +64,7 @@ def check_pictures(
     rows = np.flatnonzero(roles.sound)
     decoded, changed = np.zeros((2, len(records.offsets)), np.bool_)
     sizes = np.zeros((len(rows), 2), np.int32)
-    known = payload_hashes(rec)
+    known = payload_hashes(rec if ledger else None)
     with progress("decoding", len(rows)) as advance:
         for first, verdicts in _verdicts(rec, records, rows):
             hashes = known.of(records.keys[rows[first : first + len(verdicts)]])
