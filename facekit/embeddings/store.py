@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
+from facekit.run.parquet import read_parquet
 from facekit.run.user_files import read_json
 
 if TYPE_CHECKING:
@@ -233,11 +234,9 @@ def open_features(path: str | Path) -> Features:
 
 def _read_table(path: Path) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            return pq.read_table(file)
+        return read_parquet(path)
     except (pa.ArrowException, OSError) as error:
         raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
 

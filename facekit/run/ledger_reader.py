@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from facekit.errors import FacekitError
 from facekit.run.ledger import schema
+from facekit.run.parquet import parquet_batches, parquet_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 __all__ = ["ledger_batches", "read_ledger"]
 
@@ -47,10 +47,9 @@ def ledger_batches(path: Path, *names: str) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            parquet = _open(file, path, names)
-            for batch in parquet.iter_batches(columns=list(names)):
-                yield _cast(batch, path, names)
+        _check_columns(parquet_schema(path), path, names)
+        for batch in parquet_batches(path, names):
+            yield _cast(batch, path, names)
     except (pa.ArrowException, OSError) as error:
         _refuse(path, str(error))
 
@@ -63,18 +62,13 @@ def read_ledger(path: Path, *names: str) -> pa.Table:
     return pa.Table.from_batches(ledger_batches(path, *names), wanted).combine_chunks()
 
 
-def _open(file: IO[bytes], path: Path, names: tuple[str, ...]) -> pq.ParquetFile:
-    import pyarrow.parquet as pq
-
-    parquet = pq.ParquetFile(file)
-    found = parquet.schema_arrow
+def _check_columns(found: pa.Schema, path: Path, names: tuple[str, ...]) -> None:
     for name in names:
         count = len(found.get_all_field_indices(name))
         if count != 1:
             _refuse(path, f"it has {count} columns {name}; its columns are {', '.join(found.names)}")
         if not _fits(found.field(name).type, schema().field(name).type):
             _refuse_kind(path, name, str(found.field(name).type))
-    return parquet
 
 
 def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:

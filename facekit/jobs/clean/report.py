@@ -29,6 +29,7 @@ from facekit.records.key_rows import rows_of
 from facekit.report.clean_content import CleanRows, build_content, pictures_wanted
 from facekit.report.clean_page import build_page
 from facekit.report.review import LONGEST, ReviewHandlers, open_server
+from facekit.run.parquet import read_parquet
 from facekit.run.user_files import read_regular_file
 
 __all__ = [
@@ -85,11 +86,9 @@ def read_pairs(path: Path) -> Pairs:
         It is missing, or something else.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            table = pq.read_table(file, columns=["a", "b", "similarity"])
+        table = read_parquet(path, ("a", "b", "similarity"))
     except (OSError, pa.ArrowException) as error:
         raise FacekitError(f"{path} cannot be read: {error}; review what facekit clean wrote") from error
     left, right, similarity = (np.asarray(column.to_numpy()) for column in table.columns)

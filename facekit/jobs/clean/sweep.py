@@ -15,6 +15,7 @@ from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.clean.job import decide
 from facekit.jobs.inputs.source import open_source
 from facekit.records.key_rows import rows_of
+from facekit.run.parquet import read_csv
 
 __all__ = ["SweepConfig", "sweep"]
 
@@ -107,8 +108,7 @@ def _read_columns(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8
     kinds = {"key": pa.int64(), "wrong": pa.int8()}
     options = csv.ConvertOptions(include_columns=list(kinds), column_types=kinds, strings_can_be_null=True)
     try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            table = csv.read_csv(file, convert_options=options)
+        table = read_csv(path, options)
         keys, wrong = table["key"].to_numpy(), table["wrong"].fill_null(-1).to_numpy()
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ConfigError(f"{path} is no truth table with the columns key and wrong: {error}") from error

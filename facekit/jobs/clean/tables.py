@@ -19,6 +19,7 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, label_homes
 from facekit.errors import FacekitError
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
+from facekit.run.parquet import read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,13 +168,11 @@ def read_decisions(path: str | Path) -> DecisionTable:
         It is missing, or not what `write_decisions` writes.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     path = Path(path)
     path = path / DECISIONS if path.is_dir() else path
     try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            table = pq.read_table(file)
+        table = read_parquet(path)
         about = json.loads(table.schema.metadata[_META])
         codes, sentences = _dictionary(table["evidence"])
         return DecisionTable(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
+from facekit.run.parquet import read_csv, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,14 +74,11 @@ def _texts(values: list[Any], places: npt.NDArray[np.int64]) -> npt.NDArray[np.s
 
 def _table(path: str) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.csv as pc
-    import pyarrow.parquet as pq
 
     if not Path(path).is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            return pq.read_table(file) if path.endswith(".parquet") else pc.read_csv(file)
+        return read_parquet(path) if path.endswith(".parquet") else read_csv(path)
     except pa.ArrowInvalid as error:
         raise FacekitError(f"{path} cannot be read as a table: {error}") from error
 

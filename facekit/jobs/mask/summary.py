@@ -11,6 +11,7 @@ from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.mask.plan import MaskPlan
 from facekit.jobs.mask.sheet import original
 from facekit.run.ledger import LEDGER
+from facekit.run.parquet import read_parquet
 
 __all__ = ["MaskSummary", "summarise"]
 
@@ -109,12 +110,10 @@ def summarise(destination: Path, plan: MaskPlan, done: int, seconds: float) -> M
 def count_unaligned(destination: Path, plan: MaskPlan) -> int:
     """Of the first refused pictures, those that are photographs: their faces lie elsewhere than those of crops."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     from facekit.masks.wear import unaligned
 
-    with open(destination / LEDGER, "rb") as file:
-        rows = pq.ParquetFile(file).read(columns=["source_key", "action"])
+    rows = read_parquet(destination / LEDGER, ["source_key", "action"])
     keys = rows.filter(pc.equal(rows["action"], "refused"))["source_key"].unique()[:LOOKED_AT].to_pylist()
     found = sum(bool(unaligned(original(plan.source, key))) for key in keys)
     return found if 2 * found > len(keys) else 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facekit.jobs.photos.plan import CONTACT, LEDGER, PhotosPlan
+from facekit.run.parquet import parquet_batches
 
 __all__ = ["PhotosSummary", "summarise"]
 
@@ -54,15 +55,11 @@ class PhotosSummary:
 
 def summarise(destination: Path, plan: PhotosPlan, done: int, seconds: float) -> PhotosSummary:
     """Count the ledger of a finished job; ``done`` photographs took ``seconds``."""
-    import pyarrow.parquet as pq
-
     counts, changed = Counter[tuple[str, str | None]](), set[int]()
-    with open(destination / LEDGER, "rb") as file:
-        parquet = pq.ParquetFile(file)
-        for batch in parquet.iter_batches(columns=["key", "action", "type", "reason"]):
-            keys, actions, types, reasons = (column.to_pylist() for column in batch.columns)
-            counts.update(zip(actions, (t or r for t, r in zip(types, reasons, strict=True)), strict=True))
-            changed.update(key for key, action in zip(keys, actions, strict=True) if action == "mask")
+    for batch in parquet_batches(destination / LEDGER, ["key", "action", "type", "reason"]):
+        keys, actions, types, reasons = (column.to_pylist() for column in batch.columns)
+        counts.update(zip(actions, (t or r for t, r in zip(types, reasons, strict=True)), strict=True))
+        changed.update(key for key, action in zip(keys, actions, strict=True) if action == "mask")
     types, refused, errors = (_of(counts, action) for action in ("mask", "refused", "error"))
     contact, bare = destination / CONTACT, sum(_of(counts, "bare").values())
     return PhotosSummary(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError
 from facekit.records.key_rows import rows_of
+from facekit.run.parquet import parquet_schema, read_csv, read_parquet
 
 __all__ = ["purity_of", "read_truth"]
 
@@ -52,12 +53,6 @@ def read_truth(path: str, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _truth_table(path: str) -> Any:
     if path.endswith(".csv"):
-        from pyarrow import csv
-
-        with open(path, "rb") as file:
-            return csv.read_csv(file)
-    import pyarrow.parquet as pq
-
-    with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-        names = [name for name in ("key", "identity", "true_person") if name in pq.read_schema(file).names]
-        return pq.read_table(file, columns=names)
+        return read_csv(path)
+    known = parquet_schema(path).names
+    return read_parquet(path, [name for name in ("key", "identity", "true_person") if name in known])

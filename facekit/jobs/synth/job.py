@@ -19,6 +19,7 @@ from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.output import check_folder, open_folder
 from facekit.run.ledger import LEDGER
+from facekit.run.parquet import parquet_batches
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import ShardWork, run_job
@@ -120,12 +121,9 @@ def _shards(starts: NDArray[np.int64]) -> list[Shard]:
 def _summarise(
     config: SynthConfig, labels: int, images: int, done: int, seconds: float
 ) -> SynthSummary:
-    import pyarrow.parquet as pq
-
     shown, kinds = Path(config.destination), Counter[str]()
-    with open(shown / TRUTH, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-        for batch in pq.ParquetFile(file).iter_batches(columns=["kind"]):
-            kinds.update(batch["kind"].to_pylist())
+    for batch in parquet_batches(shown / TRUTH, ["kind"]):
+        kinds.update(batch["kind"].to_pylist())
     return SynthSummary(
         destination=str(shown),
         truth=str(shown / TRUTH),

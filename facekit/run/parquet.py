@@ -1,0 +1,84 @@
+"""Parquet and CSV files -> Arrow tables, read by the thread that asks: the only way in.
+
+A thread of Arrow's own that still lets go of a file while the interpreter ends aborts the process (SIGABRT, Arrow's
+issue 34314), after everything was done and published; one run in thirty did. So no thread of Arrow's reads for facekit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import csv
+
+__all__ = ["parquet_batches", "parquet_schema", "read_csv", "read_parquet"]
+
+
+def read_parquet(path: str | Path, names: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any name, UTF-8 or not; pyarrow itself opens no other.
+    names : sequence of str, optional
+        Columns; all where none is given.
+
+    Raises
+    ------
+    OSError, pyarrow.ArrowException
+        It cannot be read, or is no Parquet file.
+    """
+    import pyarrow.parquet as pq
+
+    with open(path, "rb") as file:
+        found = pq.ParquetFile(file)
+        columns = None if names is None else list(names)
+        if columns is not None:
+            _require(found.schema_arrow, columns)
+        return found.read(columns=columns, use_threads=False)
+
+
+def parquet_batches(path: str | Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read some columns of a Parquet file, up to 65,536 rows at a time; see `read_parquet`."""
+    import pyarrow.parquet as pq
+
+    with open(path, "rb") as file:
+        found = pq.ParquetFile(file)
+        _require(found.schema_arrow, names)
+        yield from found.iter_batches(columns=list(names), use_threads=False)
+
+
+def parquet_schema(path: str | Path) -> pa.Schema:
+    """The columns of a Parquet file, without reading them; see `read_parquet`."""
+    import pyarrow.parquet as pq
+
+    with open(path, "rb") as file:
+        return pq.read_schema(file)
+
+
+def read_csv(path: str | Path, options: csv.ConvertOptions | None = None) -> pa.Table:
+    """Read a CSV file with a line of names; see `read_parquet`.
+
+    Parameters
+    ----------
+    path : str or Path
+    options : pyarrow.csv.ConvertOptions, optional
+        Types of the columns; without, those that their values suggest.
+    """
+    from pyarrow import csv
+
+    with open(path, "rb") as file:
+        return csv.read_csv(file, csv.ReadOptions(use_threads=False), convert_options=options)
+
+
+def _require(schema: pa.Schema, names: Sequence[str]) -> None:
+    """pyarrow leaves out columns that a file does not have."""
+    import pyarrow as pa
+
+    for name in names:
+        if name not in schema.names:
+            raise pa.ArrowInvalid(f"it has no column {name}; its columns are {', '.join(schema.names)}")
