@@ -84,7 +84,7 @@ def test_summaries_show_names_written_out(tmp_path: Path) -> None:
 
 def test_logged_warnings_show_names_written_out() -> None:
     code = (
-        "import logging; from facekit.cli.printing import log_printably; log_printably()\n"
+        "import logging; from facekit.cli.logs import log_to_stderr; log_to_stderr()\n"
         f"logging.getLogger('facekit').warning('%s was never closed', {'pack' + STEERING!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from facekit import __version__
-from facekit.cli.printing import echo, log_printably
+from facekit.cli.logs import log_options, log_to_stderr, say_error, with_log_options
 from facekit.cli.streams import prepare_streams
 from facekit.errors import ConfigError, FacekitError, RecordError
 
@@ -66,14 +66,14 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"facekit.cli.{cmd_name}").command
-        return command
+        return with_log_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, params=log_options())
 @click.version_option(__version__, prog_name="facekit")
 def program() -> None:
     """Face recognition datasets: worn masks, cleaning, training, on InsightFace RecordIO packs.
@@ -85,27 +85,27 @@ def program() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 bad data, 2 bad usage, 130 interrupted."""
     prepare_streams()
-    log_printably()
+    log_to_stderr()
     try:
         with quiet_threads():
             code = program.main(args=arguments, prog_name="facekit", standalone_mode=False)
     except click.ClickException as error:
         usage = io.StringIO()
         error.show(usage)
-        echo(usage.getvalue().rstrip("\n"), err=True)
+        say_error(usage.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
     except FacekitError as error:
-        echo(f"facekit: {cure_of(error)}{repair_hint(error)}", err=True)
+        say_error(f"facekit: {cure_of(error)}{repair_hint(error)}")
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except (KeyboardInterrupt, click.Abort):
         words = sys.argv[1:] if arguments is None else arguments
-        echo(f"facekit: interrupted{resume_hint(words)}", err=True)
+        say_error(f"facekit: interrupted{resume_hint(words)}")
         sys.exit(130)
     except Exception as error:
         words_of_it = explained(error)
         if words_of_it is None:
             raise
-        echo(f"facekit: {words_of_it}", err=True)
+        say_error(f"facekit: {words_of_it}")
         sys.exit(1)
     sys.exit(code or 0)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 import click
 
-__all__ = ["echo", "log_printably", "printable"]
+__all__ = ["echo", "printable"]
 
 # Controls but for tab and newline; marks that reorder text or end a line; half a surrogate pair, as a name that is not
 # UTF-8 has.
@@ -39,17 +38,6 @@ def printable(text: str) -> str:
 def echo(text: str, err: bool = False) -> None:
     """Print a line that is `printable`, the only way in which anything is printed."""
     click.echo(printable(text), err=err)
-
-
-class _PrintableFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
-
-
-def log_printably() -> None:
-    """Make the warnings that facekit logs, where nobody set logging up otherwise, `printable` too."""
-    if logging.lastResort is not None:
-        logging.lastResort.setFormatter(_PrintableFormatter())
 
 
 def _written_out(code: int) -> str:

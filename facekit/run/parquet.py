@@ -1,12 +1,15 @@
-"""Parquet and CSV files -> Arrow tables, read by the thread that asks: the only way in.
+"""Parquet and CSV files -> Arrow tables: the only way in.
 
-A thread of Arrow's own that still lets go of a file while the interpreter ends aborts the process (SIGABRT, Arrow's
-issue 34314), after everything was done and published; one run in thirty did. So no thread of Arrow's reads for facekit.
+Arrow reads with threads of its own. One that still lets go of a file object of Python's while the interpreter ends
+aborts the process (SIGABRT, Arrow's issue 34314), after everything was done and published; one run in thirty did. So
+Arrow gets files that Python has no part in.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +37,7 @@ def read_parquet(path: str | Path, names: Sequence[str] | None = None) -> pa.Tab
     """
     import pyarrow.parquet as pq
 
-    with open(path, "rb") as file:
+    with _open(path) as file:
         found = pq.ParquetFile(file)
         columns = None if names is None else list(names)
         if columns is not None:
@@ -46,7 +49,7 @@ def parquet_batches(path: str | Path, names: Sequence[str]) -> Iterator[pa.Recor
     """Read some columns of a Parquet file, up to 65,536 rows at a time; see `read_parquet`."""
     import pyarrow.parquet as pq
 
-    with open(path, "rb") as file:
+    with _open(path) as file:
         found = pq.ParquetFile(file)
         _require(found.schema_arrow, names)
         yield from found.iter_batches(columns=list(names), use_threads=False)
@@ -56,7 +59,7 @@ def parquet_schema(path: str | Path) -> pa.Schema:
     """The columns of a Parquet file, without reading them; see `read_parquet`."""
     import pyarrow.parquet as pq
 
-    with open(path, "rb") as file:
+    with _open(path) as file:
         return pq.read_schema(file)
 
 
@@ -71,8 +74,23 @@ def read_csv(path: str | Path, options: csv.ConvertOptions | None = None) -> pa.
     """
     from pyarrow import csv
 
-    with open(path, "rb") as file:
+    with _open(path) as file:
         return csv.read_csv(file, csv.ReadOptions(use_threads=False), convert_options=options)
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[pa.NativeFile]:
+    """A file of Arrow's own. It opens no name that is not UTF-8: such a file is opened by its number here."""
+    import pyarrow as pa
+
+    with open(path, "rb") as opened:
+        name = os.fspath(path)
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            name = f"/proc/self/fd/{opened.fileno()}"
+        with pa.OSFile(name) as file:
+            yield file
 
 
 def _require(schema: pa.Schema, names: Sequence[str]) -> None:

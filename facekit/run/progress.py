@@ -1,21 +1,38 @@
-"""A progress bar on stderr with rate and time left; silent where stderr is not a terminal."""
+"""How far a job is: a bar on a terminal; elsewhere a line of the log now and then, and nothing of quick jobs."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Literal
 
-__all__ = ["Advance", "by_position", "progress", "shows_progress", "silent"]
+__all__ = ["Advance", "by_position", "draw_bars", "duration", "progress", "shows_progress", "silent"]
 
 Advance = Callable[[int], None]
 
+EVERY = 60.0
+"""Seconds after which a line is due."""
+
+AT_LEAST = 10.0
+"""Seconds between two lines at the least, whatever tenth of the job is reached."""
+
+_log = logging.getLogger(__name__)
+_bars = True
+
+
+def draw_bars(allowed: bool) -> None:
+    """Whether bars may be drawn where stderr is a terminal; if not, lines are logged there too."""
+    global _bars
+    _bars = allowed
+
 
 def shows_progress() -> bool:
-    """Whether stderr is a terminal; a process may also have none at all, or one that is closed."""
+    """Whether a bar is drawn: stderr is a terminal. A process may also have none at all, or one that is closed."""
     try:
-        return sys.stderr is not None and sys.stderr.isatty()
+        return _bars and sys.stderr is not None and sys.stderr.isatty()
     except ValueError:  # closed
         return False
 
@@ -58,7 +75,7 @@ def progress(title: str, total: int, done: int = 0, unit: Literal["records", "by
         What is counted.
     """
     if not shows_progress():
-        yield silent
+        yield _Lines(title, total, done, unit)
         return
     from rich.console import Console
     from rich.progress import (
@@ -85,3 +102,76 @@ def progress(title: str, total: int, done: int = 0, unit: Literal["records", "by
             bar.update(task, rate=f"{speed:,.0f} records/s" if speed else "")
 
         yield advance
+
+
+class _Lines:
+    """Logs a line once a minute, and at each tenth of a job that takes longer.
+
+    Its record has the same as fields: title, unit, done, total, rate (a second) and seconds_left.
+    """
+
+    def __init__(self, title: str, total: int, done: int, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._before, self._done = done, done
+        self._started = self._said = monotonic()
+        self._tenth = self._tenths()
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        now, tenth = monotonic(), self._tenths()
+        waited = now - self._said
+        if waited >= EVERY or (tenth > self._tenth and waited >= AT_LEAST):
+            self._said, self._tenth = now, tenth
+            self._say((self._done - self._before) / max(now - self._started, 1e-9))
+
+    def _tenths(self) -> int:
+        return 10 * self._done // max(self._total, 1)
+
+    def _say(self, rate: float) -> None:
+        left = max(self._total - self._done, 0) / rate if rate else None
+        fields = {
+            "title": self._title,
+            "unit": self._unit,
+            "done": self._done,
+            "total": self._total,
+            "rate": round(rate, 3),
+            "seconds_left": None if left is None else round(left),
+        }
+        share = 100 * self._done // max(self._total, 1)
+        _log.info(
+            "%s: %s of %s %s (%d%%), %s/s, %s left",
+            self._title,
+            self._amount(self._done),
+            self._amount(self._total),
+            self._unit,
+            share,
+            self._amount(round(rate)),
+            "unknown" if left is None else duration(left),
+            extra={"fields": fields},
+        )
+
+    def _amount(self, count: int) -> str:
+        return f"{count:,}" if self._unit == "records" else f"{count / 1e6:,.1f} M"
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> [duration(span) for span in (0.4, 75, 3600, 200_000)]
+    ['0 s', '1 min 15 s', '1 h 0 min', '2 d 7 h']
+    """
+    whole = round(seconds)
+    for large, small, size, rest in (("d", "h", 86_400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
+        if whole >= size:
+            return f"{whole // size} {large} {whole % size // rest} {small}"
+    return f"{whole} s"
