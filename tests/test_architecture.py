@@ -37,6 +37,7 @@ FAMILIES = {
     "outputs": {"inputs"},
     **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures"), SHARED),
     "photos": SHARED | {"mask"},
+    "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},
     "evaluate": SHARED | {"embed"},
     "train": SHARED | {"packs", "evaluate"},

@@ -55,7 +55,7 @@ def test_a_job_says_each_tenth_that_it_reaches(caplog: pytest.LogCaptureFixture,
     lines = lines_of(caplog, clock, 1000, 0.2)  # 200 s
     assert [line.split("(")[1].split("%")[0] for line in lines] == [str(10 * tenth) for tenth in range(1, 11)]
     assert lines[0] == "masking: 100 of 1,000 records (10%), 5/s, 3 min 0 s left"
-    assert lines[-1] == "masking: 1,000 of 1,000 records (100%), 5/s, 0 s left"
+    assert lines[-1] == "masking: 1,000 of 1,000 records (100%), 5/s, done"
 
 
 def test_a_long_job_says_a_line_a_minute(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:

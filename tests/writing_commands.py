@@ -139,6 +139,7 @@ READING = {
     "explain": lambda m: ["explain", m / "decided", 1],
     "sweep": lambda m: ["sweep", m / "people", m / "vectors.npy"],
     "plugins": lambda m: ["plugins"],
+    "doctor": lambda m: ["doctor"],
     "textures list": lambda m: ["textures", "list"],
     "textures check": lambda m: ["textures", "check", m / "masks.toml"],
     "check": lambda m: ["check", m / "people", "--deep"],

@@ -17,10 +17,10 @@ Made from the help texts by `make docs`; a test holds the two together.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad data, 2 bad usage, 130 interrupted.
 
-Every command takes two options more. On a terminal progress is a bar; elsewhere a job that takes longer than ten seconds
-logs a line at each tenth of it and once a minute, and `--quiet` leaves both out. With `--log-json` progress, warnings and
-errors are JSON lines on stderr with time, level, logger and message, progress also with title, unit, done, total, rate (a
-second) and seconds_left.
+Every command takes two options more. On a terminal progress is a bar; elsewhere a job that takes longer than ten
+seconds logs a line at each tenth of it and once a minute, and `--quiet` leaves both out. With `--log-json` progress,
+warnings and errors are JSON lines on stderr with time, level, logger and message, progress also with title, unit, done,
+total, rate (a second) and seconds_left.
 """
 
 

@@ -49,6 +49,7 @@ COMMANDS = {
     "export": "Turn a trained network into an ONNX file.",
     "plugins": "List the training plugins and their recipes.",
     "selflearn": "Clean a pack and train on it, in rounds.",
+    "doctor": "Say what this machine has of what facekit can use.",
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 

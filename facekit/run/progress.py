@@ -139,19 +139,19 @@ class _Lines:
         }
         share = 100 * self._done // max(self._total, 1)
         _log.info(
-            "%s: %s of %s %s (%d%%), %s/s, %s left",
+            "%s: %s of %s %s (%d%%), %s/s, %s",
             self._title,
             self._amount(self._done),
             self._amount(self._total),
             self._unit,
             share,
-            self._amount(round(rate)),
-            "unknown" if left is None else duration(left),
+            self._amount(round(rate, 1) if rate < 10 else round(rate)),
+            "nothing yet" if left is None else f"{duration(left)} left" if left else "done",
             extra={"fields": fields},
         )
 
-    def _amount(self, count: int) -> str:
-        return f"{count:,}" if self._unit == "records" else f"{count / 1e6:,.1f} M"
+    def _amount(self, count: float) -> str:
+        return f"{count:,.{int(count % 1 > 0)}f}" if self._unit == "records" else f"{count / 1e6:,.1f} M"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,137 @@
+"""Where compiled kernels are kept, how many are there, and making those that are missing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["KernelCache", "compile_kernels", "kernel_cache"]
+
+ROOMS = (
+    "facekit.records.kernels",
+    "facekit.masks.lighting",
+    "facekit.masks.raster",
+    "facekit.masks.drape",
+    "facekit.masks.dye",
+    "facekit.masks.finish",
+    "facekit.synth.kernels",
+    "facekit.clean.kernels",
+    "facekit.evaluate.kernels",
+)
+"""The files with kernels; a test holds that none is missing."""
+
+
+@dataclass(frozen=True)
+class KernelCache:
+    """Where numba keeps what it compiled of facekit.
+
+    Attributes
+    ----------
+    folders : list of str
+    kernels, compiled : int
+        How many there are, and how many of them have been compiled since their file was last changed.
+    problem : str
+        Why nothing can be kept, with the cure; empty where it can.
+    """
+
+    folders: list[str]
+    kernels: int
+    compiled: int
+    problem: str = ""
+
+
+def kernel_cache() -> KernelCache:
+    """Look at the caches; nothing is compiled."""
+    kernels = [kernel for room in ROOMS for kernel in _kernels(room)]
+    folders = sorted({str(kernel.stats.cache_path) for kernel in kernels})
+    closed = [folder for folder in folders if not _writable(Path(folder))]
+    problem = (
+        f"compiled kernels cannot be kept in {closed[0]}: set NUMBA_CACHE_DIR to a folder that can be written, or each "
+        "process compiles anew"
+        if closed
+        else ""
+    )
+    return KernelCache(folders, len(kernels), sum(map(_is_compiled, kernels)), problem)
+
+
+def _kernels(room: str) -> list[Any]:
+    """The functions of a file that are compiled by themselves; with the compiler off there are none."""
+    found = [one for one in vars(import_module(room)).values() if hasattr(one, "py_func") and one.__module__ == room]
+    return [one for one in found if one.targetoptions.get("inline") != "always"]
+
+
+def _writable(folder: Path) -> bool:
+    near = next(place for place in (folder, *folder.parents) if place.exists())
+    return os.access(near, os.W_OK)
+
+
+def _is_compiled(kernel: Any) -> bool:
+    source = Path(kernel.py_func.__code__.co_filename).stat().st_mtime
+    name = f"{Path(kernel.py_func.__code__.co_filename).stem}.{kernel.py_func.__qualname__}-*.nbi"
+    return any(path.stat().st_mtime >= source for path in Path(kernel.stats.cache_path).glob(name))
+
+
+def compile_kernels(say: Callable[[str, float], None]) -> None:
+    """Have every command's kernels compiled, by small jobs on drawn people.
+
+    Parameters
+    ----------
+    say : callable
+        Told of each job with its seconds.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, job in _jobs(Path(folder)).items():
+            started = perf_counter()
+            job()
+            say(name, perf_counter() - started)
+
+
+def _jobs(folder: Path) -> dict[str, Callable[[], object]]:
+    people, masked = str(folder / "people"), str(folder / "masked")
+
+    def unit_vectors() -> npt.NDArray[np.float32]:
+        vectors = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def draw() -> None:
+        from facekit.jobs.synth.config import SynthConfig
+        from facekit.jobs.synth.job import synth
+        from facekit.synth.plan import PackSpec
+
+        synth(SynthConfig(people, PackSpec(8, 3, seed=1), workers=1))
+
+    def wear() -> None:
+        from facekit.jobs.mask.config import MaskConfig
+        from facekit.jobs.mask.job import mask
+
+        mask(MaskConfig(people, masked, ratio=1.0, mode="replace", workers=1))
+
+    def purify() -> None:
+        from facekit.clean import clean_embeddings
+        from facekit.clean.outliers import score_faces
+
+        clean_embeddings(unit_vectors(), np.arange(64) // 8)
+        score_faces(unit_vectors(), unit_vectors()[:8], np.arange(64) // 8)
+
+    def score() -> None:
+        from facekit.evaluate import FaceSet, identify, verify_all
+
+        faces = FaceSet(unit_vectors(), np.arange(64) // 8)
+        verify_all(faces)
+        identify(faces, faces)
+
+    def hop() -> None:
+        from facekit.records.kernels import hop_records
+
+        hop_records(np.zeros(8, np.uint32), 0, np.empty(4, np.int64))
+
+    return {"synth": draw, "mask": wear, "check": hop, "clean": purify, "eval": score}
