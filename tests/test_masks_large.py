@@ -49,7 +49,7 @@ def test_a_finer_grid_holds_the_coarse_one_and_lies_between_its_points(shell: Sh
 
 
 def test_folds_across_the_grid_have_no_facets(shell: Shell) -> None:
-    """Their height on the finest grid, and between the points of coarser ones: a quarter of the step, about a tenth off."""
+    """Their height on the finest grid, and between the points of coarser ones: of a quarter of the step a tenth off."""
     folds = np.array([[0.5, 0.5, 0.7, 0.3, 0.05, 0.3], [0.3, 0.7, -0.6, 0.2, 0.05, 0.3]], np.float32)
     flat = Drape(1, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0)
 
