@@ -19,7 +19,7 @@ from facekit.faces.align import ARCFACE_TEMPLATE, align, similarity_transform
 from facekit.faces.detector import Detection, Detector, largest
 from facekit.faces.finder import FaceFinder
 from facekit.images import decode, encode_jpeg, picture_size
-from facekit.jobs.pack.config import SHIPPED, PackConfig
+from facekit.jobs.pack.config import SHIPPED, UPRIGHT, PackConfig
 from facekit.jobs.pack.picture_list import PictureList
 from facekit.records import Header, pack_record
 from facekit.records.framing import frame
@@ -74,6 +74,8 @@ def make_detector(name: str | None) -> Detector:
     """
     if name is None or name == SHIPPED:
         return FaceFinder()
+    if name == UPRIGHT:
+        return FaceFinder(quarters=(0,))
     module, _, maker = name.partition(":")
     _add_working_directory()
     try:
