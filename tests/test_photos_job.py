@@ -182,8 +182,8 @@ def test_faces_that_are_turned_or_small_are_left_out_where_that_is_asked_for(tmp
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(as_file(SHOWN, "PNG"))
     (tmp_path / "photos" / "b.png").write_bytes(as_file(np.ascontiguousarray(SHOWN[::-1, ::-1]), "PNG"))
-    wide = np.full((1000, 1000, 3), 120, np.uint8)  # the eyes are 22 px apart
-    wide[500:620, 500:615] = np.asarray(Image.fromarray(SHOWN).resize((115, 120)))
+    wide = np.full((1400, 1400, 3), 120, np.uint8)  # the eyes are 19 px apart
+    wide[500:604, 500:600] = np.asarray(Image.fromarray(SHOWN).resize((100, 104)))
     (tmp_path / "photos" / "c.png").write_bytes(as_file(wide, "PNG"))
     for given, faces in (({}, 3), ({"upright": True}, 2), ({"smallest": 60.0}, 2)):
         summary = mask_photos(config(tmp_path / "photos", tmp_path / str(given), **given))
