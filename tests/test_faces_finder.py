@@ -24,9 +24,9 @@ from facekit.faces.align import (
     moved_points,
     similarity_transform,
 )
-from facekit.faces.blazeface import CELLS, VIEW_SIDE, decoded
+from facekit.faces.blazeface import CELLS, VIEW_SIDE, BlazeFace, KeyPointFaces, decoded
 from facekit.faces.detector import largest
-from facekit.faces.finder import FaceFinder, eye_distance
+from facekit.faces.finder import TURNED_LOGIT, FaceFinder, eye_distance
 from facekit.faces.views import OVERLAP, to_picture, turned_back, view_sides, views
 from facekit.images import decode
 
@@ -207,6 +207,31 @@ def test_nothing_is_found_where_nobody_is() -> None:
     assert finder()(rng.integers(0, 256, (300, 200, 3), np.uint8)) == []
     for picture in (data.chelsea(), data.coffee(), data.rocket()):
         assert finder()(np.ascontiguousarray(picture)) == []
+
+
+def test_what_shows_nothing_like_a_face_is_not_turned(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+    look = BlazeFace.with_best_logit
+
+    def counted(self: BlazeFace, view: np.ndarray) -> tuple[KeyPointFaces, float]:
+        found = look(self, view)
+        looks.append(found[1])
+        return found
+
+    monkeypatch.setattr(BlazeFace, "with_best_logit", counted)
+    empty = np.full((1200, 1600, 3), 128, np.uint8)
+    assert FaceFinder()(empty) == []
+    count = len(looks)
+    looks.clear()
+    FaceFinder(quarters=(0,))(empty)
+    assert count < 1.5 * len(looks), "hardly a view of it is turned"
+    looks.clear()
+    FaceFinder()(photograph())
+    turned = sum(each >= TURNED_LOGIT for each in looks)
+    assert turned >= 4, "and where there is a face all four are looked at"
+    upside_down = np.ascontiguousarray(photograph()[::-1, ::-1])
+    assert len(FaceFinder()(upside_down)) == 1
+    assert FaceFinder(quarters=(0,))(upside_down) == []
 
 
 def test_a_box_gives_the_face_in_it_and_where_none_is_found_a_guess() -> None:

@@ -288,7 +288,7 @@ def test_a_grey_source_stays_grey(options: dict[str, Any]) -> None:
 
 def test_png_stays_png_without_loss() -> None:
     assert (decode(encode_like(drawn(), saved(drawn(1), "PNG"))) == drawn()).all()
-    assert encode_like(drawn(), saved(drawn(1), "WEBP")).startswith(b"\x89PNG")
+    assert encode_like(drawn(), saved(drawn(1), "WEBP")).startswith(b"RIFF")
     grey = encode_like(drawn(grey=True), saved(drawn(), "PNG", mode="L"))
     assert (decode(grey) == drawn(grey=True)).all()
     assert Image.open(io.BytesIO(grey)).mode == "L"

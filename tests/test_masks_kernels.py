@@ -243,7 +243,7 @@ def test_normals_of_a_sphere_point_outward() -> None:
     u, v = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows))
     points = np.stack([np.sin(u) * np.cos(v), np.sin(v), np.cos(u) * np.cos(v)]).reshape(3, -1).astype(F32)
     normals = np.empty((columns * rows, 3), F32)
-    drape._grid_normals(points, columns, rows, F32(0), normals)
+    drape._grid_normals(points, columns, rows, 1, F32(0), normals)
     assert (normals * points.T).sum(1).min() > 0.9
     assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
 
@@ -278,7 +278,7 @@ def test_the_mask_comes_down_as_far_as_the_lids_want(yaw: float, pitch: float, h
     need, *direction = reference_need(points, columns, vertices, frame)
     assert (need > 0) == (height > 0)
     before = points.copy()
-    drape._lower(points, columns, vertices, LANDMARKS.lids, frame)
+    drape._lower(points, columns, drape.TOP_ROWS, vertices, LANDMARKS.lids, frame)
     moved = points - before
     assert np.allclose(moved[:2], need * np.array(direction)[:, None], atol=2e-2)
     assert not moved[2].any()

@@ -54,7 +54,7 @@ def scene(light: tuple[float, float]) -> SceneEstimate:
 @pytest.mark.parametrize("x", [-0.9, -0.3, 0.0, 0.3, 0.9])
 @pytest.mark.parametrize("y", [-0.9, -0.3, 0.0, 0.3, 0.9])
 def test_the_shadow_falls_away_from_the_light_and_never_up(x: float, y: float) -> None:
-    finish = _finish(scene((x, y)), sample_params(np.random.default_rng(0), "kn95"))
+    finish = _finish(scene((x, y)), sample_params(np.random.default_rng(0), "kn95"), 5.0)
     assert finish.shift_x == -np.sign(x)
     assert finish.shift_y == 1 + (y < 0)
 

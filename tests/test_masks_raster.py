@@ -80,7 +80,7 @@ def scene(shell_z: float, face_z: float, scale: float, straps: int = 0) -> np.nd
     st_ = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], F32)
     given_ = (np.ascontiguousarray(points), st_, np.ones(4, F32), (0, 1), WHITE, tables)
     look = Strap(1.0, 0.9, 1.0, 1.0, 1.0)
-    return raster.draw(vertices, *given_, look, 3, Window(0, 0, 10, 8), F32(scale))
+    return raster.draw(vertices, *given_, look, 3, Window(0, 0, 10, 8), F32(scale), False)
 
 
 @given(st.floats(0.02, 2.0), st.floats(2.0, 9.0), st.floats(-40, 40))
@@ -99,6 +99,27 @@ def test_the_face_hides_straps_only_where_it_is_clearly_nearer(gap: float, scale
     assume(abs(gap - 0.5) > 0.02)
     with_straps, without = (scene(0, gap * scale, scale, straps)[..., 3] > 0 for straps in (1, 0))
     assert (with_straps & ~without).any() == (gap < 0.5)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.4, 1.2])
+def test_a_smooth_strap_has_no_joints(turn: float) -> None:
+    """Colour over coverage depends on the distance from the line alone; else the first of two pieces shows its end."""
+    way = np.linspace(0, 1, 9)[:, None] * 16 * np.array([np.cos(turn), np.sin(turn)]) + 4
+    points = np.ascontiguousarray(np.concatenate([way, np.zeros((9, 1))], 1).T, F32)
+    window, look = Window(0, 0, 26, 26), Strap(1.5, 0.9, 1.0, 1.0, 1.0)
+
+    def brightness(smooth: bool) -> np.ndarray:
+        depth, layer = np.full((52, 52), FAR, F32), np.zeros((52, 52, 4), F32)
+        raster._draw_strap(points, 0, 9, look, F32(1), window, F32(1), depth.copy(), depth, layer, smooth)
+        y, x = np.nonzero(layer[..., 3] > 0.05)
+        place = (np.stack([x, y], -1) + 0.5) / raster.SAMPLES - 0.5 - 4
+        along, across = place @ [np.cos(turn), np.sin(turn)], place @ [-np.sin(turn), np.cos(turn)]
+        inside = (along > 0) & (along < 16)
+        found = layer[y, x, 0] / layer[y, x, 3]
+        return np.abs(found - (1 - 0.35 * (across / 1.5) ** 2))[inside]
+
+    assert brightness(True).max() < 1e-3
+    assert brightness(False).max() > 0.02
 
 
 @given(st.integers(0, 2**32 - 1))

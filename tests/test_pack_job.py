@@ -255,6 +255,15 @@ def test_wrong_settings_are_refused(given: dict[str, Any], message: str) -> None
         PackConfig("a", "b", **given)
 
 
+def test_the_detector_for_upright_faces_finds_no_other(tmp_path: Path) -> None:
+    (tmp_path / "p" / "anna").mkdir(parents=True)
+    (tmp_path / "p" / "anna" / "up.jpg").write_bytes(big())
+    (tmp_path / "p" / "anna" / "down.jpg").write_bytes(encode_jpeg(np.ascontiguousarray(photograph()[::-1, ::-1])))
+    for detector, images in (("blazeface", 2), ("blazeface-upright", 1)):
+        summary = pack(config(tmp_path / "p", tmp_path / detector, align=True, detector=detector))
+        assert (summary.images, sum(summary.skipped.values())) == (images, 2 - images)
+
+
 def test_a_detector_that_is_not_there_is_refused_before_anything_is_read(people: Path, tmp_path: Path) -> None:
     for name in ("nowhere:Detector", f"{__name__}:Nobody"):
         with pytest.raises(ConfigError, match=name):

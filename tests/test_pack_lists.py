@@ -155,7 +155,7 @@ def test_a_link_that_is_mended_is_another_input(odd: Path) -> None:
 
 
 def test_a_folder_without_pictures_says_what_it_holds(odd: Path) -> None:
-    with pytest.raises(FacekitError, match=r"pictures \(.bmp, .jfif, .*\); it holds 1 .tif, 1 .\?$"):
+    with pytest.raises(FacekitError, match=r"pictures \(.avif, .bmp, .*\); it holds 1 .tif, 1 .\?$"):
         read_pictures(odd / "p3")
 
 

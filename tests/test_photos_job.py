@@ -158,6 +158,7 @@ def test_what_is_asked_for_is_checked(photos: Path, tmp_path: Path) -> None:
         ({"faces": "left"}, "faces is 'left'"),
         ({"types": (("n96", 1.0),)}, "n96"),
         ({"limit": 0}, "limit"),
+        ({"smallest": 1.0}, "smallest is 1.0"),
     ):
         with pytest.raises(ConfigError, match=message):
             config(photos, tmp_path / "out", **given)
@@ -177,6 +178,18 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[Any, str, 
     return done.value.code, said.out, said.err
 
 
+def test_faces_that_are_turned_or_small_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(as_file(SHOWN, "PNG"))
+    (tmp_path / "photos" / "b.png").write_bytes(as_file(np.ascontiguousarray(SHOWN[::-1, ::-1]), "PNG"))
+    wide = np.full((1400, 1400, 3), 120, np.uint8)  # the eyes are 19 px apart
+    wide[500:604, 500:600] = np.asarray(Image.fromarray(SHOWN).resize((100, 104)))
+    (tmp_path / "photos" / "c.png").write_bytes(as_file(wide, "PNG"))
+    for given, faces in (({}, 3), ({"upright": True}, 2), ({"smallest": 60.0}, 2)):
+        summary = mask_photos(config(tmp_path / "photos", tmp_path / str(given), **given))
+        assert (summary.faces, summary.without_face) == (faces, 3 - faces)
+
+
 def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, str(photos), str(tmp_path / "out"), "--photos", "--types", "kn95")
     assert code == 0
@@ -188,8 +201,9 @@ def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     for option in (("--mode", "add"), ("--layout", "flat"), ("--mesh-cache", "m"), ("--preset", "bcl")):
         code, _, err = run(capsys, str(photos), str(tmp_path / "out3"), "--photos", *option)
         assert (code, f"{option[0]} is for packs" in err) == (2, True)
-    code, _, err = run(capsys, str(photos), str(tmp_path / "out3"), "--faces", "all")
-    assert (code, "--faces is for photographs: give --photos too" in err) == (2, True)
+    for words in (("--faces", "all"), ("--upright",), ("--smallest", "20")):
+        code, _, err = run(capsys, str(photos), str(tmp_path / "out3"), *words)
+        assert (code, f"{words[0]} is for photographs: give --photos too" in err) == (2, True)
 
 
 def test_photographs_given_as_crops_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

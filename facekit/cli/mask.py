@@ -44,6 +44,17 @@ __all__ = ["command"]
     help="With --photos: which faces of a picture.",
 )
 @click.option(
+    "--upright", is_flag=True, help="With --photos: only faces that are turned by less than 45 degrees; faster."
+)
+@click.option(
+    "--smallest",
+    type=float,
+    default=16.0,
+    show_default=True,
+    metavar="PIXELS",
+    help="With --photos: eye distance from which a face is looked for; twice as large takes a quarter of the time.",
+)
+@click.option(
     "--mode",
     type=click.Choice(["add", "replace"]),
     default="add",
@@ -130,7 +141,7 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
         )
 
 
-FOR_PHOTOS = ("ratio_of", "faces")
+FOR_PHOTOS = ("ratio_of", "faces", "upright", "smallest")
 NOT_FOR_PHOTOS = ("mode", "preset", "layout", "mesh_cache", "side", "partial_index")
 
 

@@ -28,7 +28,9 @@ def command(as_json: bool, **given: Any) -> None:
     """Write the pictures of a pack as files.
 
     DIR is a folder that appears when everything is done: one folder a label, in it KEY.jpg, the payload byte for byte.
-    unpacked.lst lists all, as im2rec does: key, label, path.
+    Pictures that facekit packed from files get their names and folders back, as far as the ledger and the source.lst
+    beside the pack tell them; a masked copy has the mask type behind its name. unpacked.lst lists all, as im2rec does:
+    key, label, path.
 
     \b
     Example:

@@ -100,12 +100,16 @@ class BlazeFace:
 
     def __call__(self, view: NDArray[np.uint8]) -> KeyPointFaces:
         """The faces in a view, (192, 192, 3) uint8 RGB."""
+        return self.with_best_logit(view)[0]
+
+    def with_best_logit(self, view: NDArray[np.uint8]) -> tuple[KeyPointFaces, float]:
+        """The faces in a view, and the logit of its best candidate, whether that is one or not."""
         if self._interpreter is None:
             self._open()
         self._interpreter.set_tensor(self._input, view[None].astype(np.float32) * np.float32(1 / 127.5) - np.float32(1))
         self._interpreter.invoke()
         numbers, logits = (self._interpreter.get_tensor(index)[0] for index in self._outputs)
-        return decoded(numbers, logits[:, 0], self.least_score)
+        return decoded(numbers, logits[:, 0], self.least_score), float(logits.max())
 
     def _open(self) -> None:
         content = files("facekit.assets.faces").joinpath(MODEL).read_bytes()

@@ -26,6 +26,9 @@ LEAST_SHARE = 0.04
 """Eye distance over side of a view from which the detector finds a face."""
 WIDEST_VIEW = 2.0
 """Of the picture's longer side: a face that fills the picture is too large in a view of the picture alone."""
+TURNED_LOGIT = -2.0
+"""Of the best candidate in a view, upright, from which the view is looked at turned too: of 192 faces turned any way
+none is lost by it, nor by -1.5, and 36% of the looks are saved."""
 LEAST_PRESENCE = 1.0
 """Covered faces are found too: 45 of 48 worn masks leave more, and what is no face has hardly ever as much."""
 REFINEMENTS, STAYS = 4, 0.03
@@ -44,8 +47,9 @@ class FaceFinder:
     least_score, least_presence : float
         Probability that the detector gives a face, and logit that the mesh model gives it, from which it counts.
     quarters : sequence of int
-        Quarter turns in which the picture is looked at; a face is found up to 45 degrees from each. ``(0,)`` takes a
-        quarter of the time, where all faces are upright.
+        Quarter turns in which the picture is looked at; a face is found up to 45 degrees from each. What shows nothing
+        like a face as it is is not turned, if that comes first. ``(0,)`` takes a third of the time, where all faces are
+        upright.
 
     Raises
     ------
@@ -133,8 +137,12 @@ class FaceFinder:
         boxes, points = [np.empty((0, 4), np.float32)], [np.empty((0, 6, 2), np.float32)]
         for view_side in sides:
             for view in views(image, view_side, side):
+                likely = math.inf
                 for turns in self.quarters:
-                    faces = self._blaze(np.rot90(view.pixels, turns))
+                    if turns != 0 and likely < TURNED_LOGIT:
+                        continue
+                    faces, best = self._blaze.with_best_logit(np.rot90(view.pixels, turns))
+                    likely = best if turns == 0 else likely
                     corners = faces.boxes.reshape(-1, 2, 2)
                     moved = to_picture(turned_back(corners, turns, side), view)
                     scores.append(faces.scores)

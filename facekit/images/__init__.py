@@ -4,12 +4,14 @@ from facekit.images.codec import SUBSAMPLINGS, decode, decode_stored, encode_jpe
 from facekit.images.files import PictureFile, open_picture_file
 from facekit.images.given import as_picture, is_pillow, stored_as, to_pillow, upright
 from facekit.images.jpeg import JpegCoding, jpeg_coding
+from facekit.images.payload import as_payload
 from facekit.images.size import picture_size
 
 __all__ = [
     "SUBSAMPLINGS",
     "JpegCoding",
     "PictureFile",
+    "as_payload",
     "as_picture",
     "decode",
     "decode_stored",

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facekit.errors import ConfigError, PictureError
+from facekit.images.avif import avif_pixels
 from facekit.images.jpeg import JPEG, JpegCoding, jpeg_coding
 from facekit.images.size import claimed_size, is_grey_png, picture_size, refuse_impossible, refuse_many_scans
+from facekit.images.webp import saved_like
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +41,7 @@ def decode(payload: Payload, upright: bool = False) -> Picture:
     Parameters
     ----------
     payload : bytes-like
-        A JPEG, PNG, WebP or BMP file.
+        A JPEG, PNG, WebP or BMP file, or AVIF where Pillow reads it.
     upright : bool
         Turn the picture as its EXIF orientation says: right for photographs. By default the pixels come as they are
         stored, which is what training code sees in a pack.
@@ -98,6 +100,8 @@ def _decoded(payload: Payload, flags: int) -> NDArray[Any]:
     refuse_impossible(kind, size, len(content))
     if kind == "JPEG":
         refuse_many_scans(content, size)
+    if kind == "AVIF":
+        return _of_avif(content, flags)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
@@ -105,6 +109,19 @@ def _decoded(payload: Payload, flags: int) -> NDArray[Any]:
     if pixels is None:
         raise PictureError(f"the {kind} of {len(content)} bytes is truncated or corrupt: it does not decode")
     return np.asarray(pixels)
+
+
+def _of_avif(content: bytes, flags: int) -> NDArray[Any]:
+    """As OpenCV would give it, which in most builds reads none."""
+    import cv2
+
+    turn = flags >= 0 and not flags & cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = avif_pixels(content, turn)
+    kind = flags & ~cv2.IMREAD_IGNORE_ORIENTATION if flags >= 0 else cv2.IMREAD_COLOR
+    if kind == getattr(cv2, "IMREAD_COLOR_RGB", None):
+        return pixels
+    to = cv2.COLOR_RGB2GRAY if kind == cv2.IMREAD_GRAYSCALE else cv2.COLOR_RGB2BGR
+    return np.asarray(cv2.cvtColor(pixels, to))
 
 
 def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -> bytes:
@@ -194,9 +211,10 @@ def encode_like(image: Picture, source: Payload) -> bytes:
     """Encode a picture the way another payload was encoded, so that the codec does not tell them apart.
 
     A JPEG source gives its own quantisation tables, chroma subsampling and number of components (grey stays grey);
-    standard tables take the fast encoder, others an encoder that accepts tables. A source that is not a JPEG gives a
+    standard tables take the fast encoder, others an encoder that accepts tables. A source of another kind gives a
     PNG (lossless, and grey where a PNG source is grey). The result is always baseline Huffman. Subsamplings that the
     table encoder does not know (4:4:0, 4:1:1) with tables that are not standard come out as 4:4:4, and CMYK as YCbCr.
+    WebP stays WebP, lossless or of about the same quality, and BMP stays BMP.
 
     Parameters
     ----------
@@ -215,6 +233,10 @@ def encode_like(image: Picture, source: Payload) -> bytes:
         The array is not a picture, or the source is not one.
     """
     content = bytes(source)
+    if content.startswith(b"RIFF"):
+        return _encode_webp(image, content)
+    if content.startswith(b"BM"):
+        return _encode(".bmp", _bgr(image), [])
     if not content.startswith(JPEG):
         return _encode_png(image, grey=is_grey_png(content))
     coding = jpeg_coding(content)
@@ -262,6 +284,12 @@ def _encode_standard(pixels: Picture, quality: int, subsampling: str) -> bytes:
 
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING_FACTORS[subsampling]]
     return _encode(".jpg", pixels, options)
+
+
+def _encode_webp(image: Picture, content: bytes) -> bytes:
+    from PIL import Image
+
+    return saved_like(Image.fromarray(_checked(image)), Image.fromarray(decode(content)), content, "WEBP")
 
 
 def _encode_png(image: Picture, grey: bool) -> bytes:

@@ -12,7 +12,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from facekit.images.codec import decode, decode_stored, encode_like, encode_png_
 from facekit.images.given import ORIENTATION, stored_as, upright
 from facekit.images.jpeg import jpeg_coding
 from facekit.images.size import MAX_PIXELS
+from facekit.images.webp import saved_like
 
 __all__ = ["PictureFile", "open_picture_file"]
 
@@ -33,8 +34,6 @@ _KEPT_SEGMENTS = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 says how the colours of the scan are to be read."""
 _ICC = b"ICC_PROFILE\0"
 _PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"sBIT", b"bKGD", b"hIST"))
-_KEEP_LOSSLESS = {"lossless": True, "quality": 60, "exact": True}
-_QUALITIES = 7  # halvings of 1 to 100
 
 
 class PictureFile(NamedTuple):
@@ -110,7 +109,7 @@ def open_picture_file(content: bytes) -> PictureFile:
         raise PictureError(
             f"this {kind} is animated ({frames} frames); take the frames apart and mask them as pictures"
         )
-    stored = _avif_pixels(content) if kind == "AVIF" else decode(content)
+    stored = decode(content)
     return PictureFile(content, kind, orientation, np.ascontiguousarray(upright(stored, orientation)))
 
 
@@ -135,16 +134,6 @@ def _looked_at(content: bytes) -> tuple[str, int, int]:
     if kind not in ("JPEG", "PNG", "WEBP", "AVIF", "BMP"):
         raise PictureError(f"this is a {kind} picture; JPEG, PNG, WebP, AVIF and BMP can be written back as they are")
     return kind, frames, orientation if 1 <= orientation <= 8 else 1
-
-
-def _avif_pixels(content: bytes) -> Picture:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as found:
-            return np.array(found.convert("RGB"), np.uint8)
-    except Exception as error:
-        raise PictureError(f"the AVIF of {len(content)} bytes is truncated or corrupt: {error}") from error
 
 
 # --- JPEG -------------------------------------------------------------------------------------------------------------
@@ -218,44 +207,12 @@ def _pillow_with(content: bytes, kind: str, stored: Picture) -> bytes:
             found.convert("RGBA").getchannel("A") if "A" in found.getbands() or "transparency" in found.info else None
         )
         kept = {name: found.info[name] for name in ("exif", "icc_profile", "xmp") if found.info.get(name)}
-    new, old = Image.fromarray(stored), Image.fromarray(_avif_pixels(content) if kind == "AVIF" else decode(content))
+    new, old = Image.fromarray(stored), Image.fromarray(decode(content))
     if alpha is not None:
         new.putalpha(alpha)
         old.putalpha(alpha)
-    options = _KEEP_LOSSLESS if _is_lossless_webp(content) else {"quality": _quality(content, kind, old, kept)}
-    return _saved(new, kind, **options, **kept)
-
-
-def _quality(content: bytes, kind: str, picture: Any, kept: dict[str, Any]) -> int:
-    """The quality at which the picture takes as many bytes as its file: a codec does not say which it was."""
-    low, high = 1, 100
-    for _ in range(_QUALITIES):
-        middle = (low + high) // 2
-        if len(_saved(picture, kind, quality=middle, **kept)) < len(content):
-            low = min(middle + 1, high)
-        else:
-            high = middle
-    return high
-
-
-def _saved(picture: Any, kind: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
-
-
-def _is_lossless_webp(content: bytes) -> bool:
-    """Whether its pixels stand in a chunk VP8L (RFC 9649)."""
-    at = 12
-    while content.startswith(b"RIFF") and at + 8 <= len(content):
-        name, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
-        if name in (b"VP8L", b"VP8 "):
-            return name == b"VP8L"
-        at += 8 + length + length % 2
-    return False
+    return saved_like(new, old, content, kind, **kept)
 
 
 def _bmp(stored: Picture) -> bytes:
-    from PIL import Image
-
-    return _saved(Image.fromarray(stored), "BMP")
+    return encode_like(stored, b"BM")

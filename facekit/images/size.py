@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from facekit.errors import PictureError
+from facekit.images.avif import avif_size, is_avif
 from facekit.images.jpeg import JPEG, jpeg_size
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def picture_size(payload: Payload) -> tuple[int, int]:
-    """Height and width in pixels that the header of a JPEG, PNG, WebP or BMP claims, before any EXIF rotation.
+    """Height and width in pixels that the header of a JPEG, PNG, WebP, BMP or AVIF claims, before any EXIF rotation.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ _KINDS = (
 )
 
 
-_PIXELS_PER_BYTE = {kind.name: kind.pixels_per_byte for kind in _KINDS}
+_PIXELS_PER_BYTE = {"AVIF": MAX_PIXELS, **{kind.name: kind.pixels_per_byte for kind in _KINDS}}
 
 
 def claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
@@ -96,7 +97,7 @@ def claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
     Returns
     -------
     str
-        ``JPEG``, ``PNG``, ``WebP`` or ``BMP``.
+        ``JPEG``, ``PNG``, ``WebP``, ``BMP`` or ``AVIF``.
     (int, int)
         Pixels.
 
@@ -108,6 +109,8 @@ def claimed_size(content: bytes) -> tuple[str, tuple[int, int]]:
     for kind in _KINDS:
         if content.startswith(kind.signature):
             return kind.name, kind.size(content)
+    if is_avif(content):
+        return "AVIF", avif_size(content)
     if not content:
         raise PictureError("the payload is empty: there is no picture in it")
     raise PictureError(f"the payload begins with {content[:4].hex(' ')}, which is no JPEG, PNG, WebP or BMP")

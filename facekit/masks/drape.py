@@ -6,13 +6,14 @@ random numbers.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Drape", "Frame", "Landmarks", "drape", "face_normals"]
+__all__ = ["Drape", "Frame", "Landmarks", "drape", "face_normals", "face_scale"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -20,7 +21,7 @@ Bounds = tuple[float, float, float, float]
 """Least and largest x, least and largest y; pixels."""
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
-TOP_ROWS = 4  # of the grid: on a head that leans back, a cup bulges over its own upper edge
+TOP_ROWS = 4  # of the coarse grid: on a head that leans back, a cup bulges over its own upper edge
 HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
 LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.25), np.float32(0.2), np.float32(2.4)  # centimetres
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
@@ -159,6 +160,19 @@ def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
     return Frame(axes, width / CANONICAL_WIDTH)
 
 
+def face_scale(vertices: Floats, landmarks: Landmarks) -> float:
+    """Pixels per centimetre of a face, as `Frame.scale` has it.
+
+    Parameters
+    ----------
+    vertices : (468, 3) float32
+        Pixels.
+    landmarks : Landmarks
+    """
+    left, right = vertices[landmarks.left_edge].tolist(), vertices[landmarks.right_edge].tolist()
+    return math.dist(left, right) / float(CANONICAL_WIDTH)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _place(points: Floats, middle: int, frame: Frame, wear: Drape) -> None:
     """Stretch, tilt and slide the shell about grid point `middle`, in the face's own axes."""
@@ -179,17 +193,19 @@ def _place(points: Floats, middle: int, frame: Frame, wear: Drape) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grid_normals(points: Floats, columns: int, rows: int, crease: np.float32, normals: Floats) -> None:
-    """Normals (G, 3) of the grid by central differences.
+def _grid_normals(
+    points: Floats, columns: int, rows: int, stride: int, crease: np.float32, normals: Floats
+) -> None:
+    """Normals (G, 3) of the grid by central differences over `stride` points to each side.
 
     `crease` 1 keeps the two middle columns apart, 0 joins them.
     """
     half = columns // 2
     for r in range(rows):
-        above, below = max(r - 1, 0) * columns, min(r + 1, rows - 1) * columns
+        above, below = max(r - stride, 0) * columns, min(r + stride, rows - 1) * columns
         for c in range(columns):
             first, last = (0, half - 1) if c < half else (half, columns - 1)
-            a, b = r * columns + max(c - 1, first), r * columns + min(c + 1, last)
+            a, b = r * columns + max(c - stride, first), r * columns + min(c + stride, last)
             d, e = above + c, below + c
             ux, uy, uz = points[0, b] - points[0, a], points[1, b] - points[1, a], points[2, b] - points[2, a]
             vx, vy, vz = points[0, e] - points[0, d], points[1, e] - points[1, d], points[2, e] - points[2, d]
@@ -200,11 +216,12 @@ def _grid_normals(points: Floats, columns: int, rows: int, crease: np.float32, n
     _normalise(normals)
     share = np.float32(0.5) * (F1 - crease)
     for r in range(rows):
-        a, b = r * columns + half - 1, r * columns + half
-        for k in range(3):
-            na, nb = normals[a, k], normals[b, k]
-            normals[a, k] += share * (nb - na)
-            normals[b, k] += share * (na - nb)
+        for d in range(stride):
+            a, b, joined = r * columns + half - 1 - d, r * columns + half + d, share * np.float32(1 - d / stride)
+            for k in range(3):
+                na, nb = normals[a, k], normals[b, k]
+                normals[a, k] += joined * (nb - na)
+                normals[b, k] += joined * (na - nb)
     _normalise(normals)
 
 
@@ -258,7 +275,7 @@ def _across(vertices: Floats, v: int, right: Floats) -> np.float32:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lower(points: Floats, columns: int, vertices: Floats, lids: Ints, frame: Frame) -> None:
+def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, frame: Frame) -> None:
     """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
 
     An eye that is turned away, and so has less than a third of the other's width, does not count.
@@ -278,7 +295,7 @@ def _lower(points: Floats, columns: int, vertices: Floats, lids: Ints, frame: Fr
             v = lids[e, i]
             x, y = _across(vertices, v, right), vertices[v, 0] * down[0] + vertices[v, 1] * down[1]
             beside = LID_SIDE * frame.scale
-            for c in range(columns * TOP_ROWS - 1):
+            for c in range(columns * top_rows - 1):
                 if (c + 1) % columns == 0:
                     continue
                 x0 = points[0, c] * right[0] + points[1, c] * right[1]
@@ -327,6 +344,7 @@ def drape(
     st: Floats,
     columns: int,
     rows: int,
+    stride: int,
     folds: Floats,
     edge: Floats,
     wear: Drape,
@@ -347,8 +365,8 @@ def drape(
     controls : (C,) int32
     st : (G, 2) float32
         Texture coordinates of the grid points.
-    columns, rows : int
-        Of the grid; G is their product.
+    columns, rows, stride : int
+        Of the grid; G is their product. On a finer grid, how many points lie as far apart as two of the coarse one.
     folds : (F, 6) float32
         See `facekit.masks.recipe.MaskParams`.
     edge : (6,) float32
@@ -373,9 +391,9 @@ def drape(
     frame = _frame(vertices, landmarks)
     _carry(weights, controls, vertices, points)
     _place(points, (rows // 2) * columns + columns // 2, frame, wear)
-    _grid_normals(points, columns, rows, F0, normals)  # joined: the crest must not tear
+    _grid_normals(points, columns, rows, stride, F0, normals)  # joined: the crest must not tear
     _relief(st, folds, wear, heights)
     _lift(points, normals, heights, st, wear, frame)
-    _lower(points, columns, vertices, landmarks.lids, frame)
-    _grid_normals(points, columns, rows, np.float32(wear.crease), normals)
+    _lower(points, columns, (TOP_ROWS - 1) * stride + 1, vertices, landmarks.lids, frame)
+    _grid_normals(points, columns, rows, stride, np.float32(wear.crease), normals)
     return frame, _bounds(points)

@@ -100,8 +100,9 @@ class ClothLighting(NamedTuple):
         Contrast of the folds and the direction from which they are lit.
     form_s, form_t : float32
         Darkening from the middle toward the sides, and toward top and bottom.
-    halves : float32
-        Logarithm by which the right half is brighter than the left one.
+    halves, halves_width : float32
+        Logarithm by which the right half is brighter than the left one; on a finer grid, half the width over which the
+        one becomes the other, where the mask is 2 wide.
     """
 
     strength: np.float32
@@ -117,6 +118,7 @@ class ClothLighting(NamedTuple):
     form_s: np.float32
     form_t: np.float32
     halves: np.float32
+    halves_width: np.float32
 
 
 @cache
@@ -388,6 +390,7 @@ def shade(
     heights: Floats,
     columns: int,
     rows: int,
+    stride: int,
     scene: SceneEstimate,
     anchor_weights: Floats,
     lighting: ClothLighting,
@@ -406,8 +409,8 @@ def shade(
         Their texture coordinates.
     heights : (G,) float32
         Height of the folds there, centimetres.
-    columns, rows : int
-        Of the grid; G is their product.
+    columns, rows, stride : int
+        Of the grid; G is their product. On a finer grid, how many points lie as far apart as two of the coarse one.
     scene : SceneEstimate
     anchor_weights : (A, G) float32
         How much each anchor's uneven light counts at each grid point.
@@ -423,7 +426,7 @@ def shade(
     form_s, form_t, uneven_share = lighting.form_s, lighting.form_t, lighting.uneven_light_share
     _spread_uneven(scene.uneven, anchor_weights, out)
     for r in range(rows):
-        above, below = max(r - 1, 0) * columns, min(r + 1, rows - 1) * columns
+        above, below = max(r - stride, 0) * columns, min(r + stride, rows - 1) * columns
         for c in range(columns):
             g = r * columns + c
             e = scene.terms[0] + scene.terms[4] * (F2 * st[g, 0] - F1)
@@ -436,9 +439,15 @@ def shade(
             x, y = F2 * st[g, 0] - F1, F2 * t - np.float32(0.9)
             form = form_s * (x * x - np.float32(0.1)) + form_t * (y * y - np.float32(0.15))
             e = max(e * (F1 - ambient) + ambient, np.float32(0.02))
-            left, right = r * columns + max(c - 1, 0), r * columns + min(c + 1, columns - 1)
+            left, right = max(c - stride, 0), min(c + stride, columns - 1)
+            if stride > 1:  # the two columns in the middle coincide
+                left -= 1 if left < columns // 2 <= c and left > 0 else 0
+                right += 1 if c < columns // 2 <= right and right < columns - 1 else 0
+            left, right = r * columns + left, r * columns + right
             fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
             fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
             fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
             half = halves if c >= columns // 2 else -halves
+            if stride > 1:
+                half *= min(abs(x) / lighting.halves_width, F1)
             out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form + half))

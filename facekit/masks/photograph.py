@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
 from facekit.faces.detector import Detection
-from facekit.faces.finder import eye_distance
+from facekit.faces.finder import FaceFinder, eye_distance
 from facekit.faces.gate import gate
 from facekit.faces.landmarks import CHIN, HAIRLINE, OVAL
 from facekit.faces.mesh import Mesh, pose
@@ -79,6 +79,7 @@ def wear_masks(
     type: str = "surgical-blue",
     seed: int = 0,
     faces: str | NDArray[np.floating] | Sequence[Sequence[float]] = "all",
+    upright: bool = False,
     **options: Any,
 ) -> WornPhoto:
     """Find the faces of a photograph and put a mask on each.
@@ -93,6 +94,8 @@ def wear_masks(
         The same seed gives the same picture.
     faces : str or (N, 4) array
         ``"all"``, ``"largest"``, or boxes (left, top, right, bottom in pixels): the faces in these.
+    upright : bool
+        Look only for faces that are turned by less than 45 degrees, which takes less than half of the time.
     **options
         As `wear_mask` takes them.
 
@@ -116,7 +119,7 @@ def wear_masks(
     """
     types, drawn, first = _wanted(type), options_of(options), checked_seed(seed)
     image = as_picture(photo, turn=True)
-    found = _chosen(image, faces)
+    found = _chosen(image, faces, face_finder(bool(upright)))
     return worn_on(image, found, [_sampled(first, place, types, drawn) for place in range(len(found))])
 
 
@@ -244,12 +247,12 @@ def _mesh(face: Detection) -> Mesh:
     return face.mesh
 
 
-def _chosen(image: NDArray[np.uint8], faces: Any) -> list[Detection]:
+def _chosen(image: NDArray[np.uint8], faces: Any, finder: FaceFinder) -> list[Detection]:
     """The faces that are to be masked."""
     if isinstance(faces, str):
         if faces not in ("all", "largest"):
             raise ConfigError(f"faces is {faces!r}; it must be 'all', 'largest', or boxes (left, top, right, bottom)")
-        return face_finder()(image)[: 1 if faces == "largest" else None]
+        return finder(image)[: 1 if faces == "largest" else None]
     boxes = np.asarray(faces, np.float64)
     if boxes.size == 0:
         return []
@@ -257,4 +260,4 @@ def _chosen(image: NDArray[np.uint8], faces: Any) -> list[Detection]:
         raise ConfigError(
             f"faces is {faces!r}; boxes are (N, 4): left, top, right, bottom in pixels, each above 0 wide"
         )
-    return [face_finder().in_box(image, box) for box in boxes]
+    return [finder.in_box(image, box) for box in boxes]

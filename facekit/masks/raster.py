@@ -243,9 +243,14 @@ def _draw_strap(
     face: Floats,
     depth: Floats,
     layer: Floats,
+    smooth: bool,
 ) -> None:
-    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end."""
+    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end.
+
+    Where its pieces overlap, the first counts; of a `smooth` one that which is nearest, so that it has no joints.
+    """
     height, width = depth.shape
+    nearest = np.full((height, width) if smooth else (1, 1), -FAR, np.float32)
     factor = np.float32(SAMPLES)
     ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
     r = np.float32(strap.radius) * factor
@@ -273,8 +278,15 @@ def _draw_strap(
                 way = (np.float32(j - first) + along) / np.float32(count - 1)
                 cover *= np.float32(strap.opacity) * min(F1, (F1 - way) * np.float32(5))
                 z = points[2, j] + along * (points[2, j + 1] - points[2, j])
-                if z + bias < face[y, x] or z < depth[y, x] - bias or cover <= layer[y, x, 3]:
+                if z + bias < face[y, x] or z < depth[y, x] - bias:
                     continue
+                if smooth and nearest[y, x] < -FAR:
+                    if distance >= nearest[y, x]:
+                        continue
+                elif cover <= layer[y, x, 3]:
+                    continue
+                if smooth:
+                    nearest[y, x] = distance
                 bright = cover * (
                     F1 - np.float32(0.35) * (distance / max(r, F1)) ** 2
                 )  # round: darker toward its edges
@@ -299,6 +311,7 @@ def draw(
     strap_points: int,
     window: Window,
     scale: np.float32,
+    smooth: bool,
 ) -> Floats:
     """Draw mask and straps.
 
@@ -323,6 +336,8 @@ def draw(
     window : Window
     scale : float32
         Pixels per centimetre.
+    smooth : bool
+        For large faces: texels are interpolated and straps have no joints.
 
     Returns
     -------
@@ -332,7 +347,7 @@ def draw(
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
-    nearest = np.float32(texture.shape[1]) > np.float32(1.2 * SAMPLES * 15 * 0.5) * scale
+    nearest = not smooth and np.float32(texture.shape[1]) > np.float32(1.2 * SAMPLES * 15 * 0.5) * scale
     _occlude(vertices, tables.occluders, window, face)
     _draw_shell(
         points, st, shading, tables.triangles, texture, nearest, window, SHELL_BIAS * scale, face, depth, samples
@@ -352,5 +367,6 @@ def draw(
             face,
             depth,
             samples,
+            smooth,
         )
     return samples

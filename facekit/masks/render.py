@@ -13,20 +13,19 @@ from facekit.errors import ConfigError
 from facekit.faces.landmarks import CHIN, EYES, HAIRLINE, LEFT_EDGE, OVAL, RIGHT_EDGE
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
-from facekit.masks.drape import Drape, Landmarks, drape, face_normals
+from facekit.masks.drape import Drape, Landmarks, drape, face_normals, face_scale
 from facekit.masks.dye import draw_lines, dye
 from facekit.masks.finish import Border, Curves, Finish, finish_picture
+from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
 from facekit.masks.recipe import MaskParams
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
-from facekit.masks.textures import TEXTURE_SIZE, crease_slopes, texture_level, to_linear
+from facekit.masks.textures import TEXTURE_SIZE, texture_level, to_linear
 
 __all__ = ["Worn", "render_worn"]
 
-GRID = COLUMNS * ROWS
-MIDDLES = ((ROWS // 2) * COLUMNS, (ROWS // 2) * COLUMNS + COLUMNS - 1)
-MARGIN = 7  # pixels around the mask that shadow and blur may reach
+MARGIN = 7  # pixels around the mask that shadow and blur may reach; of a large face in proportion
 TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the picture's white point says nothing
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
@@ -42,6 +41,7 @@ DARK_EDGE = 0.35  # width of a dark mask's edge: bright skin blooms over it, so 
 TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
+FOLDED = 0.06  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
 
 
 Filters = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -74,8 +74,18 @@ class _Type(NamedTuple):
 
     weights: NDArray[np.float32]  # (C, G')
     st: NDArray[np.float32]
-    anchor_weights: NDArray[np.float32]  # (A, GRID)
+    anchor_weights: NDArray[np.float32]  # (A, G)
     tables: Tables
+    columns: int
+    rows: int
+    stride: int  # points of this grid as far apart as two of the coarse one
+    strap_points: int
+
+    @property
+    def middles(self) -> tuple[int, int]:
+        """Grid points in the middle of the left and of the right edge."""
+        left = (self.rows // 2) * self.columns
+        return left, left + self.columns - 1
 
 
 @cache
@@ -93,14 +103,17 @@ def _grain() -> NDArray[np.float32]:
 
 
 @cache
-def _type(kind: MaskType) -> _Type:
-    shell, face = build_shell(kind.shape), load_topology().positions
-    points = (shell.weights @ face[control_vertices()])[:GRID]
+def _type(kind: MaskType, times: int) -> _Type:
+    shell, face = refined(build_shell(kind.shape), times), load_topology().positions
+    columns, rows = 2 * (times * (COLUMNS // 2 - 1) + 1), times * (ROWS - 1) + 1
+    points = (shell.weights @ face[control_vertices()])[: columns * rows]
     tables = face_tables()
     squared = ((points[None] - face[tables.skin[tables.anchors]][:, None]) ** 2).sum(-1)
     near = np.exp(squared / (-2 * ANCHOR_REACH**2)).astype(np.float32)
     kernel_tables = Tables(shell.triangles, shell.occluders, shell.strap_sides)
-    return _Type(np.ascontiguousarray(shell.weights.T), shell.st, near, kernel_tables)
+    strap_points = times * (STRAP_POINTS - 1) + 1
+    weights = np.ascontiguousarray(shell.weights.T)
+    return _Type(weights, shell.st, near, kernel_tables, columns, rows, times, strap_points)
 
 
 def _straps_in_view(sides: NDArray[np.int32], right_nearer: float) -> NDArray[np.int32]:
@@ -120,12 +133,19 @@ def _drape(kind: MaskType, params: MaskParams) -> Drape:
     )
 
 
-def _window(bounds: tuple[float, float, float, float], shape: tuple[int, ...], strap: float) -> Window | None:
+def _window(
+    bounds: tuple[float, float, float, float], shape: tuple[int, ...], strap: float, scale: float
+) -> Window | None:
     """The part of the picture that mask, straps and shadow can reach; None where they miss it."""
-    margin = MARGIN + int(strap)
+    margin = math.ceil(MARGIN * _largeness(scale)) + int(strap)
     left, right = max(int(bounds[0]) - margin, 0), min(int(bounds[1]) + margin + 1, shape[1])
     top, bottom = max(int(bounds[2]) - margin, 0), min(int(bounds[3]) + margin + 1, shape[0])
     return Window(left, top, right - left, bottom - top) if right - left > 2 and bottom - top > 2 else None
+
+
+def _largeness(scale: float) -> float:
+    """By how much a face is larger than those for which widths in pixels were tuned; 1 for all up to `LARGE`."""
+    return max(scale / LARGE, 1.0)
 
 
 def _halvings(scale: float) -> int:
@@ -156,10 +176,13 @@ def _monochrome(scene: SceneEstimate) -> float:
 
 
 def _dyed(params: MaskParams, scale: float, monochrome: float) -> NDArray[np.float32]:
-    level, two_tone = texture_level(params.texture, _halvings(scale))
+    times = doublings(scale)
+    level, two_tone = (
+        magnified(params.texture, times) if times else texture_level(params.texture, _halvings(scale))
+    )
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
     inks = [_grey(ink, monochrome) for ink in params.inks] if two_tone else params.inks
-    dye(level, np.array(inks, np.float32), two_tone, crease_slopes(), _crease(params), out)
+    dye(level, np.array(inks, np.float32), two_tone, fine_slopes(times), _crease(params), out)
     if params.lines:
         draw_lines(np.array(params.lines, np.float32), out)
     return out
@@ -188,18 +211,21 @@ def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, fl
     return white * r, white * g, white * b
 
 
-def _lighting(params: MaskParams, gleam: float) -> ClothLighting:
+def _lighting(params: MaskParams, gleam: float, crease: float) -> ClothLighting:
+    width = max(FOLDED * (1 - crease), 1e-6)
     even = (params.light * gleam, DARKEST_SHADE, params.ambient, params.uneven_light_share * gleam)
-    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form, params.halves)))
+    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form, params.halves, width)))
 
 
-def _finish(scene: SceneEstimate, params: MaskParams) -> Finish:
+def _finish(scene: SceneEstimate, params: MaskParams, scale: float) -> Finish:
     desaturate = min(max((9.0 - scene.chroma) / 6.0, 0.0), 1.0)
     red, green, blue = (params.exposure * c for c in _exposure(scene, desaturate))
     sharpness = scene.sharpness * math.exp(params.crispness)
     ambient = max(abs(float(scene.terms[0])), 1e-4)
-    shift_x = round(max(-1.0, min(1.0, -2 * float(scene.terms[1]) / ambient)))
-    shift_y = 1 + round(max(0.0, min(1.0, -2 * float(scene.terms[2]) / ambient)))  # none above the upper edge
+    large = _largeness(scale)
+    shift_x = round(large * max(-1.0, min(1.0, -2 * float(scene.terms[1]) / ambient)))
+    down = max(0.0, min(1.0, -2 * float(scene.terms[2]) / ambient))
+    shift_y = round(large) + round(large * down)  # none above the upper edge
     grain_y, grain_x = divmod(params.grain_seed % GRAIN_SIDE**2, GRAIN_SIDE)
     return Finish(
         red, green, blue, desaturate, *params.cast, sharpness, params.shadow, shift_x, shift_y, grain_x, grain_y
@@ -220,7 +246,7 @@ def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
     blur = min(max(0.285 / max(scene.edge_ratio, 0.05) - 0.5, 0.1), 1.6)
     bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
     edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5), 1)
-    return _taps(edge), _taps(1.8), _taps(round(min(max(0.32 * scale, 0.8), 6.0), 1))
+    return _taps(edge), _taps(1.8), _taps(round(max(0.32 * scale, 0.8), 1))
 
 
 def _check(image: NDArray[np.uint8], vertices: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -269,33 +295,34 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     """
     image, vertices = _check(image, vertices)
     kind = mask_type(params.type)
-    shell, face = _type(kind), face_tables()
-    points, normals = np.empty((3, shell.weights.shape[1]), np.float32), np.empty((GRID, 3), np.float32)
-    heights, shading, skin_normals = np.empty(GRID, np.float32), np.empty(GRID, np.float32), np.empty_like(vertices)
+    times = refinement(face_scale(vertices, _landmarks()))
+    shell, face = _type(kind, times), face_tables()
+    count, grid = len(shell.st), (shell.columns, shell.rows, shell.stride)
+    points, normals = np.empty((3, shell.weights.shape[1]), np.float32), np.empty((count, 3), np.float32)
+    heights, shading, skin_normals = np.empty(count, np.float32), np.empty(count, np.float32), np.empty_like(vertices)
     st, folds, edge = (
         np.empty_like(shell.st),
         np.array(params.folds, np.float32).reshape(-1, 6),
         np.array(params.edge, np.float32),
     )
-    surface = (folds, edge, _drape(kind, params), points, normals, heights, st)
-    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, COLUMNS, ROWS, *surface)
+    surface = (*grid, folds, edge, _drape(kind, params), points, normals, heights, st)
+    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, *surface)
     scale = float(frame.scale)
     out, coverage = image.copy(), np.zeros(image.shape[:2], np.float32)
-    window = _window(bounds, image.shape, params.strap_radius * scale)
+    window = _window(bounds, image.shape, params.strap_radius * scale, scale)
     if window is None:
         return Worn(out, coverage, vertices, params)
     face_normals(vertices, face.triangles, skin_normals)
     scene = estimate_scene(image, to_linear(), vertices, skin_normals, face)
-    shade(
-        normals, shell.st, heights, COLUMNS, ROWS, scene, shell.anchor_weights, _lighting(params, kind.gleam), shading
-    )
+    lighting = _lighting(params, kind.gleam, kind.crease)
+    shade(normals, shell.st, heights, *grid, scene, shell.anchor_weights, lighting, shading)
     width = params.strap_radius * scale
     monochrome = _monochrome(scene)
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *_grey(params.strap, monochrome))
     tables = shell.tables._replace(strap_sides=_straps_in_view(shell.tables.strap_sides, float(frame.axes[0, 2])))
-    cloth = (st, shading, MIDDLES, _dyed(params, scale, monochrome), tables)
-    samples = draw(vertices, points, *cloth, strap, STRAP_POINTS, window, frame.scale)
+    cloth = (st, shading, shell.middles, _dyed(params, scale, monochrome), tables)
+    samples = draw(vertices, points, *cloth, strap, shell.strap_points, window, frame.scale, times > 1)
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
-    finish = _finish(scene, params)
+    finish = _finish(scene, params, scale)
     finish_picture(image, samples, vertices, _border(), curves, finish, taps, window, frame.scale, coverage, out)
     return Worn(out, coverage, vertices, params)

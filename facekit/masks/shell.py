@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facekit.faces.landmarks import CHIN, LEFT_EDGE, LIPS, RIGHT_EDGE
 from facekit.faces.topology import load_topology
 
-__all__ = ["COLUMNS", "ROWS", "Shell", "ShellShape", "build_shell", "control_vertices"]
+__all__ = ["COLUMNS", "ROWS", "Shell", "ShellShape", "build_shell", "control_vertices", "grid_triangles"]
 
 COLUMNS = 26  # two of them coincide on the middle line, so that a ridge can have a sharp crest
 ROWS = 23
@@ -246,11 +246,11 @@ def _carry(points: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.ascontiguousarray(_solve(system, right)[:count].T.astype(np.float32))
 
 
-def _grid_triangles() -> NDArray[np.int32]:
-    rows, columns = np.meshgrid(np.arange(ROWS - 1), np.arange(COLUMNS - 1), indexing="ij")
-    keep = columns != COLUMNS // 2 - 1
-    a = (rows * COLUMNS + columns)[keep]
-    b, c, d = a + 1, a + COLUMNS, a + COLUMNS + 1
+def grid_triangles(columns: int, rows: int) -> NDArray[np.int32]:
+    """(K, 3) triangles of a grid of points, row by row; none between the two columns in the middle, which coincide."""
+    row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
+    a = (row * columns + column)[column != columns // 2 - 1]
+    b, c, d = a + 1, a + columns, a + columns + 1
     return np.concatenate([np.stack([a, c, b], -1), np.stack([b, c, d], -1)]).astype(np.int32)
 
 
@@ -283,4 +283,5 @@ def build_shell(shape: ShellShape) -> Shell:
     st, points = _grid(shape)
     lines, sides = _straps(points, shape)
     weights = _carry(np.concatenate([points, *lines]))
-    return Shell(weights, st.astype(np.float32), _grid_triangles(), _occluders(shape), np.array(sides, np.int32))
+    triangles = grid_triangles(COLUMNS, ROWS)
+    return Shell(weights, st.astype(np.float32), triangles, _occluders(shape), np.array(sides, np.int32))

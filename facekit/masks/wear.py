@@ -33,9 +33,9 @@ def _estimator() -> MeshEstimator:
 
 
 @cache
-def face_finder() -> FaceFinder:
-    """The one finder of this process."""
-    return FaceFinder()
+def face_finder(upright: bool = False) -> FaceFinder:
+    """The one finder of this process; another one for faces that are upright."""
+    return FaceFinder(quarters=(0,)) if upright else FaceFinder()
 
 
 def options_of(options: dict[str, Any]) -> MaskOptions:

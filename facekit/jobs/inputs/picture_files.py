@@ -12,7 +12,7 @@ from facekit.errors import FacekitError
 
 __all__ = ["PICTURES", "Files", "files_in", "folders_in", "format_counts"]
 
-PICTURES = {".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"}
+PICTURES = {".avif", ".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"}
 LINK = "link to a folder"
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError, PictureError, RecordError
-from facekit.images import decode
+from facekit.images import as_payload, decode
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, format_counts
 from facekit.output import Input, input_of
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
@@ -332,7 +332,7 @@ def _read_folder(source: Source) -> Iterator[SourceRecord]:
     for key, label, name in zip(source.keys.tolist(), source.labels.tolist(), source.files, strict=True):
         path = os.path.join(source.path, name)
         try:
-            payload = Path(path).read_bytes()
+            payload = as_payload(Path(path).read_bytes())
         except OSError as error:
             problem = f"the picture cannot be read: {error.strerror}; mend it, or take it out of the folder"
             raise RecordError(problem, path, key) from error

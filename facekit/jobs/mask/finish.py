@@ -17,6 +17,7 @@ from facekit.jobs.mask.shard import MaskWorker, meshes_beside
 from facekit.jobs.mask.sheet import SheetSample, draw_sheet
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.ledger_rows import layout_keys, layout_rows
+from facekit.jobs.outputs.original_names import write_original_names
 from facekit.jobs.outputs.tables import SOURCE_LIST, TRAIN_CONFIG, write_source_list, write_train_config
 from facekit.output import FolderOutput
 from facekit.records import PackWriter, RecordWriter
@@ -66,6 +67,10 @@ def assemble_output(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) ->
     aside.rename(folder / LEDGER)
     if plan.source.files:
         write_source_list(plan.source, folder / SOURCE_LIST)
+    else:
+        pictures_of = plan.source.pictures
+        keys, labels = plan.source.keys[pictures_of], plan.source.labels[pictures_of]
+        write_original_names(Path(plan.source.path), keys, labels, folder / SOURCE_LIST)
     pictures = plan.pictures + (tally["mask"] - plan.already_masked if plan.adds else 0)
     write_train_config(folder / TRAIN_CONFIG, int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
     draw_sheet(plan.source, sample, folder / "contact.png")

@@ -10,10 +10,10 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.records.layout import LAYOUTS
 
-__all__ = ["SHIPPED", "PackConfig", "parse_size"]
+__all__ = ["SHIPPED", "UPRIGHT", "PackConfig", "parse_size"]
 
-SHIPPED = "blazeface"
-"""The detector of `facekit.faces.finder`."""
+SHIPPED, UPRIGHT = "blazeface", "blazeface-upright"
+"""The detector of `facekit.faces.finder`, and the same for faces that are turned by less than 45 degrees."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class PackConfig:
     align : bool
         Find the face in each picture that is not an aligned crop already, and warp it to the ArcFace template.
     detector : str, optional
-        For ``align``: ``"blazeface"``, which is the default, or ``"module:name"`` of a callable that makes a
+        For ``align``: ``"blazeface"``, which is the default, ``"blazeface-upright"``, which finds only faces that are
+        turned by less than 45 degrees and is faster, or ``"module:name"`` of a callable that makes a
         `facekit.faces.detector.Detector`.
     min_images : int
         Leave out people of whom fewer pictures could be packed.
@@ -75,8 +76,8 @@ class PackConfig:
             raise ConfigError(f"quality is {self.quality}; it must be from 1 to 100")
         if self.detector is not None and not self.align:
             raise ConfigError("without align no faces are found: leave out detector, or give align too")
-        if self.detector not in (None, SHIPPED) and not re.fullmatch(r"[\w.]+:\w+", str(self.detector)):
-            raise ConfigError(f"detector is {self.detector!r}; it must be {SHIPPED} or MODULE:NAME")
+        if self.detector not in (None, SHIPPED, UPRIGHT) and not re.fullmatch(r"[\w.]+:\w+", str(self.detector)):
+            raise ConfigError(f"detector is {self.detector!r}; it must be {SHIPPED}, {UPRIGHT} or MODULE:NAME")
         if self.size is not None and not (self.size[0] > 0 and self.size[1] > 0):
             raise ConfigError(f"size is {self.size}; height and width must be above 0")
         if self.align and self.size != (112, 112):

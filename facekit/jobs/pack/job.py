@@ -53,6 +53,8 @@ class PackSummary:
         Size of ``train.rec``.
     seconds, images_per_second : float
         Of this run; what an earlier one had finished is not counted.
+    one_identity : bool
+        The pictures lie in one folder, and so became one class.
     """
 
     destination: str
@@ -68,6 +70,7 @@ class PackSummary:
     bytes: int
     seconds: float
     images_per_second: float
+    one_identity: bool = False
 
 
 def pack(config: PackConfig) -> PackSummary:
@@ -150,4 +153,5 @@ def _summarise(config: PackConfig, pictures: PictureList, done: int, seconds: fl
         bytes=(destination / "train.rec").stat().st_size,
         seconds=seconds,
         images_per_second=done / seconds,
+        one_identity=pictures.names == (".",) and len(pictures) > 1,
     )

@@ -18,8 +18,8 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.faces.align import ARCFACE_TEMPLATE, align, similarity_transform
 from facekit.faces.detector import Detection, Detector, largest
 from facekit.faces.finder import FaceFinder
-from facekit.images import decode, encode_jpeg, picture_size
-from facekit.jobs.pack.config import SHIPPED, PackConfig
+from facekit.images import as_payload, decode, encode_jpeg, picture_size
+from facekit.jobs.pack.config import SHIPPED, UPRIGHT, PackConfig
 from facekit.jobs.pack.picture_list import PictureList
 from facekit.records import Header, pack_record
 from facekit.records.framing import frame
@@ -74,6 +74,8 @@ def make_detector(name: str | None) -> Detector:
     """
     if name is None or name == SHIPPED:
         return FaceFinder()
+    if name == UPRIGHT:
+        return FaceFinder(quarters=(0,))
     module, _, maker = name.partition(":")
     _add_working_directory()
     try:
@@ -202,12 +204,13 @@ def box_iou(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> 
 
 
 def stored(content: bytes, config: PackConfig) -> Packed:
-    """JPEG and PNG byte for byte; what training code may not decode becomes a JPEG."""
-    image = decode(content)
+    """JPEG and PNG byte for byte unless EXIF turns them; what training code may not decode becomes a JPEG."""
+    upright = as_payload(content)
+    image = decode(upright)
     if config.size is not None and image.shape[:2] != config.size:
         return Packed("refused", None, reason=f"size {image.shape[0]}x{image.shape[1]}")
     if content.startswith((JPEG, PNG)):
-        return Packed("copy", content)
+        return Packed("copy" if upright is content else "encode", upright)
     return Packed("encode", encode_jpeg(image, config.quality))
 
 

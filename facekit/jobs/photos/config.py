@@ -13,6 +13,7 @@ from facekit.masks.recipe import MaskOptions
 __all__ = ["FACES", "RATIO_OF", "PhotosConfig"]
 
 FACES, RATIO_OF = ("all", "largest"), ("face", "picture")
+LEAST_EYES = 4.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class PhotosConfig:
         chosen, and every face of these is masked.
     faces : str
         ``all`` of a picture, or the ``largest`` only.
+    upright : bool
+        Look only for faces that are turned by less than 45 degrees.
+    smallest : float
+        Pixels between the eyes from which a face is looked for.
     types : tuple of (str, float)
         Mask types and the weights they are drawn with.
     seed : int
@@ -58,6 +63,8 @@ class PhotosConfig:
     ratio: float = 1.0
     ratio_of: str = "face"
     faces: str = "all"
+    upright: bool = False
+    smallest: float = 16.0
     types: tuple[tuple[str, float], ...] = field(default_factory=lambda: parse_types("all"))
     seed: int = 0
     limit: int | None = None
@@ -72,6 +79,8 @@ class PhotosConfig:
         check_choice("faces", self.faces, FACES)
         if not 0 <= self.ratio <= 1:
             raise ConfigError(f"ratio is {self.ratio}; of photographs it must be from 0 to 1")
+        if not self.smallest >= LEAST_EYES:
+            raise ConfigError(f"smallest is {self.smallest}; it must be {LEAST_EYES} or more pixels between the eyes")
         check_seed(self.seed)
         check_at_least("limit", self.limit, 1)
         check_at_least("workers", self.workers, 1)

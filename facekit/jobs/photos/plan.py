@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
-from facekit.jobs.inputs.picture_files import PICTURES, files_in, format_counts
+from facekit.jobs.inputs.picture_files import files_in, format_counts
 from facekit.jobs.mask.plan import smallest
 from facekit.jobs.photos.config import PhotosConfig
 from facekit.run.shards import Shard, cut
@@ -19,7 +19,6 @@ from facekit.run.shards import Shard, cut
 __all__ = ["CONTACT", "LEDGER", "LIST", "PhotosPlan", "make_plan"]
 
 LEDGER, LIST, CONTACT = "photos.ledger.parquet", "photos.lst", "photos.contact.png"
-PHOTOGRAPHS = PICTURES | {".avif"}
 OWN = (LEDGER, LIST, CONTACT)
 PICTURES_A_SHARD = 16
 """A shard holds its pictures' files, and those of photographs are large."""
@@ -62,7 +61,7 @@ def make_plan(config: PhotosConfig) -> PhotosPlan:
     folder = Path(config.source)
     if not folder.is_dir():
         raise FacekitError(f"{folder} is no folder; --photos takes a folder of photographs")
-    found = files_in(folder, suffixes=PHOTOGRAPHS)
+    found = files_in(folder)
     files = tuple(name for name in found.pictures if name not in OWN)[: config.limit]
     if not files:
         instead = f"; it holds {format_counts(found.others)}" if found.others else ""

@@ -76,7 +76,7 @@ def start_worker(config: PhotosConfig) -> Callable[[PhotosTask], Shard]:
     limit_threads()
     if config.textures is not None:
         add_masks(config.textures)
-    finder = FaceFinder()
+    finder = FaceFinder(config.smallest, quarters=(0,) if config.upright else (0, 1, 2, 3))
 
     def work(task: PhotosTask) -> Shard:
         run_shard(task, config, finder)
