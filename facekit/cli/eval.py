@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked faces", "both": "both branches"}
+
 
 @click.command("eval", short_help="Score a model, or the vectors it made.")
 @click.argument("subject", metavar="MODEL|FEATURES")
@@ -76,6 +78,7 @@ def text_of(summary: EvalSummary) -> str:
         )
     lines += [f"median |sigma| of {kind} faces: {value:.3g}" for kind, value in summary.uncertainty.items()]
     lines.append(f"{summary.pictures:,} pictures" + speed_of(summary))
+    lines += [f"  {count:,} through {BRANCHES[name]}" for name, count in summary.branches.items()]
     lines += [f"  {count:,} without a vector: {error}" for error, count in summary.errors.items()]
     lines += [f"  {summary.left_out:,} pairs left out because of them"] * bool(summary.left_out)
     lines.append(f"model  {summary.model}")

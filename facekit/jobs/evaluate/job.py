@@ -47,6 +47,8 @@ class EvalSummary:
         Identification accuracy by rank.
     probes_without_mate : int
         Probes whose person is not in the gallery; they do not count in ``ranks``.
+    branches : dict from str to int
+        Pictures by the branch they took: face, masked or both; empty of a network without branches.
     uncertainty : dict from str to float
         Median norm of sigma of bare and of masked faces, for networks that say it.
     milliseconds_per_image : float or None
@@ -66,6 +68,7 @@ class EvalSummary:
     protocol_missing: tuple[str, ...] = ()
     ranks: dict[int, float] | None = None
     probes_without_mate: int = 0
+    branches: dict[str, int] = field(default_factory=dict)
     uncertainty: dict[str, float] = field(default_factory=dict)
     milliseconds_per_image: float | None = None
     plots: tuple[str, ...] = ()
@@ -103,6 +106,7 @@ def _summary(config: EvalConfig, subject: Network | Features, found: Findings) -
         pictures=pictures,
         errors=dict(sum((faces.errors for faces in found.faces), Counter[str]())),
         scores=tuple(found.scores),
+        branches=dict(sum((faces.branches for faces in found.faces), Counter[str]())),
         uncertainty={name: float(np.median(values)) for name, values in _uncertainty(found.faces).items()},
         milliseconds_per_image=1000 * seconds / pictures if seconds else None,
         plots=_draw(config, found),

@@ -29,7 +29,7 @@ from facekit.evaluate import (
 )
 from facekit.evaluate.operating_points import allowed_accepts
 from facekit.jobs.evaluate.config import EvalConfig
-from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_features, of_pack, of_payloads
+from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_bins, of_features, of_pack
 from facekit.jobs.evaluate.pictures import alterations
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_groups, read_pairs
 from facekit.records.bins import read_bins
@@ -82,7 +82,7 @@ def bin_scores(config: EvalConfig, subject: Network | Features) -> Findings:
     if config.groups:
         raise ConfigError("--groups goes by key, and the pictures of a .bin have none: use pairs as .csv")
     pairs = read_bins(str(config.pairs))
-    faces = of_payloads(subject, iter(pairs.payloads), alterations(config))
+    faces = of_bins(subject, str(config.pairs), pairs, alterations(config))
     keys = np.arange(2 * len(pairs.same)).reshape(-1, 2)
     return _pairs(config, faces, faces, KeyPairs(keys, pairs.same), known_labels=False)
 

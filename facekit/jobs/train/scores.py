@@ -16,6 +16,7 @@ from facekit.images.size import picture_size
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Network
 from facekit.jobs.evaluate.scores import bin_scores, key_scores
+from facekit.jobs.inputs.ledger import read_bins_flags
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
 from facekit.jobs.inputs.source import open_source, read_records
@@ -73,6 +74,7 @@ def check_lists(pairs: tuple[str, ...], pack: str, size: Size) -> None:
 def _check_list(path: str, pack: str, size: Size) -> None:
     if path.endswith(".bin"):
         bins = read_bins(path)
+        read_bins_flags(Path(path), bins)
         listed = KeyPairs(np.arange(len(bins.payloads)).reshape(-1, 2), bins.same)
         pictures: Iterator[tuple[int, bytes]] = enumerate(bins.payloads)
     else:
