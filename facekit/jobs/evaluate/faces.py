@@ -66,6 +66,8 @@ class Faces:
         That the network took; 0 for vectors that were there.
     branches : Counter
         Pictures with a vector by the branch they took: face, masked or both; empty of a network without branches.
+    norms : (N,) float32 or None
+        Of the vectors before normalisation.
     """
 
     set: FaceSet
@@ -75,6 +77,7 @@ class Faces:
     errors: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     branches: Counter[str] = field(default_factory=Counter)
+    norms: npt.NDArray[np.float32] | None = None
 
     def rows_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The row of each key; -1: there is no vector."""
@@ -141,7 +144,9 @@ class EmbeddingCollector:
         found = FaceSet(vectors[valid], labels(numbers), None if sources is None else sources(numbers))
         uncertainty = np.concatenate(some)[valid] if some else None
         branch = self.network.choice.branch or KNOWN if self.network.engine.takes_flag else None
-        return Faces(found, numbers, masked, uncertainty, +self.errors, self.seconds, _branches(branch, masked))
+        norms = np.concatenate([done.embedded.norms for done in self._done])[valid]
+        taken = _branches(branch, masked)
+        return Faces(found, numbers, masked, uncertainty, +self.errors, self.seconds, taken, norms)
 
 
 def _branches(branch: str | None, masked: npt.NDArray[np.bool_]) -> Counter[str]:
@@ -166,7 +171,7 @@ def of_features(features: Features) -> Faces:
     errors = Counter(str(row["error"]) for row in features.failures())
     faces = FaceSet(loaded.vectors, features.labels, features.sources)
     branches = _branches(features.description.get("branch"), features.masked)
-    return Faces(faces, features.keys, features.masked, features.uncertainty, errors, 0.0, branches)
+    return Faces(faces, features.keys, features.masked, features.uncertainty, errors, 0.0, branches, features.norms)
 
 
 def of_pack(
