@@ -125,7 +125,7 @@ def test_constant_and_random_embeddings_have_stated_results() -> None:
 
 def test_two_passes_that_differ_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     faces = exact_faces(np.random.default_rng(1), 50, 5)
-    blocks, calls = all_pairs._blocks, []
+    blocks, calls = all_pairs.blocks_of, []
 
     def unsteady(*given: object) -> object:
         calls.append(1)
@@ -134,7 +134,7 @@ def test_two_passes_that_differ_are_an_error(monkeypatch: pytest.MonkeyPatch) ->
                 block.bits[:] = np.float32(0.125).view(np.uint32)
             yield block
 
-    monkeypatch.setattr(all_pairs, "_blocks", unsteady)
+    monkeypatch.setattr(all_pairs, "blocks_of", unsteady)
     with pytest.raises(FacekitError, match="not repeatable"):
         verify_all(faces, fars=(0.1,))
 

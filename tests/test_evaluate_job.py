@@ -22,6 +22,7 @@ from facekit.images import encode_like
 from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.evaluate import scores as eval_scores
 from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.faces import Alter
 from facekit.jobs.evaluate.job import EvalSummary, evaluate
 from facekit.jobs.evaluate.pictures import alterations, blurred
 from facekit.jobs.inputs.model import ModelChoice
@@ -103,7 +104,7 @@ def test_pairs_of_a_bin(room: Path, pack: NoisePack, monkeypatch: pytest.MonkeyP
     write_bins(tmp_path / "p.bin", [b"junk", *pictures[1:]], same, overwrite=True)
     assert (evaluate(config).left_out, len(evaluate(config).errors)) == (1, 1)
     write_bins(tmp_path / "p.bin", pictures, same, overwrite=True)
-    monkeypatch.setattr(eval_scores, "alterations", lambda _: (None, lambda _, picture: picture // 2))
+    monkeypatch.setattr(eval_scores, "alterations", lambda _: (None, Alter(lambda _, picture: picture // 2)))
     vectors, dark = directions(pack.pictures), directions(pack.pictures // 2)
     similarity = np.einsum("ij,ij->i", vectors[keys[:, 0] - 1], dark[keys[:, 1] - 1])
     assert evaluate(config).scores[0].accuracy == pytest.approx(fold_accuracy(similarity, same).mean)
@@ -140,7 +141,7 @@ def test_the_sides_that_are_altered(room: Path, pack: NoisePack, monkeypatch: py
 
     (keys, same), bare, dark = table(room), directions(pack.pictures), directions(pack.pictures // 2)
     for first in (None, darker):
-        monkeypatch.setattr(eval_scores, "alterations", lambda _, first=first: (first, darker))
+        monkeypatch.setattr(eval_scores, "alterations", lambda _, first=first: (first and Alter(first), Alter(darker)))
         summary = run(room, "model.onnx", pairs="pairs.csv", pack="pack", wear="kn95", fars=(0.1,))
         gone = np.isin(keys[:, 1], (7, 20)) if first is None else np.isin(keys, (7, 20)).any(axis=1)
         left = (bare if first is None else dark)[keys[~gone, 0] - 1]

@@ -15,11 +15,13 @@ from train_packs import QUICK, pattern_pack, with_masks
 from facekit.embeddings import open_features
 from facekit.embeddings.onnx_engine import OnnxEngine
 from facekit.errors import ConfigError, DestinationExists, FacekitError
+from facekit.images import encode_jpeg
 from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
 from facekit.jobs.train.job import train
+from facekit.records import Header, PackWriter
 from facekit.train.model import open_model
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
@@ -155,3 +157,88 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no model of facekit's"):
         export(ExportConfig(str(tmp_path / "model.pt"), str(tmp_path / "m.onnx")))
     assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.fixture(scope="module")
+def two_streams(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of one network of 112 x 112 pictures with two branches: as it is, and with one input."""
+    folder = tmp_path_factory.mktemp("streams")
+    pack = folder / "pack"
+    with PackWriter(pack) as writer:
+        for number in range(10):
+            pixels = np.random.default_rng(number).integers(0, 256, (112, 112, 3), np.uint8)
+            writer.write(Header(0, float(number // 4), 0, 0), encode_jpeg(pixels))
+    with_masks(pack)
+    changes = ("batch=4", "threads=1", "epochs=1", "max_steps=2", "warmup=0", "dimensions=16", "shared_init=false")
+    train(TrainConfig("maskdul", str(pack), str(folder / "run"), "maskdul-small", changes), warn=str)
+    paths = {name: folder / f"{name}.onnx" for name in ("whole", "face", "masked", "both")}
+    for name, path in paths.items():
+        done = export(ExportConfig(str(folder / "run"), str(path), branch=None if name == "whole" else name))
+        assert done.path == str(path)
+    return paths
+
+
+@pytest.mark.parametrize("branch", ["face", "masked", "both"])
+def test_a_file_of_one_branch_is_that_branch(two_streams: dict[str, Path], branch: str) -> None:
+    planes = np.random.default_rng(1).uniform(-1, 1, (5, 3, 112, 112)).astype(np.float32)
+    whole = ort.InferenceSession(str(two_streams["whole"]))
+    face, masked = (
+        whole.run(["embedding"], {"image": planes, "mask_flag": np.full(5, flag)})[0] for flag in (False, True)
+    )
+    wanted = {"face": face, "masked": masked, "both": (face + masked) / 2}[branch]
+    assert not np.allclose(face, masked, atol=1e-2), "the two branches differ"
+    session = ort.InferenceSession(str(two_streams[branch]))
+    assert [one.name for one in session.get_inputs()] == ["image"]
+    assert [one.name for one in session.get_outputs()] == ["embedding"]
+    np.testing.assert_allclose(session.run(None, {"image": planes})[0], wanted, atol=1e-3, rtol=1e-4)
+    assert OnnxEngine(two_streams[branch]).takes_flag is False
+
+
+def test_it_works_where_insightface_expects_its_own(two_streams: dict[str, Path]) -> None:
+    """What its router and its recognition class ask of a file, and its preprocessing of a BGR picture."""
+    import cv2
+    import onnx
+
+    path = two_streams["face"]
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (given,), (out,) = session.get_inputs(), session.get_outputs()
+    assert tuple(given.shape[2:4]) == (112, 112)
+    assert out.shape[1] == 16
+    names = [node.name for node in onnx.load(str(path)).graph.node[:8]]
+    assert not any(name.startswith(("Sub", "_minus", "Mul", "_mul")) for name in names), "it would not normalise"
+    rgb = np.random.default_rng(3).integers(0, 256, (112, 112, 3), np.uint8)
+    blob = cv2.dnn.blobFromImages([rgb[:, :, ::-1].copy()], 1 / 127.5, (112, 112), (127.5,) * 3, swapRB=True)
+    theirs = session.run([out.name], {given.name: blob})[0]
+    engine = OnnxEngine(path)
+    ours = engine.run(engine.preprocessing(rgb[None]), np.zeros(1, bool)).embeddings
+    np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=1e-4)
+
+
+def test_the_metadata_says_where_a_file_comes_from(two_streams: dict[str, Path], tmp_path: Path) -> None:
+    import facekit
+
+    said = ort.InferenceSession(str(two_streams["both"])).get_modelmeta().custom_metadata_map
+    assert said["facekit.version"] == facekit.__version__
+    assert said["facekit.branch"] == "both"
+    assert (said["facekit.classes"], json.loads(said["facekit.class_counts"])) == ("3", [4, 4, 2])
+    assert json.loads(said["facekit.preprocessing"])["size"] == [112, 112]
+    assert json.loads(said["facekit.settings"])["dimensions"] == 16
+    whole = ort.InferenceSession(str(two_streams["whole"])).get_modelmeta().custom_metadata_map
+    assert "facekit.branch" not in whole
+    run = two_streams["whole"].parent / "run"
+    content = torch.load(run / "model.pt", weights_only=True)
+    del content["class_counts"]
+    torch.save(content, tmp_path / "earlier.pt")
+    export(ExportConfig(str(tmp_path / "earlier.pt"), str(tmp_path / "e.onnx")))
+    assert "facekit.classes" not in ort.InferenceSession(str(tmp_path / "e.onnx")).get_modelmeta().custom_metadata_map
+
+
+def test_branches_that_are_not_there(trained: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(trained, tmp_path / "model.pt")
+    with pytest.raises(ConfigError, match="no branch for masked faces"):
+        export(ExportConfig(str(tmp_path / "model.pt"), str(tmp_path / "m.onnx"), branch="masked"))
+    assert export(ExportConfig(str(tmp_path / "model.pt"), str(tmp_path / "m.onnx"), branch="face")).inputs == (
+        "image",
+    )
+    with pytest.raises(ConfigError, match="branch is 'left'"):
+        ExportConfig("a", "b.onnx", branch="left")

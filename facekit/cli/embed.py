@@ -24,7 +24,7 @@ MODEL_OPTIONS = (
     click.option(
         "--branch",
         type=click.Choice(["ledger", "face", "masked", "both"]),
-        help="Branch of a network that has one for masked faces.  [default: as the pack's ledger says, else face]",
+        help="Branch of a network that has one for masked faces.  [default: as the ledger, or --wear, says; else face]",
     ),
     click.option("--flip", is_flag=True, help="Add the embedding of the mirrored picture."),
     click.option("--batch", type=int, default=64, show_default=True, metavar="N", help="Pictures at a time."),

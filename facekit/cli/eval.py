@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,10 +13,13 @@ from facekit.cli.embed import model_options, take_model
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
+    from facekit.evaluate import Interval
     from facekit.jobs.evaluate.job import EvalSummary
     from facekit.jobs.evaluate.scores import Score
 
 __all__ = ["command"]
+
+BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked faces", "both": "both branches"}
 
 
 @click.command("eval", short_help="Score a model, or the vectors it made.")
@@ -36,15 +40,43 @@ __all__ = ["command"]
 @click.option("--groups", metavar="FILE", help="A .csv or .parquet with key and columns of groups to score one by one.")
 @click.option("--far", "fars", type=float, multiple=True, metavar="RATE", help="A FAR; may be repeated.")
 @click.option("--folds", type=int, default=10, show_default=True, metavar="N", help="Folds of the accuracy.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the masks.")
+@click.option(
+    "--folds-by",
+    type=click.Choice(["pair", "identity"]),
+    default="pair",
+    show_default=True,
+    help="Runs of pairs, as on LFW, or folds that share no person with what decides their threshold.",
+)
+@click.option(
+    "--bootstrap", type=int, default=1000, show_default=True, metavar="N", help="Replicates of 95% intervals; 0: none."
+)
+@click.option(
+    "--rank",
+    "ranks",
+    type=int,
+    multiple=True,
+    default=(1, 5),
+    show_default=True,
+    metavar="K",
+    help="Of identification.",
+)
+@click.option("--fpir", "fpirs", type=float, multiple=True, metavar="RATE", help="Of an open set; may be repeated.")
+@click.option(
+    "--templates", metavar="FILE", help="IJB's list (name, template, medium); the other lists name templates."
+)
+@click.option(
+    "--aggregate", type=click.Choice(["mean", "norm"]), default="mean", show_default=True, help="Pictures to templates."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the masks, and of the bootstrap.")
 @click.option("--plots", metavar="DIR", help="Write the ROC, and what is known of uncertainty, as SVG pictures.")
 @click.option("--overwrite", is_flag=True, help="Replace pictures that facekit drew there before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, subject: str, **given: Any) -> None:
     """Score a model, or the vectors it made.
 
-    With --pairs: 10-fold accuracy and TAR at FARs. With --gallery and --probe: TAR over all pairs, and rank-1 and
-    rank-5 identification. With a --pack that facekit masked, or the vectors of one: masked to bare, bare to bare,
+    With --pairs: 10-fold accuracy and TAR at FARs. With --gallery and --probe: TAR over all pairs, identification by
+    rank, and TPIR at FPIRs where probes have no mate. In brackets stand 95% intervals: people are drawn again.
+    With a --pack that facekit masked, or the vectors of one: masked to bare, bare to bare,
     masked to masked, and the bare faces of each group; the score of ICCV21-MFR is .25 of masked to bare at FAR 1e-4 and
     .75 of bare to bare at 1e-6. A masked copy is never compared with its original. A FAR below one over the number of
     impostor pairs is refused.
@@ -74,8 +106,11 @@ def text_of(summary: EvalSummary) -> str:
         lines += [f"  {summary.probes_without_mate:,} probes have no mate in the gallery"] * bool(
             summary.probes_without_mate
         )
+    lines += [f"TPIR {tpir:.2%} at FPIR {fpir:g} (similarity above {limit:.4f})"
+              for fpir, tpir, limit in summary.open_set]  # fmt: skip
     lines += [f"median |sigma| of {kind} faces: {value:.3g}" for kind, value in summary.uncertainty.items()]
     lines.append(f"{summary.pictures:,} pictures" + speed_of(summary))
+    lines += [f"  {count:,} through {BRANCHES[name]}" for name, count in summary.branches.items()]
     lines += [f"  {count:,} without a vector: {error}" for error, count in summary.errors.items()]
     lines += [f"  {summary.left_out:,} pairs left out because of them"] * bool(summary.left_out)
     lines.append(f"model  {summary.model}")
@@ -88,11 +123,19 @@ def lines_of(score: Score) -> list[str]:
         return [f"{score.name}: {score.refused}"]
     lines = [f"{score.name}: {score.genuine:,} genuine and {score.impostor:,} impostor pairs"]
     if score.accuracy is not None:
-        lines.append(f"  accuracy {score.accuracy:.2%} +- {score.deviation:.2%}")
-    for point in score.points:
+        shown = between(score.accuracy_interval)
+        limits = f"thresholds {min(score.fold_thresholds):.4f} to {max(score.fold_thresholds):.4f}"
+        lines.append(f"  accuracy {score.accuracy:.2%}{shown} +- {score.deviation:.2%} over folds, {limits}")
+    for point, interval in zip_longest(score.points, score.intervals):
         share = f"{point.true_accepts:,} of {point.genuine:,}"
-        lines.append(f"  TAR {point.tar:.2%} at FAR {point.far:g} ({share}, similarity above {point.threshold:.4f})")
+        limit = f"similarity above {point.threshold:.4f}"
+        lines.append(f"  TAR {point.tar:.2%}{between(interval)} at FAR {point.far:g} ({share}, {limit})")
     return lines
+
+
+def between(interval: Interval | None) -> str:
+    """A 95% interval."""
+    return "" if interval is None else f" [{interval[0]:.2%}, {interval[1]:.2%}]"
 
 
 def speed_of(summary: EvalSummary) -> str:

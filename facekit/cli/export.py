@@ -15,17 +15,25 @@ __all__ = ["command"]
 @click.command("export", short_help="Turn a trained network into an ONNX file.")
 @click.argument("checkpoint", metavar="CHECKPOINT")
 @click.argument("destination", metavar="MODEL.onnx")
+@click.option(
+    "--branch",
+    type=click.Choice(["face", "masked", "both"]),
+    help="One input and one output: all pictures take this branch, or the average of both.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace MODEL.onnx.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Turn a trained network into an ONNX file.
 
     CHECKPOINT is what facekit train wrote: OUT, a checkpoint in it, or model.pt. The file says how pictures are to be
-    prepared, takes batches of any size, and was compared with the network. facekit embed and facekit eval read it.
+    prepared, which version and classes it comes from, takes batches of any size, and was compared with the network.
+    facekit embed and facekit eval read it. With --branch it has one input and one output, and works where insightface
+    expects a recognition model of its own.
 
     \b
-    Example:
+    Examples:
       facekit export runs/bcl bcl.onnx
+      facekit export runs/maskdul maskdul-face.onnx --branch face
     """
     from facekit.jobs.train.export import ExportConfig, export
 

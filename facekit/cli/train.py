@@ -27,7 +27,7 @@ __all__ = ["command", "reporting"]
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeatable.")
 @click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a backbone.pt.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
-@click.option("--eval", "pairs", multiple=True, metavar="PAIRS", help="Score these pairs (.bin or .csv) meanwhile.")
+@click.option("--eval", "pairs", multiple=True, metavar="PAIRS|PACK", help="Score pairs, or a masked pack.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Train a recognizer on a pack.

@@ -1,10 +1,14 @@
 """Vectors and pairs -> scores: verification, identification, the masked protocol. Arrays in, numbers out."""
 
 from facekit.evaluate.all_pairs import AllPairs, verify_all
+from facekit.evaluate.all_pairs_bootstrap import all_pairs_intervals
+from facekit.evaluate.bootstrap import Interval
 from facekit.evaluate.faces import FaceSet
+from facekit.evaluate.folds import people_of_pairs
 from facekit.evaluate.identification import Identification, identify
+from facekit.evaluate.open_set import OpenSet, OpenSetPoint, identify_open_set
 from facekit.evaluate.operating_points import OperatingPoint, Roc, operating_points
-from facekit.evaluate.pairs import FoldAccuracy, PairScores, fold_accuracy, verify_pairs
+from facekit.evaluate.pairs import FoldAccuracy, FoldChoice, PairScores, Resampling, fold_accuracy, verify_pairs
 from facekit.evaluate.protocols import (
     BARE_FAR,
     MASKED_FAR,
@@ -14,25 +18,37 @@ from facekit.evaluate.protocols import (
     group_far,
     masked_protocol,
 )
+from facekit.evaluate.templates import AGGREGATIONS, Templates, aggregate
 
 __all__ = [
+    "AGGREGATIONS",
     "BARE_FAR",
     "MASKED_FAR",
     "AllPairs",
     "FaceSet",
     "FoldAccuracy",
+    "FoldChoice",
     "Identification",
+    "Interval",
     "MaskedScores",
+    "OpenSet",
+    "OpenSetPoint",
     "OperatingPoint",
     "PairScores",
+    "Resampling",
     "Roc",
+    "Templates",
+    "aggregate",
+    "all_pairs_intervals",
     "by_group",
     "combined_score",
     "fold_accuracy",
     "group_far",
     "identify",
+    "identify_open_set",
     "masked_protocol",
     "operating_points",
+    "people_of_pairs",
     "verify_all",
     "verify_pairs",
 ]

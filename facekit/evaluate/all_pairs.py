@@ -24,7 +24,7 @@ from facekit.evaluate.operating_points import (
     roc_from_counts,
 )
 
-__all__ = ["AllPairs", "verify_all"]
+__all__ = ["AllPairs", "blocks_of", "verify_all"]
 
 BLOCK = 2048  # similarities of a block: 16 MiB of float32
 EVERYTHING = -(1 << 62)
@@ -117,7 +117,7 @@ def _first_pass(
     from facekit.evaluate.kernels import BINS, count_bins
 
     genuine, impostor = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
-    for block in _blocks(probe, gallery, advance):
+    for block in blocks_of(probe, gallery, advance):
         count_bins(*block, genuine, impostor)
     return genuine, impostor
 
@@ -135,7 +135,7 @@ def _second_pass(
     slots = np.full(BINS, -1, np.int32)
     slots[bins] = np.arange(len(bins))
     genuine, impostor = (np.zeros((len(bins), PLACES), np.int64) for _ in range(2))
-    for block in _blocks(probe, gallery, advance) if bins else ():
+    for block in blocks_of(probe, gallery, advance) if bins else ():
         count_places(*block, slots, genuine, impostor)
     if not all(np.array_equal(c[bins], f.sum(1)) for c, f in zip(coarse, (genuine, impostor), strict=True)):
         raise FacekitError("two passes over the same pairs differed: the matrix product is not repeatable here;"
@@ -143,7 +143,21 @@ def _second_pass(
     return {b: (genuine[slot], impostor[slot]) for slot, b in enumerate(bins)}
 
 
-def _blocks(probe: FaceSet, gallery: FaceSet | None, advance: Callable[[int], None] | None) -> Iterator[Block]:
+def blocks_of(probe: FaceSet, gallery: FaceSet | None, advance: Callable[[int], None] | None) -> Iterator[Block]:
+    """Every similarity once, block by block; the next block is written over the last.
+
+    Parameters
+    ----------
+    probe : FaceSet
+    gallery : FaceSet or None
+        None: the pairs of ``probe`` with itself.
+    advance : callable or None
+        See `verify_all`.
+
+    Yields
+    ------
+    Block
+    """
     other = probe if gallery is None else gallery
     probe_sources, gallery_sources = comparable_sources(probe, other)
     out = np.empty(BLOCK * BLOCK, np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["BINS", "PLACES", "count_ahead", "count_bins", "count_places"]
+__all__ = ["BINS", "PLACES", "count_ahead", "count_bins", "count_places", "list_pairs"]
 
 LOW_BITS = 12
 PLACES = 1 << LOW_BITS
@@ -130,3 +130,48 @@ def count_ahead(
             if gallery_labels[j] != label and similarity[i, j] >= best and gallery_sources[j] != source:
                 count += 1
         ahead[i] = count if found else -1
+
+
+@njit(cache=True, nogil=True)
+def list_pairs(
+    similarity: NDArray[np.float32],
+    probe_labels: NDArray[np.int64],
+    gallery_labels: NDArray[np.int64],
+    probe_sources: NDArray[np.int64],
+    gallery_sources: NDArray[np.int64],
+    lead: int,
+    floor: float,
+    genuine: NDArray[np.float32],
+    own: NDArray[np.int64],
+    impostor: NDArray[np.float32],
+    others: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """List all genuine pairs of a block, and the impostor pairs above a similarity.
+
+    Parameters
+    ----------
+    similarity : (P, G) float32
+    probe_labels, gallery_labels, probe_sources, gallery_sources, lead
+        As in `count_bins`.
+    floor : float
+    genuine, own : (A,) float32, (A,) int64
+        Similarity and label of each genuine pair; written from ``counts[0]`` on.
+    impostor, others : (B,) float32, (B, 2) int64
+        Similarity and labels of impostor pairs; written from ``counts[1]`` on.
+    counts : (2,) int64
+        How many there are; raised.
+    """
+    for i in range(similarity.shape[0]):
+        label, source = probe_labels[i], probe_sources[i]
+        for j in range(max(lead + i, 0), similarity.shape[1]):
+            if source != gallery_sources[j]:
+                if label == gallery_labels[j]:
+                    genuine[counts[0]] = similarity[i, j]
+                    own[counts[0]] = label
+                    counts[0] += 1
+                elif similarity[i, j] > floor:
+                    impostor[counts[1]] = similarity[i, j]
+                    others[counts[1], 0] = label
+                    others[counts[1], 1] = gallery_labels[j]
+                    counts[1] += 1

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
+from facekit.evaluate.bootstrap import ListIntervals, list_intervals
+from facekit.evaluate.folds import Fold, folds_by_person, folds_by_run
 from facekit.evaluate.operating_points import OperatingPoint, Roc, measurable_fars, operating_points, roc_from_counts
 
-__all__ = ["FoldAccuracy", "PairScores", "fold_accuracy", "verify_pairs"]
+__all__ = ["FoldAccuracy", "FoldChoice", "PairScores", "Resampling", "fold_accuracy", "verify_pairs"]
 
 
 class FoldAccuracy(NamedTuple):
@@ -33,6 +35,20 @@ class FoldAccuracy(NamedTuple):
     accuracies: NDArray[np.float64]
 
 
+class FoldChoice(NamedTuple):
+    """How a list is cut into folds.
+
+    Attributes
+    ----------
+    folds : int
+    people : (P, 2) int64 or None
+        Who is in each pair: the folds are then disjoint in people, see `folds_by_person`; None: runs of pairs.
+    """
+
+    folds: int = 10
+    people: NDArray[np.int64] | None = None
+
+
 class PairScores(NamedTuple):
     """What is known from a list of pairs.
 
@@ -43,6 +59,8 @@ class PairScores(NamedTuple):
     roc : Roc
     genuine, impostor : int
         Pairs.
+    intervals : ListIntervals or None
+        Of the accuracy and of each TAR, where they were asked for.
     """
 
     accuracy: FoldAccuracy
@@ -50,10 +68,32 @@ class PairScores(NamedTuple):
     roc: Roc
     genuine: int
     impostor: int
+    intervals: ListIntervals | None = None
+
+
+class Resampling(NamedTuple):
+    """How intervals are found.
+
+    Attributes
+    ----------
+    people : (P, 2) int64
+        Who is in each pair.
+    replicates : int
+        0: no intervals.
+    seed : int
+    """
+
+    people: NDArray[np.int64]
+    replicates: int = 1000
+    seed: int = 0
 
 
 def verify_pairs(
-    similarity: NDArray[np.floating], same: NDArray[np.bool_], fars: Sequence[float] | None = None, folds: int = 10
+    similarity: NDArray[np.floating],
+    same: NDArray[np.bool_],
+    fars: Sequence[float] | None = None,
+    folds: int | FoldChoice = 10,
+    resampling: Resampling | None = None,
 ) -> PairScores:
     """Score pairs.
 
@@ -64,8 +104,10 @@ def verify_pairs(
         Whether both pictures show one person.
     fars : sequence of float, optional
         None: the powers of ten that can be measured.
-    folds : int
+    folds : int or FoldChoice
         See `fold_accuracy`.
+    resampling : Resampling, optional
+        For 95% intervals.
 
     Returns
     -------
@@ -82,23 +124,30 @@ def verify_pairs(
     _, places = np.unique(similarity, return_inverse=True)
     kinds = [np.bincount(places[keep], minlength=int(places.max()) + 1) for keep in (same, ~same)]
     accuracy = fold_accuracy(similarity, same, folds)
-    return PairScores(accuracy, points, roc_from_counts(*kinds), int(same.sum()), int((~same).sum()))
+    intervals = None
+    if resampling is not None and resampling.replicates:
+        limits, cut = _grid(), _cut(same, folds)
+        intervals = list_intervals(
+            similarity, same, resampling.people, fars, cut, limits, resampling.replicates, resampling.seed
+        )
+    return PairScores(accuracy, points, roc_from_counts(*kinds), int(same.sum()), int((~same).sum()), intervals)
 
 
 def fold_accuracy(
-    similarity: NDArray[np.floating], same: NDArray[np.bool_], folds: int = 10, exact: bool = False
+    similarity: NDArray[np.floating], same: NDArray[np.bool_], folds: int | FoldChoice = 10, exact: bool = False
 ) -> FoldAccuracy:
     """Accuracy by cross-validation, as on LFW.
 
     The pairs of each kind are cut into contiguous runs, and a fold is a run of each: LFW's folds, for lists in LFW's
-    order, and folds of both kinds for any other. Thresholds, as in the field's code, are on the squared distance of
-    unit vectors, 2 - 2 similarity, at 0, .01, ... 3.99; of several that are best the smallest.
+    order, and folds of both kinds for any other. With `FoldChoice.people` nobody who is in a fold is in what decides
+    it. Thresholds, as in the field's code, are on the squared distance of unit vectors, 2 - 2 similarity, at 0, .01,
+    ... 3.99; of several that are best the smallest.
 
     Parameters
     ----------
     similarity : (P,) floating
     same : (P,) bool
-    folds : int
+    folds : int or FoldChoice
         At least 2, at most the pairs of the more frequent kind.
     exact : bool
         Try every threshold that tells the pairs apart instead: midway between neighbouring similarities. Up to .005
@@ -114,16 +163,25 @@ def fold_accuracy(
         Fewer than 2 folds or more than pairs of the more frequent kind, or pairs of one kind only.
     """
     similarity, same = _checked(similarity, same)
-    kinds = np.flatnonzero(same), np.flatnonzero(~same)
-    if not 2 <= folds <= max(map(len, kinds)):
-        found = " and ".join(f"{len(kind)} {name}" for kind, name in zip(kinds, ("genuine", "impostor"), strict=True))
-        raise ConfigError(f"{folds} folds for {found} pairs: there must be 2 folds or more, and a pair in each")
-    limits = _exact_limits(similarity) if exact else 1 - np.arange(0, 4, 0.01) / 2
-    parts = [np.concatenate(runs) for runs in zip(*(np.array_split(kind, folds) for kind in kinds), strict=True)]
-    right = np.stack([_right(similarity[part], same[part], limits) for part in parts])
-    chosen = (right.sum(0) - right).argmax(1)
-    accuracies = right[np.arange(folds), chosen] / [len(part) for part in parts]
+    limits = _exact_limits(similarity) if exact else _grid()
+    cut = _cut(same, folds)
+    right = np.stack([_right(similarity[fold.test], same[fold.test], limits) for fold in cut])
+    deciding = np.stack([_right(similarity[fold.train], same[fold.train], limits) for fold in cut])
+    chosen = deciding.argmax(1)
+    accuracies = right[np.arange(len(cut)), chosen] / [len(fold.test) for fold in cut]
     return FoldAccuracy(float(accuracies.mean()), float(accuracies.std()), limits[chosen], accuracies)
+
+
+def _grid() -> NDArray[np.float64]:
+    limits: NDArray[np.float64] = 1 - np.arange(0, 4, 0.01) / 2
+    return limits
+
+
+def _cut(same: NDArray[np.bool_], folds: int | FoldChoice) -> list[Fold]:
+    choice = folds if isinstance(folds, FoldChoice) else FoldChoice(folds)
+    if choice.people is None:
+        return folds_by_run(same, choice.folds)
+    return folds_by_person(same, choice.people, choice.folds)
 
 
 def _exact_limits(similarity: NDArray[np.floating]) -> NDArray[np.float64]:

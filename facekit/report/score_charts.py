@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facekit.report.charts import Axis, Line, as_percent, chart_svg, linear_axis, log_axis
 
-__all__ = ["density_svg", "roc_svg"]
+__all__ = ["density_svg", "det_svg", "roc_svg"]
 
 Array = NDArray[np.floating[Any]]
 POINTS = 400
@@ -30,10 +30,37 @@ def roc_svg(curves: Mapping[str, tuple[Array, Array]]) -> str:
     str
         An SVG file. A point with a FAR of 0 stands at the left edge.
     """
-    least = min((float(far[far > 0].min(initial=1)) for far, _ in curves.values()), default=1.0)
-    across = log_axis("false accept rate (FAR)", least, 1.0, label=_power_of_ten)
+    across = log_axis("false accept rate (FAR)", _least(far for far, _ in curves.values()), 1.0, label=_power_of_ten)
     lines = [Line(name, *_thinned(far, tar, across.low)) for name, (far, tar) in curves.items()]
     return chart_svg("True accepts over false accepts", across, _shares("true accept rate (TAR)", 1.0), lines)
+
+
+def det_svg(curves: Mapping[str, tuple[Array, Array]]) -> str:
+    """The detection error tradeoff (Martin et al. 1997): false rejects over false accepts, both logarithmic.
+
+    Parameters
+    ----------
+    curves : mapping from str to ((K,) floating, (K,) floating)
+        As `roc_svg`'s.
+
+    Returns
+    -------
+    str
+        An SVG file. Points at which nothing is rejected, or nothing accepted, stand at the edges.
+    """
+    rejects = {name: 1 - tar for name, (_, tar) in curves.items()}
+    across = log_axis("false accept rate (FAR)", _least(far for far, _ in curves.values()), 1.0, label=_power_of_ten)
+    up = log_axis("false reject rate (1 - TAR)", _least(rejects.values()), 1.0, label=_power_of_ten)
+    lines = []
+    for name, (far, _) in curves.items():
+        some, rejected = _thinned(far, rejects[name], across.low)
+        lines.append(Line(name, some, np.maximum(rejected, up.low)))
+    return chart_svg("Detection error tradeoff", across, up, lines)
+
+
+def _least(rates: Iterable[Array]) -> float:
+    """The smallest rate above 0."""
+    return min((float(rate[rate > 0].min(initial=1)) for rate in rates), default=1.0)
 
 
 def density_svg(samples: Mapping[str, Array], title: str, unit: str, bins: int = 60) -> str:

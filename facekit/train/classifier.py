@@ -79,7 +79,8 @@ class Classifier(nn.Module):
     sharded : bool
         Each process has a shard of the classes and sees the batches of all; otherwise all classes and its own batch.
     sample_rate : float
-        Share of this process's classes that a step compares with: those of the batch, and others at random.
+        Share of this process's classes that a step compares with: those of the batch, and others at random. Below 1
+        the gradient of ``weight`` is sparse.
     label_smoothing : float
 
     Attributes
@@ -147,7 +148,9 @@ class Classifier(nn.Module):
         chance[positive] = 2.0
         index = chance.topk(count).indices.sort().values
         place = torch.searchsorted(index, labels.clamp(min=0)).where(labels >= 0, -1)
-        return HeadInputs(embeddings, place, self.weight[index], index + self.class_start)
+        # A sparse gradient: the optimizer then moves these rows and no others.
+        rows = functional.embedding(index, self.weight, sparse=True)
+        return HeadInputs(embeddings, place, rows, index + self.class_start)
 
     @torch.no_grad()
     def init_from_centres(self, centres: torch.Tensor) -> None:

@@ -13,15 +13,19 @@ import numpy as np
 import torch
 from torch import nn
 
+import facekit
 from facekit.embeddings import Preprocessing
 from facekit.embeddings.preprocessing import METADATA_KEY
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 from facekit.train.model import Model, open_model
+from facekit.train.plugin import Embedding
 
 __all__ = ["Exported", "export_onnx"]
 
 FLAG = "mask_flag"
 TOLERANCE = 1e-4
+MOST_LISTED = 1 << 20
+"""Classes whose counts are written into the file: some megabytes."""
 
 
 class Exported(NamedTuple):
@@ -40,20 +44,32 @@ class Exported(NamedTuple):
 class _Deployed(nn.Module):
     """Tensors in, a tuple of tensors out, as a graph needs it."""
 
-    def __init__(self, model: Model, takes_flag: bool) -> None:
+    def __init__(self, model: Model, branch: str | None = None) -> None:
         super().__init__()
         self.network, self.plugin, self.config = model.network, model.plugin, model.settings.plugin
-        self.takes_flag = takes_flag
+        self.branch = branch
 
     def forward(self, image: torch.Tensor, mask_flag: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+        if self.branch == "both":
+            return ((self._embed(image, False).vector + self._embed(image, True).vector) / 2,)
+        if self.branch is not None:
+            return (self._embed(image, self.branch == "masked").vector,)
         if mask_flag is None:
-            mask_flag = torch.zeros(1, dtype=torch.bool, device=image.device).expand(image.shape[0])
-        done = self.plugin.embed(self.config, self.network, image, mask_flag)
+            done = self._embed(image, False)
+        else:
+            done = self.plugin.embed(self.config, self.network, image, mask_flag)
         return (done.vector,) if done.uncertainty is None else (done.vector, done.uncertainty)
 
+    def _embed(self, image: torch.Tensor, masked: bool) -> Embedding:
+        one = (torch.ones if masked else torch.zeros)(1, dtype=torch.bool, device=image.device)
+        return self.plugin.embed(self.config, self.network, image, one.expand(image.shape[0]))
 
-def export_onnx(checkpoint: str, path: Path) -> Exported:
+
+def export_onnx(checkpoint: str, path: Path, branch: str | None = None) -> Exported:
     """Write a model as ONNX.
+
+    With a branch the file has one input and one output, as other programs expect of a recognition model (insightface's
+    own class among them): pictures of 112 x 112 in, embeddings out.
 
     Parameters
     ----------
@@ -61,17 +77,25 @@ def export_onnx(checkpoint: str, path: Path) -> Exported:
         A run's folder, a checkpoint, or a ``model.pt``.
     path : Path
         Is replaced when the file is whole and was checked.
+    branch : {"face", "masked", "both"}, optional
+        The branch that all pictures take, or the average of both. None: the inputs that the plugin names, and the
+        uncertainty if the network says it.
 
     Raises
     ------
     ConfigError
-        There is no such model.
+        There is no such model, or it has no branch for masked faces and one was asked for.
     FacekitError
         onnxruntime's embeddings differ from torch's by more than 1e-4.
     """
     model = open_model(checkpoint)
     inputs = tuple(model.plugin.export_inputs(model.settings.plugin))
-    deployed = _Deployed(model, FLAG in inputs).eval()
+    if branch in ("masked", "both") and FLAG not in inputs:
+        raise ConfigError(
+            f"branch {branch}: {checkpoint} has no branch for masked faces; export it without, or as face"
+        )
+    inputs = inputs if branch is None else inputs[:1]
+    deployed = _Deployed(model, branch).eval()
     samples = [_sample(model, count, FLAG in inputs) for count in (2, 1, 5)]
     with torch.inference_mode():
         outputs = ("embedding", "uncertainty")[: len(deployed(*samples[0]))]
@@ -96,7 +120,7 @@ def _sample(model: Model, count: int, takes_flag: bool) -> tuple[torch.Tensor, .
 
 
 def _write(
-    deployed: nn.Module,
+    deployed: _Deployed,
     sample: tuple[torch.Tensor, ...],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -116,11 +140,24 @@ def _write(
     graph = onnx.load(str(path))
     facts: dict[str, Any] = {
         METADATA_KEY: Preprocessing(size=model.image_size).to_json(),
+        "facekit.version": facekit.__version__,
         "facekit.plugin": model.name,
         "facekit.settings": json.dumps(model.settings.plugin.__dict__),
+        **({} if deployed.branch is None else {"facekit.branch": deployed.branch}),
+        **_classes(model),
     }
     onnx.helper.set_model_props(graph, facts)
     onnx.save(graph, str(path))
+
+
+def _classes(model: Model) -> dict[str, str]:
+    """The classes that the network was trained on, by label: images of each."""
+    if model.class_counts is None:
+        return {}
+    counts = {"facekit.classes": str(len(model.class_counts))}
+    if len(model.class_counts) <= MOST_LISTED:
+        counts["facekit.class_counts"] = json.dumps(model.class_counts.tolist())
+    return counts
 
 
 def _deviation(deployed: nn.Module, path: Path, sample: tuple[torch.Tensor, ...], inputs: tuple[str, ...]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
@@ -40,6 +41,8 @@ class Model:
         With its weights (the averaged ones, if there was an average), in evaluation mode, on the CPU.
     image_size : (int, int)
         Height and width, pixels.
+    class_counts : (C,) int64 or None
+        Training images of each class; None in files of before they were written.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Model:
     settings: Settings
     network: nn.Module
     image_size: tuple[int, int]
+    class_counts: NDArray[np.int64] | None = None
 
 
 def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
     Returns
     -------
     description : dict
-        Numbers and texts alone.
+        Numbers, texts, and the counts of the classes as a tensor.
     """
     given = json.dumps(asdict(settings.train) | asdict(settings.plugin))
     return {
@@ -71,6 +75,7 @@ def describe(name: str, settings: Settings, facts: PackFacts) -> dict[str, Any]:
         "settings": given,
         "classes": len(facts.class_counts),
         "image_size": list(facts.image_size),
+        "class_counts": torch.tensor(facts.class_counts),
     }
 
 
@@ -138,7 +143,15 @@ def open_model(path: str | os.PathLike[str]) -> Model:
         raise ConfigError(f"{file}: {error}") from error
     except RuntimeError as error:
         raise FacekitError(f"{file} does not fit the network of plugin {name}: {_in_short(str(error))}") from error
-    return Model(name, plugin, settings, network.eval(), facts.image_size)
+    return Model(name, plugin, settings, network.eval(), facts.image_size, _class_counts(content, facts))
+
+
+def _class_counts(content: Mapping[str, Any], facts: PackFacts) -> NDArray[np.int64] | None:
+    """Training images of each class, if the file says them."""
+    counts = content.get("class_counts")
+    if not torch.is_tensor(counts) or counts.shape != facts.class_counts.shape or counts.dtype != torch.int64:
+        return None
+    return np.asarray(counts.numpy())
 
 
 def _description(content: Mapping[str, Any], file: Path) -> tuple[str, dict[str, Any], PackFacts]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 from facekit.train.config import LoopConfig
 
-__all__ = ["EMA", "learning_rate", "open_optimizer", "set_rate"]
+__all__ = ["EMA", "RowSGD", "learning_rate", "open_optimizer", "set_rate"]
 
 
 def learning_rate(config: LoopConfig, step: int, steps_per_epoch: int, steps: int) -> float:
@@ -39,7 +40,44 @@ def learning_rate(config: LoopConfig, step: int, steps_per_epoch: int, steps: in
     return config.lr * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> torch.optim.SGD:
+class RowSGD(torch.optim.SGD):
+    """SGD with momentum that moves, of a parameter with a sparse gradient, the rows of the gradient alone.
+
+    So does Partial FC (An et al. 2021 and 2022): for a row in the gradient g <- g + decay w, v <- momentum v + g,
+    w <- w - rate v; any other row keeps its weight and its momentum until it is sampled again. torch's own SGD would
+    move every row by its momentum, and refuses weight decay.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """One step; see `torch.optim.SGD.step`."""
+        sparse = [
+            (group, one) for group in self.param_groups for one in group["params"]
+            if one.grad is not None and one.grad.is_sparse
+        ]  # fmt: skip
+        gradients = [one.grad for _, one in sparse]
+        for group, parameter in sparse:
+            self._move_rows(group, parameter)
+            parameter.grad = None
+        loss = super().step(closure)
+        for (_, parameter), gradient in zip(sparse, gradients, strict=True):
+            parameter.grad = gradient
+        return loss
+
+    def _move_rows(self, group: dict[str, Any], parameter: torch.Tensor) -> None:
+        assert parameter.grad is not None
+        gradient = parameter.grad.coalesce()
+        rows, kept = gradient.indices()[0], self.state[parameter]
+        if kept.get("momentum_buffer") is None:
+            kept["momentum_buffer"] = torch.zeros_like(parameter)
+        momentum = kept["momentum_buffer"]
+        slope = gradient.values() + group["weight_decay"] * parameter[rows]
+        moved = group["momentum"] * momentum[rows] + slope
+        momentum[rows] = moved
+        parameter[rows] -= group["lr"] * moved
+
+
+def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> RowSGD:
     """SGD with momentum; what has one dimension (norms, biases, slopes) does not decay.
 
     Parameters
@@ -50,7 +88,7 @@ def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> torch.op
 
     Returns
     -------
-    optimizer : torch.optim.SGD
+    optimizer : RowSGD
         Two groups: what decays, and what does not.
     """
     found = [p for module in modules for p in module.parameters() if p.requires_grad]
@@ -58,7 +96,7 @@ def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> torch.op
         {"params": [p for p in found if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in found if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    return RowSGD(groups, lr=config.lr, momentum=config.momentum)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -59,7 +59,8 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     Parameters
     ----------
     parameters : iterable of Parameter
-        The same ones, in the same order, in every process; one without a gradient counts as zeros.
+        The same ones, in the same order, in every process; one without a gradient counts as zeros. A sparse gradient
+        has the rows of all processes afterwards.
     """
     count = world_size()
     if count == 1:
@@ -68,8 +69,24 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         if parameter.requires_grad:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
+            if parameter.grad.is_sparse:
+                parameter.grad = _sum_of_rows(parameter.grad) / count
+                continue
             distributed.all_reduce(parameter.grad)
             parameter.grad /= count
+
+
+def _sum_of_rows(gradient: torch.Tensor) -> torch.Tensor:
+    """The sum over processes of sparse gradients with other rows in each: what travels are rows that somebody has."""
+    own = gradient.coalesce()
+    there = torch.zeros(len(gradient), dtype=torch.int32, device=gradient.device)
+    there[own.indices()[0]] = 1
+    distributed.all_reduce(there, distributed.ReduceOp.MAX)
+    rows = there.nonzero()[:, 0]
+    values = torch.zeros(len(rows), *gradient.shape[1:], dtype=gradient.dtype, device=gradient.device)
+    values[torch.searchsorted(rows, own.indices()[0])] = own.values()
+    distributed.all_reduce(values)
+    return torch.sparse_coo_tensor(rows[None], values, gradient.shape, is_coalesced=True)
 
 
 def gather_rows(rows: torch.Tensor) -> torch.Tensor:

@@ -63,7 +63,7 @@ class State:
     Attributes
     ----------
     network, head, classifier : nn.Module
-    optimizer : torch.optim.SGD
+    optimizer : RowSGD
     ema : EMA or None
     step : int
         Steps of the optimizer so far.
@@ -165,8 +165,9 @@ class State:
         """Where the shard of one process overflowed, all must skip the step."""
         gradient = self.classifier.weight.grad
         if gradient is not None:
-            bad = all_maximum(gradient.sum().isfinite().logical_not().float())
-            gradient += torch.where(bad > 0, torch.nan, 0.0)
+            values = gradient._values() if gradient.is_sparse else gradient
+            bad = all_maximum(values.sum().isfinite().logical_not().float())
+            values += torch.where(bad > 0, torch.nan, 0.0)
 
     def _buffers(self) -> dict[str, torch.Tensor]:
         """Copies of the floating buffers: statistics of BatchNorm, moving averages of the head."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facekit.errors import ConfigError
+from facekit.evaluate import AGGREGATIONS
+from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.masks.catalogue import TYPES
 
 __all__ = ["EvalConfig"]
 
 SIDES = ("second", "both")
+FOLDS_BY = ("pair", "identity")
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,20 @@ class EvalConfig:
     fars : tuple of float
         None given: the powers of ten that can be measured.
     folds : int
+    folds_by : str
+        ``pair``: runs of pairs, as on LFW; ``identity``: nobody who is in a fold is in what decides it.
+    bootstrap : int
+        Replicates of the 95% intervals, in which people are drawn again; 0: no intervals.
+    ranks : tuple of int
+        Of identification.
+    fpirs : tuple of float
+        Of an open set. None given: 0.01 and 0.1, where there are probes enough without a mate.
+    templates : str, optional
+        IJB's list of pictures: name, template, medium. Pairs, gallery and probes are then lists of templates.
+    aggregate : str
+        ``mean``: pictures of a template count alike; ``norm``: as much as their vectors are long.
     seed : int
-        Of worn masks.
+        Of worn masks, and of the bootstrap.
     plots : str, optional
         Folder for the pictures.
     """
@@ -62,6 +77,12 @@ class EvalConfig:
     blur: float = 0.0
     fars: tuple[float, ...] = ()
     folds: int = 10
+    folds_by: str = "pair"
+    bootstrap: int = 1000
+    ranks: tuple[int, ...] = (1, 5)
+    fpirs: tuple[float, ...] = ()
+    templates: str | None = None
+    aggregate: str = "mean"
     seed: int = 0
     plots: str | None = None
     overwrite: bool = False
@@ -81,6 +102,17 @@ class EvalConfig:
             raise ConfigError(f"blur is {self.blur}; it must be a number of pixels from 0 to 100")
         if any(not 0 < far <= 1 for far in self.fars):
             raise ConfigError(f"fars are {', '.join(map(str, self.fars))}; each must be above 0 and at most 1")
+        check_choice("folds_by", self.folds_by, FOLDS_BY)
+        check_choice("aggregate", self.aggregate, AGGREGATIONS)
+        check_at_least("bootstrap", self.bootstrap, 0)
+        if not self.ranks or min(self.ranks) < 1:
+            raise ConfigError(f"ranks are {', '.join(map(str, self.ranks))}; each must be 1 or more")
+        if any(not 0 < fpir <= 1 for fpir in self.fpirs):
+            raise ConfigError(f"fpirs are {', '.join(map(str, self.fpirs))}; each must be above 0 and at most 1")
+        if self.templates is not None and self.pairs is None and self.gallery is None:
+            raise ConfigError("--templates needs --pairs, or --gallery and --probe: lists of templates")
+        if self.templates is not None and (self.groups or self.wear):
+            raise ConfigError("--groups and --wear go by picture, and --templates compares several at once")
         if self.groups is not None and self.gallery is not None:
             raise ConfigError(
                 "--groups is for pairs by key and for one pack; a gallery and probes have keys of their own"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,37 @@ from facekit.embeddings import Embedded, Engine, Features, embed_pictures, is_fe
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
-from facekit.jobs.inputs.ledger import read_flags
+from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import open_source, read_records
+from facekit.records.bins import Bins
 from facekit.records.key_rows import rows_of
 
-__all__ = ["Alter", "Faces", "Network", "of_features", "of_pack", "of_payloads", "open_subject"]
+__all__ = ["Alter", "Faces", "Network", "of_bins", "of_features", "of_pack", "open_subject"]
 
 Picture = npt.NDArray[np.uint8]
-Alter = Callable[[int, Picture], Picture]
-"""Number (a key, or a place in a .bin) and picture to another picture; may raise FacekitError where there is none."""
+Places = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]
+KNOWN = "ledger"
+"""The branch of each picture follows from what is known of it: a ledger, or a mask that was just put on."""
+
+
+@dataclass(frozen=True)
+class Alter:
+    """What is done to pictures before they are embedded.
+
+    Attributes
+    ----------
+    change : callable
+        Number (a key, or a place in a .bin) and picture to another picture; may raise FacekitError where there is none.
+    wears : bool
+        What comes out wears a mask.
+    """
+
+    change: Callable[[int, Picture], Picture]
+    wears: bool = False
+
+    def __call__(self, number: int, picture: Picture) -> Picture:
+        return self.change(number, picture)
 
 
 @dataclass(frozen=True)
@@ -36,11 +58,16 @@ class Faces:
     set : FaceSet
     keys : (N,) int64
     masked : (N,) bool
+        Which wear a mask: by a ledger, or because one was put on for the evaluation.
     uncertainty : (N,) float32 or None
     errors : Counter
         Pictures without a vector, by the reason.
     seconds : float
         That the network took; 0 for vectors that were there.
+    branches : Counter
+        Pictures with a vector by the branch they took: face, masked or both; empty of a network without branches.
+    norms : (N,) float32 or None
+        Of the vectors before normalisation.
     """
 
     set: FaceSet
@@ -49,6 +76,8 @@ class Faces:
     uncertainty: npt.NDArray[np.float32] | None = None
     errors: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    branches: Counter[str] = field(default_factory=Counter)
+    norms: npt.NDArray[np.float32] | None = None
 
     def rows_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The row of each key; -1: there is no vector."""
@@ -63,13 +92,21 @@ class Network:
     choice: ModelChoice
 
 
+class _Batch(NamedTuple):
+    """What was embedded at once."""
+
+    numbers: npt.NDArray[np.int64]
+    masked: npt.NDArray[np.bool_]
+    embedded: Embedded
+
+
 class EmbeddingCollector:
     """Vectors as they come out of the network, batch by batch."""
 
     def __init__(self, network: Network) -> None:
         self.network, self.seconds, self.errors = network, 0.0, Counter[str]()
         self._waiting: list[tuple[int, Picture, bool]] = []
-        self._done: list[tuple[list[int], Embedded]] = []
+        self._done: list[_Batch] = []
 
     def add(self, number: int, picture: Picture, masked: bool) -> None:
         """One picture more."""
@@ -82,27 +119,43 @@ class EmbeddingCollector:
         if not self._waiting:
             return
         numbers, pictures, masked = zip(*self._waiting, strict=True)
-        branch, started = self.network.choice.branch or "ledger", perf_counter()
-        flags = np.array(masked) if branch == "ledger" else np.full(len(masked), branch == "masked")
+        worn, branch, started = np.array(masked), self.network.choice.branch or KNOWN, perf_counter()
+        flags = worn if branch == KNOWN else np.full(len(masked), branch == "masked")
         done = embed_pictures(
             self.network.engine, np.stack(pictures), flags, branch == "both", self.network.choice.flip
         )
         self.seconds += perf_counter() - started
-        self._done.append((list(numbers), done))
+        self._done.append(_Batch(np.array(numbers, np.int64), worn, done))
         self._waiting = []
 
-    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-        """Numbers, vectors, uncertainties of the pictures that have a vector."""
+    def faces(self, labels: Places, sources: Places | None = None) -> Faces:
+        """The pictures that have a vector; labels and sources from their numbers."""
         self.flush()
         if not self._done:
             reason = next(iter(self.errors), "there are none")
             raise FacekitError(f"no picture can be embedded: {reason}")
-        numbers = np.array([number for part, _ in self._done for number in part], np.int64)
-        vectors = np.concatenate([done.vectors for _, done in self._done])
+        numbers = np.concatenate([done.numbers for done in self._done])
+        masked = np.concatenate([done.masked for done in self._done])
+        vectors = np.concatenate([done.embedded.vectors for done in self._done])
         valid = vectors.any(axis=1)
         self.errors["the network gave no direction"] += int((~valid).sum())
-        some = [done.uncertainty for _, done in self._done if done.uncertainty is not None]
-        return numbers[valid], vectors[valid], np.concatenate(some)[valid] if some else None
+        some = [done.embedded.uncertainty for done in self._done if done.embedded.uncertainty is not None]
+        numbers, masked = numbers[valid], masked[valid]
+        found = FaceSet(vectors[valid], labels(numbers), None if sources is None else sources(numbers))
+        uncertainty = np.concatenate(some)[valid] if some else None
+        branch = self.network.choice.branch or KNOWN if self.network.engine.takes_flag else None
+        norms = np.concatenate([done.embedded.norms for done in self._done])[valid]
+        taken = _branches(branch, masked)
+        return Faces(found, numbers, masked, uncertainty, +self.errors, self.seconds, taken, norms)
+
+
+def _branches(branch: str | None, masked: npt.NDArray[np.bool_]) -> Counter[str]:
+    """Pictures by the branch that they take."""
+    if branch is None:
+        return Counter()
+    if branch != KNOWN:
+        return Counter({branch: len(masked)})
+    return +Counter({"face": int((~masked).sum()), "masked": int(masked.sum())})
 
 
 def open_subject(path: str, choice: ModelChoice) -> Network | Features:
@@ -117,7 +170,8 @@ def of_features(features: Features) -> Faces:
     loaded = features.load()
     errors = Counter(str(row["error"]) for row in features.failures())
     faces = FaceSet(loaded.vectors, features.labels, features.sources)
-    return Faces(faces, features.keys, features.masked, features.uncertainty, errors)
+    branches = _branches(features.description.get("branch"), features.masked)
+    return Faces(faces, features.keys, features.masked, features.uncertainty, errors, 0.0, branches, features.norms)
 
 
 def of_pack(
@@ -141,20 +195,25 @@ def of_pack(
     collector = EmbeddingCollector(network)
     for (record, _), masked in zip(read_records(source), flags.masked.tolist(), strict=True):
         embed_one(collector, record.key, record.payload, masked, alter)
-    numbers, vectors, uncertainty = collector.arrays()
-    rows = rows_of(source.keys, numbers)
-    faces = FaceSet(vectors, source.labels[rows], flags.sources[rows])
-    return Faces(faces, numbers, flags.masked[rows], uncertainty, +collector.errors, collector.seconds)
+
+    def rows(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return rows_of(source.keys, numbers)
+
+    return collector.faces(lambda numbers: source.labels[rows(numbers)], lambda numbers: flags.sources[rows(numbers)])
 
 
-def of_payloads(network: Network, payloads: Iterator[bytes], alters: tuple[Alter | None, Alter | None]) -> Faces:
-    """The pictures of a list of pairs, first and second by turns; keys are their places."""
-    collector = EmbeddingCollector(network)
-    for place, payload in enumerate(payloads):
-        embed_one(collector, place, payload, False, alters[place % 2])
-    numbers, vectors, uncertainty = collector.arrays()
-    faces = FaceSet(vectors, numbers)
-    return Faces(faces, numbers, np.zeros(len(numbers), np.bool_), uncertainty, +collector.errors, collector.seconds)
+def of_bins(network: Network, path: str, bins: Bins, alters: tuple[Alter | None, Alter | None]) -> Faces:
+    """The pictures of a list of pairs, first and second by turns; keys are their places.
+
+    Raises
+    ------
+    FacekitError
+        The ledger beside the file is of another.
+    """
+    collector, masked = EmbeddingCollector(network), read_bins_flags(Path(path), bins).tolist()
+    for place, payload in enumerate(bins.payloads):
+        embed_one(collector, place, payload, masked[place], alters[place % 2])
+    return collector.faces(lambda numbers: numbers)
 
 
 def embed_one(collector: EmbeddingCollector, number: int, payload: bytes, masked: bool, alter: Alter | None) -> None:
@@ -166,4 +225,4 @@ def embed_one(collector: EmbeddingCollector, number: int, payload: bytes, masked
         collector.errors[getattr(error, "reason", None) or str(error)] += 1
         return
     collector.network.engine.preprocessing.check(picture)
-    collector.add(number, picture, masked)
+    collector.add(number, picture, masked or (alter is not None and alter.wears))

@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from facekit.embeddings import Features
 from facekit.errors import ConfigError
+from facekit.evaluate import OpenSetPoint
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, open_subject
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
+from facekit.jobs.evaluate.template_scores import template_scores
 from facekit.output import Input, check_folder, input_of, open_folder
-from facekit.report.score_charts import density_svg, roc_svg
+from facekit.report.score_charts import density_svg, det_svg, roc_svg
 
 __all__ = ["EvalSummary", "evaluate"]
 
@@ -47,6 +49,10 @@ class EvalSummary:
         Identification accuracy by rank.
     probes_without_mate : int
         Probes whose person is not in the gallery; they do not count in ``ranks``.
+    open_set : tuple of OpenSetPoint
+        TPIR at each FPIR, which those probes measure.
+    branches : dict from str to int
+        Pictures by the branch they took: face, masked or both; empty of a network without branches.
     uncertainty : dict from str to float
         Median norm of sigma of bare and of masked faces, for networks that say it.
     milliseconds_per_image : float or None
@@ -66,6 +72,8 @@ class EvalSummary:
     protocol_missing: tuple[str, ...] = ()
     ranks: dict[int, float] | None = None
     probes_without_mate: int = 0
+    open_set: tuple[OpenSetPoint, ...] = ()
+    branches: dict[str, int] = field(default_factory=dict)
     uncertainty: dict[str, float] = field(default_factory=dict)
     milliseconds_per_image: float | None = None
     plots: tuple[str, ...] = ()
@@ -86,7 +94,9 @@ def evaluate(config: EvalConfig) -> EvalSummary:
     subject = open_subject(config.subject, config.model)
     if isinstance(subject, Features) and (config.wear or config.blur):
         raise ConfigError("--wear and --blur change pictures, and a folder of vectors has none: give the model")
-    if config.pairs is not None:
+    if config.templates is not None:
+        found = template_scores(config, subject)
+    elif config.pairs is not None:
         found = bin_scores(config, subject) if config.pairs.endswith(".bin") else key_scores(config, subject)
     elif config.gallery is not None:
         found = gallery_scores(config, subject)
@@ -103,6 +113,7 @@ def _summary(config: EvalConfig, subject: Network | Features, found: Findings) -
         pictures=pictures,
         errors=dict(sum((faces.errors for faces in found.faces), Counter[str]())),
         scores=tuple(found.scores),
+        branches=dict(sum((faces.branches for faces in found.faces), Counter[str]())),
         uncertainty={name: float(np.median(values)) for name, values in _uncertainty(found.faces).items()},
         milliseconds_per_image=1000 * seconds / pictures if seconds else None,
         plots=_draw(config, found),
@@ -124,7 +135,7 @@ def _uncertainty(faces: list[Faces]) -> dict[str, npt.NDArray[np.float32]]:
 def _draw(config: EvalConfig, found: Findings) -> tuple[str, ...]:
     if config.plots is None:
         return ()
-    drawings = {"roc.svg": roc_svg(found.curves)}
+    drawings = {"roc.svg": roc_svg(found.curves), "det.svg": det_svg(found.curves)}
     uncertainty = _uncertainty(found.faces)
     if uncertainty:
         drawings["uncertainty.svg"] = density_svg(uncertainty, "Uncertainty of bare and masked faces", "|sigma|")
@@ -139,5 +150,5 @@ def _draw(config: EvalConfig, found: Findings) -> tuple[str, ...]:
 
 def eval_inputs(config: EvalConfig) -> list[Input]:
     """Everything that is named to be read: none of it is written to."""
-    named = (config.subject, config.pairs, config.pack, config.gallery, config.probe, config.groups)
+    named = (config.subject, config.pairs, config.pack, config.gallery, config.probe, config.groups, config.templates)
     return [input_of(path, lambda: ()) for path in named if path is not None]

@@ -11,12 +11,12 @@ from facekit.errors import NoFace
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.jobs.evaluate.config import EvalConfig
+from facekit.jobs.evaluate.faces import Alter
 from facekit.masks import render_worn, sample_params
 
 __all__ = ["alterations", "blurred"]
 
 Picture = npt.NDArray[np.uint8]
-Alter = Callable[[int, Picture], Picture]
 
 
 def alterations(
@@ -38,7 +38,7 @@ def blurred(picture: Picture, sigma: float) -> Picture:
 
 
 def _blurring(sigma: float) -> Alter:
-    return lambda _, picture: blurred(picture, sigma)
+    return Alter(lambda _, picture: blurred(picture, sigma))
 
 
 def _wearing(type: str, seed: int, estimate: MeshEstimator, after: Alter | None) -> Alter:
@@ -51,4 +51,4 @@ def _wearing(type: str, seed: int, estimate: MeshEstimator, after: Alter | None)
         worn = render_worn(picture, mesh.vertices, params).image
         return worn if after is None else after(number, worn)
 
-    return wear
+    return Alter(wear, wears=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,61 +18,36 @@ from facekit.evaluate import (
     MASKED_FAR,
     AllPairs,
     FaceSet,
-    OperatingPoint,
-    PairScores,
     Roc,
     combined_score,
     group_far,
     identify,
+    identify_open_set,
+    people_of_pairs,
     verify_all,
-    verify_pairs,
 )
 from facekit.evaluate.operating_points import allowed_accepts
+from facekit.jobs.evaluate.comparisons import Findings, Score, score_all_pairs, score_of, score_or_reason, verify
 from facekit.jobs.evaluate.config import EvalConfig
-from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_features, of_pack, of_payloads
+from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_bins, of_features, of_pack
 from facekit.jobs.evaluate.pictures import alterations
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_groups, read_pairs
-from facekit.records.bins import read_bins
+from facekit.records.bins import Bins, read_bins
 
-__all__ = ["Findings", "Score", "bin_scores", "gallery_scores", "key_scores", "pack_scores"]
+__all__ = [
+    "BARE",
+    "MASKED",
+    "Findings",
+    "Score",
+    "bin_scores",
+    "gallery_scores",
+    "key_scores",
+    "pack_scores",
+    "search_scores",
+]
 
 MASKED, BARE = "masked to bare", "bare to bare"
 """The challenge's Mask and MR-All."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One comparison.
-
-    Attributes
-    ----------
-    name : str
-    genuine, impostor : int
-        Pairs.
-    points : tuple of OperatingPoint
-    refused : str or None
-        Why there are none.
-    accuracy, deviation : float or None
-        Of the folds, for lists of pairs.
-    """
-
-    name: str
-    genuine: int = 0
-    impostor: int = 0
-    points: tuple[OperatingPoint, ...] = ()
-    refused: str | None = None
-    accuracy: float | None = None
-    deviation: float | None = None
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What one of the evaluations found: scores, curves, the faces that were looked at, and what else there is."""
-
-    scores: list[Score]
-    curves: dict[str, Roc]
-    faces: list[Faces]
-    more: dict[str, Any] = field(default_factory=dict)
 
 
 def bin_scores(config: EvalConfig, subject: Network | Features) -> Findings:
@@ -82,9 +57,9 @@ def bin_scores(config: EvalConfig, subject: Network | Features) -> Findings:
     if config.groups:
         raise ConfigError("--groups goes by key, and the pictures of a .bin have none: use pairs as .csv")
     pairs = read_bins(str(config.pairs))
-    faces = of_payloads(subject, iter(pairs.payloads), alterations(config))
+    faces = of_bins(subject, str(config.pairs), pairs, alterations(config))
     keys = np.arange(2 * len(pairs.same)).reshape(-1, 2)
-    return _pairs(config, faces, faces, KeyPairs(keys, pairs.same), known_labels=False)
+    return _pairs(config, faces, faces, KeyPairs(keys, pairs.same), people_of_bins(pairs))
 
 
 def key_scores(config: EvalConfig, subject: Network | Features) -> Findings:
@@ -110,19 +85,31 @@ def _failed(features: Features) -> npt.NDArray[np.int64]:
     return np.array([row["key"] for row in features.failures()], np.int64)
 
 
-def _pairs(config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs, known_labels: bool = True) -> Findings:
+def people_of_bins(pairs: Bins) -> npt.NDArray[np.int64]:
+    """Who is in each pair of a .bin, (P, 2): equal pictures, and those that genuine pairs connect, show one person."""
+    first: dict[bytes, int] = {}
+    pictures = [first.setdefault(payload, place) for place, payload in enumerate(pairs.payloads)]
+    return people_of_pairs(np.array(pictures, np.int64).reshape(-1, 2), pairs.same)
+
+
+def _pairs(
+    config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs, people: npt.NDArray[np.int64] | None = None
+) -> Findings:
+    """Scores of a list; who is in its pairs is what the labels say, where ``people`` does not."""
     rows = np.stack([left.rows_of(pairs.keys[:, 0]), right.rows_of(pairs.keys[:, 1])], 1)
     whole = (rows >= 0).all(axis=1)
     rows, pairs = rows[whole], KeyPairs(pairs.keys[whole], pairs.same[whole])
     similarity = np.einsum("ij,ij->i", left.set.vectors[rows[:, 0]], right.set.vectors[rows[:, 1]])
-    scores = verify_pairs(similarity, pairs.same, config.fars or None, config.folds)
-    lines, curves = [_score("pairs", scores)], {"pairs": scores.roc}
-    for name, keep in _pair_groups(config, pairs):
-        lines.append(_score_or_reason(name, similarity[keep], pairs.same[keep], config))
     more = {"left_out": int((~whole).sum()), "contradictions": 0}
-    if known_labels:
-        same_label = left.set.labels[rows[:, 0]] == right.set.labels[rows[:, 1]]
-        more["contradictions"] = int((same_label != pairs.same).sum())
+    if people is None:
+        who = np.stack([left.set.labels[rows[:, 0]], right.set.labels[rows[:, 1]]], 1)
+        more["contradictions"] = int(((who[:, 0] == who[:, 1]) != pairs.same).sum())
+    else:
+        who = people[whole]
+    scores = verify(config, similarity, pairs.same, who)
+    lines, curves = [score_of("pairs", scores)], {"pairs": scores.roc}
+    for name, keep in _pair_groups(config, pairs):
+        lines.append(score_or_reason(name, similarity[keep], pairs.same[keep], who[keep], config))
     return Findings(lines, curves, [left] if left is right else [left, right], more)
 
 
@@ -144,10 +131,24 @@ def gallery_scores(config: EvalConfig, subject: Network | Features) -> Findings:
     related = config.related or os.path.realpath(str(config.gallery)) == os.path.realpath(str(config.probe))
     gallery = _one_side(str(config.gallery), subject, first, related)
     probe = _one_side(str(config.probe), subject, second, related)
+    return search_scores(config, gallery, probe)
+
+
+def search_scores(config: EvalConfig, gallery: Faces, probe: Faces) -> Findings:
+    """Verification over all pairs, identification by rank, and in an open set where there are probes for it."""
     scores = verify_all(probe.set, gallery.set, config.fars or None)
-    ranks = identify(probe.set, gallery.set)
+    ranks = identify(probe.set, gallery.set, config.ranks)
     more = {"ranks": ranks.accuracy, "probes_without_mate": ranks.without_mate}
-    return Findings([_score("probe to gallery", scores)], {"probe to gallery": scores.roc}, [gallery, probe], more)
+    more |= _open_set(config, gallery, probe, ranks.without_mate)
+    line = score_all_pairs(config, "probe to gallery", scores, probe.set, gallery.set)
+    return Findings([line], {"probe to gallery": scores.roc}, [gallery, probe], more)
+
+
+def _open_set(config: EvalConfig, gallery: Faces, probe: Faces, strangers: int) -> dict[str, Any]:
+    fpirs = config.fpirs or tuple(fpir for fpir in (0.01, 0.1) if fpir * strangers * (1 + 1e-12) >= 1)
+    if not fpirs:
+        return {}
+    return {"open_set": identify_open_set(probe.set, gallery.set, fpirs).points}
 
 
 def _one_side(path: str, subject: Network | Features, alter: Alter | None, related: bool) -> Faces:
@@ -175,28 +176,33 @@ def pack_scores(config: EvalConfig, subject: Network | Features) -> Findings:
         faces = of_pack(subject, str(config.pack), alterations(config)[0])
     masked = faces.masked
     scores: dict[str, AllPairs | str] = {}
+    sets: dict[str, tuple[FaceSet, FaceSet | None]] = {}
     protocol = {}
     if masked.any() and not masked.all():
         worn, bare = faces.set.take(masked), faces.set.take(~masked)
-        scores[MASKED] = _all_pairs(config, worn, bare, required=True)
-        scores[BARE] = _all_pairs(config, bare, required=True)
-        scores["masked to masked"] = _all_pairs(config, worn)
+        sets = {MASKED: (worn, bare), BARE: (bare, None), "masked to masked": (worn, None)}
         protocol = {MASKED: MASKED_FAR, BARE: BARE_FAR}
     else:
         name = "masked to masked" if masked.any() else BARE
-        scores[name] = _all_pairs(config, faces.set, required=True)
+        sets = {name: (faces.set, None)}
         protocol = {} if masked.any() else {BARE: BARE_FAR}
+    required = list(sets)[:2]
     # As in the challenge, a group's faces are bare, where there are any.
     counted = ~masked if not masked.all() else masked
     for column, group, keep in _groups(config, faces.keys):
         name = f"{column} {group}"
-        scores[name] = _all_pairs(config, faces.set.take(keep & counted))
+        sets[name] = (faces.set.take(keep & counted), None)
         protocol[name] = max(group_far(column), group_far(group))
-    return Findings(_lines(scores), _curves(scores), [faces], _protocol(config, scores, protocol))
+    for name, (probe, gallery) in sets.items():
+        scores[name] = _all_pairs(config, probe, gallery, name in required)
+    lines = [_line(config, name, score, *sets[name]) for name, score in scores.items()]
+    return Findings(lines, _curves(scores), [faces], _protocol(config, scores, protocol))
 
 
-def _lines(scores: dict[str, AllPairs | str]) -> list[Score]:
-    return [Score(name, refused=s) if isinstance(s, str) else _score(name, s) for name, s in scores.items()]
+def _line(config: EvalConfig, name: str, score: AllPairs | str, probe: FaceSet, gallery: FaceSet | None) -> Score:
+    return (
+        Score(name, refused=score) if isinstance(score, str) else score_all_pairs(config, name, score, probe, gallery)
+    )
 
 
 def _curves(scores: dict[str, AllPairs | str]) -> dict[str, Roc]:
@@ -251,17 +257,3 @@ def _protocol(
         "protocol_missing": () if config.fars else tuple(missing),
         "masked_score": combined_score(tars[MASKED], tars[BARE]) if both else None,
     }
-
-
-def _score(name: str, scores: AllPairs | PairScores) -> Score:
-    if isinstance(scores, AllPairs):
-        return Score(name, scores.genuine, scores.impostor, scores.points)
-    folds = scores.accuracy
-    return Score(name, scores.genuine, scores.impostor, scores.points, None, folds.mean, folds.deviation)
-
-
-def _score_or_reason(name: str, similarity: npt.NDArray[Any], same: npt.NDArray[np.bool_], config: EvalConfig) -> Score:
-    try:
-        return _score(name, verify_pairs(similarity, same, config.fars or None, config.folds))
-    except ConfigError as error:
-        return Score(name, refused=str(error))

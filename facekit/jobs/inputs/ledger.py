@@ -13,11 +13,13 @@ import numpy.typing as npt
 from facekit.errors import FacekitError
 from facekit.jobs.inputs.source import Source
 from facekit.records.key_rows import rows_of
-from facekit.run.ledger import ledger_path
+from facekit.run.ledger import ledger_path, payload_hash
 from facekit.run.ledger_reader import ledger_batches, read_ledger
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from facekit.records.bins import Bins
 
 __all__ = [
     "AlreadyMasked",
@@ -26,6 +28,7 @@ __all__ = [
     "already_masked",
     "count_outcomes",
     "payload_hashes",
+    "read_bins_flags",
     "read_flags",
 ]
 
@@ -130,6 +133,46 @@ def read_flags(source: Source) -> MaskFlags:
     origins = pc.coalesce(table["source_key"], table["key"]).to_numpy()  # drawn pictures have no other source
     masked = pc.equal(table["action"], "mask").fill_null(False).to_numpy()
     return MaskFlags(masked[rows], origins[rows])
+
+
+def read_bins_flags(path: Path, bins: Bins) -> npt.NDArray[np.bool_]:
+    """Which pictures of a verification ``.bin`` wear a mask, by the ledger that ``facekit mask`` wrote beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.bin``.
+    bins : Bins
+        What is in it.
+
+    Returns
+    -------
+    masked : (2 P,) bool
+        All False without a ledger, or where the ledger of that name is a pack's.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read, or a payload is another than the ledger says.
+    """
+    import pyarrow.compute as pc
+
+    ledger, masked = ledger_path(path), np.zeros(len(bins.payloads), np.bool_)
+    if not ledger.exists() or path.with_suffix(".rec").exists():
+        return masked
+    table = read_ledger(ledger, "key", "action")
+    table = table.filter(table["key"].is_valid())
+    places = np.arange(len(bins.payloads))
+    known = payload_hashes(path).of(places)
+    wrong = [place for place, payload in enumerate(bins.payloads) if known[place] != payload_hash(payload)]
+    if wrong:
+        raise FacekitError(
+            f"{ledger} does not know picture {wrong[0]} of {path}: it belongs to another file; mask the pairs again, "
+            "or move the ledger away"
+        )
+    rows = rows_of(table["key"].to_numpy(), places)
+    masked[:] = pc.equal(table["action"], "mask").fill_null(False).to_numpy()[rows]
+    return masked
 
 
 class PayloadHashes(NamedTuple):

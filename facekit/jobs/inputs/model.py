@@ -29,8 +29,9 @@ class ModelChoice:
     arch : str, optional
         One of `ARCHITECTURES`; needed for weights.
     branch : str, optional
-        For networks with a branch for masked faces: ``ledger`` (as the pack's ledger says), ``face``, ``masked`` or
-        ``both`` (the average). Default: ``ledger`` where there is one, else ``face``.
+        For networks with a branch for masked faces: ``ledger`` (as is known of each picture: from the ledger beside its
+        pack or ``.bin``, or because a mask was put on for an evaluation), ``face``, ``masked`` or ``both`` (the
+        average). Default: ``ledger``; a picture of which nothing is known is a face.
     flip : bool
         Add the embedding of the mirrored picture.
     device : str

@@ -17,6 +17,7 @@ from facekit.embeddings.onnx_engine import file_hash
 from facekit.errors import ConfigError, FacekitError, RecordError
 from facekit.evaluate import verify_pairs
 from facekit.images import decode
+from facekit.jobs.inputs.ledger import read_bins_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.pair_tables import read_pairs
 from facekit.jobs.inputs.source import Source, open_source, read_records
@@ -115,6 +116,7 @@ def _check_pairs(path: str, source: Source, picture: Picture) -> None:
         raise ConfigError(f"--eval {path}: there is no such file")
     if path.endswith(".bin"):
         bins = read_bins(path)
+        read_bins_flags(Path(path), bins)
         same = bins.same
         if bins.payloads:
             _fitting(f"--eval {path}", Preprocessing(_size(picture)), decode(bins.payloads[0]))

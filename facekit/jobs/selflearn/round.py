@@ -236,7 +236,7 @@ def _scores(config: SelfLearnConfig, model: str, folder: Path) -> dict[str, floa
 
 def _scores_of(config: SelfLearnConfig, model: str, pairs: str) -> dict[str, float]:
     choice, name = ModelChoice(model, flip=True), Path(pairs).stem
-    score = evaluate(EvalConfig(model, choice, pairs=pairs, pack=config.source)).scores[0]
+    score = evaluate(EvalConfig(model, choice, pairs=pairs, pack=config.source, bootstrap=0)).scores[0]
     found = {} if score.accuracy is None else {f"{name} accuracy": score.accuracy}
     return found | {f"{name} TAR@{point.far:g}": point.tar for point in score.points}
 

@@ -26,7 +26,8 @@ class TrainConfig:
     resume : bool
         Go on from the last checkpoint of ``destination``; without one, start.
     pairs : tuple of str
-        Verification pairs to be scored during training: ``.bin``, or ``.csv`` over the keys of the pack.
+        What is scored during training: verification pairs, as ``.bin`` or as ``.csv`` over the keys of the pack; or a
+        pack with a ledger of masked faces, for the scores of ICCV21-MFR.
     """
 
     plugin: str

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_choice
 from facekit.jobs.train.checks import require
 from facekit.output import ONNX, check_files, input_of, open_files
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from facekit.train.export import Exported
 
 __all__ = ["ExportConfig", "export"]
+
+BRANCHES = ("face", "masked", "both")
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,18 @@ class ExportConfig:
     destination : str
         Ends in ``.onnx``.
     overwrite : bool
+    branch : str, optional
+        ``face``, ``masked`` or ``both``: one input and one output, see `facekit.train.export.export_onnx`.
     """
 
     checkpoint: str
     destination: str
     overwrite: bool = False
+    branch: str | None = None
 
     def __post_init__(self) -> None:
+        if self.branch is not None:
+            check_choice("branch", self.branch, BRANCHES)
         if Path(self.destination).suffix != ".onnx":
             raise ConfigError(f"{self.destination} must end in .onnx: choose such a name")
 
@@ -57,5 +65,5 @@ def export(config: ExportConfig) -> Exported:
     read = [input_of(weights_file(Path(config.checkpoint)))]
 
     with open_files(targets, "export", read, asdict(config), config.overwrite) as output:
-        exported = export_onnx(config.checkpoint, output.paths[0])
+        exported = export_onnx(config.checkpoint, output.paths[0], config.branch)
     return exported._replace(path=config.destination)

@@ -1,4 +1,4 @@
-"""Verification while a network is trained: the same scores as ``facekit eval``'s."""
+"""Scores while a network is trained, as ``facekit eval`` has them: of lists of pairs, of packs with masked faces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from facekit.images import decode
 from facekit.images.size import picture_size
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Network
-from facekit.jobs.evaluate.scores import bin_scores, key_scores
+from facekit.jobs.evaluate.scores import BARE, MASKED, bin_scores, key_scores, pack_scores
+from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
 from facekit.jobs.inputs.source import open_source, read_records
@@ -27,7 +28,7 @@ Size = tuple[int, int]
 
 
 def list_names(pairs: tuple[str, ...]) -> dict[str, str]:
-    """What the scores of each list are called: its file's name without the ending.
+    """What the scores of each list, or pack, are called: its file's name without the ending, its folder's name.
 
     Raises
     ------
@@ -36,9 +37,9 @@ def list_names(pairs: tuple[str, ...]) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for path in pairs:
-        if not Path(path).is_file():
+        if not Path(path).exists():
             raise ConfigError(f"--eval {path}: there is no such file")
-        name = Path(path).stem
+        name = Path(path).name if Path(path).is_dir() else Path(path).stem
         if name in names:
             raise ConfigError(
                 f"--eval {names[name]} and --eval {path}: the scores of both would be called {name}; "
@@ -67,12 +68,34 @@ def check_lists(pairs: tuple[str, ...], pack: str, size: Size) -> None:
         A list cannot be read.
     """
     for path in pairs:
-        _check_list(path, pack, size)
+        if is_pack(path):
+            _check_pack(path, size)
+        else:
+            _check_list(path, pack, size)
+
+
+def is_pack(path: str) -> bool:
+    """Whether what is to be scored is a pack, and no list of pairs."""
+    return Path(path).is_dir() or path.endswith(".rec")
+
+
+def _check_pack(path: str, size: Size) -> None:
+    """Masked and bare faces in it, of the right size; people are known by its labels."""
+    source, _ = open_source(path, layout="flat")
+    masked = read_flags(source).masked
+    if masked.all() or not masked.any():
+        raise ConfigError(
+            f"--eval {path}: {int(masked.sum())} of {len(masked)} pictures are masked by its ledger, and ICCV21-MFR "
+            "compares masked faces with bare ones: facekit mask the pack, or give a list of pairs"
+        )
+    for record, _ in read_records(source):
+        _fits(record.payload, f"{path}, key {record.key}", size)
 
 
 def _check_list(path: str, pack: str, size: Size) -> None:
     if path.endswith(".bin"):
         bins = read_bins(path)
+        read_bins_flags(Path(path), bins)
         listed = KeyPairs(np.arange(len(bins.payloads)).reshape(-1, 2), bins.same)
         pictures: Iterator[tuple[int, bytes]] = enumerate(bins.payloads)
     else:
@@ -111,7 +134,7 @@ def _fits(payload: bytes, where: str, size: Size) -> bool:
 
 
 def scorer(pairs: tuple[str, ...], pack: str) -> Callable[[Any], Mapping[str, float]]:
-    """From an engine to the accuracy and the TAR of each list of pairs.
+    """From an engine to the scores of each list of pairs, and of each pack with masked faces.
 
     Raises
     ------
@@ -124,11 +147,25 @@ def scorer(pairs: tuple[str, ...], pack: str) -> Callable[[Any], Mapping[str, fl
         found: dict[str, float] = {}
         choice = ModelChoice("in memory.pt")
         for path, name in names.items():
-            config = EvalConfig("in memory", choice, pairs=path, pack=pack)
-            score = (bin_scores if path.endswith(".bin") else key_scores)(config, Network(engine, choice)).scores[0]
-            if score.accuracy is not None:
-                found[f"{name} accuracy"] = score.accuracy
-            found |= {f"{name} TAR@{point.far:g}": point.tar for point in score.points}
+            network = Network(engine, choice)
+            found |= _pack_values(path, name, network) if is_pack(path) else _list_values(path, name, network, pack)
         return found
 
     return evaluate
+
+
+def _list_values(path: str, name: str, network: Network, pack: str) -> dict[str, float]:
+    """Accuracy and TARs of a list of pairs."""
+    config = EvalConfig("in memory", network.choice, pairs=path, pack=pack, bootstrap=0)
+    score = (bin_scores if path.endswith(".bin") else key_scores)(config, network).scores[0]
+    found = {} if score.accuracy is None else {f"{name} accuracy": score.accuracy}
+    return found | {f"{name} TAR@{point.far:g}": point.tar for point in score.points}
+
+
+def _pack_values(path: str, name: str, network: Network) -> dict[str, float]:
+    """Masked to bare and bare to bare of a pack, and the score of ICCV21-MFR where it is large enough for it."""
+    found = pack_scores(EvalConfig("in memory", network.choice, pack=path, bootstrap=0), network)
+    wanted = [score for score in found.scores if score.name in (MASKED, BARE)]
+    values = {f"{name} {score.name} TAR@{point.far:g}": point.tar for score in wanted for point in score.points}
+    mixed = found.more["masked_score"]
+    return values if mixed is None else values | {f"{name} MFR": mixed}

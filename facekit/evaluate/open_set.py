@@ -1,0 +1,106 @@
+"""Open-set identification: is a probe whose person may not be in the gallery found, and nobody else?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.errors import ConfigError
+from facekit.evaluate.faces import FaceSet, comparable_sources
+
+__all__ = ["OpenSet", "OpenSetPoint", "identify_open_set"]
+
+BLOCK = 1 << 23  # similarities held at once: 32 MiB
+
+
+class OpenSetPoint(NamedTuple):
+    """TPIR at one FPIR.
+
+    Attributes
+    ----------
+    fpir : float
+        Asked for.
+    tpir : float
+        Share of the probes with a mate that are found: the most similar picture of the gallery is of their person, and
+        above the threshold.
+    threshold : float
+        The lowest at which no more than floor(FPIR n) of the n probes without a mate have anybody above it.
+    """
+
+    fpir: float
+    tpir: float
+    threshold: float
+
+
+class OpenSet(NamedTuple):
+    """Scores over all probes.
+
+    Attributes
+    ----------
+    points : tuple of OpenSetPoint
+    mated, nonmated : int
+        Probes whose person is in the gallery, and others.
+    """
+
+    points: tuple[OpenSetPoint, ...]
+    mated: int
+    nonmated: int
+
+
+def identify_open_set(probe: FaceSet, gallery: FaceSet, fpirs: Sequence[float] = (0.01, 0.1)) -> OpenSet:
+    """TPIR@FPIR of rank 1 (ISO/IEC 19795-1; IJB's 1:N protocol). Equal similarities count against the probe.
+
+    Parameters
+    ----------
+    probe, gallery : FaceSet
+        Pictures of one source are not compared.
+    fpirs : sequence of float
+
+    Raises
+    ------
+    ConfigError
+        No probe of one of the two kinds, an FPIR outside (0, 1] or below one over the probes without a mate.
+    """
+    if probe.vectors.shape[1] != gallery.vectors.shape[1]:
+        raise ConfigError(f"probes have {probe.vectors.shape[1]} dimensions and the gallery {gallery.vectors.shape[1]}")
+    own, other = _best(probe, gallery)
+    mated = np.isfinite(own)
+    strangers = np.sort(other[~mated])
+    if not mated.any() or not len(strangers):
+        kind = "without" if mated.any() else "with"
+        raise ConfigError(f"none of {len(probe)} probes is {kind} a mate in the gallery: an open set needs both kinds")
+    found = np.sort(own[mated & (own > other)])
+    points = [_point(far, found, strangers, int(mated.sum())) for far in fpirs]
+    return OpenSet(tuple(points), int(mated.sum()), len(strangers))
+
+
+def _point(fpir: float, found: NDArray[np.float32], strangers: NDArray[np.float32], mated: int) -> OpenSetPoint:
+    if not 0 < fpir <= 1:
+        raise ConfigError(f"FPIR {fpir:g} is outside (0, 1]")
+    allowed = int(fpir * len(strangers) * (1 + 1e-12))
+    if allowed < 1:
+        raise ConfigError(
+            f"FPIR {fpir:g} needs at least {int(np.ceil(1 / fpir)):,} probes without a mate and there are "
+            f"{len(strangers):,}: ask for a larger one, or add probes"
+        )
+    threshold = float(strangers[-allowed - 1]) if allowed < len(strangers) else -np.inf
+    accepted = len(found) - int(np.searchsorted(found, threshold, side="right"))
+    return OpenSetPoint(fpir, accepted / mated, threshold)
+
+
+def _best(probe: FaceSet, gallery: FaceSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each probe's largest similarity to its own person and to others, (P,) float32; -inf where there is nobody."""
+    own, other = (np.full(len(probe), -np.inf, np.float32) for _ in range(2))
+    probe_sources, gallery_sources = comparable_sources(probe, gallery)
+    step = max(1, BLOCK // max(1, len(gallery)))
+    for start in range(0, len(probe), step):
+        rows = slice(start, start + step)
+        similarity = probe.vectors[rows] @ gallery.vectors.T
+        similarity[probe_sources[rows, None] == gallery_sources] = -np.inf
+        mates = probe.labels[rows, None] == gallery.labels
+        own[rows] = np.where(mates, similarity, -np.inf).max(1, initial=-np.inf)
+        other[rows] = np.where(mates, -np.inf, similarity).max(1, initial=-np.inf)
+    return own, other

@@ -1,0 +1,127 @@
+"""The lists of IJB: pictures of templates, pairs of templates, and templates of a gallery or of probes.
+
+face_tid_mid        name template medium              one picture a line; a picture may stand in several templates
+template_pair_label template template same            one pair a line, same 0 or 1
+1:N gallery, probe  TEMPLATE_ID,SUBJECT_ID,...        a table with a header; a line a picture, or a line a template
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.errors import ConfigError, FacekitError
+
+__all__ = ["TemplateList", "TemplatePairs", "read_subjects", "read_template_pairs", "read_templates"]
+
+
+class TemplateList(NamedTuple):
+    """Which pictures a template has.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of each line's picture, as written: ``17.jpg``.
+    templates, media : (N,) int64
+    """
+
+    names: tuple[str, ...]
+    templates: npt.NDArray[np.int64]
+    media: npt.NDArray[np.int64]
+
+
+class TemplatePairs(NamedTuple):
+    """Pairs of templates: (P, 2) int64, and whether each shows one person, (P,) bool."""
+
+    templates: npt.NDArray[np.int64]
+    same: npt.NDArray[np.bool_]
+
+
+def read_templates(path: str) -> TemplateList:
+    """Read a list of name, template, medium, with spaces between them.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file.
+    FacekitError
+        It is empty, or a line is another.
+    """
+    rows = _lines(path)
+    for number, row in enumerate(rows, 1):
+        if len(row) != 3:
+            raise FacekitError(f"{path}, line {number} has {len(row)} words; write name, template, medium")
+    return TemplateList(tuple(row[0] for row in rows), _column(rows, 1, path), _column(rows, 2, path))
+
+
+def read_template_pairs(path: str) -> TemplatePairs:
+    """Read a list of template, template, same, with spaces between them.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file.
+    FacekitError
+        It is empty, a line is another, or ``same`` is neither 0 nor 1.
+    """
+    rows = _lines(path)
+    for number, row in enumerate(rows, 1):
+        if len(row) != 3 or row[2] not in ("0", "1"):
+            raise FacekitError(f"{path}, line {number} is {' '.join(row)[:60]!r}; write template, template, and 0 or 1")
+    pairs = np.stack([_column(rows, 0, path), _column(rows, 1, path)], 1)
+    return TemplatePairs(pairs, _column(rows, 2, path) == 1)
+
+
+def read_subjects(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The templates of a gallery or of probes, ascending, and whom each shows: (T,) and (T,) int64.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, or it has no column TEMPLATE_ID or SUBJECT_ID.
+    FacekitError
+        It cannot be read, or gives a template two subjects.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    if not Path(path).is_file():
+        raise ConfigError(f"{path}: no such file")
+    try:
+        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
+            table = pc.read_csv(file)
+    except pa.ArrowInvalid as error:
+        raise FacekitError(f"{path} cannot be read as a table: {error}") from error
+    missing = [name for name in ("TEMPLATE_ID", "SUBJECT_ID") if name not in table.column_names]
+    if missing:
+        raise ConfigError(f"{path} has no column {missing[0]}; it has {', '.join(table.column_names)}")
+    both = np.stack([table["TEMPLATE_ID"].to_numpy(), table["SUBJECT_ID"].to_numpy()], 1)
+    if both.dtype.kind not in "iu":
+        raise FacekitError(f"{path}: TEMPLATE_ID and SUBJECT_ID must be whole numbers")
+    both = np.unique(both, axis=0).astype(np.int64)
+    twice = np.flatnonzero(both[1:, 0] == both[:-1, 0])
+    if len(twice):
+        raise FacekitError(f"{path}: template {both[twice[0], 0]} shows two subjects")
+    return both[:, 0], both[:, 1]
+
+
+def _lines(path: str) -> list[list[str]]:
+    if not Path(path).is_file():
+        raise ConfigError(f"{path}: no such file")
+    try:
+        rows = [line.split() for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise FacekitError(f"{path} is no text: {error}") from error
+    if not rows:
+        raise FacekitError(f"{path} is empty: give it a line for each")
+    return rows
+
+
+def _column(rows: list[list[str]], place: int, path: str) -> npt.NDArray[np.int64]:
+    try:
+        return np.array([int(row[place]) for row in rows], np.int64)
+    except (ValueError, OverflowError) as error:
+        raise FacekitError(f"{path}: column {place + 1} does not hold whole numbers only: {error}") from error
