@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +23,25 @@ __all__ = ["command"]
 @click.argument("destination", metavar="DST")
 @click.option(
     "--layout",
-    type=click.Choice(["insightface", "flat", "webdataset"]),
+    type=click.Choice(["insightface", "flat", "webdataset", "parquet"]),
     default="insightface",
     show_default=True,
-    help="flat has images only, as DALI needs it; webdataset is tar shards.",
+    help="flat has images only, as DALI needs it; webdataset is tar shards, parquet is what datasets loads.",
 )
-@click.option("--shuffle", is_flag=True, help="Write the records in a random order (flat, webdataset).")
+@click.option("--shuffle", is_flag=True, help="Write the records in a random order (not insightface).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order.")
 @click.option("--min-images", type=int, default=1, show_default=True, metavar="N", help="Drop identities with fewer.")
 @click.option("--drop", metavar="FILE", help="Drop the records whose keys stand in FILE, one a line.")
 @click.option("--keep-labels", is_flag=True, help="Leave the labels as they are, with their gaps.")
 @click.option(
-    "--shard-records", type=int, default=10_000, show_default=True, metavar="N", help="Records of a tar shard."
+    "--shard-records", type=int, default=10_000, show_default=True, metavar="N", help="Records of a shard written."
 )
 @click.option("--hash/--no-hash", "hashes", default=True, show_default=True, help="Of each payload, in the ledger.")
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @partial_index_option
+@click.option(
+    "--workers", type=int, default=None, metavar="N", help="Shards that are read at once.  [default: one for each core]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Rewrite a pack in another layout, with contiguous labels.
@@ -54,6 +58,7 @@ def command(as_json: bool, **given: Any) -> None:
     """
     from facekit.jobs.packs.convert import ConvertConfig, convert
 
+    given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
     summary = convert(ConvertConfig(**given))
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 

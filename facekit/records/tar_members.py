@@ -92,6 +92,11 @@ def samples_in(file: IO[bytes], path: str, payloads: bool = True) -> Iterator[Sa
     RecordError
         It cannot be read, is truncated or damaged; or a sample has no picture, no label, or two members of one suffix.
     """
+    with _tar_errors(path):
+        yield from _samples(file, path, payloads)
+
+
+def _samples(file: IO[bytes], path: str, payloads: bool) -> Iterator[Sample]:
     sample = Sample("")
     for name, suffix, member in _members(file, path):
         if name != sample.name:
@@ -112,7 +117,7 @@ def samples_in(file: IO[bytes], path: str, payloads: bool = True) -> Iterator[Sa
 
 def _members(file: IO[bytes], path: str) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
     """Name, suffix and place of each plain file in a tar, in order."""
-    with _tar_errors(path), tarfile.open(fileobj=file, mode="r:") as tar:
+    with tarfile.open(fileobj=file, mode="r:") as tar:
         while (member := tar.next()) is not None:
             # tarfile keeps every member for ever, 2 kB each, and the type stubs hide the list.
             tar.members = []  # type: ignore[attr-defined]

@@ -25,7 +25,16 @@ from facekit.records.tar_members import declared_header, read_declared, samples_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TarReader", "TarSamples", "TarWriter", "distinct_keys", "picture_suffix", "scan_shards", "shard_paths"]
+__all__ = [
+    "TarReader",
+    "TarSamples",
+    "TarWriter",
+    "distinct_keys",
+    "picture_suffix",
+    "said_beside_label",
+    "scan_shards",
+    "shard_paths",
+]
 
 _MAX_OPEN = 64
 
@@ -52,6 +61,24 @@ def picture_suffix(payload: bytes | memoryview) -> str:
     return "bmp" if head.startswith(b"BM") else "bin"
 
 
+def said_beside_label(key: int, header: Header, path: Path) -> tuple[int, bytes | None]:
+    """The label of a header, and the JSON of what else it says; None where that is nothing.
+
+    Raises
+    ------
+    RecordError
+        The label, or the first number of a vector label, is not whole.
+    """
+    vector = np.atleast_1d(np.asarray(header.label, np.float32))
+    if not float(vector[0]).is_integer():
+        raise RecordError(f"the label {vector[0]} is not a whole number, which a .cls member holds", path, key)
+    whole = int(vector[0])
+    if not header.flag and header.id == key and not header.id2:
+        return whole, None
+    label = vector.tolist() if header.flag else whole
+    return whole, json.dumps({"label": label, "id": header.id, "id2": header.id2}).encode()
+
+
 class TarWriter:
     """Writes ``000000.tar``, ``000001.tar``, ... of at most so many records into a folder that exists."""
 
@@ -59,6 +86,7 @@ class TarWriter:
         self._folder, self._each = folder, records
         self._file: IO[bytes] | None = None
         self.shards = self.records = self.bytes = 0
+        self.closed_shards: list[Path] = []
 
     def write(self, key: int, header: Header, payload: bytes) -> None:
         """Append a record as a sample named by its key.
@@ -74,17 +102,12 @@ class TarWriter:
         RecordError
             The label, or the first number of a vector label, is not whole; or the disk refuses.
         """
-        vector = np.atleast_1d(np.asarray(header.label, np.float32))
-        if not float(vector[0]).is_integer():
-            raise RecordError(
-                f"the label {vector[0]} is not a whole number, which a .cls member holds", self._folder, key
-            )
+        label, said = said_beside_label(key, header, self._folder)
         if self.records % self._each == 0:
             self._next_shard()
-        members = [(picture_suffix(payload), payload), ("cls", str(int(vector[0])).encode())]
-        if header.flag or header.id != key or header.id2:
-            label = vector.tolist() if header.flag else int(vector[0])
-            members.append(("json", json.dumps({"label": label, "id": header.id, "id2": header.id2}).encode()))
+        members = [(picture_suffix(payload), payload), ("cls", str(label).encode())]
+        if said is not None:
+            members.append(("json", said))
         for suffix, content in members:
             self._append(f"{key:08d}.{suffix}", content)
         self.records += 1
@@ -113,6 +136,7 @@ class TarWriter:
             self._put(b"\0" * 1024)
             self._file.close()
             self._file = None
+            self.closed_shards.append(self._folder / f"{self.shards - 1:06d}.tar")
 
     def __enter__(self) -> TarWriter:
         return self
