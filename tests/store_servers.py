@@ -66,10 +66,10 @@ class WebServer:
         return Handler
 
     def serve(self, request: BaseHTTPRequestHandler, send: bool) -> None:
-        name, asked = unquote(request.path.partition("?")[0]).lstrip("/"), request.headers.get("Range") or ""
-        self.asked.append((request.command, name, asked))
         if self.answer(request):
             return
+        name, asked = unquote(request.path.partition("?")[0]).lstrip("/"), request.headers.get("Range") or ""
+        self.asked.append((request.command, name, asked))
         if name not in self.files:
             request.send_response(404)
             request.send_header("Content-Length", "0")
@@ -127,3 +127,59 @@ def s3_server(environment: pytest.MonkeyPatch) -> Iterator[str]:
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
         server.stop()
+
+
+def hub_answers(server: WebServer, owner: str, name: str) -> dict[str, str]:
+    """Let a web server answer as the Hugging Face hub does about one dataset; its files are ``server.files``.
+
+    Returns
+    -------
+    dict from str to str
+        What the environment of a process must say to ask this hub.
+    """
+    import json
+
+    commit, api, resolve = "1" * 40, f"api/datasets/{owner}/{name}", f"datasets/{owner}/{name}/resolve/"
+
+    def entry(path: str) -> dict[str, object]:
+        content = server.files[path]
+        digest = hashlib.sha256(content).hexdigest()
+        lfs = {"oid": digest, "size": len(content), "pointerSize": 134}
+        author = {"id": commit, "title": "x", "date": "2024-01-01T00:00:00.000Z"}
+        return {
+            "type": "file",
+            "oid": digest[:40],
+            "size": len(content),
+            "path": path,
+            "lfs": lfs,
+            "lastCommit": author,
+        }
+
+    def tell(request: BaseHTTPRequestHandler, said: object) -> bool:
+        text = json.dumps(said).encode()
+        request.send_response(200)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(text)))
+        request.end_headers()
+        request.wfile.write(text)
+        return True
+
+    def answer(request: BaseHTTPRequestHandler) -> bool:
+        path = unquote(request.path.partition("?")[0]).lstrip("/")
+        if path.startswith(resolve):
+            request.path = "/" + path.removeprefix(resolve).partition("/")[2]
+            return False
+        if path.startswith(f"{api}/tree/"):
+            return tell(request, [entry(each) for each in sorted(server.files)])
+        if path.startswith(f"{api}/paths-info/"):
+            asked = request.rfile.read(int(request.headers["Content-Length"])).decode()
+            return tell(request, [entry(each) for each in sorted(server.files) if each in unquote(asked)])
+        if path == api or path.startswith(f"{api}/revision/"):
+            files = [{"rfilename": each} for each in sorted(server.files)]
+            said = {"_id": "1", "id": f"{owner}/{name}", "sha": commit, "siblings": files, "tags": []}
+            flags = dict.fromkeys(("private", "gated", "disabled"), False)
+            return tell(request, {**said, **flags, "downloads": 0, "likes": 0})
+        return False
+
+    server.answer = answer
+    return {"HF_ENDPOINT": server.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN": "none"}

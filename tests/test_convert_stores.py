@@ -27,7 +27,7 @@ from facekit.jobs.packs.convert import ConvertConfig, ConvertSummary, convert
 from facekit.records import Header, PackWriter, open_pack
 from facekit.run.ledger import payload_hash
 from facekit.stores import StoreError, reading
-from tests.store_servers import WebServer, s3_server, web_server
+from tests.store_servers import WebServer, hub_answers, s3_server, web_server
 
 MAGIC = b"\n#\xd7\xce"
 JPEG = encode_jpeg(np.full((10, 14, 3), 90, np.uint8))
@@ -158,6 +158,34 @@ def test_the_same_key_in_two_shards_is_two_records(tmp_path: Path) -> None:
     ledger = pq.read_table(tmp_path / "out" / "train.ledger.parquet").to_pylist()
     assert [row["source_key"] for row in ledger] == [0, 1, 2, 3]
     assert [found for _, found in content(tmp_path / "out")] == [payload(n) for n in (1, 2, 2, 3)]
+
+
+def test_shards_on_s3(s3: str, tmp_path: Path) -> None:
+    import s3fs
+
+    store = s3fs.S3FileSystem()
+    for shard in range(3):
+        store.pipe_file(f"faces/set/{shard}.tar.zst", SHAPES["tar.zst"](tar_bytes(range(8 * shard, 8 * shard + 8))))
+    for number, source in enumerate(("s3://faces/set/*.tar.zst", "s3://faces/set", "s3://faces/set/{0..2}.tar.zst")):
+        run(source, tmp_path / f"out{number}")
+        assert content(tmp_path / f"out{number}") == expected(24)
+
+
+def test_shards_on_the_hub(web: WebServer, tmp_path: Path) -> None:
+    """As far as a stand-in for the hub can tell: the questions that huggingface_hub asks it, answered from here."""
+    for shard in range(3):
+        web.files[f"set-{shard:04d}.tar.gz"] = gzip.compress(tar_bytes(range(10 * shard, 10 * shard + 10)))
+    environment = {**os.environ, **hub_answers(web, "OWNER", "NAME")}
+    for number, name in enumerate(("*.tar.gz", "set-{0000..0002}.tar.gz", "")):
+        source = f"hf://datasets/OWNER/NAME/{name}".rstrip("/")
+        command = [sys.executable, "-m", "facekit", "convert", source, str(tmp_path / f"out{number}"), "--workers", "1"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert content(tmp_path / f"out{number}") == expected(30)
+    web.on_get = lambda name: web.files.__setitem__(name, web.files[name] + b"\0" * 3)
+    command[-3] = str(tmp_path / "changed")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert "it changed while it was read" in done.stderr
 
 
 # --- parquet ----------------------------------------------------------------------------------------------------------

@@ -46,7 +46,10 @@ __all__ = ["command"]
 def command(as_json: bool, **given: Any) -> None:
     """Rewrite a pack in another layout, with contiguous labels.
 
-    SRC is a pack, a tar shard or a folder of tar shards (WebDataset: NAME.jpg and NAME.cls). DST is a folder that
+    SRC is a pack, tar shards (WebDataset: NAME.jpg with NAME.cls or NAME.json, plain, gzip or zstd), or parquet with
+    pictures and labels: a file, a folder of them, or an address in a store (https, s3, hf), with * or {0000..0099} for
+    several. What lies in a store or is compressed is read file by file, several at once, and a run that was
+    interrupted reads only what is missing when the same command is given again. DST is a folder that
     appears when everything is done: the records with their payloads byte for byte, train.ledger.parquet with what
     became of each, labels.csv with old and new labels, and config.txt with the two numbers that arcface_torch needs.
 
@@ -55,6 +58,8 @@ def command(as_json: bool, **given: Any) -> None:
       facekit convert ms1m-cleaned ms1m-dali --layout flat --shuffle --seed 7
       facekit convert ms1m-cleaned ms1m-tars --layout webdataset
       facekit convert ms1m-tars ms1m --min-images 3
+      facekit convert 'hf://datasets/OWNER/NAME/*.tar.gz' ms1m
+      facekit convert 'shards/ms1mv3-{0000..0099}.tar' ms1m
     """
     from facekit.jobs.packs.convert import ConvertConfig, convert
 
