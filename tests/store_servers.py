@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -121,6 +122,7 @@ def s3_server(environment: pytest.MonkeyPatch) -> Iterator[str]:
     environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
     environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
     s3fs.S3FileSystem.clear_instance_cache()
+    urlopen(Request(f"{url}/moto-api/reset", method="POST")).close()  # its buckets outlive a server
     try:
         s3fs.S3FileSystem().mkdir("faces")
         yield url

@@ -19,7 +19,7 @@ ROOMS = {
     "assets": set[str](),
     "images": set[str](),
     "stores": set[str](),
-    "output": set[str](),
+    "output": {"stores"},
     "records": {"images", "output"},  # PackWriter reads a picture's size for `property`
     "run": {"output"},
     "compat": {"records", "images"},

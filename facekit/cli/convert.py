@@ -24,9 +24,9 @@ __all__ = ["command"]
 @click.option(
     "--layout",
     type=click.Choice(["insightface", "flat", "webdataset", "parquet"]),
-    default="insightface",
-    show_default=True,
-    help="flat has images only, as DALI needs it; webdataset is tar shards, parquet is what datasets loads.",
+    default=None,
+    help="flat has images only, as DALI needs it; webdataset is tar shards, parquet is for datasets.  "
+    "[default: insightface, in a store webdataset]",
 )
 @click.option("--shuffle", is_flag=True, help="Write the records in a random order (not insightface).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order.")
@@ -53,12 +53,16 @@ def command(as_json: bool, **given: Any) -> None:
     appears when everything is done: the records with their payloads byte for byte, train.ledger.parquet with what
     became of each, labels.csv with old and new labels, and config.txt with the two numbers that arcface_torch needs.
 
+    In a store (s3 and others) DST is a prefix for tar or parquet shards: run.json is written last, and until then
+    run.json.unfinished says that the rest is not whole; --overwrite removes what run.json lists first.
+
     \b
     Examples:
       facekit convert ms1m-cleaned ms1m-dali --layout flat --shuffle --seed 7
       facekit convert ms1m-cleaned ms1m-tars --layout webdataset
       facekit convert ms1m-tars ms1m --min-images 3
       facekit convert 'hf://datasets/OWNER/NAME/*.tar.gz' ms1m
+      facekit convert ms1m s3://bucket/ms1m-tars
       facekit convert 'shards/ms1mv3-{0000..0099}.tar' ms1m
     """
     from facekit.jobs.packs.convert import ConvertConfig, convert

@@ -21,7 +21,7 @@ from facekit.records.tar_shards import picture_suffix, said_beside_label
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ParquetWriter", "samples_in_parquet"]
+__all__ = ["ParquetWriter", "parquet_name", "samples_in_parquet"]
 
 PICTURE_COLUMNS = ("image", *PICTURES, "img", "picture")
 LABEL_COLUMNS = ("label", "cls", "labels", "identity", "class", "target")
@@ -159,6 +159,15 @@ def _without_nulls(said: Any) -> Any:
     return {name: value for name, value in said.items() if value is not None} if isinstance(said, dict) else said
 
 
+def parquet_name(shard: int, count: int) -> str:
+    """The name of a file of a set, as ``datasets`` has it.
+
+    >>> parquet_name(0, 3)
+    'train-00000-of-00003.parquet'
+    """
+    return f"train-{shard:05d}-of-{count:05d}.parquet"
+
+
 class ParquetWriter:
     """Writes ``train-00000-of-00003.parquet`` and so on, of at most so many records, into a folder that exists.
 
@@ -200,7 +209,7 @@ class ParquetWriter:
         import pyarrow.parquet as pq
 
         self.close()
-        path = self._folder / f"train-{self.shards:05d}-of-{self._count:05d}.parquet"
+        path = self._folder / parquet_name(self.shards, self._count)
         self._file = open(path, "wb")  # noqa: SIM115 -- until close()
         # Compressing JPEG bytes takes time and saves nothing.
         self._parquet = pq.ParquetWriter(self._file, _schema(), compression="none", use_dictionary=False)

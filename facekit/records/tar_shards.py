@@ -34,6 +34,7 @@ __all__ = [
     "said_beside_label",
     "scan_shards",
     "shard_paths",
+    "tar_name",
 ]
 
 _MAX_OPEN = 64
@@ -77,6 +78,15 @@ def said_beside_label(key: int, header: Header, path: Path) -> tuple[int, bytes 
         return whole, None
     label = vector.tolist() if header.flag else whole
     return whole, json.dumps({"label": label, "id": header.id, "id2": header.id2}).encode()
+
+
+def tar_name(shard: int) -> str:
+    """The name of a shard.
+
+    >>> tar_name(3)
+    '000003.tar'
+    """
+    return f"{shard:06d}.tar"
 
 
 class TarWriter:
@@ -127,7 +137,7 @@ class TarWriter:
 
     def _next_shard(self) -> None:
         self.close()
-        self._file = open(self._folder / f"{self.shards:06d}.tar", "wb", buffering=1 << 20)  # noqa: SIM115 -- until close()
+        self._file = open(self._folder / tar_name(self.shards), "wb", buffering=1 << 20)  # noqa: SIM115 -- until close()
         self.shards += 1
 
     def close(self) -> None:
@@ -136,7 +146,7 @@ class TarWriter:
             self._put(b"\0" * 1024)
             self._file.close()
             self._file = None
-            self.closed_shards.append(self._folder / f"{self.shards - 1:06d}.tar")
+            self.closed_shards.append(self._folder / tar_name(self.shards - 1))
 
     def __enter__(self) -> TarWriter:
         return self

@@ -12,6 +12,7 @@ from facekit.errors import ConfigError, RecordError
 from facekit.stores.addresses import expand_braces, is_address, local_path
 
 __all__ = [
+    "UNFINISHED",
     "StoreError",
     "Stored",
     "find_stored",
@@ -28,6 +29,11 @@ _AT_ONCE = 16
 _STAMPS = ("ETag", "etag", "sha256", "blob_id", "oid", "checksum", "Content-MD5", "md5Hash", "Digest")
 _TIMES = ("Last-Modified", "LastModified", "last_modified", "mtime", "updated", "created")
 _SECONDS_OF_SILENCE = 60
+
+UNFINISHED = "run.json.unfinished"
+"""The object that says: what lies beside it is not whole yet."""
+
+_FILES = (".tar", ".gz", ".zst", ".tgz", ".tzst", ".parquet", ".rec", ".idx")
 
 
 class StoreError(RecordError):
@@ -170,12 +176,20 @@ def find_stored(named: str, suffixes: tuple[str, ...]) -> list[Stored]:
 def _matching(address: str, suffixes: tuple[str, ...]) -> list[str]:
     system, path = open_filesystem(address)
     with store_errors(address):
+        _refuse_unfinished(system, path, address)
         if "*" in path or ("?" in path and not address.startswith("http")):
             return sorted(system.unstrip_protocol(name) for name in system.glob(path))
         if path.endswith(suffixes):
             return [address]
         names = sorted(system.find(path)) if not address.startswith("http") else []
         return [system.unstrip_protocol(name) for name in names if name.endswith(suffixes)] or [address]
+
+
+def _refuse_unfinished(system: Any, path: str, address: str) -> None:
+    """Refuse what facekit itself has not finished writing (see `facekit.output.prefix`)."""
+    folder = path.rpartition("/")[0] if "*" in path or path.endswith(_FILES) else path.rstrip("/")
+    if not address.startswith("http") and system.exists(f"{folder}/{UNFINISHED}"):
+        raise RecordError("facekit has not finished writing what lies here: give its command again first", address)
 
 
 def _local_matching(path: str, suffixes: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -30,11 +31,12 @@ from facekit.jobs.outputs.rewrite import (
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.fetch import fetch_samples
-from facekit.jobs.packs.webdataset import Samples, write_pack_of_shards, write_shards
-from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.jobs.packs.webdataset import Samples, shard_name, write_pack_of_shards, write_shards
+from facekit.output import Input, check_folder, input_of, open_folder, open_prefix
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards
 from facekit.run.ledger import LEDGER
+from facekit.stores import is_address
 
 __all__ = ["ConvertConfig", "ConvertSummary", "convert"]
 
@@ -50,7 +52,8 @@ class ConvertConfig:
     Attributes
     ----------
     source, destination : str
-    layout : {"insightface", "flat", "webdataset", "parquet"}
+    layout : {"insightface", "flat", "webdataset", "parquet"}, optional
+        By default ``insightface``, in a store ``webdataset``.
     shuffle : bool
         Write the records in an order drawn from ``seed``; not in the layout ``insightface``, which keeps identities
         together.
@@ -80,7 +83,7 @@ class ConvertConfig:
 
     source: str
     destination: str
-    layout: str = "insightface"
+    layout: str | None = None
     shuffle: bool = False
     seed: int = 0
     min_images: int = 1
@@ -93,20 +96,30 @@ class ConvertConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        check_choice("layout", self.layout, LAYOUTS)
-        if self.shuffle and self.layout == "insightface":
+        check_choice("layout", self.written_layout, LAYOUTS)
+        if is_address(self.destination) and self.written_layout not in IN_SHARDS:
+            raise ConfigError(
+                f"{self.destination} lies in a store, and the layout {self.layout} is for the disk: choose one of "
+                f"{', '.join(IN_SHARDS)}"
+            )
+        if self.shuffle and self.written_layout == "insightface":
             raise ConfigError("the layout insightface keeps identities together: shuffle flat, webdataset or parquet")
         check_at_least("workers", self.workers, 1)
         check_at_least("min_images", self.min_images, 1)
         check_at_least("shard_records", self.shard_records, 1)
         check_seed(self.seed)
 
+    @property
+    def written_layout(self) -> str:
+        """The layout of the output."""
+        return self.layout or ("webdataset" if is_address(self.destination) else "insightface")
+
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is written to, and by how many, does not."""
         given = asdict(self)
         for name in ("source", "destination", "overwrite", "partial_index", "workers"):
             del given[name]
-        return given
+        return {**given, "layout": self.written_layout}
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,8 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         Nothing is left to write.
     """
     started = perf_counter()
+    if is_address(config.destination):
+        return _convert_to_store(config, started)
     guarded = [input_of(config.source, lambda: ()), *([input_of(config.drop)] if config.drop is not None else [])]
     check_folder(config.destination, guarded, config.overwrite)
     refuse_unknown_source(config.source)
@@ -168,11 +183,39 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     if files is not None and files.plain_tars() is None:
         return _convert_files(files, config, guarded, started)
     source, opened, needed = open_input(config.source, files, config.partial_index)
-    read = [*guarded, opened]
-    with open_folder(config.destination, "convert", read, asdict(config), config.overwrite, needed) as output:
+    read, settings = [*guarded, opened], {**config.settings(), "source": config.source}
+    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed) as output:
         written, dropped = write_converted(source, output.new_folder(), config)
         output.publish()
     return _summary(config, len(source.labels), written, dropped, started)
+
+
+def _convert_to_store(config: ConvertConfig, started: float) -> ConvertSummary:
+    """Write shards below a prefix of a store: a few lie on the disk at a time."""
+    guarded = [input_of(config.drop)] if config.drop is not None else []
+    refuse_unknown_source(config.source)
+    files = find_sample_files(config.source)
+    if files is not None and files.plain_tars() is None:
+        raise ConfigError(
+            f"{config.source} must be read as a stream, and {config.destination} lies in a store: convert it to a pack "
+            "on the disk first, and that to the store"
+        )
+    source, opened, _ = open_input(config.source, files, config.partial_index)
+    codes = choose_records(source, config)
+    names = [*_shard_names(int((codes == 0).sum()), config), LEDGER, LABELS, TRAIN_CONFIG]
+    settings, read = {**config.settings(), "input": opened.stamp}, [*guarded, opened]
+    with open_prefix(config.destination, "convert", read, settings, names, config.overwrite) as output:
+        written, dropped = write_converted(source, output.folder, config, output.put)
+        snippet = (output.folder / TRAIN_CONFIG).read_text("ascii")
+        for name in (LEDGER, LABELS, TRAIN_CONFIG):
+            output.put(output.folder / name)
+        output.publish()
+    return _summary(config, len(source.labels), written, dropped, started, snippet)
+
+
+def _shard_names(records: int, config: ConvertConfig) -> list[str]:
+    shards = range(-(-records // config.shard_records))
+    return [shard_name(config.written_layout, shard, len(shards)) for shard in shards]
 
 
 def _convert_files(files: SampleFiles, config: ConvertConfig, guarded: list[Input], started: float) -> ConvertSummary:
@@ -188,8 +231,12 @@ def _convert_files(files: SampleFiles, config: ConvertConfig, guarded: list[Inpu
     return _summary(config, len(source.labels), written, dropped, started)
 
 
-def write_converted(source: Samples, folder: Path, config: ConvertConfig) -> tuple[Written, dict[str, int]]:
+def write_converted(
+    source: Samples, folder: Path, config: ConvertConfig, finished: Callable[[Path], object] = Path.exists
+) -> tuple[Written, dict[str, int]]:
     """Write everything that the output has; also how many were dropped, by reason.
+
+    ``finished`` is called with the path of each tar or parquet shard that is whole.
 
     Raises
     ------
@@ -202,7 +249,7 @@ def write_converted(source: Samples, folder: Path, config: ConvertConfig) -> tup
     rows = order(source, codes == 0, config)
     old = source.labels[rows]
     new, table = (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
-    written = write(source, rows, new, codes, folder, config)
+    written = write(source, rows, new, codes, folder, config, finished)
     write_labels(folder / LABELS, table)
     write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
     counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()
@@ -210,19 +257,24 @@ def write_converted(source: Samples, folder: Path, config: ConvertConfig) -> tup
 
 
 def _summary(
-    config: ConvertConfig, found: int, written: Written, dropped: dict[str, int], started: float
+    config: ConvertConfig,
+    found: int,
+    written: Written,
+    dropped: dict[str, int],
+    started: float,
+    snippet: str | None = None,
 ) -> ConvertSummary:
-    place = Path(config.destination)
+    place = config.destination.rstrip("/")
     return ConvertSummary(
-        str(place),
-        config.layout,
+        place,
+        config.written_layout,
         found,
         written.images,
         written.identities,
         written.num_classes,
         dropped,
-        str(place / LABELS),
-        (place / TRAIN_CONFIG).read_text("ascii"),
+        f"{place}/{LABELS}",
+        Path(place, TRAIN_CONFIG).read_text("ascii") if snippet is None else snippet,
         written.bytes,
         perf_counter() - started,
     )
@@ -297,7 +349,7 @@ def order(source: Samples, stay: npt.NDArray[np.bool_], config: ConvertConfig) -
     rows = np.flatnonzero(stay)
     if config.shuffle:
         return np.random.default_rng([config.seed]).permutation(rows)
-    if config.layout != "insightface":
+    if config.written_layout != "insightface":
         return rows
     if isinstance(source, PackSource) and source.pack.layout == "insightface":
         rows = rows[np.argsort(source.keys[rows], kind="stable")]
@@ -312,6 +364,7 @@ def write(
     codes: npt.NDArray[np.int8],
     folder: Path,
     config: ConvertConfig,
+    finished: Callable[[Path], object],
 ) -> Written:
     """Write the output in the way that source and layout ask for."""
     dropped = [
@@ -320,13 +373,14 @@ def write(
         if (codes == code).any()
     ]
     refuse_nothing(len(rows), dropped)
-    if config.layout in IN_SHARDS:
+    layout = config.written_layout
+    if layout in IN_SHARDS:
         each, hashes = config.shard_records, config.hashes
-        return write_shards(source, rows, labels, dropped, folder, each, hashes, config.layout)
+        return write_shards(source, rows, labels, dropped, folder, each, hashes, layout, finished)
     if isinstance(source, GatheredSamples):
         left_out = LeftOut(codes, REASONS)
-        return write_gathered(source, rows, labels, left_out, folder, config.layout, "converting", config.hashes)
+        return write_gathered(source, rows, labels, left_out, folder, layout, "converting", config.hashes)
     if isinstance(source, TarSamples):
-        return write_pack_of_shards(source, rows, labels, dropped, folder, config.layout, config.hashes)
+        return write_pack_of_shards(source, rows, labels, dropped, folder, layout, config.hashes)
     chosen = Selection(np.zeros(len(rows), np.int32), rows, labels)
-    return write_selection([source], chosen, folder, config.layout, dropped, config.hashes, "converting")
+    return write_selection([source], chosen, folder, layout, dropped, config.hashes, "converting")

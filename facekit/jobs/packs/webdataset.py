@@ -16,12 +16,12 @@ from facekit.jobs.outputs.gather import GatheredReader, GatheredSamples
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, layout_keys, layout_rows
 from facekit.jobs.outputs.rewrite import Dropped, PackSource, Written, refuse_nothing
 from facekit.records import Header, PackWriter, Record
-from facekit.records.parquet_shards import ParquetWriter
-from facekit.records.tar_shards import TarReader, TarSamples, TarWriter
+from facekit.records.parquet_shards import ParquetWriter, parquet_name
+from facekit.records.tar_shards import TarReader, TarSamples, TarWriter, tar_name
 from facekit.run.ledger import LEDGER, LedgerWriter, payload_hash
 from facekit.run.progress import progress
 
-__all__ = ["Samples", "write_pack_of_shards", "write_shards"]
+__all__ = ["Samples", "shard_name", "write_pack_of_shards", "write_shards"]
 
 AT_ONCE = 1024
 
@@ -67,6 +67,11 @@ def write_shards(
             finished(writer.closed_shards.pop(0))
     found = np.unique(labels)
     return Written(len(rows), len(found), int(found[-1]) + 1, writer.bytes)
+
+
+def shard_name(layout: str, shard: int, count: int) -> str:
+    """The name that a shard of a layout has, of so many."""
+    return tar_name(shard) if layout == "webdataset" else parquet_name(shard, count)
 
 
 def write_pack_of_shards(
