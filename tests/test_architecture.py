@@ -36,7 +36,7 @@ SHARED = {"inputs", "outputs"}
 FAMILIES = {
     "inputs": set[str](),
     "outputs": {"inputs"},
-    **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures"), SHARED),
+    **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures", "cost"), SHARED),
     "photos": SHARED | {"mask"},
     "clean": SHARED | {"embed"},
     "evaluate": SHARED | {"embed"},

@@ -85,22 +85,25 @@ class StoredFile(io.RawIOBase):
         if at >= self._stored.size:
             return at, b""
         waiting, self._next = self._next, None
-        fetched = waiting[1] if waiting is not None and waiting[0] == at else self._pool.submit(self._range, at)
+        fetched = waiting[1] if waiting is not None and waiting[0] == at else self._pool.submit(self._piece, at)
         block = fetched.result()
         following = at + len(block)
         if self._ahead and following < self._stored.size:
-            self._next = following, self._pool.submit(self._range, following)
+            self._next = following, self._pool.submit(self._piece, following)
         return at, block
 
-    def _range(self, start: int) -> bytes:
-        """One block from the store, tried a few times.
+    def _piece(self, start: int) -> bytes:
+        return self.read_range(start, self._block)
+
+    def read_range(self, start: int, length: int) -> bytes:
+        """So many bytes from an offset on, fewer at the end; tried a few times. Not while blocks are fetched ahead.
 
         Raises
         ------
         StoreError
-            It did not come.
+            They did not come.
         """
-        wanted = min(self._block, self._stored.size - start)
+        wanted = max(min(length, self._stored.size - start), 0)
         for attempt in range(TRIES):
             try:
                 with store_errors(self._stored.address):
