@@ -11,14 +11,15 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for folder in ("facekit", "plugins") for path in (ROOT / folder).rglob("*.py"))
 
 # A room may import itself, the rooms listed here, and facekit.errors.
-GROUND = {"records", "run", "images", "output"}
+GROUND = {"records", "run", "images", "output", "stores"}
 MIDDLE = GROUND | {"faces", "embeddings"}
 UPPER = {"masks", "clean", "evaluate", "train", "report", "synth"}
 ROOMS = {
     "errors": set[str](),
     "assets": set[str](),
     "images": set[str](),
-    "output": set[str](),
+    "stores": set[str](),
+    "output": {"stores"},
     "records": {"images", "output"},  # PackWriter reads a picture's size for `property`
     "run": {"output"},
     "compat": {"records", "images"},
@@ -35,7 +36,7 @@ SHARED = {"inputs", "outputs"}
 FAMILIES = {
     "inputs": set[str](),
     "outputs": {"inputs"},
-    **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures"), SHARED),
+    **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures", "cost"), SHARED),
     "photos": SHARED | {"mask"},
     "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},
@@ -57,6 +58,9 @@ HOMES = {
     "click": ("facekit/cli/",),
     "PIL": ("facekit/report/", "facekit/images/"),
     "mxnet": (),
+    "fsspec": ("facekit/stores/",),
+    "aiohttp": ("facekit/stores/",),
+    "zstandard": ("facekit/stores/",),
 }
 
 # What may not be loaded by importing a module that `facekit --help` loads.

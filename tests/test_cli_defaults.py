@@ -35,6 +35,7 @@ JOBS = {
     "review": Job("facekit.jobs.clean.report", "open_review", ("DIR",)),
     "eval": Job("facekit.jobs.evaluate.job", "evaluate", ("model.onnx", "--pairs", "lfw.bin")),
     "convert": Job("facekit.jobs.packs.convert", "convert", ("SRC", "DST")),
+    "cost": Job("facekit.jobs.cost.job", "cost", ()),
     "check": Job("facekit.jobs.packs.check", "check", ("SRC",)),
     "inspect": Job("facekit.jobs.packs.inspect", "inspect", ("SRC",)),
     "unpack": Job("facekit.jobs.packs.unpack", "unpack", ("SRC", "DST")),

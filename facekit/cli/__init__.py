@@ -43,6 +43,7 @@ COMMANDS = {
     "unpack": "Write the pictures of a pack as files.",
     "merge": "Merge packs into one, with a table of identities.",
     "split": "Split a pack in two, with no identity in both.",
+    "cost": "Predict hours, disk and memory of every step for a large pack.",
     "reindex": "Make the index of a pack anew from its records.",
     "bins": "Make verification .bin files, or look into one.",
     "train": "Train a recognizer on a pack.",

@@ -61,9 +61,14 @@ def command(as_json: bool, **given: Any) -> None:
     stands in train.ledger.parquet with the reason. A run that was interrupted goes on when the same command is given
     again.
 
+    SRC may also be tar shards (WebDataset, plain, gzip or zstd) or parquet with pictures and labels: a file, a folder
+    of them, an address (https, s3, hf), with * or {0000..0099} for several. Each file is a step of its own that is not
+    done twice.
+
     \b
-    Example:
+    Examples:
       facekit pack photographs my-pack --align --min-images 5
+      facekit pack 'hf://datasets/OWNER/NAME/*.tar.gz' my-pack --size any
     """
     from facekit.jobs.pack.config import PackConfig, parse_size
     from facekit.jobs.pack.job import pack

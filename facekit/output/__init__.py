@@ -21,6 +21,7 @@ from facekit.output.files import (
 )
 from facekit.output.folder import FolderOutput, check_folder, open_folder
 from facekit.output.inputs import Input, folder_input, input_of
+from facekit.output.prefix import PrefixOutput, open_prefix
 from facekit.output.record import RECORD, note_replaced, read_record
 from facekit.output.run_folder import open_run_folder
 
@@ -38,6 +39,7 @@ __all__ = [
     "FilesOutput",
     "FolderOutput",
     "Input",
+    "PrefixOutput",
     "aside_file",
     "check_files",
     "check_folder",
@@ -47,6 +49,7 @@ __all__ = [
     "note_replaced",
     "open_files",
     "open_folder",
+    "open_prefix",
     "open_run_folder",
     "read_record",
     "replace_file",

@@ -28,11 +28,14 @@ class Input:
         Gives the files whose content counts, always in the same order.
     stamp : str
         A hash of names, sizes, times and inodes of these when this object was made.
+    stamp_now : callable, optional
+        Gives the stamp as it is now of what lies in a store instead, and not on the disk.
     """
 
     path: str
     files: Files
     stamp: str
+    stamp_now: Callable[[], str] | None = None
 
 
 def input_of(path: str | os.PathLike[str], files: Files | None = None) -> Input:
@@ -76,7 +79,8 @@ def refuse_changed(inputs: Iterable[Input]) -> None:
         An input is not what it was.
     """
     for one in inputs:
-        if stamp_of(one.files()) != one.stamp:
+        now = stamp_of(one.files()) if one.stamp_now is None else one.stamp_now()
+        if now != one.stamp:
             raise FacekitError(
                 f"{one.path} changed while it was read, so nothing was published: what was made would be a mixture. "
                 "Let whatever writes there finish, then give the same command with --overwrite, which begins anew"

@@ -24,7 +24,7 @@ from facekit.output.aside import replacing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MIN_KEPT", "LabelWriter", "labels_path", "load_labels", "save_labels"]
+__all__ = ["MIN_KEPT", "LabelWriter", "labels_path", "load_labels", "save_labels", "stored_labels"]
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,34 @@ def load_labels(rec: Path, idx: Path) -> NDArray[np.int64] | None:
                 return None
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError:
+        return None
+    return np.frombuffer(content, f"<i{width}", count, _HEAD.size).astype(np.int64)
+
+
+def stored_labels(path: Path, rec_bytes: int, idx_bytes: int) -> NDArray[np.int64] | None:
+    """The labels in a copy of a label file, whose pack lies elsewhere: times say nothing there, sizes must fit.
+
+    Parameters
+    ----------
+    path : Path
+        The copy.
+    rec_bytes, idx_bytes : int
+        Sizes of the two files of the pack.
+
+    Returns
+    -------
+    (n,) int64 or None
+        None where there is none, or it is of another pack.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if len(content) < _HEAD.size:
+        return None
+    signature, size, _, idx_size, _, count, width = _HEAD.unpack_from(content)
+    fits = signature == _SIGNATURE and (size, idx_size) == (rec_bytes, idx_bytes) and width in (4, 8)
+    if not fits or len(content) != _HEAD.size + count * width:
         return None
     return np.frombuffer(content, f"<i{width}", count, _HEAD.size).astype(np.int64)
 

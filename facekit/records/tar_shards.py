@@ -10,24 +10,34 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from facekit.errors import RecordError
 from facekit.records.header import Header, Record
+from facekit.records.tar_members import declared_header, read_declared, samples_in, whole_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TarReader", "TarSamples", "TarWriter", "picture_suffix", "scan_shards", "shard_paths"]
+__all__ = [
+    "TarReader",
+    "TarSamples",
+    "TarWriter",
+    "distinct_keys",
+    "picture_suffix",
+    "said_beside_label",
+    "scan_shards",
+    "shard_paths",
+    "tar_name",
+]
 
-PICTURES = ("jpg", "jpeg", "png", "webp", "bmp")
 _MAX_OPEN = 64
-_MAX_LABEL_BYTES = 1 << 20
-"""Bytes of a .cls or .json member: more is none."""
 
 
 def picture_suffix(payload: bytes | memoryview) -> str:
@@ -52,6 +62,33 @@ def picture_suffix(payload: bytes | memoryview) -> str:
     return "bmp" if head.startswith(b"BM") else "bin"
 
 
+def said_beside_label(key: int, header: Header, path: Path) -> tuple[int, bytes | None]:
+    """The label of a header, and the JSON of what else it says; None where that is nothing.
+
+    Raises
+    ------
+    RecordError
+        The label, or the first number of a vector label, is not whole.
+    """
+    vector = np.atleast_1d(np.asarray(header.label, np.float32))
+    if not float(vector[0]).is_integer():
+        raise RecordError(f"the label {vector[0]} is not a whole number, which a .cls member holds", path, key)
+    whole = int(vector[0])
+    if not header.flag and header.id == key and not header.id2:
+        return whole, None
+    label = vector.tolist() if header.flag else whole
+    return whole, json.dumps({"label": label, "id": header.id, "id2": header.id2}).encode()
+
+
+def tar_name(shard: int) -> str:
+    """The name of a shard.
+
+    >>> tar_name(3)
+    '000003.tar'
+    """
+    return f"{shard:06d}.tar"
+
+
 class TarWriter:
     """Writes ``000000.tar``, ``000001.tar``, ... of at most so many records into a folder that exists."""
 
@@ -59,6 +96,7 @@ class TarWriter:
         self._folder, self._each = folder, records
         self._file: IO[bytes] | None = None
         self.shards = self.records = self.bytes = 0
+        self.closed_shards: list[Path] = []
 
     def write(self, key: int, header: Header, payload: bytes) -> None:
         """Append a record as a sample named by its key.
@@ -74,17 +112,12 @@ class TarWriter:
         RecordError
             The label, or the first number of a vector label, is not whole; or the disk refuses.
         """
-        vector = np.atleast_1d(np.asarray(header.label, np.float32))
-        if not float(vector[0]).is_integer():
-            raise RecordError(
-                f"the label {vector[0]} is not a whole number, which a .cls member holds", self._folder, key
-            )
+        label, said = said_beside_label(key, header, self._folder)
         if self.records % self._each == 0:
             self._next_shard()
-        members = [(picture_suffix(payload), payload), ("cls", str(int(vector[0])).encode())]
-        if header.flag or header.id != key or header.id2:
-            label = vector.tolist() if header.flag else int(vector[0])
-            members.append(("json", json.dumps({"label": label, "id": header.id, "id2": header.id2}).encode()))
+        members = [(picture_suffix(payload), payload), ("cls", str(label).encode())]
+        if said is not None:
+            members.append(("json", said))
         for suffix, content in members:
             self._append(f"{key:08d}.{suffix}", content)
         self.records += 1
@@ -104,7 +137,7 @@ class TarWriter:
 
     def _next_shard(self) -> None:
         self.close()
-        self._file = open(self._folder / f"{self.shards:06d}.tar", "wb", buffering=1 << 20)  # noqa: SIM115 -- until close()
+        self._file = open(self._folder / tar_name(self.shards), "wb", buffering=1 << 20)  # noqa: SIM115 -- until close()
         self.shards += 1
 
     def close(self) -> None:
@@ -113,6 +146,7 @@ class TarWriter:
             self._put(b"\0" * 1024)
             self._file.close()
             self._file = None
+            self.closed_shards.append(self._folder / tar_name(self.shards - 1))
 
     def __enter__(self) -> TarWriter:
         return self
@@ -122,7 +156,7 @@ class TarWriter:
 
 
 class TarSamples(NamedTuple):
-    """Where the samples of some shards lie.
+    """Where the samples of some shards lie: 44 bytes a sample.
 
     Attributes
     ----------
@@ -132,10 +166,10 @@ class TarSamples(NamedTuple):
     keys : (N,) int64
         The sample's name where all are different whole numbers, else its place.
     labels : (N,) int64
-    offsets, sizes : (N,) int64
+    offsets, sizes : (N,) int64 and (N,) uint32
         Of the picture, in bytes.
-    headers : dict from int to Header
-        Of samples whose ``.json`` says more than the label.
+    said_offsets, said_sizes : (N,) int64 and (N,) uint32
+        Of the ``.json`` that says more than the label; the size is 0 where there is none.
     """
 
     paths: tuple[Path, ...]
@@ -143,8 +177,9 @@ class TarSamples(NamedTuple):
     keys: NDArray[np.int64]
     labels: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    headers: dict[int, Header]
+    sizes: NDArray[np.uint32]
+    said_offsets: NDArray[np.int64]
+    said_sizes: NDArray[np.uint32]
 
 
 def shard_paths(path: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -166,24 +201,13 @@ def shard_paths(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     return tuple(sorted(place.glob("*.tar")))
 
 
-class _Sample:
-    """What is known of a sample while its members pass."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.picture: tuple[int, int] | None = None
-        self.label: int | None = None
-        self.more: dict[str, Any] = {}
-        self.suffixes: set[str] = set()
-
-
 def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
     """Find the samples of shards, reading member headers, labels and JSON alone.
 
     Parameters
     ----------
     paths : tuple of Path
-        Tar files (POSIX ustar or pax).
+        Tar files (POSIX ustar, GNU or pax).
 
     Returns
     -------
@@ -192,146 +216,65 @@ def scan_shards(paths: tuple[Path, ...]) -> TarSamples:
     Raises
     ------
     RecordError
-        A shard cannot be read, is truncated or damaged, a sample has no picture or no label, or two have one name.
+        A shard cannot be read, is truncated or damaged, or a sample has no picture or no label.
     """
-    names: list[str] = []
-    places: list[tuple[int, int | None, int, int]] = []
-    headers: dict[int, Header] = {}
+    # Arrays that grow: a tuple and a name a sample took 300 bytes.
+    shard, keys, labels = array("i"), array("q"), array("q")
+    offsets, sizes, said_offsets, said_sizes = array("q"), array("I"), array("q"), array("I")
     for number, path in enumerate(paths):
-        for sample in _samples(path):
-            offset, size = _require_complete(sample, path)
-            if sample.more:
-                headers[len(names)] = _header(sample)
-            places.append((number, sample.label, offset, size))
-            names.append(sample.name)
-    shard, labels, offsets, sizes = np.array(places, np.int64).reshape(-1, 4).T
-    return TarSamples(paths, shard.astype(np.int32), _keys(names), labels, offsets, sizes, headers)
+        with _opened(path) as file:
+            for sample in samples_in(file, os.fspath(path), payloads=False):
+                assert sample.picture is not None
+                assert sample.label is not None
+                said = sample.declared or (0, 0)
+                shard.append(number)
+                keys.append(whole_key(sample.name))
+                labels.append(sample.label)
+                offsets.append(sample.picture[0])
+                sizes.append(sample.picture[1])
+                said_offsets.append(said[0])
+                said_sizes.append(said[1])
+    return TarSamples(
+        paths,
+        np.frombuffer(shard, np.int32),
+        distinct_keys(np.frombuffer(keys, np.int64)),
+        np.frombuffer(labels, np.int64),
+        np.frombuffer(offsets, np.int64),
+        np.frombuffer(sizes, np.uint32),
+        np.frombuffer(said_offsets, np.int64),
+        np.frombuffer(said_sizes, np.uint32),
+    )
 
 
-def _keys(names: list[str]) -> NDArray[np.int64]:
-    if all(name.isascii() and name.isdigit() and len(name) < 19 for name in names):
-        keys = np.array([int(name) for name in names], np.int64)
-        if len(np.unique(keys)) == len(keys):
-            return keys
-    return np.arange(len(names), dtype=np.int64)
+def distinct_keys(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The keys, where all are different whole numbers (none is -1); else the places from 0 on.
+
+    Parameters
+    ----------
+    keys : (N,) int64
+
+    Returns
+    -------
+    (N,) int64
+    """
+    if not len(keys) or (keys.min() >= 0 and ((keys[1:] > keys[:-1]).all() or _all_differ(keys))):
+        return keys
+    return np.arange(len(keys), dtype=np.int64)
 
 
-def _samples(path: Path) -> Iterator[_Sample]:
-    sample = _Sample("")
-    for name, suffix, member, file in _members(path):
-        if name != sample.name:
-            if sample.name:
-                yield sample
-            sample = _Sample(name)
-        _refuse_duplicate(sample, suffix, member, path)
-        if suffix in PICTURES or (suffix == "bin" and sample.picture is None):
-            sample.picture = member.offset_data, member.size
-        elif suffix in ("cls", "json"):
-            _read_label(sample, suffix, member, file, path)
-    if sample.name:
-        yield sample
+def _all_differ(keys: NDArray[np.int64]) -> bool:
+    ordered = np.sort(keys)
+    return bool((ordered[1:] != ordered[:-1]).all())
 
 
-def _refuse_duplicate(sample: _Sample, suffix: str, member: tarfile.TarInfo, path: Path) -> None:
-    """Two samples of one name, one after the other, would pass for one."""
-    if suffix in sample.suffixes:
-        problem = f"the sample {sample.name} has two members .{suffix}: give every sample a name of its own"
-        raise RecordError(problem, path, None, member.offset)
-    sample.suffixes.add(suffix)
-
-
-def _read_label(sample: _Sample, suffix: str, member: tarfile.TarInfo, file: IO[bytes], path: Path) -> None:
-    if member.size > _MAX_LABEL_BYTES:
-        raise RecordError(f"{member.name} has {member.size} bytes, which is no label", path, None, member.offset)
-    text = os.pread(file.fileno(), member.size, member.offset_data)
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
-        if suffix == "cls":
-            sample.label = _whole_number(int(text), _LABELS)
-            return
-        declared = json.loads(text, parse_float=_finite)
-        if isinstance(declared, dict) and "label" in declared:
-            label, is_vector = declared["label"], isinstance(declared["label"], list)
-            first = _whole_number(label[0] if is_vector else label, _LABELS)
-            sample.label = first if sample.label is None else sample.label
-            sample.more = {
-                "vector": np.array([_number(value) for value in label], np.float32) if is_vector else None,
-                "id": _whole_number(declared.get("id", -1), range(-1, 1 << 64)),
-                "id2": _whole_number(declared.get("id2", 0), range(1 << 64)),
-            }
-    except (ValueError, TypeError, IndexError, RecursionError) as error:
-        raise RecordError(f"{member.name} is no label: {error}", path, None, member.offset) from None
-
-
-_LABELS = range(-(1 << 62), 1 << 62)
-_MAX_FLOAT32 = float(np.finfo(np.float32).max)
-
-
-def _whole_number(value: Any, allowed: range) -> int:
-    """A whole number as JSON or a .cls member has it: 3 and 3.0, but no 0.5, true, "3" or 1e400."""
-    number = _number(value)
-    whole = value if isinstance(value, int) else int(number) if number.is_integer() else None
-    if whole is None or whole not in allowed:
-        raise ValueError(f"{_shown(value)} is no whole number from {allowed.start} to {allowed.stop - 1}")
-    return whole
-
-
-def _number(value: Any) -> float:
-    """A number that fits float32; NaN and Infinity, which JSON as Python writes it has, included."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise ValueError(f"{_shown(value)} is no number")
-    if _MAX_FLOAT32 < abs(value) < np.inf:
-        raise ValueError(f"{_shown(value)} does not fit float32")
-    return float(value)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if np.isinf(value):
-        raise ValueError(f"{text[:40]} does not fit a number")
-    return value
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
-
-
-def _members(path: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, IO[bytes]]]:
-    """Name, suffix and place of each plain file in a tar, in order."""
-    try:
-        with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            while (member := tar.next()) is not None:
-                # tarfile keeps every member for ever, 2 kB each, and the type stubs hide the list.
-                tar.members = []  # type: ignore[attr-defined]
-                if member.isreg() and not member.issparse():
-                    suffix = member.name.rpartition("/")[2].partition(".")[2]
-                    yield member.name[: len(member.name) - len(suffix) - 1], suffix.lower(), member, file
-            _check_end(file, tar.offset, path)
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise RecordError(f"the tar file is truncated or damaged: {error}", path) from error
+        file = open(path, "rb")  # noqa: SIM115 -- closed below
     except OSError as error:
         raise RecordError(f"the tar file cannot be read: {error.strerror}", path) from error
-
-
-def _check_end(file: IO[bytes], offset: int, path: Path) -> None:
-    """``tarfile`` takes a damaged header for the end of the archive; the end is zeros."""
-    for at in range(offset, os.fstat(file.fileno()).st_size, 1 << 20):
-        if os.pread(file.fileno(), 1 << 20, at).strip(b"\0"):
-            raise RecordError("the tar file is damaged: what stands here is no member", path, None, offset)
-
-
-def _require_complete(sample: _Sample, path: Path) -> tuple[int, int]:
-    if sample.picture is None or sample.label is None:
-        lacking = f"picture ({', '.join(PICTURES)})" if sample.picture is None else "label (.cls, or .json with label)"
-        raise RecordError(f"the sample {sample.name} has no {lacking}", path)
-    return sample.picture
-
-
-def _header(sample: _Sample) -> Header:
-    vector = sample.more["vector"]
-    if vector is not None:
-        return Header(len(vector), vector, sample.more["id"], sample.more["id2"])
-    return Header(0, float(sample.label or 0), sample.more["id"], sample.more["id2"])
+    with file:
+        yield file
 
 
 class TarReader:
@@ -359,15 +302,22 @@ class TarReader:
             Its file cannot be read.
         """
         samples, key = self._samples, int(self._samples.keys[place])
-        size, offset, shard = int(samples.sizes[place]), int(samples.offsets[place]), int(samples.shard[place])
-        try:
-            payload = os.pread(self._file(shard).fileno(), size, offset)
-        except OSError as error:
-            raise RecordError(f"reading failed: {error.strerror}", samples.paths[shard], key, offset) from error
-        if len(payload) < size:
-            raise RecordError("the file became shorter while it was read", samples.paths[shard], key, offset)
-        header = samples.headers.get(place, Header(0, float(samples.labels[place]), key, 0))
+        shard, label = int(samples.shard[place]), int(samples.labels[place])
+        payload = self._read(shard, int(samples.offsets[place]), int(samples.sizes[place]), key)
+        size = int(samples.said_sizes[place])
+        said = read_declared(self._read(shard, int(samples.said_offsets[place]), size, key)) if size else {}
+        header = declared_header(label, said)
         return Record(key, header._replace(id=key) if header.id < 0 else header, payload)
+
+    def _read(self, shard: int, offset: int, size: int, key: int) -> bytes:
+        path = self._samples.paths[shard]
+        try:
+            content = os.pread(self._file(shard).fileno(), size, offset)
+        except OSError as error:
+            raise RecordError(f"reading failed: {error.strerror}", path, key, offset) from error
+        if len(content) < size:
+            raise RecordError("the file became shorter while it was read", path, key, offset)
+        return content
 
     def _file(self, shard: int) -> IO[bytes]:
         if shard not in self._opened:

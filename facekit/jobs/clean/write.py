@@ -16,6 +16,7 @@ from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_rep
 from facekit.jobs.clean.tables import DecisionTable, write_tables
 from facekit.jobs.inputs.ledger import already_masked
 from facekit.jobs.inputs.source import Source, SourceRecord, read_records
+from facekit.jobs.inputs.stored_pack import fetch_file
 from facekit.jobs.outputs.ledger_rows import copied_rows, layout_keys, layout_rows, left_out_rows
 from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
@@ -54,7 +55,8 @@ def write_output(
     elif pack:
         write_pack(source, table, folder)
     write_tables(folder, table, decisions)
-    (folder / SOURCE_PATH).write_bytes(os.fsencode(os.path.realpath(source.path)) + b"\n")
+    place = source.name if source.stored is not None else os.path.realpath(source.path)
+    (folder / SOURCE_PATH).write_bytes(os.fsencode(place) + b"\n")
     if source.files:
         write_source_list(source, folder / SOURCE_LIST)
     if decisions is not None:
@@ -73,6 +75,8 @@ def _check_counts(table: DecisionTable) -> None:
 def copy_pack(source: Source, folder: Path) -> None:
     """Copy the files of a pack byte for byte: nothing in it changes."""
     rec = Path(source.path)
+    if source.stored is not None:
+        fetch_file(source.stored, folder / rec.name)
     for path in (rec, rec.with_suffix(".idx"), rec.with_name("property"), ledger_path(rec)):
         if path.exists():
             shutil.copyfile(path, folder / path.name)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +20,14 @@ import numpy.typing as npt
 from facekit.errors import FacekitError, PictureError, RecordError
 from facekit.images import as_payload, decode
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, format_counts
+from facekit.jobs.inputs.stored_pack import StoredPack, open_stored_pack, opened
 from facekit.output import Input, input_of
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
 from facekit.records.content import sampled_hash
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
 from facekit.records.index_policy import IndexPolicy
 from facekit.run.ledger import ledger_path
+from facekit.stores import Stored, is_address, local_path, restamp
 
 __all__ = [
     "Source",
@@ -70,6 +73,9 @@ class Source:
         Byte offset of each record; of a folder's, position in ``files``.
     files : tuple of str
         Paths of a folder's pictures, relative to it.
+    stored : Stored, optional
+        The ``.rec`` in a store, whose records are read by byte ranges; ``path`` is where it would lie beside the copies
+        of its small files.
     others : dict from str to int
         Files in a folder that are no pictures by their names, by suffix.
     content : str
@@ -89,6 +95,12 @@ class Source:
     content: str = ""
     changed: str = ""
     others: dict[str, int] = field(default_factory=dict)
+    stored: Stored | None = None
+
+    @property
+    def name(self) -> str:
+        """Where its records lie: the path, or the address in a store."""
+        return self.path if self.stored is None else self.stored.address
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -146,6 +158,13 @@ def open_source(
     FacekitError
         The folder holds no pictures, or cannot be listed.
     """
+    path = local_path(os.fspath(path))
+    if is_address(path):
+        stored = open_stored_pack(path, partial_index)
+        refuse_shared_records(stored)
+        if in_place and limit is None and layout in ("same", stored.layout):
+            return _whole_pack(stored), True
+        return _pictures_of(stored, stored.layout if layout == "same" else layout, limit), False
     folder = Path(path)
     if folder.is_dir() and not any(folder.glob("*.rec")):
         source = _folder_source(folder)
@@ -157,7 +176,7 @@ def open_source(
         return _pictures_of(pack, pack.layout if layout == "same" else layout, limit), False
 
 
-def refuse_shared_records(pack: Pack) -> None:
+def refuse_shared_records(pack: Pack | StoredPack) -> None:
     """Refuse an index that gives several keys one record: a few megabytes of it ask for terabytes of copies.
 
     Raises
@@ -181,7 +200,7 @@ def refuse_shared_records(pack: Pack) -> None:
         raise RecordError(problem, pack.paths.idx, key, index.offset(key))
 
 
-def _whole_pack(pack: Pack) -> Source:
+def _whole_pack(pack: Pack | StoredPack) -> Source:
     keys = pack.physical_keys
     pictures = np.ones(len(keys), np.bool_)
     if pack.layout == "insightface":
@@ -191,7 +210,7 @@ def _whole_pack(pack: Pack) -> Source:
     return _pack_source(pack, keys, labels, pictures)
 
 
-def _pictures_of(pack: Pack, layout: str, limit: int | None) -> Source:
+def _pictures_of(pack: Pack | StoredPack, layout: str, limit: int | None) -> Source:
     # Views where nothing is reordered: a copy of each column is 0.3 GB in a pack of 42 million.
     keys, labels = pack.keys[:limit], pack.labels[:limit]
     order = _order(keys, labels, pack.layout, layout)
@@ -201,13 +220,16 @@ def _pictures_of(pack: Pack, layout: str, limit: int | None) -> Source:
 
 
 def _pack_source(
-    pack: Pack, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], pictures: npt.NDArray[np.bool_]
+    pack: Pack | StoredPack, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], pictures: npt.NDArray[np.bool_]
 ) -> Source:
     rec, index = str(pack.paths.rec), pack.reader.index
     offsets = np.empty(len(keys), np.int64)
     for first in range(0, len(keys), CHUNK):
         span = slice(first, first + CHUNK)
         offsets[span] = index.offsets[index.positions(keys[span])]
+    if isinstance(pack, StoredPack):
+        content, stamps = _hash(pack.rec.size, pack.rec.stamp), _hash(pack.rec, pack.idx)
+        return Source(rec, "pack", pack.layout, keys, labels, pictures, offsets, (), content, stamps, stored=pack.rec)
     stamps = _hash(*_stamps([rec, str(pack.paths.idx)]))
     return Source(rec, "pack", pack.layout, keys, labels, pictures, offsets, (), sampled_hash(rec), stamps)
 
@@ -263,6 +285,9 @@ def source_input(source: Source, named: str) -> Input:
     named : str
         The path as it was given.
     """
+    if source.stored is not None:
+        stored = source.stored
+        return Input(named, lambda: (), _hash(stored), lambda: _hash(restamp([stored])[0]))
     if source.kind == "folder":
         return input_of(named, lambda: (os.path.join(source.path, name) for name in source.files))
     return pack_input(Path(source.path), named)
@@ -277,7 +302,8 @@ def pack_input(rec: Path, named: str) -> Input:
 def source_bytes(source: Source) -> int:
     """Bytes that the whole file of a pack takes, or the first thousand pictures of a folder scaled up to all."""
     if source.kind == "pack":
-        size, count = os.path.getsize(source.path), len(source)
+        size = os.path.getsize(source.path) if source.stored is None else source.stored.size
+        count = len(source)
         return size if count else 0
     return files_bytes(source.path, source.files)
 
@@ -316,16 +342,26 @@ def first_picture(source: Source, tried: int = 100) -> npt.NDArray[np.uint8] | N
 
 
 def _read_pack(source: Source) -> Iterator[SourceRecord]:
-    with open(source.path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+    with _opened(source) as (pread, size):
         for key, offset in zip(source.keys.tolist(), source.offsets.tolist(), strict=True):
             try:
-                parts = list(record_parts(lambda at: os.pread(file.fileno(), 8, at), offset, size))
+                parts = list(record_parts(lambda at: pread(8, at), offset, size))
             except FramingError as error:
-                raise error.at(source.path, key, offset) from None
-            framed = os.pread(file.fileno(), parts[-1].start + padded(parts[-1].length) - offset, offset)
+                raise error.at(source.name, key, offset) from None
+            framed = pread(parts[-1].start + padded(parts[-1].length) - offset, offset)
             buffer = join_parts(framed, parts, offset)
-            yield SourceRecord(Record(key, *unpack_record(buffer, path=source.path, key=key, offset=offset)), framed)
+            yield SourceRecord(Record(key, *unpack_record(buffer, path=source.name, key=key, offset=offset)), framed)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[Callable[[int, int], bytes], int]]:
+    """What reads so many bytes of a pack at an offset, and the size of the whole."""
+    if source.stored is not None:
+        with opened(source.stored, source.offsets) as ranges:
+            yield ranges.pread, ranges.size
+        return
+    with open(source.path, "rb", buffering=0) as file:
+        yield partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size
 
 
 def _read_folder(source: Source) -> Iterator[SourceRecord]:

@@ -23,7 +23,8 @@ class PackConfig:
     Attributes
     ----------
     source : str
-        A folder with one folder a person, or a ``.lst``.
+        A folder with one folder a person, a ``.lst``, or files of samples: tar shards or parquet, on the disk or in a
+        store.
     destination : str
         Folder that will appear when everything is done.
     align : bool

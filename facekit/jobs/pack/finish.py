@@ -27,7 +27,7 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["OTHER_SIZES", "assemble_output"]
+__all__ = ["OTHER_SIZES", "TOO_FEW", "assemble_output", "nothing_left"]
 
 OTHER_SIZES = "--align finds the faces in photographs, --size any stores pictures of every size"
 TOO_FEW = "few_images"
@@ -94,11 +94,16 @@ def count_classes(count: int, shards: Sequence[Shard], min_images: int, output: 
     keep = images >= min_images
     if not keep.any():
         output.discard_shards()  # so that the next attempt may have other settings
-        said = ", ".join(f"{reason} ({number} times)" for reason, number in reasons.most_common(3))
-        cure = f"; {OTHER_SIZES}" if any(reason.startswith("size ") for reason in reasons) else ""
-        fewer = f"no one has {min_images} pictures" if images.any() else "no picture could be packed"
-        raise FacekitError(f"nothing is left to pack: {fewer}" + (f"; {said}" if said else "") + cure)
+        raise nothing_left(min_images, bool(images.any()), reasons)
     return Classes(images, np.where(keep, np.cumsum(keep) - 1, -1))
+
+
+def nothing_left(min_images: int, some: bool, reasons: Counter[str]) -> FacekitError:
+    """Why nothing is left; ``some``: pictures could be packed, but of no one enough."""
+    said = ", ".join(f"{reason} ({number} times)" for reason, number in reasons.most_common(3))
+    cure = f"; {OTHER_SIZES}" if any(reason.startswith("size ") for reason in reasons) else ""
+    fewer = f"no one has {min_images} pictures" if some else "no picture could be packed"
+    return FacekitError(f"nothing is left to pack: {fewer}" + (f"; {said}" if said else "") + cure)
 
 
 def append_shard(pack: PackWriter, rows: pa.Table, block: bytes, classes: Classes) -> pa.Table:

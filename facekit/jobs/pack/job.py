@@ -1,4 +1,4 @@
-"""``facekit pack``: a folder of people or a list of pictures in, a pack out.
+"""``facekit pack``: a folder of people, a list of pictures, tar shards or parquet in, a pack out.
 
 List the pictures, do the shards, put the output together, move it into place.
 """
@@ -12,12 +12,15 @@ from time import perf_counter
 
 import numpy as np
 
+from facekit.errors import ConfigError
 from facekit.jobs.inputs.ledger import count_outcomes
+from facekit.jobs.inputs.sample_files import SampleFiles, refuse_unknown_source
 from facekit.jobs.inputs.source import files_bytes
 from facekit.jobs.outputs.tables import TRAIN_CONFIG
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.finish import assemble_output
 from facekit.jobs.pack.picture_list import PictureList, pictures_input, read_pictures
+from facekit.jobs.pack.samples import assemble_samples, files_to_pack, packing_work
 from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.run.ledger import LEDGER
@@ -93,6 +96,10 @@ def pack(config: PackConfig) -> PackSummary:
     """
     started, guarded = perf_counter(), _guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
+    refuse_unknown_source(config.source)
+    files = files_to_pack(config.source)
+    if files is not None:
+        return _pack_files(files, config, guarded, started)
     pictures = read_pictures(config.source, config.root)
     if config.align:
         make_detector(config.detector)
@@ -116,6 +123,19 @@ def pack(config: PackConfig) -> PackSummary:
     return _summarise(config, pictures, done, perf_counter() - started)
 
 
+def _pack_files(files: SampleFiles, config: PackConfig, guarded: list[Input], started: float) -> PackSummary:
+    """Pack the samples of tar shards or parquet files."""
+    if config.root is not None:
+        raise ConfigError(f"root is for lists; {config.source} means files of samples")
+    if config.align:
+        make_detector(config.detector)
+    settings, inputs = {"input": files.content, "config": config.settings()}, [*guarded, files.as_input()]
+    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, 2 * files.bytes)
+    work = packing_work(files, config)
+    run_job(output, work, lambda output: assemble_samples(work.shards, config, output))
+    return _summarise(config, None, None, perf_counter() - started)
+
+
 def _guarded_inputs(config: PackConfig) -> list[Input]:
     """What is named to be read; which pictures count is known once the list is read."""
     named = [config.source, *([config.root] if config.root is not None else [])]
@@ -131,27 +151,29 @@ def _task(pictures: PictureList, shard: Shard, path: Path) -> PackTask:
     return PackTask(shard, path, pictures.chosen(np.arange(shard.first, shard.stop)))
 
 
-def _summarise(config: PackConfig, pictures: PictureList, done: int, seconds: float) -> PackSummary:
+def _summarise(config: PackConfig, pictures: PictureList | None, done: int | None, seconds: float) -> PackSummary:
+    """What was done; of files of samples, whose pictures nobody counts beforehand, as the ledger counts them."""
     destination = Path(config.destination)
     stored: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     for (action, reason, written), count in count_outcomes(destination / LEDGER, "action", "reason").items():
         (stored if written else skipped)[str(action if written else reason)] += count
     stored.pop("layout", None)
+    found = sum(stored.values()) + sum(skipped.values())
     snippet = (destination / TRAIN_CONFIG).read_text("utf-8")
     return PackSummary(
         destination=config.destination,
         ledger=str(Path(config.destination) / LEDGER),
         layout=config.layout,
-        pictures=len(pictures),
+        pictures=found if pictures is None else len(pictures),
         images=sum(stored.values()),
         identities=int(snippet.splitlines()[0].rpartition(" ")[2]),
         by_action=dict(stored.most_common()),
         skipped=dict(skipped.most_common()),
-        others=pictures.others,
+        others={} if pictures is None else pictures.others,
         config=snippet,
         bytes=(destination / "train.rec").stat().st_size,
         seconds=seconds,
-        images_per_second=done / seconds,
-        one_identity=pictures.names == (".",) and len(pictures) > 1,
+        images_per_second=(found if done is None else done) / seconds,
+        one_identity=pictures is not None and pictures.names == (".",) and len(pictures) > 1,
     )

@@ -1,17 +1,22 @@
-"""``facekit convert``: a pack or WebDataset shards in any layout -> any other, labels made contiguous."""
+"""``facekit convert``: a pack, tar shards or parquet, on disk or in a store -> any other, labels made contiguous."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, RecordError
 from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
+from facekit.jobs.inputs.ledger import count_outcomes
+from facekit.jobs.inputs.sample_files import SampleFiles, find_sample_files, refuse_unknown_source
 from facekit.jobs.inputs.source import pack_input
+from facekit.jobs.outputs.gather import GatheredSamples, LeftOut, write_gathered
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
     Dropped,
@@ -21,17 +26,23 @@ from facekit.jobs.outputs.rewrite import (
     contiguous,
     grouped,
     open_packs,
+    refuse_nothing,
     write_selection,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
-from facekit.jobs.packs.webdataset import write_pack_of_shards, write_shards
-from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.jobs.packs.fetch import fetch_samples
+from facekit.jobs.packs.webdataset import Samples, shard_name, write_pack_of_shards, write_shards
+from facekit.output import Input, check_folder, input_of, open_folder, open_prefix
 from facekit.records.index_policy import index_policy
-from facekit.records.tar_shards import TarSamples, scan_shards, shard_paths
+from facekit.records.tar_shards import TarSamples, scan_shards
+from facekit.run.ledger import LEDGER
+from facekit.stores import is_address
 
 __all__ = ["ConvertConfig", "ConvertSummary", "convert"]
 
-LAYOUTS = ("insightface", "flat", "webdataset")
+LAYOUTS = ("insightface", "flat", "webdataset", "parquet")
+IN_SHARDS = ("webdataset", "parquet")
+REASONS = ("listed", NO_LABEL, "identity_too_small")
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,8 @@ class ConvertConfig:
     Attributes
     ----------
     source, destination : str
-    layout : {"insightface", "flat", "webdataset"}
+    layout : {"insightface", "flat", "webdataset", "parquet"}, optional
+        By default ``insightface``, in a store ``webdataset``.
     shuffle : bool
         Write the records in an order drawn from ``seed``; not in the layout ``insightface``, which keeps identities
         together.
@@ -53,13 +65,15 @@ class ConvertConfig:
     keep_labels : bool
         Keep the labels as they are instead of making them contiguous.
     shard_records : int
-        Records of a WebDataset shard.
+        Records of a tar shard or parquet file.
     hashes : bool
         Write the hash of every payload into the ledger.
     overwrite : bool
         Replace an existing destination.
     partial_index : bool
         Take a pack whose index does not reach its end.
+    workers : int
+        Files of samples that are read at once; the output does not depend on it.
 
     Raises
     ------
@@ -69,7 +83,7 @@ class ConvertConfig:
 
     source: str
     destination: str
-    layout: str = "insightface"
+    layout: str | None = None
     shuffle: bool = False
     seed: int = 0
     min_images: int = 1
@@ -79,14 +93,33 @@ class ConvertConfig:
     hashes: bool = True
     overwrite: bool = False
     partial_index: bool = False
+    workers: int = 1
 
     def __post_init__(self) -> None:
-        check_choice("layout", self.layout, LAYOUTS)
-        if self.shuffle and self.layout == "insightface":
-            raise ConfigError("the layout insightface keeps identities together: shuffle flat or webdataset")
+        check_choice("layout", self.written_layout, LAYOUTS)
+        if is_address(self.destination) and self.written_layout not in IN_SHARDS:
+            raise ConfigError(
+                f"{self.destination} lies in a store, and the layout {self.layout} is for the disk: choose one of "
+                f"{', '.join(IN_SHARDS)}"
+            )
+        if self.shuffle and self.written_layout == "insightface":
+            raise ConfigError("the layout insightface keeps identities together: shuffle flat, webdataset or parquet")
+        check_at_least("workers", self.workers, 1)
         check_at_least("min_images", self.min_images, 1)
         check_at_least("shard_records", self.shard_records, 1)
         check_seed(self.seed)
+
+    @property
+    def written_layout(self) -> str:
+        """The layout of the output."""
+        return self.layout or ("webdataset" if is_address(self.destination) else "insightface")
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the bytes of the output; where it is written to, and by how many, does not."""
+        given = asdict(self)
+        for name in ("source", "destination", "overwrite", "partial_index", "workers"):
+            del given[name]
+        return {**given, "layout": self.written_layout}
 
 
 @dataclass(frozen=True)
@@ -141,69 +174,152 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         Nothing is left to write.
     """
     started = perf_counter()
+    if is_address(config.destination):
+        return _convert_to_store(config, started)
     guarded = [input_of(config.source, lambda: ()), *([input_of(config.drop)] if config.drop is not None else [])]
     check_folder(config.destination, guarded, config.overwrite)
-    source, opened, needed = open_input(config.source, config.partial_index)
-    read = [*guarded, opened]
-    with open_folder(config.destination, "convert", read, asdict(config), config.overwrite, needed) as output:
-        folder = output.new_folder()
-        stay, dropped = choose_records(source, config)
-        rows = order(source, stay, config)
-        old = source.labels[rows]
-        new, table = (
-            (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
-        )
-        written = write(source, rows, new, dropped, folder, config)
-        write_labels(folder / LABELS, table)
-        snippet = write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
+    refuse_unknown_source(config.source)
+    files = find_sample_files(config.source)
+    if files is not None and files.plain_tars() is None:
+        return _convert_files(files, config, guarded, started)
+    source, opened, needed = open_input(config.source, files, config.partial_index)
+    read, settings = [*guarded, opened], {**config.settings(), "source": config.source}
+    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed) as output:
+        written, dropped = write_converted(source, output.new_folder(), config)
         output.publish()
-    counts = {gone.reason: len(gone.keys) for gone in dropped}
-    place = Path(config.destination)
+    return _summary(config, len(source.labels), written, dropped, started)
+
+
+def _convert_to_store(config: ConvertConfig, started: float) -> ConvertSummary:
+    """Write shards below a prefix of a store: a few lie on the disk at a time."""
+    guarded = [input_of(config.drop)] if config.drop is not None else []
+    refuse_unknown_source(config.source)
+    files = find_sample_files(config.source)
+    if files is not None and files.plain_tars() is None:
+        raise ConfigError(
+            f"{config.source} must be read as a stream, and {config.destination} lies in a store: convert it to a pack "
+            "on the disk first, and that to the store"
+        )
+    source, opened, _ = open_input(config.source, files, config.partial_index)
+    codes = choose_records(source, config)
+    names = [*_shard_names(int((codes == 0).sum()), config), LEDGER, LABELS, TRAIN_CONFIG]
+    settings, read = {**config.settings(), "input": opened.stamp}, [*guarded, opened]
+    with open_prefix(config.destination, "convert", read, settings, names, config.overwrite) as output:
+        written, dropped = write_converted(source, output.folder, config, output.put)
+        snippet = (output.folder / TRAIN_CONFIG).read_text("ascii")
+        for name in (LEDGER, LABELS, TRAIN_CONFIG):
+            output.put(output.folder / name)
+        output.publish()
+    return _summary(config, len(source.labels), written, dropped, started, snippet)
+
+
+def _shard_names(records: int, config: ConvertConfig) -> list[str]:
+    shards = range(-(-records // config.shard_records))
+    return [shard_name(config.written_layout, shard, len(shards)) for shard in shards]
+
+
+def _convert_files(files: SampleFiles, config: ConvertConfig, guarded: list[Input], started: float) -> ConvertSummary:
+    """Convert what must be streamed: from a store, compressed, or parquet. Each file that was read is journalled."""
+    settings, read = {**config.settings(), "input": files.content}, [*guarded, files.as_input()]
+    needed = 2 * files.bytes  # once in the shards, once in the output
+    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed) as output:
+        if output.published:
+            return _summary_of_output(config, started)
+        source = fetch_samples(output, files, config.workers)
+        written, dropped = write_converted(source, output.new_folder(), config)
+        output.publish()
+    return _summary(config, len(source.labels), written, dropped, started)
+
+
+def write_converted(
+    source: Samples, folder: Path, config: ConvertConfig, finished: Callable[[Path], object] = Path.exists
+) -> tuple[Written, dict[str, int]]:
+    """Write everything that the output has; also how many were dropped, by reason.
+
+    ``finished`` is called with the path of each tar or parquet shard that is whole.
+
+    Raises
+    ------
+    RecordError
+        A record is truncated or corrupt, or the disk refuses.
+    FacekitError
+        Nothing is left to write.
+    """
+    codes = choose_records(source, config)
+    rows = order(source, codes == 0, config)
+    old = source.labels[rows]
+    new, table = (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
+    written = write(source, rows, new, codes, folder, config, finished)
+    write_labels(folder / LABELS, table)
+    write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
+    counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()
+    return written, {reason: count for reason, count in zip(REASONS, counts[1:]) if count}
+
+
+def _summary(
+    config: ConvertConfig,
+    found: int,
+    written: Written,
+    dropped: dict[str, int],
+    started: float,
+    snippet: str | None = None,
+) -> ConvertSummary:
+    place = config.destination.rstrip("/")
     return ConvertSummary(
-        str(place),
-        config.layout,
-        len(source.labels),
+        place,
+        config.written_layout,
+        found,
         written.images,
         written.identities,
         written.num_classes,
-        counts,
-        str(place / LABELS),
-        snippet,
+        dropped,
+        f"{place}/{LABELS}",
+        Path(place, TRAIN_CONFIG).read_text("ascii") if snippet is None else snippet,
         written.bytes,
         perf_counter() - started,
     )
 
 
-def open_input(named: str, taken: bool) -> tuple[PackSource | TarSamples, Input, int]:
+def _summary_of_output(config: ConvertConfig, started: float) -> ConvertSummary:
+    """Of a run that was killed after it had published: from what it published."""
+    place = Path(config.destination)
+    snippet = (place / TRAIN_CONFIG).read_text("ascii")
+    classes, images = (int(line.rpartition(" ")[2]) for line in snippet.splitlines())
+    outcomes = count_outcomes(place / LEDGER, "action", "reason")
+    dropped = {str(reason): count for (action, reason, _), count in outcomes.items() if action == "drop"}
+    with open(place / LABELS, encoding="ascii") as lines:
+        identities = sum(1 for _ in lines) - 1
+    size = sum(path.stat().st_size for suffix in ("rec", "tar", "parquet") for path in place.glob(f"*.{suffix}"))
+    written = Written(images, identities, classes, size)
+    return _summary(config, images + sum(dropped.values()), written, dropped, started)
+
+
+def open_input(named: str, files: SampleFiles | None, taken: bool) -> tuple[PackSource | TarSamples, Input, int]:
     """The records to convert, the files that they are read from, and how many bytes these take.
 
     Whether a partial index is taken counts for packs.
     """
-    shards = shard_paths(named)
+    shards = files.plain_tars() if files is not None else None
     if shards:
         return scan_shards(shards), input_of(named, lambda: shards), sum(path.stat().st_size for path in shards)
     source = open_packs([named], index_policy(taken))[0]
     return source, pack_input(source.rec, named), source.rec.stat().st_size
 
 
-def choose_records(
-    source: PackSource | TarSamples, config: ConvertConfig
-) -> tuple[npt.NDArray[np.bool_], list[Dropped]]:
-    """Which records stay, and those that do not: listed, with a label below 0, of identities too small without them."""
-    listed = np.zeros(len(source.keys), np.bool_)
+def choose_records(source: Samples, config: ConvertConfig) -> npt.NDArray[np.int8]:
+    """(N,) int8: 0 for records that stay, else the place in `REASONS` + 1.
+
+    Left out are those that are listed, those with a label below 0, and identities that are too small without them.
+    """
+    codes = np.zeros(len(source.keys), np.int8)
+    codes[source.labels < 0] = 2
     if config.drop is not None:
-        listed = np.isin(source.keys, keys_to_drop(config.drop, source.keys, config.source))
-    unlabelled = ~listed & (source.labels < 0)
-    stay = ~listed & ~unlabelled
-    _, place, sizes = np.unique(source.labels[stay], return_inverse=True, return_counts=True)
-    small = np.flatnonzero(stay)[sizes[place.reshape(-1)] < config.min_images]
-    stay[small] = False
-    found = (
-        (np.flatnonzero(listed), "listed"),
-        (np.flatnonzero(unlabelled), NO_LABEL),
-        (small, "identity_too_small"),
-    )
-    return stay, [Dropped(0, source.keys[rows], reason) for rows, reason in found if len(rows)]
+        codes[np.isin(source.keys, keys_to_drop(config.drop, source.keys, config.source))] = 1
+    if config.min_images > 1:
+        stay = np.flatnonzero(codes == 0)
+        _, place, sizes = np.unique(source.labels[stay], return_inverse=True, return_counts=True)
+        codes[stay[sizes[place.reshape(-1)] < config.min_images]] = 3
+    return codes
 
 
 def keys_to_drop(path: str, keys: npt.NDArray[np.int64], source: str) -> npt.NDArray[np.int64]:
@@ -228,12 +344,12 @@ def read_keys(path: str) -> npt.NDArray[np.int64]:
         raise RecordError(f"a line is no key: {error}", path) from None
 
 
-def order(source: PackSource | TarSamples, stay: npt.NDArray[np.bool_], config: ConvertConfig) -> npt.NDArray[np.int64]:
+def order(source: Samples, stay: npt.NDArray[np.bool_], config: ConvertConfig) -> npt.NDArray[np.int64]:
     """The rows that stay, in the order in which they will be written."""
     rows = np.flatnonzero(stay)
     if config.shuffle:
         return np.random.default_rng([config.seed]).permutation(rows)
-    if config.layout != "insightface":
+    if config.written_layout != "insightface":
         return rows
     if isinstance(source, PackSource) and source.pack.layout == "insightface":
         rows = rows[np.argsort(source.keys[rows], kind="stable")]
@@ -242,17 +358,29 @@ def order(source: PackSource | TarSamples, stay: npt.NDArray[np.bool_], config: 
 
 
 def write(
-    source: PackSource | TarSamples,
+    source: Samples,
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
-    dropped: list[Dropped],
+    codes: npt.NDArray[np.int8],
     folder: Path,
     config: ConvertConfig,
+    finished: Callable[[Path], object],
 ) -> Written:
     """Write the output in the way that source and layout ask for."""
-    if config.layout == "webdataset":
-        return write_shards(source, rows, labels, dropped, folder, config.shard_records, config.hashes)
+    dropped = [
+        Dropped(0, source.keys[codes == code], reason)
+        for code, reason in enumerate(REASONS, 1)
+        if (codes == code).any()
+    ]
+    refuse_nothing(len(rows), dropped)
+    layout = config.written_layout
+    if layout in IN_SHARDS:
+        each, hashes = config.shard_records, config.hashes
+        return write_shards(source, rows, labels, dropped, folder, each, hashes, layout, finished)
+    if isinstance(source, GatheredSamples):
+        left_out = LeftOut(codes, REASONS)
+        return write_gathered(source, rows, labels, left_out, folder, layout, "converting", config.hashes)
     if isinstance(source, TarSamples):
-        return write_pack_of_shards(source, rows, labels, dropped, folder, config.layout, config.hashes)
+        return write_pack_of_shards(source, rows, labels, dropped, folder, layout, config.hashes)
     chosen = Selection(np.zeros(len(rows), np.int32), rows, labels)
-    return write_selection([source], chosen, folder, config.layout, dropped, config.hashes, "converting")
+    return write_selection([source], chosen, folder, layout, dropped, config.hashes, "converting")

@@ -1,38 +1,47 @@
-"""Packs -> WebDataset shards, and shards -> packs or other shards, one record at a time."""
+"""Packs and samples -> shards (tar or parquet), and tar shards -> packs, one record at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.jobs.outputs.counts import check_counts, records_in
+from facekit.jobs.outputs.gather import GatheredReader, GatheredSamples
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, layout_keys, layout_rows
 from facekit.jobs.outputs.rewrite import Dropped, PackSource, Written, refuse_nothing
 from facekit.records import Header, PackWriter, Record
-from facekit.records.tar_shards import TarReader, TarSamples, TarWriter
+from facekit.records.parquet_shards import ParquetWriter, parquet_name
+from facekit.records.tar_shards import TarReader, TarSamples, TarWriter, tar_name
 from facekit.run.ledger import LEDGER, LedgerWriter, payload_hash
 from facekit.run.progress import progress
 
-__all__ = ["write_pack_of_shards", "write_shards"]
+__all__ = ["Samples", "shard_name", "write_pack_of_shards", "write_shards"]
 
 AT_ONCE = 1024
 
+Samples = PackSource | TarSamples | GatheredSamples
+
 
 def write_shards(
-    source: PackSource | TarSamples,
+    source: Samples,
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     dropped: Sequence[Dropped],
     folder: Path,
     records: int,
     hashes: bool,
+    layout: str = "webdataset",
+    finished: Callable[[Path], object] = Path.exists,
 ) -> Written:
-    """Write records as WebDataset shards with a ledger; samples are numbered from 0 on.
+    """Write records as shards of the layout ``webdataset`` or ``parquet``, with a ledger; they are numbered from 0 on.
+
+    ``finished`` is called with the path of each shard that is whole.
 
     Raises
     ------
@@ -40,18 +49,29 @@ def write_shards(
         A record is truncated or corrupt, or the disk refuses.
     """
     refuse_nothing(len(rows), dropped)
-    with TarWriter(folder, records) as writer, LedgerWriter(folder / LEDGER) as ledger:
+    shards: Any = TarWriter(folder, records) if layout == "webdataset" else ParquetWriter(folder, records, len(rows))
+    with shards as writer, LedgerWriter(folder / LEDGER) as ledger:
         with progress("converting", len(rows)) as advance:
             for first, some in _batches(source, rows):
                 keys = np.arange(first, first + len(some))
                 for key, record in zip(keys.tolist(), some):
                     header = _renumbered(_relabelled(record.header, int(labels[key])), record.key, key)
                     writer.write(key, header, record.payload)
+                    while writer.closed_shards:
+                        finished(writer.closed_shards.pop(0))
                 _note(source, ledger, keys, some, hashes)
                 advance(len(some))
         _note_dropped(ledger, dropped)
+        writer.close()
+        while writer.closed_shards:
+            finished(writer.closed_shards.pop(0))
     found = np.unique(labels)
     return Written(len(rows), len(found), int(found[-1]) + 1, writer.bytes)
+
+
+def shard_name(layout: str, shard: int, count: int) -> str:
+    """The name that a shard of a layout has, of so many."""
+    return tar_name(shard) if layout == "webdataset" else parquet_name(shard, count)
 
 
 def write_pack_of_shards(
@@ -89,18 +109,18 @@ def write_pack_of_shards(
     return Written(len(rows), len(found), int(found[-1]) + 1, (folder / "train.rec").stat().st_size)
 
 
-def _batches(source: PackSource | TarSamples, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[Record]]]:
+def _batches(source: Samples, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[Record]]]:
     records = _records(source, rows)
     for first in range(0, len(rows), AT_ONCE):
         yield first, list(islice(records, AT_ONCE))
 
 
-def _records(source: PackSource | TarSamples, rows: npt.NDArray[np.int64]) -> Iterator[Record]:
+def _records(source: Samples, rows: npt.NDArray[np.int64]) -> Iterator[Record]:
     if isinstance(source, PackSource):
-        yield from (source.pack.read(key) for key in source.keys[rows].tolist())
+        yield from (source.pack.read(int(key)) for key in source.keys[rows])
         return
-    with TarReader(source) as reader:
-        yield from (reader.read(row) for row in rows.tolist())
+    with TarReader(source) if isinstance(source, TarSamples) else GatheredReader(source) as reader:
+        yield from (reader.read(int(row)) for row in rows)
 
 
 def _relabelled(header: Header, label: int) -> Header:
@@ -117,7 +137,7 @@ def _renumbered(header: Header, old: int, new: int) -> Header:
 
 
 def _note(
-    source: PackSource | TarSamples,
+    source: Samples,
     ledger: LedgerWriter,
     keys: npt.NDArray[np.int64],
     records: list[Record],
