@@ -5,11 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.records.distinct import distinct
 from facekit.records.framing import MAGIC, FramingError, join_parts, padded, record_parts
 from facekit.records.header import HEADER_BYTES, unpack_record
 from facekit.records.mapping import WINDOW, window
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["HeaderColumns", "distinct", "header_columns"]
 
 _WORDS = 10  # magic, length, flag, label, id (2), id2 (2), the first two elements of a vector label
-_ROWS = 1 << 18
-
-Number = TypeVar("Number", bound=np.generic)
+_ROWS = 1 << 16
 
 
 class HeaderColumns(NamedTuple):
@@ -89,10 +88,9 @@ def header_columns(
         raise RecordError(f"the record file cannot be read: {error.strerror}", path) from error
     try:
         size = os.fstat(descriptor).st_size
-        near = np.clip(offsets, -1, size)  # an index may say 2**63 - 1: no arithmetic below overflows
-        for chosen in _batches(near, rows):
-            words = _gather(descriptor, near[chosen], size)
-            columns, doubtful = _columns(words, near[chosen], size)
+        for chosen, near in _batches(offsets, rows, size):
+            words = _gather(descriptor, near, size)
+            columns, doubtful = _columns(words, near, size)
             for row in np.flatnonzero(doubtful):
                 key = None if keys is None else int(keys[chosen][row])
                 try:
@@ -107,18 +105,18 @@ def header_columns(
         os.close(descriptor)
 
 
-def _batches(offsets: NDArray[np.int64], rows: int) -> Iterator[slice]:
-    """Runs of at most ``rows`` records whose offsets lie within one window, while they ascend."""
-    ascending = bool((offsets[1:] >= offsets[:-1]).all())
+def _batches(offsets: NDArray[np.int64], rows: int, size: int) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Runs of at most ``rows`` records whose offsets lie within one window, and their offsets; those outside of the
+    file lie at its ends: an index may say 2**63 - 1, and no arithmetic overflows then."""
     start = 0
     while start < len(offsets):
-        part = offsets[start : start + rows]
-        if ascending:
+        part = np.clip(offsets[start : start + rows], -1, size)
+        if bool((part[1:] >= part[:-1]).all()):
             count = int(part.searchsorted(part[0] + WINDOW))
         else:
             outside = (part < part[0]) | (part >= part[0] + WINDOW)
             count = int(outside.argmax()) if outside.any() else len(part)
-        yield slice(start, start + count)
+        yield slice(start, start + count), part[:count]
         start += count
 
 
@@ -198,18 +196,3 @@ def _fill_row(
     arrays: tuple[NDArray[np.generic], ...] = tuple(columns)
     for array, value in zip(arrays, (*values, len(payload), stop - offset), strict=True):
         array[row] = value
-
-
-def distinct(values: NDArray[Number]) -> NDArray[Number]:
-    """The distinct values, ascending, as ``np.unique`` gives them: its hash table takes forty times as long.
-
-    Parameters
-    ----------
-    values : (n,) number
-
-    Returns
-    -------
-    (m,) of the same dtype
-    """
-    ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.records.distinct import ascends, blocks
+
 __all__ = ["rows_of"]
 
 
@@ -32,10 +34,14 @@ def rows_of(known: NDArray[Any], wanted: NDArray[Any], ascending: bool = False) 
     >>> rows_of(np.array([30, 10, 20]), np.array([10, 40, 30])).tolist()
     [1, -1, 0]
     """
+    found = np.full(len(wanted), -1, np.int64)
     if not len(known):
-        return np.full(len(wanted), -1, np.int64)
-    order = None if ascending else np.argsort(known, kind="stable")
-    rows = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
-    if order is not None:
-        rows = order[rows]
-    return np.where(known[rows] == wanted, rows, -1)
+        return found
+    order = None if ascending or ascends(known) else np.argsort(known, kind="stable")
+    for part in blocks(len(wanted)):
+        some = wanted[part]
+        rows = np.minimum(np.searchsorted(known, some, sorter=order), len(known) - 1)
+        if order is not None:
+            rows = order[rows]
+        found[part] = np.where(known[rows] == some, rows, -1)
+    return found

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["IndexEnds", "RecordIndex"]
 
 
+_AT_ONCE = 1 << 16
+"""Keys that are looked up in one go."""
+
+
 class IndexEnds(NamedTuple):
     """Smallest and largest key, and the position of the record that starts furthest back in the file."""
 
@@ -170,6 +174,13 @@ class RecordIndex:
         keys = np.asarray(keys, np.int64)
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
+        found = np.empty(len(keys), np.int64)
+        for first in range(0, len(keys), _AT_ONCE):  # or its temporary arrays would take 40 bytes a key
+            part = slice(first, first + _AT_ONCE)
+            found[part] = self._positions(keys[part])
+        return found
+
+    def _positions(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         ranks = keys - self._first if self._dense else self._ranked.searchsorted(keys)
         known = (ranks >= 0) & (ranks < len(self.keys))
         ranks = np.where(known, ranks, 0)
