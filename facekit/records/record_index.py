@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.records.distinct import ascends, blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["IndexEnds", "RecordIndex"]
-
-
-_AT_ONCE = 1 << 16
-"""Keys that are looked up in one go."""
 
 
 class IndexEnds(NamedTuple):
@@ -81,7 +78,7 @@ class RecordIndex:
         -------
         RecordIndex
         """
-        if len(keys) < 2 or bool((keys[1:] > keys[:-1]).all()):
+        if ascends(keys, strictly=True):
             return cls(keys, offsets)
         order = np.argsort(keys, kind="stable").astype(np.int32 if len(keys) < 1 << 31 else np.int64)
         ranked = keys[order]
@@ -105,13 +102,13 @@ class RecordIndex:
         -------
         bool
         """
-        one, two = (np.arange(len(index)) if index.order is None else index.order for index in (self, other))
-        return (
-            self.ends == other.ends
-            and np.array_equal(self.keys, other.keys)
-            and np.array_equal(self.offsets, other.offsets)
-            and np.array_equal(one, two)
-        )
+        if self.ends != other.ends or len(self) != len(other):
+            return False
+        for part in blocks(len(self)):
+            ours, theirs = ((*_order_in(index, part), index.keys[part], index.offsets[part]) for index in (self, other))
+            if not all(np.array_equal(one, two) for one, two in zip(ours, theirs, strict=True)):
+                return False
+        return True
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -175,8 +172,7 @@ class RecordIndex:
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
         found = np.empty(len(keys), np.int64)
-        for first in range(0, len(keys), _AT_ONCE):  # or its temporary arrays would take 40 bytes a key
-            part = slice(first, first + _AT_ONCE)
+        for part in blocks(len(keys)):  # or its temporary arrays would take 40 bytes a key
             found[part] = self._positions(keys[part])
         return found
 
@@ -224,7 +220,7 @@ class RecordIndex:
     @cached_property
     def physical(self) -> NDArray[np.integer] | None:
         """Positions in the order of the offsets; None where ``keys`` are in that order already."""
-        if len(self.offsets) < 2 or bool((self.offsets[1:] >= self.offsets[:-1]).all()):
+        if ascends(self.offsets):
             return None
         return np.argsort(self.offsets, kind="stable").astype(np.int32 if len(self) < 1 << 31 else np.int64)
 
@@ -232,3 +228,8 @@ class RecordIndex:
     def physical_keys(self) -> NDArray[np.int64]:
         """(N,) int64, keys in the order in which their records stand in the file."""
         return self.keys if self.physical is None else self.keys[self.physical]
+
+
+def _order_in(index: RecordIndex, part: slice) -> tuple[NDArray[np.integer]]:
+    """The order of some rows, also where it is not kept because keys ascend."""
+    return (np.arange(part.start, part.stop) if index.order is None else index.order[part],)

@@ -10,6 +10,7 @@ import numpy as np
 from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.packs.check_pictures import check_pictures
 from facekit.jobs.packs.repair import Examined, Repaired, repair
+from facekit.records.distinct import blocks, distinct_of
 from facekit.records.findings import Findings
 from facekit.records.pack import pack_paths
 from facekit.records.roles import check_kept_labels, read_roles
@@ -117,7 +118,7 @@ def check(config: CheckConfig) -> CheckSummary:
         pack.roles.layout,
         len(pack.records.offsets),
         int(pack.good.sum()),
-        len(np.unique(pack.roles.labels[pack.good])),
+        len(distinct_of(pack.roles.labels[part][pack.good[part]] for part in blocks(len(pack.good)))),
         config.deep,
         dict(pack.found.counts),
         [dict(finding._asdict()) for finding in pack.found.kept],
