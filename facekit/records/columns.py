@@ -57,6 +57,7 @@ def header_columns(
     keys: NDArray[np.int64] | None = None,
     rows: int = _ROWS,
     faults: list[RecordError] | None = None,
+    most: int | None = None,
 ) -> Iterator[tuple[slice, HeaderColumns]]:
     """Read the headers of records, some at a time, in bounded memory.
 
@@ -71,6 +72,9 @@ def header_columns(
     faults : list of RecordError, optional
         Takes what is wrong with records, which then have the label NaN and ``payload_bytes`` -1; by default the first
         raises.
+    most : int, optional
+        So many records that are too short for their header are put into ``faults``, the others only have
+        ``payload_bytes`` -1; by default all are, at 1.5 KB each.
 
     Yields
     ------
@@ -90,7 +94,12 @@ def header_columns(
         size = os.fstat(descriptor).st_size
         for chosen, near in _batches(offsets, rows, size):
             words = _gather(descriptor, near, size)
-            columns, doubtful = _columns(words, near, size)
+            columns, doubtful, short = _columns(words, near, size)
+            if most is not None and faults is not None:
+                rest = np.flatnonzero(short)[most:]
+                _blank_rows(columns, rest)
+                doubtful[rest] = False
+                most -= np.count_nonzero(short) - len(rest)
             for row in np.flatnonzero(doubtful):
                 key = None if keys is None else int(keys[chosen][row])
                 try:
@@ -99,7 +108,7 @@ def header_columns(
                     if faults is None:
                         raise
                     faults.append(error)
-                    _blank_row(columns, int(row))
+                    _blank_rows(columns, np.array([row]))
             yield chosen, columns
     finally:
         os.close(descriptor)
@@ -146,12 +155,14 @@ def _gather(descriptor: int, offsets: NDArray[np.int64], size: int) -> NDArray[n
 
 def _columns(
     words: NDArray[np.uint32], offsets: NDArray[np.int64], size: int
-) -> tuple[HeaderColumns, NDArray[np.bool_]]:
-    """Headers of whole records, and which rows need the careful way: several parts, or damage."""
+) -> tuple[HeaderColumns, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Headers of whole records; which rows need the careful way: several parts, or damage; and which of those are whole
+    but too short for their header."""
     coded, flag = words[1].astype(np.int64), words[2]
     start = HEADER_BYTES + 4 * flag.astype(np.int64)
     framed = 8 + ((coded + 3) & ~np.int64(3))
-    doubtful = (words[0] != MAGIC) | (coded >> 29 != 0) | (coded < start) | (offsets + framed > size)
+    other = (words[0] != MAGIC) | (coded >> 29 != 0) | (offsets + framed > size)
+    short = ~other & (coded < start)
     label, first = words[3].view(np.float32), words[8].view(np.float32)
     columns = HeaderColumns(
         flag=flag.copy(),
@@ -162,17 +173,17 @@ def _columns(
         payload_bytes=coded - start,
         framed_bytes=framed,
     )
-    return columns, doubtful
+    return columns, other | short, short
 
 
 def _wide(low: NDArray[np.uint32], high: NDArray[np.uint32]) -> NDArray[np.uint64]:
     return low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
 
 
-def _blank_row(columns: HeaderColumns, row: int) -> None:
+def _blank_rows(columns: HeaderColumns, rows: NDArray[np.integer]) -> None:
     arrays: tuple[NDArray[np.generic], ...] = tuple(columns)
     for array, value in zip(arrays, (0, np.nan, np.nan, 0, 0, -1, 0), strict=True):
-        array[row] = value
+        array[rows] = value
 
 
 def _fill_row(

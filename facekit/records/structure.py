@@ -64,7 +64,7 @@ class Structure(NamedTuple):
 
 
 _AT_ONCE = 1 << 14
-"""Headers that are read in one go: each that is damaged is an error of 1.5 KB until it is a finding."""
+"""Headers that are read in one go."""
 
 _NEAR = 8
 """Bytes by which an offset may miss the start of the record it means: no two records with headers start so near."""
@@ -253,12 +253,15 @@ def _read_columns(
     payload, id_is_key = np.empty(count, np.int64), np.empty(count, np.bool_)
     faults: list[RecordError] = []
     whole, size = count - (cut > 0), os.path.getsize(rec)
-    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], _AT_ONCE, faults):
+    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], _AT_ONCE, faults, found.most):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
         id_is_key[chosen] = (columns.id == keys[chosen].astype(np.uint64)) & (keys[chosen] >= 0)
         for error in faults:
             found.add("header", error.problem, error.key, error.offset)
+        unlisted = int((columns.payload_bytes < 0).sum()) - len(faults)
+        if unlisted:
+            found.counts["header"] += unlisted
         faults.clear()
         reached(size + int(offsets[chosen.stop - 1]))
     if cut:

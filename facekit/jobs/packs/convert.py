@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,15 @@ from facekit.jobs.outputs.rewrite import (
     Written,
     contiguous,
     grouped,
+    in_key_order,
     open_packs,
+    too_few,
     write_selection,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.webdataset import write_pack_of_shards, write_shards
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.records.distinct import distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards, shard_paths
 
@@ -151,7 +155,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         rows = order(source, stay, config)
         old = source.labels[rows]
         new, table = (
-            (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
+            (old, {label: label for label in distinct(old).tolist()}) if config.keep_labels else contiguous(old)
         )
         written = write(source, rows, new, dropped, folder, config)
         write_labels(folder / LABELS, table)
@@ -195,8 +199,7 @@ def choose_records(
         listed = np.isin(source.keys, keys_to_drop(config.drop, source.keys, config.source))
     unlabelled = ~listed & (source.labels < 0)
     stay = ~listed & ~unlabelled
-    _, place, sizes = np.unique(source.labels[stay], return_inverse=True, return_counts=True)
-    small = np.flatnonzero(stay)[sizes[place.reshape(-1)] < config.min_images]
+    small = np.flatnonzero(stay & too_few(source.labels, stay, config.min_images))
     stay[small] = False
     found = (
         (np.flatnonzero(listed), "listed"),
@@ -232,11 +235,12 @@ def order(source: PackSource | TarSamples, stay: npt.NDArray[np.bool_], config: 
     """The rows that stay, in the order in which they will be written."""
     rows = np.flatnonzero(stay)
     if config.shuffle:
-        return np.random.default_rng([config.seed]).permutation(rows)
+        np.random.default_rng([config.seed]).shuffle(rows)
+        return rows
     if config.layout != "insightface":
         return rows
     if isinstance(source, PackSource) and source.pack.layout == "insightface":
-        rows = rows[np.argsort(source.keys[rows], kind="stable")]
+        rows = in_key_order(source.keys, rows)
     together = grouped(source.labels[rows])
     return rows if together is None else rows[together]
 
@@ -244,7 +248,7 @@ def order(source: PackSource | TarSamples, stay: npt.NDArray[np.bool_], config: 
 def write(
     source: PackSource | TarSamples,
     rows: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int64],
+    labels: npt.NDArray[Any],
     dropped: list[Dropped],
     folder: Path,
     config: ConvertConfig,
