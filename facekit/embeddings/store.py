@@ -87,8 +87,8 @@ class Features:
         self.description = _read_description(path)
         self.dimensions, self.count = int(self.description["dimensions"]), int(self.description["count"])
         self._shards = sorted((path / VECTORS).glob("*.npy"))
-        index = self._index
-        if index.num_rows != self.count or sum(len(self._map(shard)) for shard in self._shards) != self.count:
+        vectors = sum(len(self._map(shard)) for shard in self._shards)
+        if not _count_rows(path / INDEX) == vectors == self.count:
             raise FacekitError(f"{path} is not whole: index, vectors and {DESCRIPTION} differ in count; embed again")
 
     @property
@@ -96,36 +96,34 @@ class Features:
         """Hash of the model that made the vectors."""
         return str(self.description["model"])
 
-    @cached_property
-    def _index(self) -> pa.Table:
-        return _read_table(self.path / INDEX)
-
-    def _column(self, name: str) -> NDArray[Any]:
-        return np.asarray(self._index[name].to_numpy())
+    def column(self, name: str) -> NDArray[Any]:
+        """One column of the index, (N,), read anew each time."""
+        return np.asarray(_read_table(self.path / INDEX, [name])[name].to_numpy())
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
-        return self._column("key")
+        return self.column("key")
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        return self._column("label")
+        return self.column("label")
 
     @cached_property
     def norms(self) -> NDArray[np.float32]:
-        return self._column("norm")
+        return self.column("norm")
 
     @cached_property
     def uncertainty(self) -> NDArray[np.float32] | None:
-        return None if self._index["uncertainty"].null_count else self._column("uncertainty")
+        known = _read_table(self.path / INDEX, ["uncertainty"])["uncertainty"]
+        return None if known.null_count else np.asarray(known.to_numpy())
 
     @cached_property
     def masked(self) -> NDArray[np.bool_]:
-        return self._column("masked")
+        return self.column("masked")
 
     @cached_property
     def sources(self) -> NDArray[np.int64]:
-        return self._column("source_key")
+        return self.column("source_key")
 
     def failures(self) -> list[dict[str, Any]]:
         """Key, label and error of the pictures that have no vector."""
@@ -231,13 +229,24 @@ def open_features(path: str | Path) -> Features:
     return Features(Path(path))
 
 
-def _read_table(path: Path) -> pa.Table:
+def _count_rows(path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open(path, "rb") as file:
+            return int(pq.read_metadata(file).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
+
+
+def _read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            return pq.read_table(file)
+            return pq.read_table(file, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
 

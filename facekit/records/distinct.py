@@ -13,7 +13,17 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AT_ONCE", "Counted", "ascends", "blocks", "count_distinct", "distinct", "distinct_of", "places_in"]
+__all__ = [
+    "AT_ONCE",
+    "Counted",
+    "ascends",
+    "blocks",
+    "count_distinct",
+    "count_pairs",
+    "distinct",
+    "distinct_of",
+    "places_in",
+]
 
 AT_ONCE = 1 << 16
 """Rows that are looked at in one go."""
@@ -109,6 +119,34 @@ def count_distinct(parts: Iterable[NDArray[Any]], dtype: Any = np.int64) -> Coun
     """
     values, counts = _merged((part, np.ones(len(part), np.int64)) for part in parts)
     return Counted(values.astype(dtype, copy=False), np.zeros(0, np.int64) if counts is None else counts)
+
+
+def count_pairs(
+    one: NDArray[np.int64], two: NDArray[np.int64], inside: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Count how often two labels stand in one row.
+
+    Parameters
+    ----------
+    one, two : (N,) int64
+    inside : (N,) bool
+        Rows that count.
+
+    Returns
+    -------
+    one, two : (P,) int64
+        The distinct pairs, in their order.
+    count : (P,) int64
+    """
+    rows = [part for part in blocks(len(one)) if inside[part].any()]
+    first, second = (distinct_of(column[part][inside[part]] for part in rows) for column in (one, two))
+    width = max(len(second), 1)
+    codes = (
+        np.searchsorted(first, one[part][inside[part]]) * width + np.searchsorted(second, two[part][inside[part]])
+        for part in rows
+    )
+    pairs, count = count_distinct(codes)
+    return first[pairs // width], second[pairs % width], count
 
 
 Pair = tuple["NDArray[Any]", "NDArray[np.int64] | None"]

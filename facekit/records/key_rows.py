@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from facekit.records.distinct import ascends, blocks
 
-__all__ = ["rows_of"]
+__all__ = ["row_lookup", "rows_of"]
 
 
 def rows_of(known: NDArray[Any], wanted: NDArray[Any], ascending: bool = False) -> NDArray[np.int64]:
@@ -34,14 +35,32 @@ def rows_of(known: NDArray[Any], wanted: NDArray[Any], ascending: bool = False) 
     >>> rows_of(np.array([30, 10, 20]), np.array([10, 40, 30])).tolist()
     [1, -1, 0]
     """
-    found = np.full(len(wanted), -1, np.int64)
-    if not len(known):
-        return found
+    return row_lookup(known, ascending)(wanted)
+
+
+def row_lookup(known: NDArray[Any], ascending: bool = False) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
+    """Prepare known keys once, for wanted ones that come a block at a time.
+
+    Parameters
+    ----------
+    known, ascending
+        As for :func:`rows_of`.
+
+    Returns
+    -------
+    callable
+        (n,) wanted keys -> (n,) int64, their rows.
+    """
     order = None if ascending or ascends(known) else np.argsort(known, kind="stable")
-    for part in blocks(len(wanted)):
-        some = wanted[part]
-        rows = np.minimum(np.searchsorted(known, some, sorter=order), len(known) - 1)
-        if order is not None:
-            rows = order[rows]
-        found[part] = np.where(known[rows] == some, rows, -1)
-    return found
+
+    def find(wanted: NDArray[Any]) -> NDArray[np.int64]:
+        found = np.full(len(wanted), -1, np.int64)
+        for part in blocks(len(wanted)) if len(known) else ():
+            some = wanted[part]
+            rows = np.minimum(np.searchsorted(known, some, sorter=order), len(known) - 1)
+            if order is not None:
+                rows = order[rows]
+            found[part] = np.where(known[rows] == some, rows, -1)
+        return found
+
+    return find

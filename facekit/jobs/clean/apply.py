@@ -24,6 +24,7 @@ from facekit.jobs.clean.tabulate import hash_payloads, override_table, summarise
 from facekit.jobs.clean.write import write_output
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.records.distinct import blocks, distinct_of
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 
@@ -93,11 +94,12 @@ def apply(config: ApplyConfig) -> CleanSummary:
     started, guarded = perf_counter(), _guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
     source, _ = open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))
-    table = read_decisions(config.decisions)
     if config.match == "key":
-        table = match_keys(table, source)
+        table = match_keys(read_decisions(config.decisions), source)
     else:
-        table = match_hashes(table, source, hash_payloads(source), config.unmatched == "drop")
+        table = match_hashes(
+            read_decisions(config.decisions), source, hash_payloads(source), config.unmatched == "drop"
+        )
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
     table = revert_decisions(table, config.revert, overrides)
     record, read = _record(config, source, table, overrides), [*guarded, source_input(source, config.source)]
@@ -145,18 +147,20 @@ def revert_decisions(table: DecisionTable, revert: tuple[str, ...], overrides: O
     FacekitError
         Overrides name a key or label that the decisions do not know.
     """
-    undone = np.isin(table.action, revert) | np.isin(table.reason, revert)
+    actions, reasons = (np.array([word in revert for word in words], np.bool_) for words in (ACTIONS, REASONS))
+    undone = actions[table.action_code] | reasons[table.reason_code]
     if "all" in revert:
         undone[:] = True
     if undone.all() and not overrides:
         nothing = np.zeros(len(table), np.int8)
-        return dataclasses.replace(table, action_code=nothing, reason_code=nothing, new_label=table.old_label.copy())
+        return dataclasses.replace(table, action_code=nothing, reason_code=nothing, new_label=table.old_label)
     changed = undone & (table.action_code != Action.KEEP)
     merged = changed & np.isin(table.reason_code, (Reason.UNION, Reason.INTER))
     given = overrides.arrays()
     said = np.concatenate([given.keep, given.drop, given.move])
-    back = table.keys[changed & ~merged & (rows_of(said, table.keys) < 0)]
-    split = np.unique(np.concatenate([given.split, table.old_label[merged]]))
+    back = table.keys[changed & ~merged]
+    back = back[rows_of(said, back) < 0]
+    split = np.union1d(given.split, distinct_of(table.old_label[part][merged[part]] for part in blocks(len(table))))
     return override_table(table, given._replace(keep=np.concatenate([given.keep, back]), split=split))
 
 
@@ -180,13 +184,15 @@ def match_keys(table: DecisionTable, source: Source) -> DecisionTable:
             "they belong to another pack; --match hash finds the same pictures in a repack"
         )
     found = table.select_rows(rows)
-    if not np.array_equal(found.old_label, source.labels):
-        key = int(source.keys[int((found.old_label != source.labels).argmax())])
-        raise FacekitError(
-            f"key {key} has another label in {source.path} than in the decisions: they belong to another pack; "
-            "--match hash finds the same pictures in a repack"
-        )
-    return found
+    if np.array_equal(found.old_label, source.labels):
+        return dataclasses.replace(
+            found, keys=source.keys, old_label=source.labels
+        )  # there already: 16 bytes a row less
+    key = int(source.keys[int((found.old_label != source.labels).argmax())])
+    raise FacekitError(
+        f"key {key} has another label in {source.path} than in the decisions: they belong to another pack; "
+        "--match hash finds the same pictures in a repack"
+    )
 
 
 def match_hashes(
@@ -235,20 +241,25 @@ def match_hashes(
 
 
 def _occurrence_rows(known: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
-    """For the nth time that a hash is wanted, the row where it is known for the nth time, (n,); -1: not so often."""
-    _, numbers = np.unique(np.concatenate([known, wanted]), return_inverse=True)
-    numbers = numbers.reshape(-1).astype(np.int64)
-    mine, theirs = numbers[: len(known)], numbers[len(known) :]
-    size = max(len(known), len(wanted)) + 1
-    return rows_of(mine * size + _earlier(mine), theirs * size + _earlier(theirs))
+    """For the nth time that a hash is wanted, the row where it is known for the nth time, (n,); -1: not so often.
 
-
-def _earlier(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How often each number stands before its row already, (n,)."""
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
-    starts = np.maximum.accumulate(np.where(first, np.arange(len(ordered)), 0))
-    earlier = np.empty(len(numbers), np.int64)
-    earlier[order] = np.arange(len(ordered)) - starts
-    return earlier
+    Parameters
+    ----------
+    known : (K,) S16
+    wanted : (n,) S16
+    """
+    if np.array_equal(known, wanted):
+        return np.arange(len(known))
+    mine, theirs = (np.argsort(hashes, kind="stable") for hashes in (known, wanted))
+    rows = np.full(len(wanted), -1, np.int64)
+    last, start = b"", 0  # the hash before this block, and where its run began
+    for part in blocks(len(wanted) if len(known) else 0):
+        some = wanted[theirs[part]]
+        places = np.arange(part.start, part.stop)
+        fresh = np.append(part.start == 0 or some[0] != last, some[1:] != some[:-1])
+        starts = np.maximum.accumulate(np.where(fresh, places, start))
+        last, start = some[-1], int(starts[-1])
+        at = np.searchsorted(known, some, sorter=mine) + places - starts
+        found = mine[np.minimum(at, len(known) - 1)]
+        rows[theirs[part]] = np.where((at < len(known)) & (known[found] == some), found, -1)
+    return rows
