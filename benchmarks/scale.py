@@ -9,8 +9,8 @@ which the system may drop, are not), looked at 200 times a second, of the proces
 Bytes a record are the difference of both packs' peaks over the difference of their records: interpreter and libraries
 cancel out, and so do blocks of a fixed size where the smaller pack fills them already.
 
-The pictures are PNGs of 112 x 112 equal pixels, 136 bytes with a number in each; the vectors are 32 numbers of two
-bytes around the centre of their identity, an eighth of them strangers. In place of the networks stand functions that
+The pictures are PNGs of 112 x 112 equal pixels, 136 bytes with a number in each; the vectors are 64 numbers of two
+bytes around the centre of their identity, one of sixteen a stranger. In place of the networks stand functions that
 cost nothing: a mesh that is always the same, a network that gives a picture's first pixels.
 """
 
@@ -93,7 +93,7 @@ def write_pack(folder: Path, count: int) -> None:
 
 
 def write_vectors(path: Path, count: int) -> None:
-    """Faces around the centre of their identity; every eighth is of somebody else."""
+    """Faces around the centre of their identity; one of sixteen is of somebody else."""
     rng = np.random.default_rng([0, count])
     identities = -(-count // EACH)
     centres = rng.standard_normal((identities, WIDTH), dtype=np.float32)
@@ -102,7 +102,7 @@ def write_vectors(path: Path, count: int) -> None:
     for first in range(0, count, BLOCK):
         rows = np.arange(first, min(first + BLOCK, count))
         noise = rng.standard_normal((len(rows), WIDTH), dtype=np.float32) / np.float32(WIDTH**0.5)
-        strength = np.where(rng.random(len(rows)) < 0.125, 0, 0.8).astype(np.float32)[:, None]
+        strength = np.where(rng.random(len(rows)) < 1 / 16, 0, 0.8).astype(np.float32)[:, None]
         mapped[rows] = strength * centres[rows // EACH] + 0.5 * noise
     mapped.flush()
 
@@ -153,8 +153,8 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
         "check": (["check", pack], ()),
         "convert": (["convert", pack, out["convert"], "--layout", "flat", "--shuffle"], ()),
         "convert-no-hash": (["convert", pack, out["convert-no-hash"], "--no-hash", "--min-images", "3"], ()),
-        "split": (["split", pack, out["split"], "--test", "0.1"], ()),
-        "merge": (["merge", pack, f"{out['split']}/train", out["merge"]], ("split",)),
+        "split": (["split", pack, out["split"], "--test", "0.5"], ()),
+        "merge": (["merge", f"{out['split']}/train", f"{out['split']}/test", out["merge"]], ("split",)),
         "reindex": (["reindex", pack, "--overwrite", "--sidecar"], ()),
         "clean-published": (["clean", pack, clean, "--features", vectors], ()),
         "clean-robust": (["clean", pack, other, "--features", vectors, "--mode", "robust"], ()),

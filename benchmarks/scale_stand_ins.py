@@ -8,28 +8,30 @@ from typing import Any
 
 import numpy as np
 
-WIDTH = 32
+WIDTH = 64
 """Numbers of a vector."""
 
 
 class StandIn:
-    """A network that costs nothing, and gives every picture the same vector."""
+    """A network that costs nothing: it reads the next vectors of a file, whatever the pictures show."""
 
     model_hash, takes_flag = "0" * 32, False
 
-    def __init__(self) -> None:
+    def __init__(self, vectors: Path) -> None:
         from facekit.embeddings import Preprocessing
 
         self.preprocessing = Preprocessing((112, 112))
+        self._vectors, self._seen = np.load(vectors, mmap_mode="r"), 0
 
     def run(self, planes: Any, _: Any) -> Any:
         from facekit.embeddings.engine import NetworkOutput
 
-        return NetworkOutput(np.ones((len(planes), WIDTH), np.float32), None)
+        first, self._seen = self._seen, self._seen + len(planes)
+        return NetworkOutput(self._vectors[first : self._seen].astype(np.float32), None)
 
 
-def stand_in(_: object) -> StandIn:
-    return StandIn()
+def stand_in(choice: Any) -> StandIn:
+    return StandIn(Path(choice.path).with_name("vectors.npy"))
 
 
 def same_mesh() -> Any:

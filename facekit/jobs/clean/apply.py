@@ -95,11 +95,11 @@ def apply(config: ApplyConfig) -> CleanSummary:
     check_folder(config.destination, guarded, config.overwrite)
     source, _ = open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))
     if config.match == "key":
-        table = match_keys(read_decisions(config.decisions), source)
-    else:
-        table = match_hashes(
-            read_decisions(config.decisions), source, hash_payloads(source), config.unmatched == "drop"
+        table = match_keys(
+            read_decisions(config.decisions, known={"keys": source.keys, "old_label": source.labels}), source
         )
+    else:
+        table = _matched_by_hash(config, source)
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
     table = revert_decisions(table, config.revert, overrides)
     record, read = _record(config, source, table, overrides), [*guarded, source_input(source, config.source)]
@@ -108,6 +108,31 @@ def apply(config: ApplyConfig) -> CleanSummary:
             write_output(output.new_folder(), source, table, pack=True, decisions=None, report=False)
             output.publish()
     return summarise(config.destination, table, perf_counter() - started)
+
+
+def _matched_by_hash(config: ApplyConfig, source: Source) -> DecisionTable:
+    """The decisions in the order of the source: hashes first, then one column after the other, so that no more than one
+    is there in both orders."""
+    hashes = hash_payloads(source)
+    first = read_decisions(config.decisions, ("payload_hash",), {"payload_hash": hashes})
+    rows = find_hashes(first.payload_hash, source, hashes, config.unmatched == "drop")
+    del first
+    if _in_order(rows, len(source)):
+        known: dict[str, Any] = {"keys": source.keys, "old_label": source.labels, "payload_hash": hashes}
+        return matched(read_decisions(config.decisions, known=known), rows, source, hashes)
+    columns: dict[str, Any] = {}
+    for name in ("new_label", "action_code", "reason_code", "similarity", "threshold", "nearest", "cluster", "round"):
+        read = read_decisions(config.decisions, (name,))
+        columns[name] = getattr(read.select_rows(np.maximum(rows, 0)), name)
+    last = read_decisions(config.decisions, ("evidence_code",)).select_rows(np.maximum(rows, 0))
+    return matched(dataclasses.replace(last, **columns), rows, source, hashes, selected=True)
+
+
+def _in_order(rows: npt.NDArray[np.int64], count: int) -> bool:
+    """Whether rows are 0, 1, 2, ... up to a count."""
+    return len(rows) == count and all(
+        np.array_equal(rows[part], np.arange(part.start, part.stop)) for part in blocks(count)
+    )
 
 
 def _guarded_inputs(config: ApplyConfig) -> list[Input]:
@@ -177,6 +202,8 @@ def match_keys(table: DecisionTable, source: Source) -> DecisionTable:
     FacekitError
         They do not.
     """
+    if table.keys is source.keys and table.old_label is source.labels:
+        return table
     rows = rows_of(table.keys, source.keys)
     if len(table) != len(source) or (rows < 0).any():
         raise FacekitError(
@@ -219,25 +246,52 @@ def match_hashes(
     FacekitError
         Pictures of the source are in no decision, and they may not be dropped; or none is.
     """
-    rows = _occurrence_rows(hashes_of(table.payload_hash), hashes_of(hashes))
-    known = rows >= 0
-    if not known.any():
+    return matched(table, find_hashes(table.payload_hash, source, hashes, drop_unmatched), source, hashes)
+
+
+def find_hashes(
+    known: npt.NDArray[np.uint8], source: Source, hashes: npt.NDArray[np.uint8], drop_unmatched: bool
+) -> npt.NDArray[np.int64]:
+    """The row of the decisions that speaks of each picture, (N,); -1: none does. See `match_hashes`."""
+    rows = _occurrence_rows(hashes_of(known), hashes_of(hashes))
+    missing = int(np.count_nonzero(rows < 0))
+    if missing == len(rows):
         raise FacekitError(f"none of the {len(source)} pictures of {source.path} is in the decisions: another pack")
-    if not known.all() and not drop_unmatched:
+    if missing and not drop_unmatched:
         raise FacekitError(
-            f"{np.count_nonzero(~known)} of {len(source)} pictures of {source.path} are in no decision; "
-            "--unmatched drop leaves them out"
+            f"{missing} of {len(source)} pictures of {source.path} are in no decision; --unmatched drop leaves them out"
         )
-    found = table.select_rows(np.maximum(rows, 0)).explained(~known, [UNMATCHED])
-    return dataclasses.replace(
-        found,
-        keys=source.keys,
-        payload_hash=hashes,
-        old_label=source.labels,
-        new_label=np.where(known, found.new_label, -1),
-        action_code=np.where(known, found.action_code, Action.DROP).astype(np.int8),
-        reason_code=np.where(known, found.reason_code, Reason.UNMATCHED).astype(np.int8),
-    )
+    return rows
+
+
+def matched(
+    table: DecisionTable,
+    rows: npt.NDArray[np.int64],
+    source: Source,
+    hashes: npt.NDArray[np.uint8],
+    selected: bool = False,
+) -> DecisionTable:
+    """The decisions in the order of the source, with its keys and labels; pictures in row -1 are dropped.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    rows : (N,) int64
+        From `find_hashes`.
+    source : Source
+    hashes : (N, 16) uint8
+    selected : bool
+        The rows of the table are in that order already.
+    """
+    found = table if selected else table.select_rows(np.maximum(rows, 0))
+    found = dataclasses.replace(found, keys=source.keys, payload_hash=hashes, old_label=source.labels)
+    unknown = rows < 0
+    if not unknown.any():
+        return found
+    new, action, reason = found.new_label.copy(), found.action_code.copy(), found.reason_code.copy()
+    new[unknown], action[unknown], reason[unknown] = -1, Action.DROP, Reason.UNMATCHED
+    found = dataclasses.replace(found, new_label=new, action_code=action, reason_code=reason)
+    return found.explained(unknown, [UNMATCHED])
 
 
 def _occurrence_rows(known: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:

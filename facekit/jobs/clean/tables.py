@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,7 +176,9 @@ def _words(codes: npt.NDArray[np.integer], words: tuple[str, ...]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words, pa.string()))
 
 
-def read_decisions(path: str | Path, columns: Sequence[str] = ()) -> DecisionTable:
+def read_decisions(
+    path: str | Path, columns: Sequence[str] = (), known: Mapping[str, npt.NDArray[Any]] | None = None
+) -> DecisionTable:
     """Read ``decisions.parquet``, or the one in a folder.
 
     Parameters
@@ -184,6 +186,9 @@ def read_decisions(path: str | Path, columns: Sequence[str] = ()) -> DecisionTab
     path : path
     columns : sequence of str
         Of `DecisionTable`, those that are needed: the others are full of zeros, and take no memory. All by default.
+    known : mapping from str to (N, ...) array, optional
+        Columns that are there already, such as the keys of the source: where the file says the same, the table has
+        these arrays and no second copy of them.
 
     Raises
     ------
@@ -201,20 +206,18 @@ def read_decisions(path: str | Path, columns: Sequence[str] = ()) -> DecisionTab
             count, about = parquet.metadata.num_rows, json.loads(parquet.schema_arrow.metadata[_META])
             read = {name: kind for name, kind in _COLUMNS.items() if not columns or name in columns}
             found = {
-                name: np.empty((count, *shape), dtype)
-                if name in read
-                else np.broadcast_to(np.zeros((), dtype), (count, *shape))
+                name: np.broadcast_to(np.zeros((), dtype), (count, *shape))
                 for name, (_, dtype, shape) in _COLUMNS.items()
             }
+            found.update({name: array for name, array in (known or {}).items() if len(array) == count})
+            owned: set[str] = set()
             sentences: dict[str | None, int] = {}
             row = 0
             for batch in parquet.iter_batches(AT_ONCE, columns=[column for column, _, _ in read.values()]):
                 part = slice(row, row + batch.num_rows)
                 for name, (column, _, _) in read.items():
-                    found[name][part] = _values(name, batch.column(column), sentences)
+                    _keep(found, owned, name, part, _values(name, batch.column(column), sentences))
                 row = part.stop
-        for name in ("threshold", "round"):
-            found[name] = _as_one(found[name])
         return DecisionTable(**found, sentences=tuple(map(str, sentences)), about=about)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise FacekitError(f"{path} cannot be read as decisions: {error}") from error
@@ -227,11 +230,21 @@ def _taken(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray
     return column[rows]
 
 
-def _as_one(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A column that takes no memory where all its values are equal."""
-    if len(column) and all((column[part] == column[0]).all() for part in blocks(len(column))):
-        return np.broadcast_to(column[0].copy(), column.shape)
-    return column
+def _keep(
+    found: dict[str, npt.NDArray[Any]], owned: set[str], name: str, part: slice, values: npt.NDArray[Any]
+) -> None:
+    """Put some rows into a column. One that only repeats what is there, or its first value, takes no memory."""
+    column = found[name]
+    if not part.start and column.strides[0] == 0 and len(values):
+        column = found[name] = np.broadcast_to(values[0].copy(), column.shape)
+    if name not in owned and np.array_equal(column[part], values):
+        return
+    if name not in owned:
+        own = np.empty(column.shape, column.dtype)
+        own[: part.start] = column[: part.start]
+        found[name] = own
+        owned.add(name)
+    found[name][part] = values
 
 
 _COLUMNS: dict[str, tuple[str, type[np.generic], tuple[int, ...]]] = {
