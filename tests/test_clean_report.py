@@ -47,9 +47,10 @@ def many_rows(count: int) -> CleanRows:
     similarity = np.where(dropped, rng.uniform(-0.2, 0.25, count), rng.uniform(0.25, 0.9, count)).astype(np.float32)
     nobody = np.zeros(0, np.int64)
     return CleanRows(
-        keys, old, np.where(dropped, -1, old), np.where(dropped, "drop", "keep"), np.where(dropped, "intra", "inlier"),
-        similarity, np.full(count, 0.25, np.float32), old, np.array([f"</script> & <b>{k}" for k in keys], object),
+        keys, old, np.where(dropped, -1, old), dropped.astype(np.int8), dropped.astype(np.int8),
+        similarity, np.full(count, 0.25, np.float32), old, np.arange(count, dtype=np.int32),
         nobody, nobody, nobody.astype(float),
+        ("keep", "drop", "move", "review"), ("inlier", "intra"), [f"</script> & <b>{k}" for k in keys],
     )  # fmt: skip
 
 

@@ -15,9 +15,11 @@ from facekit.errors import RecordError
 from facekit.records import RecordReader, frame, header_columns, pack_record, unframe, unpack_record
 from facekit.records import columns as columns_module
 from facekit.records import scan as scan_module
+from facekit.records.findings import Findings
 from facekit.records.header import Header
 from facekit.records.kernels import hop_records
 from facekit.records.scan import _hop_plain, rebuild_index, scan
+from facekit.records.structure import read_structure
 
 MAGIC = bytes.fromhex("0a23d7ce")
 planted = st.lists(st.one_of(st.just(MAGIC), st.binary(max_size=9)), max_size=6).map(b"".join)
@@ -232,3 +234,27 @@ def test_header_columns_refuse_a_record_too_short_for_its_header(tmp_path: Path,
     with pytest.raises(RecordError, match=r"too short|announces a label") as caught:
         list(header_columns(tmp_path / "x.rec", np.array([0]), np.array([3])))
     assert (caught.value.key, caught.value.offset) == (3, 0)
+
+
+@pytest.mark.parametrize("most", [0, 3, 50])
+def test_short_records_beyond_those_that_are_listed_are_told_by_their_payload(tmp_path: Path, most: int) -> None:
+    """In batches of 16 rows; between them lie whole records, one of two parts."""
+    whole = pack_record(Header(0, 1, 1, 0), b"abc" + bytes(1) + MAGIC)
+    buffers = [b"" if row % 3 else whole for row in range(60)]
+    offsets = np.cumsum([0, *(len(frame(buffer)) for buffer in buffers)])[:-1]
+    (tmp_path / "x.rec").write_bytes(b"".join(map(frame, buffers)))
+    faults: list[RecordError] = []
+    parts = list(header_columns(tmp_path / "x.rec", offsets, np.arange(60), 16, faults, most))
+    payloads = np.concatenate([columns.payload_bytes for _, columns in parts])
+    assert payloads.tolist() == [-1 if row % 3 else 8 for row in range(60)]
+    assert [fault.key for fault in faults] == [row for row in range(60) if row % 3][:most]
+
+
+def test_the_empty_records_of_a_file_are_counted_and_the_first_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "x.rec").write_bytes(frame(b"") * 70_000)
+    found = Findings(5)
+    records = read_structure(tmp_path / "x.rec", tmp_path / "x.idx", found)
+    assert found.counts["header"] == len(records.keys) == 70_000
+    listed = [finding for finding in found.kept if finding.kind == "header"]
+    assert [finding.offset for finding in listed] == [0, 8, 16, 24, 32]
+    assert all("too short for a header" in finding.problem for finding in listed)

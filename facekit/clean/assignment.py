@@ -30,11 +30,11 @@ class Faces(NamedTuple):
 class Assignment(NamedTuple):
     """One row for each face before new labels are counted; groups are identities after merging."""
 
-    group: np.ndarray  # (N,) int64, -1: out
+    group: np.ndarray  # (N,) int32, -1: out
     action: np.ndarray  # (N,) int8 Action
     reason: np.ndarray  # (N,) int8 Reason
     similarity: np.ndarray  # (N,) float32
-    decided_by: np.ndarray  # (N,) int64 group whose centre decided
+    decided_by: np.ndarray  # (N,) int32 group whose centre decided
     leader: np.ndarray  # (G,) int64 identity whose label the group has, -1: a new person
     group_of_identity: np.ndarray  # (I,) int64, -1: none
     pairs: Pairs  # of identities
@@ -52,13 +52,13 @@ def intra_threshold(
     settings : CleanSettings
     centres : (G, D) float32
         Unit length.
-    group : (N,) int64
+    group : (N,) integer
     scores : (N,) float32
         Similarity of each face with the centre of its group.
     """
     calibrated = None
     if settings.intra == AUTO or settings.mode == "robust":
-        usable = np.where(faces.usable, group, -1)
+        usable = np.where(faces.usable, group, group.dtype.type(-1))
         calibrated = calibrate_intra(faces.vectors, centres, usable, scores, threads=settings.workers)
     if settings.intra != AUTO:
         return float(settings.intra), calibrated

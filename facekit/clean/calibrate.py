@@ -14,6 +14,7 @@ import numpy as np
 from facekit.clean.identity_groups import IdentityGroups
 from facekit.clean.outliers import score_faces
 from facekit.clean.vectors import Vectors, read_unit_rows
+from facekit.records.distinct import blocks
 
 __all__ = ["Calibrated", "calibrate_eps", "calibrate_intra"]
 
@@ -65,8 +66,12 @@ def calibrate_intra(
     """
     if len(centres) < 2:
         return None
-    shift = 1 + _scatter(scores) % (len(centres) - 1)
-    null = score_faces(vectors, centres, np.where(groups >= 0, (groups + shift) % len(centres), -1), threads=threads)
+    others = np.full(len(groups), -1, np.int32)
+    for part in blocks(len(groups)):
+        shift = 1 + _scatter(scores[part]) % (len(centres) - 1)
+        others[part] = np.where(groups[part] >= 0, (groups[part] + shift) % len(centres), -1)
+    null = score_faces(vectors, centres, others, threads=threads)
+    del others
     null = null[np.isfinite(null)]
     if len(null) < MIN_SIMILARITIES:
         return None

@@ -25,7 +25,7 @@ class Nodes(NamedTuple):
     none.
     """
 
-    of_row: np.ndarray  # (N,) int64, -1: in no cluster
+    of_row: np.ndarray  # (N,) int32, -1: in no cluster
     identity: np.ndarray  # (M,) int64
     size: np.ndarray  # (M,) int64 members
     sums: np.ndarray  # (M, D) float32 sum of the unit vectors of the members
@@ -143,8 +143,8 @@ def find_nodes(
     """
     cluster = _cluster_function(settings.cluster, float(settings.eps), settings.min_samples)
     total, width = vectors.shape
-    of_row, norms = np.full(total, -1, np.int64), np.empty(total, np.float32)
-    parts: list[_ChunkNodes] = []
+    of_row, norms = np.full(total, -1, np.int32), np.empty(total, np.float32)
+    parts: list[tuple[np.ndarray, ...]] = []  # identity, size, sums and fallback of the nodes of each chunk
     count = 0
     work = _chunk_worker(vectors, usable, cluster)
     for chunk, found in map_in_order(lambda c: (c, work(c)), iterate_chunks(identities), settings.workers):
@@ -152,16 +152,13 @@ def find_nodes(
         where = np.arange(chunk.rows.start, chunk.rows.stop) if isinstance(chunk.rows, slice) else chunk.rows
         norms[where] = found.norms
         of_row[where[found.order]] = np.where(found.labels >= 0, found.labels + count, -1)
-        parts.append(found)
+        parts.append((found.identity, found.size, found.sums, found.fallback))
         count += len(found.size)
     if not parts:
         empty = np.zeros(0, np.int64)
         return Nodes(of_row, empty, empty, np.zeros((0, width), np.float32), np.zeros(0, bool), norms)
-
-    def column(name: str) -> np.ndarray:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return Nodes(of_row, column("identity"), column("size"), column("sums"), column("fallback"), norms)
+    identity, size, sums, fallback = (np.concatenate(column) for column in zip(*parts))
+    return Nodes(of_row, identity, size, sums, fallback, norms)
 
 
 def _chunk_worker(vectors: Vectors, usable: np.ndarray | None, cluster: _Cluster) -> Callable[[Chunk], _ChunkNodes]:

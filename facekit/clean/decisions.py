@@ -10,6 +10,7 @@ import numpy as np
 
 from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
+from facekit.records.distinct import count_pairs, distinct
 
 __all__ = ["ACTIONS", "REASONS", "Action", "Decisions", "Identities", "Reason", "label_homes"]
 
@@ -116,7 +117,7 @@ class Decisions:
     settings: dict[str, object]
 
     def __post_init__(self) -> None:
-        out = np.isin(self.action_code, (Action.DROP, Action.REVIEW))
+        out = (self.action_code == Action.DROP) | (self.action_code == Action.REVIEW)
         if not np.array_equal(self.new_label < 0, out):
             raise FacekitError("decisions contradict themselves: a face has a new label exactly if it is kept or moved")
 
@@ -160,12 +161,12 @@ def label_homes(old_label: np.ndarray, reason_code: np.ndarray, new_label: np.nd
     homes : (I,) int64
         New labels, -1 where nothing of the identity is left; of equally many faces the larger new label.
     """
-    labels = np.unique(old_label)
+    labels = distinct(old_label)
     homes = np.full(len(labels), -1, np.int64)
     stays = (new_label >= 0) & np.isin(reason_code, (*WITH_IDENTITY, Reason.OVERRIDE))
-    pairs, count = np.unique(np.stack([old_label[stays], new_label[stays]]), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], count, pairs[0]))
-    old, new = pairs[:, order]
+    old, new, count = count_pairs(old_label, new_label, stays)
+    order = np.lexsort((new, count, old))
+    old, new = old[order], new[order]
     last = np.append(old[1:] != old[:-1], True)[: len(old)]
     homes[np.searchsorted(labels, old[last])] = new[last]
     return labels, homes

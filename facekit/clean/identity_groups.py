@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facekit.records.distinct import ascends
+
 __all__ = ["Chunk", "IdentityGroups", "group_by_identity", "iterate_chunks"]
 
 CHUNK_ROWS = 4096
@@ -32,8 +34,8 @@ class IdentityGroups(NamedTuple):
 
     @property
     def of_row(self) -> np.ndarray:
-        """(N,) int64 identity of each row, in the order of the input."""
-        grouped = np.repeat(np.arange(len(self.labels)), self.sizes)
+        """(N,) int32 identity of each row, in the order of the input."""
+        grouped = np.repeat(np.arange(len(self.labels), dtype=np.int32), self.sizes)
         if self.order is None:
             return grouped
         identity = np.empty_like(grouped)
@@ -61,12 +63,13 @@ def group_by_identity(labels: np.ndarray) -> IdentityGroups:
     ----------
     labels : (N,) int64
     """
-    if len(labels) == 0 or np.all(labels[1:] >= labels[:-1]):
+    if ascends(labels):
         order, ordered = None, labels
     else:
         order = np.argsort(labels, kind="stable")
         ordered = labels[order]
-    first = np.flatnonzero(np.concatenate([np.ones(min(len(labels), 1), bool), ordered[1:] != ordered[:-1]]))
+    changes = ordered[1:] != ordered[:-1]
+    first = np.append(np.zeros(min(len(labels), 1), np.int64), np.flatnonzero(changes) + 1)
     starts = np.append(first, len(labels)).astype(np.int64)
     return IdentityGroups(ordered[first].astype(np.int64), starts, order)
 

@@ -49,7 +49,7 @@ def merge_groups(
         raise ConfigError("merge guard 'recheck' needs the sums of the members")
     group = np.arange(count, dtype=np.int64)
     members: dict[int, list[int]] = {}
-    allowed = _allowance(guard, pairs, sums, threshold)
+    allowed = _allowance(guard, count, pairs, sums, threshold)
     for p in np.lexsort((pairs.right, pairs.left, -pairs.similarity)):
         a, b = int(group[pairs.left[p]]), int(group[pairs.right[p]])
         if a == b:
@@ -64,16 +64,22 @@ def merge_groups(
 
 
 def _allowance(
-    guard: str, pairs: Pairs, sums: np.ndarray | None, threshold: float
+    guard: str, count: int, pairs: Pairs, sums: np.ndarray | None, threshold: float
 ) -> Callable[[list[int], list[int]], bool]:
     if guard == "none":
         return lambda *_: True
     if guard == "complete" or sums is None:
-        listed = set(zip(pairs.left.tolist(), pairs.right.tolist()))
-        return lambda a, b: all((min(i, j), max(i, j)) in listed for i in a for j in b)
+        listed = np.append(np.sort(pairs.left * count + pairs.right), count * count)  # the last one is no pair
+        return lambda a, b: _all_listed(listed, count, np.array(a), np.array(b))
 
     def joint(a: list[int], b: list[int]) -> bool:
         x, y = sums[a].astype(np.float64).sum(0), sums[b].astype(np.float64).sum(0)
         return bool(x @ y >= threshold * np.sqrt((x @ x) * (y @ y)))
 
     return joint
+
+
+def _all_listed(listed: np.ndarray, count: int, a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether every pair across two groups is among the listed ones, (P,) int64 of ``left * count + right``."""
+    codes = (np.minimum.outer(a, b) * count + np.maximum.outer(a, b)).ravel()
+    return bool((listed[np.searchsorted(listed, codes)] == codes).all())

@@ -29,7 +29,7 @@ def score_faces(
         Of any length; an array, a memory map or a store.
     centres : (G, D) float32
         Unit length.
-    groups : (N,) int64
+    groups : (N,) integer
         Which centre; -1 for none.
     norms : (N,) float32, optional
         Length of each vector, where it is known already.
@@ -52,7 +52,7 @@ def score_faces(
             measure_rows(block, lengths)
         else:
             lengths = norms[rows]
-        score_rows(block, lengths, centres, groups[rows], scores[rows])
+        score_rows(block, lengths, centres, groups[rows].astype(np.int64, copy=False), scores[rows])
 
     for _ in map_in_order(work, _runs(len(groups), SCORE_ROWS), threads):
         pass

@@ -11,6 +11,7 @@ import numpy as np
 
 from facekit.clean.decisions import WITH_IDENTITY, Action, Reason, label_homes
 from facekit.errors import ConfigError, FacekitError
+from facekit.records.distinct import blocks, distinct_of, places_in
 from facekit.records.key_rows import rows_of
 
 __all__ = [
@@ -172,16 +173,20 @@ def override(
         return Overridden(action, reason, new)
     labels, homes = label_homes(old_label, reason, new)
     keep, drop, move, targets, merge, split = _rows_named(given, keys, labels)
-    identity = np.searchsorted(labels, old_label)
+    identity = places_in(labels, old_label)
 
     split = _first_of_each(split)
     homes[split] = _fresh(new, homes) + np.arange(len(split))
-    inside = np.isin(identity, split) & np.isin(reason, WITH_IDENTITY)
+    apart = np.zeros(len(labels), bool)
+    apart[split] = True
+    inside = apart[identity] & np.isin(reason, WITH_IDENTITY)
     new[inside], action[inside], reason[inside] = homes[identity[inside]], Action.KEEP, Reason.OVERRIDE
 
-    merged, homes = _merge(merge, homes, _fresh(new, homes))
-    moved = (new >= 0) & (merged[new] != new)
-    new[moved], action[moved], reason[moved] = merged[new[moved]], Action.MOVE, Reason.OVERRIDE
+    if len(merge):
+        merged, homes = _merge(merge, homes, _fresh(new, homes))
+        for part in blocks(len(new)):
+            moved = part.start + np.flatnonzero((new[part] >= 0) & (merged[new[part]] != new[part]))
+            new[moved], action[moved], reason[moved] = merged[new[moved]], Action.MOVE, Reason.OVERRIDE
 
     new[drop], action[drop], reason[drop] = -1, Action.DROP, Reason.OVERRIDE
 
@@ -271,7 +276,8 @@ def _first_of_each(numbers: np.ndarray) -> np.ndarray:
 
 
 def renumber(new_label: np.ndarray) -> np.ndarray:
-    """Return labels that are contiguous from 0, in the order of those given; -1 stays -1.
+    """Return labels that are contiguous from 0, in the order of those given; -1 stays -1. Where nothing is to be done
+    they are the array that was given.
 
     Parameters
     ----------
@@ -281,9 +287,13 @@ def renumber(new_label: np.ndarray) -> np.ndarray:
     -------
     (N,) int64
     """
-    used = np.unique(new_label[new_label >= 0])
+    used = distinct_of(new_label[part][new_label[part] >= 0] for part in blocks(len(new_label)))
+    if not len(used) or used[-1] == len(used) - 1:
+        return new_label
     out = np.full(len(new_label), -1, np.int64)
-    out[new_label >= 0] = np.searchsorted(used, new_label[new_label >= 0])
+    for part in blocks(len(new_label)):
+        inside = new_label[part] >= 0
+        out[part][inside] = np.searchsorted(used, new_label[part][inside])
     return out
 
 

@@ -15,6 +15,7 @@ from facekit.clean.identity_groups import group_by_identity
 from facekit.clean.settings import CleanSettings
 from facekit.clean.vectors import Vectors, read_unit_rows
 from facekit.errors import FacekitError
+from facekit.records.distinct import blocks, distinct_of
 
 __all__ = [
     "ALLOWED_LOSS",
@@ -159,7 +160,10 @@ class Outcome(Protocol):
 def measure_loss(decisions: Outcome) -> Loss:
     """Say what share of images and identities decisions take away; images without a vector count as taken."""
     images = float(np.isin(decisions.action_code, (Action.DROP, Action.REVIEW)).mean())
-    before, after = (len(np.unique(labels[labels >= 0])) for labels in (decisions.old_label, decisions.new_label))
+    before, after = (
+        len(distinct_of(labels[part][labels[part] >= 0] for part in blocks(len(labels))))
+        for labels in (decisions.old_label, decisions.new_label)
+    )
     return Loss(images, max(0.0, 1 - after / before))
 
 

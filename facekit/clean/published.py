@@ -34,11 +34,12 @@ def assign_published(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Ass
     """Merge identities of one person, then drop the faces that are too far from the merged centre."""
     merged = merge_identities(nodes, faces.identities.identity_count, settings, faces.engine)
     identity = faces.identities.of_row
-    group = merged.group[identity]
+    group = merged.group.astype(np.int32)[identity]
     scores = score_faces(faces.vectors, merged.centres, group, norms=nodes.norms, threads=settings.workers)
     threshold, null = intra_threshold(faces, settings, merged.centres, group, scores)
     action, reason = _outcomes(merged, identity, scores >= threshold, settings.union_action)
-    out = np.where(action == Action.DROP, -1, group)
+    out = group.copy()
+    out[action == Action.DROP] = -1
     found = settings_in_force(settings, threshold, settings.inter, null, merged.pairs.recall)
     return Assignment(out, action, reason, scores, group, merged.leader, merged.group, merged.pairs, found)
 
@@ -50,10 +51,11 @@ def _outcomes(
     follower = np.ones(len(merged.group), bool)
     follower[merged.leader] = False
     united = follower & merged.by_union
-    action = np.where(inside, np.where(follower[identity], Action.MOVE, Action.KEEP), Action.DROP).astype(np.int8)
-    joined = np.where(follower, Reason.INTER, Reason.INLIER)
+    action = np.where(follower, np.int8(Action.MOVE), np.int8(Action.KEEP))[identity]
+    joined = np.where(follower, np.int8(Reason.INTER), np.int8(Reason.INLIER))
     joined[united] = Reason.UNION
-    reason = np.where(inside, joined[identity], Reason.INTRA).astype(np.int8)
+    reason = joined[identity]
+    action[~inside], reason[~inside] = Action.DROP, Reason.INTRA
     if union_action == "drop":
         action[united[identity]], reason[united[identity]] = Action.DROP, Reason.DUPLICATE_LABEL
     return action, reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from facekit.clean.robust import assign_robust
 from facekit.clean.settings import AUTO, DEFAULTS, CleanSettings
 from facekit.clean.vectors import Vectors
 from facekit.errors import FacekitError
+from facekit.records.distinct import blocks, distinct_of
 
 __all__ = ["clean_embeddings"]
 
@@ -101,12 +103,12 @@ def _decide(
     action, reason = found.action, found.reason
     blank = nodes.norms == 0
     action[blank], reason[blank] = Action.DROP, Reason.NO_EMBEDDING
-    group = np.where(blank, -1, found.group)
-    similarity = np.where(blank, np.nan, found.similarity).astype(np.float32)
+    group, similarity = found.group, found.similarity
+    group[blank], similarity[blank] = -1, np.nan
     leaders = np.append(np.where(found.leader >= 0, identities.labels[found.leader], -1), -1)
     nearest = leaders[found.decided_by]
     if copies_of is not None:
-        copy = np.flatnonzero(np.asarray(copies_of) >= 0)
+        copy = _where(np.asarray(copies_of), lambda some: some >= 0)
         source = np.asarray(copies_of)[copy]
         for column in (action, group, similarity, nearest):
             column[copy] = column[source]
@@ -118,23 +120,41 @@ def _decide(
         old_label=labels,
         new_label=_number_through(group),
         similarity=similarity,
-        threshold=np.full(len(labels), found.settings["intra"], np.float32),
+        threshold=np.broadcast_to(np.float32(found.settings["intra"]), len(labels)),  # type: ignore[arg-type]
         nearest=nearest,
-        cluster=_cluster_ranks(nodes, main[identities.of_row]),
+        cluster=_cluster_ranks(nodes, main.astype(np.int32)[identities.of_row]),
         identities=_identities(identities, nodes, main, leaders[found.group_of_identity]),
         pairs=Pairs(identities.labels[found.pairs.left], identities.labels[found.pairs.right], found.pairs.similarity),
         settings=found.settings,
     )
 
 
+def _where(values: np.ndarray, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The rows for which a test holds, (n,) int64."""
+    found = [part.start + np.flatnonzero(test(values[part])) for part in blocks(len(values))]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _unknown(copies_of: np.ndarray) -> bool:
+    """Whether one and the same -1 stands for all rows, which takes no memory."""
+    given = np.asarray(copies_of)
+    return given.ndim == 1 and given.strides == (0,) and len(given) > 0 and int(given[0]) == -1
+
+
 def _number_through(group: np.ndarray) -> np.ndarray:
-    alive = np.unique(group[group >= 0])
-    return np.where(group >= 0, np.searchsorted(alive, group), -1)
+    alive = distinct_of(group[part][group[part] >= 0] for part in blocks(len(group)))
+    numbered = np.full(len(group), -1, np.int64)
+    for part in blocks(len(group)):
+        inside = group[part] >= 0
+        numbered[part][inside] = np.searchsorted(alive, group[part][inside])
+    return numbered
 
 
 def _cluster_ranks(nodes: Nodes, main: np.ndarray) -> np.ndarray:
-    """(N,) int8, 0 in the main cluster of a row's identity, 1 in another, -1 in none; `main` (N,) int64."""
-    return np.where(nodes.of_row < 0, -1, np.where(nodes.of_row == main, 0, 1)).astype(np.int8)
+    """(N,) int8, 0 in the main cluster of a row's identity, 1 in another, -1 in none; `main` (N,) int32."""
+    ranks = (nodes.of_row != main).astype(np.int8)
+    ranks[nodes.of_row < 0] = -1
+    return ranks
 
 
 def _identities(identities: IdentityGroups, nodes: Nodes, main: np.ndarray, merged_into: np.ndarray) -> Identities:
@@ -151,9 +171,9 @@ def _checked_labels(vectors: Vectors, labels: np.ndarray) -> np.ndarray:
         raise FacekitError(f"{shape[0]} embeddings, labels of the shape {labels.shape}: one label for each is needed")
     if len(labels) == 0:
         raise FacekitError("there are no embeddings to clean")
-    if labels.dtype.kind not in "iuf" or not np.all(labels == np.floor(labels)):
+    if labels.dtype.kind not in "iuf" or (labels.dtype.kind == "f" and not np.all(labels == np.floor(labels))):
         raise FacekitError(f"labels are {labels.dtype}: whole numbers are needed")
-    labels = labels.astype(np.int64)
+    labels = labels.astype(np.int64, copy=False)
     if labels.min() < 0:
         raise FacekitError(f"label {labels.min()} in row {int(labels.argmin())}: labels count from 0")
     return labels
@@ -165,6 +185,8 @@ def _usable(identities: IdentityGroups, original: np.ndarray, shapes_centres: np
     wanted = np.asarray(shapes_centres)
     if wanted.shape != original.shape or wanted.dtype != bool:
         raise FacekitError(f"shapes_centres is {wanted.shape} of {wanted.dtype}: one bool for each face is needed")
+    if wanted.all():
+        return original
     identity = identities.of_row
     some = np.zeros(identities.identity_count, bool)
     some[identity[original & wanted]] = True
@@ -172,7 +194,7 @@ def _usable(identities: IdentityGroups, original: np.ndarray, shapes_centres: np
 
 
 def _checked_copies(copies_of: np.ndarray | None, labels: np.ndarray) -> np.ndarray:
-    if copies_of is None:
+    if copies_of is None or _unknown(copies_of):
         return np.ones(len(labels), bool)
     source = np.asarray(copies_of)
     if source.shape != labels.shape or not np.issubdtype(source.dtype, np.integer):

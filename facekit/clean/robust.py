@@ -98,6 +98,7 @@ def assign_robust(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Assign
     identity = faces.identities.of_row
     home, clustered = _at(grouped.group, grouped.main), _at(grouped.group, nodes.of_row)
     group = np.where(clustered >= 0, clustered, home[identity])
+    del clustered
     scores = score_faces(faces.vectors, grouped.centres, group, norms=nodes.norms, threads=settings.workers)
     threshold, null = intra_threshold(faces, settings, grouped.centres, group, scores)
     second = group != home[identity]
@@ -105,7 +106,7 @@ def assign_robust(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Assign
     action, reason = _outcomes(scores >= threshold, second, moved)
     in_hub = np.append(grouped.hub & (grouped.group < 0), False)[nodes.of_row]
     action[in_hub], reason[in_hub] = Action.REVIEW, Reason.HUB
-    out = np.where(np.isin(action, (Action.KEEP, Action.MOVE)), group, -1)
+    out = np.where((action == Action.KEEP) | (action == Action.MOVE), group, np.int32(-1))
     outliers = np.flatnonzero((action == Action.DROP) & (nodes.norms > 0) & faces.usable & (group >= 0))
     if null is not None and len(grouped.centres) > 1:
         relabelled = relabel(
@@ -125,13 +126,14 @@ def assign_robust(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Assign
 
 
 def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The values at some places, -1 at place -1."""
-    return np.append(values, -1)[places]
+    """The values, numbers of groups or identities, at some places, -1 at place -1: int32."""
+    return np.append(values, -1).astype(np.int32)[places]
 
 
 def _outcomes(inside: np.ndarray, second: np.ndarray, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Action and reason of each face, (N,) int8, from what is true of it, (N,) bool."""
-    action = np.where(inside, np.where(second | moved, Action.MOVE, Action.KEEP), Action.DROP).astype(np.int8)
+    action = np.where(second | moved, np.int8(Action.MOVE), np.int8(Action.KEEP))
+    action[~inside] = Action.DROP
     reason = np.full(len(action), Reason.INTRA, np.int8)
     for chosen, why in (
         (inside, Reason.INLIER),

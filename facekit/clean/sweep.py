@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facekit.errors import ConfigError
+from facekit.records.distinct import blocks, distinct
 
 __all__ = ["Sweep", "sweep_thresholds"]
 
@@ -53,16 +54,26 @@ def sweep_thresholds(
     thresholds = np.asarray(thresholds, np.float64)
     if len(thresholds) == 0 or np.any(np.abs(thresholds) > 1):
         raise ConfigError(f"thresholds {thresholds.tolist()}: give at least one, from -1 to 1")
-    rows = [_one(similarity, groups, t, wrong, scored) for t in thresholds]
+    best = _best_of_groups(similarity, groups)
+    rows = [_one(similarity, best, t, wrong, scored) for t in thresholds]
     columns = [np.array(column) for column in zip(*rows)]
     return Sweep(thresholds, *columns)
 
 
+def _best_of_groups(similarity: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The largest similarity in each group, (G,); those that are nan do not count."""
+    known = distinct(groups)
+    best = np.full(len(known), -np.inf, similarity.dtype)
+    for part in blocks(len(groups)):
+        np.fmax.at(best, np.searchsorted(known, groups[part]), similarity[part])
+    return best
+
+
 def _one(
-    similarity: np.ndarray, groups: np.ndarray, threshold: float, wrong: np.ndarray | None, scored: np.ndarray | None
+    similarity: np.ndarray, best: np.ndarray, threshold: float, wrong: np.ndarray | None, scored: np.ndarray | None
 ) -> tuple[int, int, float, float, float]:
     keep = similarity >= threshold
-    images, identities = int(keep.sum()), len(np.unique(groups[keep]))
+    images, identities = int(keep.sum()), int((best >= threshold).sum())
     if wrong is None:
         return images, identities, float("nan"), float("nan"), float("nan")
     counted = np.ones(len(keep), bool) if scored is None else scored

@@ -29,15 +29,17 @@ def command(first: str, second: str, keys: bool, as_json: bool) -> None:
     from facekit.jobs.clean.compare import diff
     from facekit.jobs.clean.tables import read_decisions
 
-    found = diff(read_decisions(first), read_decisions(second))
+    columns = ("keys", "new_label", "action_code")
+    found = diff(read_decisions(first, columns), read_decisions(second, columns))
     if as_json:
-        echo(json.dumps(asdict(found), indent=2))
+        listed = {name: changed.tolist() for name, changed in found.keys.items()}
+        echo(json.dumps({**asdict(found), "keys": listed}, indent=2))
         return
     echo(f"{found.common:,} images in both, {found.same:,} decided alike")
     for name, count in found.changes.items():
         echo(f"  {name:32}{count:>12,}")
         if keys:
-            echo("    " + " ".join(map(str, found.keys[name])))
+            echo("    " + " ".join(map(str, found.keys[name].tolist())))
     for side, count in (("first", found.only_first), ("second", found.only_second)):
         if count:
             echo(f"{count:,} images only in the {side}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
-from facekit.run.parquet import read_parquet
+from facekit.run.parquet import count_rows, read_parquet
 from facekit.run.user_files import read_json
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Features:
         self.description = _read_description(path)
         self.dimensions, self.count = int(self.description["dimensions"]), int(self.description["count"])
         self._shards = sorted((path / VECTORS).glob("*.npy"))
-        index = self._index
-        if index.num_rows != self.count or sum(len(self._map(shard)) for shard in self._shards) != self.count:
+        vectors = sum(len(self._map(shard)) for shard in self._shards)
+        if not _count_rows(path / INDEX) == vectors == self.count:
             raise FacekitError(f"{path} is not whole: index, vectors and {DESCRIPTION} differ in count; embed again")
 
     @property
@@ -97,36 +97,34 @@ class Features:
         """Hash of the model that made the vectors."""
         return str(self.description["model"])
 
-    @cached_property
-    def _index(self) -> pa.Table:
-        return _read_table(self.path / INDEX)
-
-    def _column(self, name: str) -> NDArray[Any]:
-        return np.asarray(self._index[name].to_numpy())
+    def column(self, name: str) -> NDArray[Any]:
+        """One column of the index, (N,), read anew each time."""
+        return np.asarray(_read_table(self.path / INDEX, [name])[name].to_numpy())
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
-        return self._column("key")
+        return self.column("key")
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        return self._column("label")
+        return self.column("label")
 
     @cached_property
     def norms(self) -> NDArray[np.float32]:
-        return self._column("norm")
+        return self.column("norm")
 
     @cached_property
     def uncertainty(self) -> NDArray[np.float32] | None:
-        return None if self._index["uncertainty"].null_count else self._column("uncertainty")
+        known = _read_table(self.path / INDEX, ["uncertainty"])["uncertainty"]
+        return None if known.null_count else np.asarray(known.to_numpy())
 
     @cached_property
     def masked(self) -> NDArray[np.bool_]:
-        return self._column("masked")
+        return self.column("masked")
 
     @cached_property
     def sources(self) -> NDArray[np.int64]:
-        return self._column("source_key")
+        return self.column("source_key")
 
     def failures(self) -> list[dict[str, Any]]:
         """Key, label and error of the pictures that have no vector."""
@@ -232,11 +230,20 @@ def open_features(path: str | Path) -> Features:
     return Features(Path(path))
 
 
-def _read_table(path: Path) -> pa.Table:
+def _count_rows(path: Path) -> int:
     import pyarrow as pa
 
     try:
-        return read_parquet(path)
+        return count_rows(path)
+    except (pa.ArrowException, OSError) as error:
+        raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
+
+
+def _read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        return read_parquet(path, columns)
     except (pa.ArrowException, OSError) as error:
         raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
 

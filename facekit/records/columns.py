@@ -5,11 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.records.distinct import distinct
 from facekit.records.framing import MAGIC, FramingError, join_parts, padded, record_parts
 from facekit.records.header import HEADER_BYTES, unpack_record
 from facekit.records.mapping import WINDOW, window
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["HeaderColumns", "distinct", "header_columns"]
 
 _WORDS = 10  # magic, length, flag, label, id (2), id2 (2), the first two elements of a vector label
-_ROWS = 1 << 18
-
-Number = TypeVar("Number", bound=np.generic)
+_ROWS = 1 << 16
 
 
 class HeaderColumns(NamedTuple):
@@ -58,6 +57,7 @@ def header_columns(
     keys: NDArray[np.int64] | None = None,
     rows: int = _ROWS,
     faults: list[RecordError] | None = None,
+    most: int | None = None,
 ) -> Iterator[tuple[slice, HeaderColumns]]:
     """Read the headers of records, some at a time, in bounded memory.
 
@@ -72,6 +72,9 @@ def header_columns(
     faults : list of RecordError, optional
         Takes what is wrong with records, which then have the label NaN and ``payload_bytes`` -1; by default the first
         raises.
+    most : int, optional
+        So many records that are too short for their header are put into ``faults``, the others only have
+        ``payload_bytes`` -1; by default all are, at 1.5 KB each.
 
     Yields
     ------
@@ -89,10 +92,14 @@ def header_columns(
         raise RecordError(f"the record file cannot be read: {error.strerror}", path) from error
     try:
         size = os.fstat(descriptor).st_size
-        near = np.clip(offsets, -1, size)  # an index may say 2**63 - 1: no arithmetic below overflows
-        for chosen in _batches(near, rows):
-            words = _gather(descriptor, near[chosen], size)
-            columns, doubtful = _columns(words, near[chosen], size)
+        for chosen, near in _batches(offsets, rows, size):
+            words = _gather(descriptor, near, size)
+            columns, doubtful, short = _columns(words, near, size)
+            if most is not None and faults is not None:
+                rest = np.flatnonzero(short)[most:]
+                _blank_rows(columns, rest)
+                doubtful[rest] = False
+                most -= np.count_nonzero(short) - len(rest)
             for row in np.flatnonzero(doubtful):
                 key = None if keys is None else int(keys[chosen][row])
                 try:
@@ -101,24 +108,24 @@ def header_columns(
                     if faults is None:
                         raise
                     faults.append(error)
-                    _blank_row(columns, int(row))
+                    _blank_rows(columns, np.array([row]))
             yield chosen, columns
     finally:
         os.close(descriptor)
 
 
-def _batches(offsets: NDArray[np.int64], rows: int) -> Iterator[slice]:
-    """Runs of at most ``rows`` records whose offsets lie within one window, while they ascend."""
-    ascending = bool((offsets[1:] >= offsets[:-1]).all())
+def _batches(offsets: NDArray[np.int64], rows: int, size: int) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Runs of at most ``rows`` records whose offsets lie within one window, and their offsets; those outside of the
+    file lie at its ends: an index may say 2**63 - 1, and no arithmetic overflows then."""
     start = 0
     while start < len(offsets):
-        part = offsets[start : start + rows]
-        if ascending:
+        part = np.clip(offsets[start : start + rows], -1, size)
+        if bool((part[1:] >= part[:-1]).all()):
             count = int(part.searchsorted(part[0] + WINDOW))
         else:
             outside = (part < part[0]) | (part >= part[0] + WINDOW)
             count = int(outside.argmax()) if outside.any() else len(part)
-        yield slice(start, start + count)
+        yield slice(start, start + count), part[:count]
         start += count
 
 
@@ -148,12 +155,14 @@ def _gather(descriptor: int, offsets: NDArray[np.int64], size: int) -> NDArray[n
 
 def _columns(
     words: NDArray[np.uint32], offsets: NDArray[np.int64], size: int
-) -> tuple[HeaderColumns, NDArray[np.bool_]]:
-    """Headers of whole records, and which rows need the careful way: several parts, or damage."""
+) -> tuple[HeaderColumns, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Headers of whole records; which rows need the careful way: several parts, or damage; and which of those are whole
+    but too short for their header."""
     coded, flag = words[1].astype(np.int64), words[2]
     start = HEADER_BYTES + 4 * flag.astype(np.int64)
     framed = 8 + ((coded + 3) & ~np.int64(3))
-    doubtful = (words[0] != MAGIC) | (coded >> 29 != 0) | (coded < start) | (offsets + framed > size)
+    other = (words[0] != MAGIC) | (coded >> 29 != 0) | (offsets + framed > size)
+    short = ~other & (coded < start)
     label, first = words[3].view(np.float32), words[8].view(np.float32)
     columns = HeaderColumns(
         flag=flag.copy(),
@@ -164,17 +173,17 @@ def _columns(
         payload_bytes=coded - start,
         framed_bytes=framed,
     )
-    return columns, doubtful
+    return columns, other | short, short
 
 
 def _wide(low: NDArray[np.uint32], high: NDArray[np.uint32]) -> NDArray[np.uint64]:
     return low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
 
 
-def _blank_row(columns: HeaderColumns, row: int) -> None:
+def _blank_rows(columns: HeaderColumns, rows: NDArray[np.integer]) -> None:
     arrays: tuple[NDArray[np.generic], ...] = tuple(columns)
     for array, value in zip(arrays, (0, np.nan, np.nan, 0, 0, -1, 0), strict=True):
-        array[row] = value
+        array[rows] = value
 
 
 def _fill_row(
@@ -198,18 +207,3 @@ def _fill_row(
     arrays: tuple[NDArray[np.generic], ...] = tuple(columns)
     for array, value in zip(arrays, (*values, len(payload), stop - offset), strict=True):
         array[row] = value
-
-
-def distinct(values: NDArray[Number]) -> NDArray[Number]:
-    """The distinct values, ascending, as ``np.unique`` gives them: its hash table takes forty times as long.
-
-    Parameters
-    ----------
-    values : (n,) number
-
-    Returns
-    -------
-    (m,) of the same dtype
-    """
-    ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]

@@ -76,7 +76,8 @@ class Findings:
     def __init__(self, max_kept: int = 1000) -> None:
         self.counts: Counter[str] = Counter()
         self.kept: list[Finding] = []
-        self._max_kept = max_kept
+        self.most = max_kept
+        """Findings of one kind that are kept."""
 
     def add(self, kind: str, problem: str, key: int | None = None, offset: int | None = None) -> None:
         """Note a fault; negative keys and offsets are unknown ones.
@@ -92,7 +93,7 @@ class Findings:
         """
         assert kind in KINDS, kind
         self.counts[kind] += 1
-        if self.counts[kind] <= self._max_kept:
+        if self.counts[kind] <= self.most:
             place = [None if value is None or value < 0 else int(value) for value in (key, offset)]
             self.kept.append(Finding(kind, problem, *place))
 
@@ -111,7 +112,7 @@ class Findings:
             Of all n records.
         """
         rows = np.flatnonzero(wrong)
-        room = max(self._max_kept - self.counts[kind], 0)
+        room = max(self.most - self.counts[kind], 0)
         for row in rows[:room].tolist():
             self.add(kind, problem, keys[row], offsets[row])
         self.counts[kind] += len(rows[room:])

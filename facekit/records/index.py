@@ -9,6 +9,7 @@ import numpy as np
 
 from facekit.errors import RecordError
 from facekit.output.aside import replacing
+from facekit.records.distinct import blocks
 from facekit.records.index_sidecar import has_sidecar, load_sidecar, save_sidecar, sidecar_path
 from facekit.records.index_text import parse_text
 from facekit.records.record_index import RecordIndex
@@ -91,8 +92,7 @@ def write_index(path: str | os.PathLike[str], index: RecordIndex) -> None:
     offsets = index.offsets if index.physical is None else index.offsets[index.physical]
     try:
         with replacing(path) as file:
-            for start in range(0, len(offsets), 1 << 20):
-                part = slice(start, start + (1 << 20))
+            for part in blocks(len(offsets)):
                 file.write(format_index(index.physical_keys[part], offsets[part]).encode())
     except OSError as error:
         raise RecordError(f"the index cannot be written: {error.strerror}", path) from error

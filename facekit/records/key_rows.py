@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["rows_of"]
+from facekit.records.distinct import ascends, blocks
+
+__all__ = ["row_lookup", "rows_of"]
 
 
 def rows_of(known: NDArray[Any], wanted: NDArray[Any], ascending: bool = False) -> NDArray[np.int64]:
@@ -32,10 +35,32 @@ def rows_of(known: NDArray[Any], wanted: NDArray[Any], ascending: bool = False) 
     >>> rows_of(np.array([30, 10, 20]), np.array([10, 40, 30])).tolist()
     [1, -1, 0]
     """
-    if not len(known):
-        return np.full(len(wanted), -1, np.int64)
-    order = None if ascending else np.argsort(known, kind="stable")
-    rows = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
-    if order is not None:
-        rows = order[rows]
-    return np.where(known[rows] == wanted, rows, -1)
+    return row_lookup(known, ascending)(wanted)
+
+
+def row_lookup(known: NDArray[Any], ascending: bool = False) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
+    """Prepare known keys once, for wanted ones that come a block at a time.
+
+    Parameters
+    ----------
+    known, ascending
+        As for :func:`rows_of`.
+
+    Returns
+    -------
+    callable
+        (n,) wanted keys -> (n,) int64, their rows.
+    """
+    order = None if ascending or ascends(known) else np.argsort(known, kind="stable")
+
+    def find(wanted: NDArray[Any]) -> NDArray[np.int64]:
+        found = np.full(len(wanted), -1, np.int64)
+        for part in blocks(len(wanted)) if len(known) else ():
+            some = wanted[part]
+            rows = np.minimum(np.searchsorted(known, some, sorter=order), len(known) - 1)
+            if order is not None:
+                rows = order[rows]
+            found[part] = np.where(known[rows] == some, rows, -1)
+        return found
+
+    return find

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import RecordError
-from facekit.records.columns import distinct, header_columns
+from facekit.records.columns import header_columns
+from facekit.records.distinct import ascends, distinct
 from facekit.records.header import Header
 
 if TYPE_CHECKING:
@@ -62,20 +63,22 @@ def rebuilt_keys(path: str | os.PathLike[str], offsets: NDArray[np.int64]) -> ND
     (n,) int64
     """
     count = len(offsets)
+    ranges, ids = np.empty(count, np.bool_), np.empty(count, np.uint64)
+    label, second = np.empty(count, np.float32), np.empty(count, np.float32)
     try:
-        passes = [(c.flag, c.label, c.second, c.id, c.empty) for _, c in header_columns(path, offsets)]
+        for part, columns in header_columns(path, offsets):
+            ranges[part] = (columns.flag == 2) & columns.empty
+            label[part], second[part], ids[part] = columns.label, columns.second, columns.id
     except RecordError:
         # Records without an IRHeader: any RecordIO file may hold them.
         return np.arange(count, dtype=np.int64)
-    if not passes:
-        return np.empty(0, np.int64)
-    flag, label, second, ids, empty = (np.concatenate(column) for column in zip(*passes, strict=True))
-    keys = _insightface_keys((flag == 2) & empty, label, second, ids)
+    keys = _insightface_keys(ranges, label, second, ids)
     if keys is not None:
         return keys
-    if (ids >> np.uint64(63)).any() or len(distinct(ids)) < count:
+    own = ids.view(np.int64)
+    if own.min(initial=0) < 0 or not (ascends(own, strictly=True) or len(distinct(own)) == count):
         return np.arange(count, dtype=np.int64)
-    return ids.astype(np.int64)
+    return own
 
 
 def _insightface_keys(
@@ -95,7 +98,9 @@ def _insightface_keys(
     identity = ranges.copy()
     identity[header] = False
     keys[identity] = np.arange(images + 1, images + 1 + others)
-    own = ids[~ranges].astype(np.int64)
-    numbered = np.arange(1, images + 1)
-    keys[~ranges] = own if (np.sort(own) == numbered).all() else numbered
+    own = ids[~ranges].view(np.int64)
+    ordered = own if ascends(own) else np.sort(own)
+    if ordered[0] != 1 or ordered[-1] != images or not ascends(ordered, strictly=True):
+        own = np.arange(1, images + 1)
+    keys[~ranges] = own
     return keys

@@ -29,6 +29,9 @@ __all__ = ["Pack", "PackPaths", "PartialIndex", "open_pack", "pack_paths"]
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 1 << 18
+"""Keys whose offsets are looked up in one go."""
+
 _ATTEMPTS = 3
 """To open a pack whose files are being replaced."""
 
@@ -102,7 +105,10 @@ class Pack:
         keys = self.physical_keys
         if self.dataset_header is None:
             return keys
-        return keys[(keys > 0) & (keys < self._first_identity)]
+        images = (keys > 0) & (keys < self._first_identity)
+        first, stop = int(images.argmax()), len(keys) - int(images[::-1].argmax()) if len(keys) else 0
+        # All in one run, as in every pack that was written in one go: no copy.
+        return keys[first:stop] if np.count_nonzero(images) == stop - first else keys[images]
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -223,11 +229,14 @@ class Pack:
         RecordError
             There is no such key, or its record is truncated or corrupt.
         """
-        keys = np.asarray(keys, np.int64)
-        positions = self.reader.index.positions(keys)
-        if len(positions) and positions.min() < 0:
-            raise RecordError("the index has no such key", self.paths.idx, int(keys[int(positions.argmin())]))
-        return header_columns(self.paths.rec, self.reader.index.offsets[positions], keys)
+        keys, index = np.asarray(keys, np.int64), self.reader.index
+        for first in range(0, len(keys), _AT_ONCE):
+            some = keys[first : first + _AT_ONCE]
+            positions = index.positions(some)
+            if positions.min() < 0:
+                raise RecordError("the index has no such key", self.paths.idx, int(some[int(positions.argmin())]))
+            for chosen, columns in header_columns(self.paths.rec, index.offsets[positions], some):
+                yield slice(first + chosen.start, first + chosen.stop), columns
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.records.distinct import ascends, blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class RecordIndex:
         -------
         RecordIndex
         """
-        if len(keys) < 2 or bool((keys[1:] > keys[:-1]).all()):
+        if ascends(keys, strictly=True):
             return cls(keys, offsets)
         order = np.argsort(keys, kind="stable").astype(np.int32 if len(keys) < 1 << 31 else np.int64)
         ranked = keys[order]
@@ -101,13 +102,13 @@ class RecordIndex:
         -------
         bool
         """
-        one, two = (np.arange(len(index)) if index.order is None else index.order for index in (self, other))
-        return (
-            self.ends == other.ends
-            and np.array_equal(self.keys, other.keys)
-            and np.array_equal(self.offsets, other.offsets)
-            and np.array_equal(one, two)
-        )
+        if self.ends != other.ends or len(self) != len(other):
+            return False
+        for part in blocks(len(self)):
+            ours, theirs = ((*_order_in(index, part), index.keys[part], index.offsets[part]) for index in (self, other))
+            if not all(np.array_equal(one, two) for one, two in zip(ours, theirs, strict=True)):
+                return False
+        return True
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -170,6 +171,12 @@ class RecordIndex:
         keys = np.asarray(keys, np.int64)
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
+        found = np.empty(len(keys), np.int64)
+        for part in blocks(len(keys)):  # or its temporary arrays would take 40 bytes a key
+            found[part] = self._positions(keys[part])
+        return found
+
+    def _positions(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         ranks = keys - self._first if self._dense else self._ranked.searchsorted(keys)
         known = (ranks >= 0) & (ranks < len(self.keys))
         ranks = np.where(known, ranks, 0)
@@ -213,7 +220,7 @@ class RecordIndex:
     @cached_property
     def physical(self) -> NDArray[np.integer] | None:
         """Positions in the order of the offsets; None where ``keys`` are in that order already."""
-        if len(self.offsets) < 2 or bool((self.offsets[1:] >= self.offsets[:-1]).all()):
+        if ascends(self.offsets):
             return None
         return np.argsort(self.offsets, kind="stable").astype(np.int32 if len(self) < 1 << 31 else np.int64)
 
@@ -221,3 +228,8 @@ class RecordIndex:
     def physical_keys(self) -> NDArray[np.int64]:
         """(N,) int64, keys in the order in which their records stand in the file."""
         return self.keys if self.physical is None else self.keys[self.physical]
+
+
+def _order_in(index: RecordIndex, part: slice) -> tuple[NDArray[np.integer]]:
+    """The order of some rows, also where it is not kept because keys ascend."""
+    return (np.arange(part.start, part.stop) if index.order is None else index.order[part],)

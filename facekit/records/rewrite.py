@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.records.distinct import AT_ONCE, blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,18 +85,21 @@ def extents(pack: Pack, keys: NDArray[np.int64]) -> Extents:
         There is no such key, or its record is truncated or corrupt.
     """
     sizes, id_is_key = np.empty(len(keys), np.uint32), np.empty(len(keys), np.bool_)
+    offsets = np.empty(len(keys), np.int64)
     for chosen, columns in pack.header_columns(keys):
         sizes[chosen] = columns.framed_bytes
         id_is_key[chosen] = columns.id == keys[chosen].astype(np.uint64)
     index = pack.reader.index
-    return Extents(index.offsets[index.positions(keys)], sizes, id_is_key)
+    for part in blocks(len(keys)):
+        offsets[part] = index.offsets[index.positions(keys[part])]
+    return Extents(offsets, sizes, id_is_key)
 
 
 def copy_records(
     rec: Path,
     where: Extents,
     rows: NDArray[np.int64],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.integer],
     writer: PackWriter,
     block_bytes: int = BLOCK,
 ) -> Iterator[Copied]:
@@ -109,7 +113,7 @@ def copy_records(
         Of its records.
     rows : (n,) int64
         Which of them, in the order in which they are to stand.
-    labels : (n,) int64
+    labels : (n,) integer
         New label of each.
     writer : PackWriter
         Where they go.
@@ -142,7 +146,7 @@ def copy_records(
 
 def _blocks(sizes: NDArray[np.uint32], rows: NDArray[np.int64], block_bytes: int) -> Iterator[slice]:
     """Runs of rows whose records fill at most a block."""
-    window = 1 << 20
+    window = AT_ONCE
     first = 0
     while first < len(rows):
         ends = np.cumsum(sizes[rows[first : first + window]], dtype=np.int64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from facekit.records.distinct import ascends, blocks, distinct_of
 from facekit.records.findings import Findings
 from facekit.records.label_sidecar import labels_path, load_labels
 from facekit.records.layout import EXACT_FLOAT32
@@ -77,9 +78,10 @@ def _check_images(
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     empty = images & (records.payload_bytes == 0)
     found.add_rows("empty_payload", "an image without a payload", empty, records.keys, records.offsets)
-    value = records.label
-    whole = np.isfinite(value) & (value >= 0) & (np.where(np.isfinite(value), np.rint(value), -1) == value)
-    whole &= np.where(np.isfinite(value), value, 0) < 2.0**62
+    value, whole = records.label, np.empty(len(images), np.bool_)
+    for part in blocks(len(images)):
+        some = np.where(np.isfinite(value[part]), value[part], -1)
+        whole[part] = (some >= 0) & (np.rint(some) == some) & (some < 2.0**62)
     for row in np.flatnonzero(images & ~whole)[:1000].tolist():
         found.add(
             "label_not_whole",
@@ -90,7 +92,10 @@ def _check_images(
     found.counts["label_not_whole"] += max(int((images & ~whole).sum()) - 1000, 0)
     found.counts += type(found.counts)()  # without zeros
     sound = images & whole & ~empty
-    return sound, np.where(sound, value, -1).astype(np.int64)
+    labels = np.empty(len(images), np.int64)
+    for part in blocks(len(images)):
+        labels[part] = np.where(sound[part], value[part], np.float32(-1))
+    return sound, labels
 
 
 def _check_head(
@@ -127,8 +132,11 @@ def _check_ranges(
     found: Findings,
 ) -> None:
     rows = np.flatnonzero(images & (records.keys >= 0))
-    rows = rows[np.argsort(records.keys[rows], kind="stable")]
-    keys, own = records.keys[rows], labels[rows]
+    keys = records.keys[rows]
+    if not ascends(keys):
+        order = np.argsort(keys, kind="stable")
+        rows, keys = rows[order], keys[order]
+        del order
     ranges = np.flatnonzero(identities)
     ranges = ranges[np.argsort(records.keys[ranges], kind="stable")]
     pairs = np.stack([records.label[ranges], records.second[ranges]], axis=1).astype(np.float64)
@@ -136,7 +144,7 @@ def _check_ranges(
     proper &= (pairs < EXACT_FLOAT32 + 2).all(axis=1) & (np.where(np.isfinite(pairs), pairs, 0) % 1 == 0).all(axis=1)
     bounds = np.where(proper[:, None], pairs, 1).astype(np.int64)
     at, to = np.searchsorted(keys, bounds[:, 0]), np.searchsorted(keys, bounds[:, 1])
-    runs = np.append(0, np.cumsum(own[1:] != own[:-1])) if len(own) else np.zeros(1, np.int64)
+    runs = _run_numbers(labels, rows)
     held = proper & (to > at)
     complete = held & (to - at == bounds[:, 1] - bounds[:, 0])
     single = held.copy()
@@ -145,12 +153,22 @@ def _check_ranges(
         _report_range(records, int(ranges[row]), bool(proper[row]), bool(complete[row]), found)
     found.counts["identity_range"] += max(int((~(complete & single)).sum()) - 1000, 0)
     found.counts += type(found.counts)()
-    cover = np.zeros(len(keys) + 1, np.int64)
+    del runs
+    cover = np.zeros(len(keys) + 1, np.int32)
     np.add.at(cover, at[held], 1)
     np.add.at(cover, to[held], -1)
-    times = np.cumsum(cover[:-1])
+    times = np.cumsum(cover[:-1], dtype=np.int32, out=cover[:-1])
     for wrong, problem in ((times < 1, "no identity's range has this image"), (times > 1, "two identities have it")):
-        found.add_rows("identity_missing", problem, wrong, keys, records.offsets[rows])
+        if wrong.any():
+            found.add_rows("identity_missing", problem, wrong, keys, records.offsets[rows])
+
+
+def _run_numbers(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(n,) int32: the number of the run of equal labels that each of some rows is in; (1,) where there are none."""
+    runs = np.zeros(max(len(rows), 1), np.int32)
+    for part in blocks(len(rows) - 1):
+        runs[part.start + 1 : part.stop + 1] = labels[rows[part.start + 1 : part.stop + 1]] != labels[rows[part]]
+    return np.cumsum(runs, dtype=np.int32, out=runs)
 
 
 def _report_range(records: Structure, row: int, proper: bool, complete: bool, found: Findings) -> None:
@@ -167,15 +185,15 @@ def _check_labels(
 ) -> None:
     rounded = sound & (labels > EXACT_FLOAT32)
     found.add_rows("label_rounded", "a label above 2**24 may be another number", rounded, records.keys, records.offsets)
-    distinct = np.unique(labels[sound])
-    classes = int(distinct[-1]) + 1 if len(distinct) else 0
-    if classes > len(distinct):
-        edges = np.concatenate([[-1], distinct])
+    known = distinct_of(labels[part][sound[part]] for part in blocks(len(labels)))
+    classes = int(known[-1]) + 1 if len(known) else 0
+    if classes > len(known):
+        edges = np.concatenate([[-1], known])
         after = np.flatnonzero(np.diff(edges) > 1)
         spans = [(int(edges[row]) + 1, int(edges[row + 1]) - 1) for row in after[:10].tolist()]
         shown = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in spans)
         more = " and others" if len(after) > 10 else ""
-        found.add("label_gap", f"{classes - len(distinct)} of {classes} labels have no image: {shown}{more}")
+        found.add("label_gap", f"{classes - len(known)} of {classes} labels have no image: {shown}{more}")
     _check_property(records, sound, labels, classes, property_path, found)
 
 
@@ -198,7 +216,8 @@ def check_kept_labels(rec: Path, idx: Path, records: Structure, roles: RecordRol
         found.add("label_stale", f"{labels_path(rec).name} has {len(kept)} labels for {len(rows)} images: delete it")
         return
     wrong = np.zeros(len(records.keys), np.bool_)
-    wrong[rows] = kept != records.label[rows]
+    for part in blocks(len(rows)):
+        wrong[rows[part]] = kept[part] != records.label[rows[part]]
     problem = f"{labels_path(rec).name} says another label than the record: delete it"
     found.add_rows("label_stale", problem, wrong, records.keys, records.offsets)
 

@@ -100,7 +100,7 @@ def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool, re
     size = os.fstat(descriptor).st_size
     hop = _choose_hop(size)
     starts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    stops: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    ends: list[int] = [0]  # where the last record of each of them ends
     gaps: list[Gap] = []
     at = 0
     while at < size:
@@ -113,12 +113,24 @@ def _scan(descriptor: int, path: str | os.PathLike[str], resynchronise: bool, re
             except FramingError as error:
                 if not resynchronise:
                     raise error.at(path, None, at) from None
-                at = _skip_damage(descriptor, at, size, error.problem, starts, stops, gaps, reached)
+                at = _skip_damage(descriptor, at, size, error.problem, starts, ends, gaps, reached)
                 continue
         starts.append(found)
-        stops.append(np.append(found[1:], end))
+        ends.append(end)
         at = end
-    return Scan(np.concatenate(starts), np.concatenate(stops), tuple(gaps))
+    return Scan(*_joined(starts, ends), tuple(gaps))
+
+
+def _joined(starts: list[NDArray[np.int64]], ends: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All starts, and where each record ends: where the next one starts, but for the last before a gap."""
+    lasts = np.cumsum([len(part) for part in starts])
+    there = np.diff(lasts, prepend=0) > 0
+    offsets = np.concatenate(starts)
+    starts.clear()
+    stops = np.empty_like(offsets)
+    stops[:-1] = offsets[1:]
+    stops[lasts[there] - 1] = np.array(ends, np.int64)[there]
+    return offsets, stops
 
 
 def _end_of_record(descriptor: int, at: int, size: int, padding: bool = False) -> int:
@@ -132,7 +144,7 @@ def _skip_damage(
     size: int,
     problem: str,
     starts: list[NDArray[np.int64]],
-    stops: list[NDArray[np.int64]],
+    ends: list[int],
     gaps: list[Gap],
     reached: Reached,
 ) -> int:
@@ -142,11 +154,11 @@ def _skip_damage(
     record, its length is wrong: it is taken back, and the gap starts with it.
     """
     begin = at
-    if len(starts[-1]) and stops[-1][-1] == at:
+    if len(starts[-1]) and ends[-1] == at:
         before = int(starts[-1][-1])
         found = _next_record(descriptor, before + 4, at, size, _ignore)
         if found < at:
-            starts[-1], stops[-1] = starts[-1][:-1], stops[-1][:-1]
+            starts[-1], ends[-1] = starts[-1][:-1], before
             gaps.append(Gap(before, found, f"the length field is corrupt: another record starts inside, at {found}"))
             return found
     found = _next_record(descriptor, begin + 1, size, size, reached)

@@ -14,6 +14,7 @@ import numpy as np
 
 from facekit.errors import RecordError
 from facekit.records.columns import header_columns
+from facekit.records.distinct import ascends, blocks
 from facekit.records.findings import Findings
 from facekit.records.framing import unframe
 from facekit.records.header import unpack_record
@@ -63,7 +64,7 @@ class Structure(NamedTuple):
 
 
 _AT_ONCE = 1 << 14
-"""Headers that are read in one go: each that is damaged is an error of 1.5 KB until it is a finding."""
+"""Headers that are read in one go."""
 
 _NEAR = 8
 """Bytes by which an offset may miss the start of the record it means: no two records with headers start so near."""
@@ -111,6 +112,7 @@ def read_structure(rec: Path, idx: Path, found: Findings, reached: Reached = lam
     else:
         _report_gaps(scanned.gaps, entries, rec, found)
         keys, lost = _keys_of_records(entries, offsets, scanned.gaps, found)
+    del entries  # 16 bytes a record
     if cut:
         found.add("padding_missing", f"{cut} zeros are missing at the end of the file", keys[-1], offsets[-1])
     columns = _read_columns(rec, offsets, keys, cut, found, reached)
@@ -139,7 +141,10 @@ def _check_sidecar(idx: Path, entries: _Entries, found: Findings) -> None:
 
 def _drop_foreign(entries: _Entries, offsets: NDArray[np.int64], idx: Path, found: Findings) -> _Entries | None:
     """The entries, or None where they are those of another file: less than half of them hit a record."""
-    hits = int(np.isin(entries.offsets, offsets).sum())
+    hits = 0
+    for part in blocks(len(entries.offsets)) if len(offsets) else ():
+        some = entries.offsets[part]
+        hits += int((offsets[np.minimum(np.searchsorted(offsets, some), len(offsets) - 1)] == some).sum())
     if hits * 2 >= min(len(entries.keys), len(offsets)) and (hits or not len(offsets)):
         return entries
     found.add(
@@ -151,6 +156,8 @@ def _drop_foreign(entries: _Entries, offsets: NDArray[np.int64], idx: Path, foun
 
 
 def _report_gaps(gaps: tuple[Gap, ...], entries: _Entries, rec: Path, found: Findings) -> None:
+    if not gaps:
+        return
     size = os.path.getsize(rec)
     order = np.argsort(entries.offsets, kind="stable")
     ranked = entries.offsets[order]
@@ -165,27 +172,42 @@ def _keys_of_records(
     entries: _Entries, offsets: NDArray[np.int64], gaps: tuple[Gap, ...], found: Findings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Key of each record, and the keys whose records are not there."""
-    place = np.searchsorted(offsets, entries.offsets)
-    inside = place < len(offsets)
-    hit = inside.copy()
-    hit[inside] = offsets[place[inside]] == entries.offsets[inside]
+    place, hit = np.empty(len(entries.keys), np.int64), np.zeros(len(entries.keys), np.bool_)
+    for part in blocks(len(place)):
+        some = entries.offsets[part]
+        place[part] = np.searchsorted(offsets, some)
+        if len(offsets):
+            hit[part] = offsets[np.minimum(place[part], len(offsets) - 1)] == some
     _report_misses(entries, ~hit, gaps, found)
     if not hit.all():
         place[~hit] = _nearest_unlisted(entries.offsets[~hit], offsets, np.unique(place[hit]))
         hit |= place >= 0
-    last = np.zeros(len(entries.keys), np.bool_)
-    last[len(entries.keys) - 1 - np.unique(entries.keys[::-1], return_index=True)[1]] = True
+    last = _last_of_each(entries.keys)
     found.add_rows("duplicate_key", "a later line of the index has the same key", ~last, *entries)
     keys = np.full(len(offsets), -1, np.int64)
     good = hit & last
-    keys[place[good]] = entries.keys[good]
+    for part in blocks(len(good)):
+        keys[place[part][good[part]]] = entries.keys[part][good[part]]
     shared = good.copy()
-    shared[good] = keys[place[good]] != entries.keys[good]
+    for part in blocks(len(good)):
+        shared[part][good[part]] = keys[place[part][good[part]]] != entries.keys[part][good[part]]
     found.add_rows("duplicate_offset", "a later line of the index gives the same record another key", shared, *entries)
     unlisted = keys < 0
     unlisted[place[hit & ~last]] = False
     found.add_rows("index_incomplete", "the index does not have this record", unlisted, keys, offsets)
     return keys, np.unique(entries.keys[~hit & last])
+
+
+def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which lines are the last of their key."""
+    last = np.ones(len(keys), np.bool_)
+    if ascends(keys, strictly=True):
+        return last
+    order = np.argsort(keys, kind="stable")
+    for part in blocks(len(keys) - 1):
+        before, after = order[part], order[part.start + 1 : part.stop + 1]
+        last[before[keys[before] == keys[after]]] = False
+    return last
 
 
 def _nearest_unlisted(
@@ -206,6 +228,8 @@ def _nearest_unlisted(
 
 def _report_misses(entries: _Entries, missed: NDArray[np.bool_], gaps: tuple[Gap, ...], found: Findings) -> None:
     starts, stops = np.array([(gap.start, gap.stop) for gap in gaps], np.int64).reshape(-1, 2).T
+    if not missed.any():
+        return
     place = np.searchsorted(starts, entries.offsets, side="right") - 1
     lost = missed & (place >= 0)
     lost[lost] = entries.offsets[lost] < stops[place[lost]]
@@ -229,12 +253,15 @@ def _read_columns(
     payload, id_is_key = np.empty(count, np.int64), np.empty(count, np.bool_)
     faults: list[RecordError] = []
     whole, size = count - (cut > 0), os.path.getsize(rec)
-    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], _AT_ONCE, faults):
+    for chosen, columns in header_columns(rec, offsets[:whole], keys[:whole], _AT_ONCE, faults, found.most):
         flag[chosen], label[chosen], second[chosen] = columns.flag, columns.label, columns.second
         payload[chosen] = columns.payload_bytes
         id_is_key[chosen] = (columns.id == keys[chosen].astype(np.uint64)) & (keys[chosen] >= 0)
         for error in faults:
             found.add("header", error.problem, error.key, error.offset)
+        unlisted = int((columns.payload_bytes < 0).sum()) - len(faults)
+        if unlisted:
+            found.counts["header"] += unlisted
         faults.clear()
         reached(size + int(offsets[chosen.stop - 1]))
     if cut:

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from facekit.records.distinct import blocks, count_distinct, count_pairs, distinct
+from facekit.records.key_rows import rows_of
+
 __all__ = ["CleanRows", "build_content", "pictures_wanted"]
 
 MAX_ROWS, MAX_GROUPS, MAX_NEAR = 20_000, 5_000, 2_000
@@ -34,30 +37,41 @@ class CleanRows(NamedTuple):
     ----------
     keys, old_label, new_label : (N,) int64
         ``new_label`` is -1 where the image was dropped.
-    action, reason : (N,) str
+    action, reason : (N,) int8
+        Positions in `actions` and `reasons`.
     similarity, threshold : (N,) float32
         NaN where there is none.
     nearest : (N,) int64
         Old label of the most similar other identity; -1: none.
-    evidence : (N,) object
-        A text or None.
+    evidence : (N,) int32
+        Positions in `sentences`; -1: none.
     pair_left, pair_right : (P,) int64
         Old labels.
     pair_similarity : (P,) float64
+    actions, reasons, sentences : sequence of str
     """
 
     keys: npt.NDArray[np.int64]
     old_label: npt.NDArray[np.int64]
     new_label: npt.NDArray[np.int64]
-    action: npt.NDArray[np.str_]
-    reason: npt.NDArray[np.str_]
+    action: npt.NDArray[np.int8]
+    reason: npt.NDArray[np.int8]
     similarity: npt.NDArray[np.float32]
     threshold: npt.NDArray[np.float32]
     nearest: npt.NDArray[np.int64]
-    evidence: npt.NDArray[np.object_]
+    evidence: npt.NDArray[np.int32]
     pair_left: npt.NDArray[np.int64]  # old labels
     pair_right: npt.NDArray[np.int64]
     pair_similarity: npt.NDArray[np.float64]
+    actions: Sequence[str]
+    reasons: Sequence[str]
+    sentences: Sequence[str]
+
+    def among(self, reasons: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """(N,) bool: rows with one of some reasons."""
+        chosen = np.array([reason in reasons for reason in self.reasons], np.bool_)
+        found: npt.NDArray[np.bool_] = chosen[self.reason]
+        return found
 
 
 def build_content(
@@ -88,8 +102,10 @@ def build_content(
     dict
         JSON-able.
     """
-    samples = _samples(rows)
     faces, total = _faces(rows, max_rows)
+    groups, near = _groups(rows), _near(rows)
+    shown = [face["old"] for face in faces] + [member["label"] for group in groups for member in group["members"]]
+    shown += [pair[side] for pair in near for side in ("a", "b")]
     return {
         "source": source,
         "settings": {k: v for k, v in settings.items() if v is not None},
@@ -99,11 +115,11 @@ def build_content(
         "sweep": sweep,
         "comparison": list(comparison),
         "sizes": _sizes(rows),
-        "groups": _groups(rows),
-        "near": _near(rows),
+        "groups": groups,
+        "near": near,
         "faces": faces,
         "faces_total": total,
-        "samples": samples,
+        "samples": _samples(rows, np.unique(np.array(shown, np.int64))),
     }
 
 
@@ -141,27 +157,37 @@ def _totals(rows: CleanRows) -> dict[str, int]:
     inside = rows.new_label >= 0
     return {
         "images": len(rows.keys),
-        "identities": len(np.unique(rows.old_label)),
+        "identities": len(distinct(rows.old_label)),
         "images_out": int(inside.sum()),
-        "identities_out": len(np.unique(rows.new_label[inside])),
-        **{action: int((rows.action == action).sum()) for action in ("keep", "move", "drop", "review")},
+        "identities_out": int((distinct(rows.new_label) >= 0).sum()),
+        **{action: int((rows.action == code).sum()) for code, action in enumerate(rows.actions)},
     }
 
 
 def _flow(rows: CleanRows) -> list[dict[str, Any]]:
-    pairs, count = np.unique(np.stack([rows.action, rows.reason]), axis=1, return_counts=True)
-    found = [{"action": str(a), "reason": str(r), "images": int(n)} for a, r, n in zip(*pairs, count)]
+    counts = np.zeros(len(rows.actions) * len(rows.reasons), np.int64)
+    for part in blocks(len(rows.keys)):
+        both = rows.action[part].astype(np.int64) * len(rows.reasons) + rows.reason[part]
+        counts += np.bincount(both, minlength=len(counts))
+    found = [
+        {"action": rows.actions[code // len(rows.reasons)], "reason": rows.reasons[code % len(rows.reasons)],
+         "images": int(counts[code])}
+        for code in np.flatnonzero(counts).tolist()
+    ]  # fmt: skip
     order = ("keep", "move", "review", "drop")
     return sorted(found, key=lambda entry: (order.index(entry["action"]), -entry["images"]))
 
 
 def _histogram(rows: CleanRows, settings: dict[str, Any]) -> dict[str, Any]:
-    known = np.clip(rows.similarity[np.isfinite(rows.similarity)], EDGES[0], EDGES[-1])
-    after = rows.similarity[np.isfinite(rows.similarity) & (rows.new_label >= 0)]
+    before, after = np.zeros((2, len(EDGES) - 1), np.int64)
+    for part in blocks(len(rows.keys)):
+        known = np.isfinite(rows.similarity[part])
+        for counts, inside in ((before, known), (after, known & (rows.new_label[part] >= 0))):
+            counts += np.histogram(np.clip(rows.similarity[part][inside], EDGES[0], EDGES[-1]), EDGES)[0]
     return {
         "edges": EDGES.tolist(),
-        "before": np.histogram(known, EDGES)[0].tolist(),
-        "after": np.histogram(np.clip(after, EDGES[0], EDGES[-1]), EDGES)[0].tolist(),
+        "before": before.tolist(),
+        "after": after.tolist(),
         "intra": settings.get("intra"),
         "pairs": np.histogram(np.clip(rows.pair_similarity, EDGES[0], EDGES[-1]), EDGES)[0].tolist(),
         "merge": settings.get("merge"),
@@ -169,8 +195,10 @@ def _histogram(rows: CleanRows, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sizes(rows: CleanRows) -> dict[str, list[int]]:
-    before = np.unique(rows.old_label, return_counts=True)[1]
-    after = np.unique(rows.new_label[rows.new_label >= 0], return_counts=True)[1]
+    before, after = (
+        count_distinct(labels[part][labels[part] >= 0] for part in blocks(len(labels))).counts
+        for labels in (rows.old_label, rows.new_label)
+    )
     top = int(np.log2(max(int(before.max(initial=1)), int(after.max(initial=1))))) + 2
     edges = 2 ** np.arange(top)
     return {
@@ -180,9 +208,15 @@ def _sizes(rows: CleanRows) -> dict[str, list[int]]:
     }
 
 
-def _samples(rows: CleanRows) -> dict[str, list[int]]:
-    """Return the most typical faces of each identity that any list can show."""
-    good = np.flatnonzero(np.isin(rows.reason, _STAYS) & (rows.new_label >= 0))
+def _samples(rows: CleanRows, shown: npt.NDArray[np.int64]) -> dict[str, list[int]]:
+    """Return the most typical faces of each identity that a list shows, (S,) ascending old labels."""
+    stays = rows.among(_STAYS)
+    found = [np.zeros(0, np.int64)]
+    for part in blocks(len(rows.keys)):
+        inside = stays[part] & (rows.new_label[part] >= 0)
+        inside &= rows_of(shown, rows.old_label[part], ascending=True) >= 0
+        found.append(part.start + np.flatnonzero(inside))
+    good = np.concatenate(found)
     order = good[np.lexsort((rows.keys[good], -np.nan_to_num(rows.similarity[good], nan=-1), rows.old_label[good]))]
     labels = rows.old_label[order]
     first = np.flatnonzero(np.concatenate([np.ones(min(len(labels), 1), bool), labels[1:] != labels[:-1]]))
@@ -195,34 +229,48 @@ def _samples(rows: CleanRows) -> dict[str, list[int]]:
 
 def _groups(rows: CleanRows) -> list[dict[str, Any]]:
     """List identities that became one, the weakest link first."""
-    stays = np.isin(rows.reason, _STAYS) & (rows.new_label >= 0)
-    pairs, count = np.unique(np.stack([rows.new_label[stays], rows.old_label[stays]]), axis=1, return_counts=True)
-    home: dict[int, int] = {}
-    members: dict[int, list[dict[str, int]]] = {}
-    for new, old, faces in zip(*pairs.tolist(), count.tolist()):
-        members.setdefault(new, []).append({"label": old, "faces": faces})
-        home[old] = new
-    weakest: dict[int, float] = {}
-    for a, b, value in zip(rows.pair_left.tolist(), rows.pair_right.tolist(), rows.pair_similarity.tolist()):
-        if a != b and a in home and home[a] == home.get(b):
-            weakest[home[a]] = min(weakest.get(home[a], 2.0), round(value, 4))
-    found = [
-        {"new": new, "weakest": weakest.get(new), "members": sorted(each, key=lambda m: -m["faces"])}
-        for new, each in members.items()
-        if len(each) > 1
+    new, old, faces = count_pairs(rows.new_label, rows.old_label, rows.among(_STAYS) & (rows.new_label >= 0))
+    labels = distinct(old)
+    home = np.full(len(labels) + 1, -1, np.int64)  # the last one is of labels that are not there
+    home[np.searchsorted(labels, old)] = new
+    one, two = (home[rows_of(labels, side, ascending=True)] for side in (rows.pair_left, rows.pair_right))
+    inside = (rows.pair_left != rows.pair_right) & (one >= 0) & (one == two)
+    starts = np.flatnonzero(np.append(True, new[1:] != new[:-1])[: len(new)])
+    sizes = np.diff(np.append(starts, len(new)))
+    weakest = np.full(len(starts), np.inf)
+    np.minimum.at(weakest, np.searchsorted(new[starts], one[inside]), rows.pair_similarity[inside])
+    several = np.flatnonzero(sizes > 1)
+    chosen = several[np.lexsort((new[starts[several]], np.round(weakest[several], 4)))][:MAX_GROUPS]
+    return [
+        {
+            "new": int(new[starts[at]]),
+            "weakest": round(float(weakest[at]), 4) if np.isfinite(weakest[at]) else None,
+            "members": _members(old[starts[at] :][: sizes[at]], faces[starts[at] :][: sizes[at]]),
+        }
+        for at in chosen.tolist()
     ]
-    return sorted(found, key=lambda g: (g["weakest"] is None, g["weakest"] or 0, g["new"]))[:MAX_GROUPS]
+
+
+def _members(labels: npt.NDArray[np.int64], faces: npt.NDArray[np.int64]) -> list[dict[str, int]]:
+    """The identities of a group, the largest first."""
+    order = np.argsort(-faces, kind="stable")
+    return [{"label": a, "faces": n} for a, n in zip(labels[order].tolist(), faces[order].tolist(), strict=True)]
 
 
 def _near(rows: CleanRows) -> list[dict[str, Any]]:
     """List pairs of identities that stayed apart, the most similar first."""
-    stays = np.isin(rows.reason, _STAYS) & (rows.new_label >= 0)
-    home = dict(zip(rows.old_label[stays].tolist(), rows.new_label[stays].tolist()))
+    stays, labels = rows.among(_STAYS), distinct(rows.old_label)
+    home = np.full(len(labels) + 1, -1, np.int64)
+    for part in blocks(len(rows.keys)):
+        inside = stays[part] & (rows.new_label[part] >= 0)
+        home[np.searchsorted(labels, rows.old_label[part][inside])] = rows.new_label[part][inside]
+    one, two = (home[rows_of(labels, side, ascending=True)] for side in (rows.pair_left, rows.pair_right))
+    apart = np.flatnonzero((rows.pair_left != rows.pair_right) & (one >= 0) & (two >= 0) & (one != two))
+    order = apart[np.argsort(-rows.pair_similarity[apart], kind="stable")]
     found: dict[tuple[int, int], float] = {}
-    for at in np.argsort(-rows.pair_similarity, kind="stable").tolist():
+    for at in map(int, order):
         a, b = int(rows.pair_left[at]), int(rows.pair_right[at])
-        if a != b and a in home and b in home and home[a] != home[b]:
-            found.setdefault((min(a, b), max(a, b)), round(float(rows.pair_similarity[at]), 4))
+        found.setdefault((min(a, b), max(a, b)), round(float(rows.pair_similarity[at]), 4))
         if len(found) >= MAX_NEAR:
             break
     return [{"a": a, "b": b, "similarity": value} for (a, b), value in found.items()]
@@ -230,10 +278,14 @@ def _near(rows: CleanRows) -> list[dict[str, Any]]:
 
 def _faces(rows: CleanRows, most: int) -> tuple[list[dict[str, Any]], int]:
     """List faces that were not simply kept, those nearest to their threshold first."""
-    shown = np.flatnonzero(np.isin(rows.reason, _SHOWN))
-    doubt = np.abs(rows.similarity[shown] - rows.threshold[shown])
-    order = shown[np.lexsort((rows.keys[shown], np.nan_to_num(doubt, nan=9)))]
-    return [_face(rows, at) for at in order[:most].tolist()], len(shown)
+    shown = np.flatnonzero(rows.among(_SHOWN))
+    total = len(shown)
+    doubt = np.nan_to_num(np.abs(rows.similarity[shown] - rows.threshold[shown]), nan=9)
+    if 0 < most < total:  # all are sorted by key among equals: no need to sort those that are not listed
+        near = doubt <= np.partition(doubt, most - 1)[most - 1]
+        shown, doubt = shown[near], doubt[near]
+    order = shown[np.lexsort((rows.keys[shown], doubt))]
+    return [_face(rows, at) for at in order[:most].tolist()], total
 
 
 def _face(rows: CleanRows, at: int) -> dict[str, Any]:
@@ -242,9 +294,9 @@ def _face(rows: CleanRows, at: int) -> dict[str, Any]:
         "key": int(rows.keys[at]),
         "old": int(rows.old_label[at]),
         "new": int(rows.new_label[at]),
-        "action": str(rows.action[at]),
-        "reason": str(rows.reason[at]),
+        "action": rows.actions[rows.action[at]],
+        "reason": rows.reasons[rows.reason[at]],
         "similarity": round(value, 4) if np.isfinite(value) else None,
         "near": int(rows.nearest[at]),
-        "why": str(rows.evidence[at] or ""),
+        "why": rows.sentences[rows.evidence[at]] if rows.evidence[at] >= 0 else "",
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import csv
 
-__all__ = ["parquet_batches", "parquet_schema", "read_csv", "read_parquet"]
+__all__ = ["count_rows", "parquet_batches", "parquet_schema", "read_csv", "read_parquet"]
 
 
 def read_parquet(path: str | Path, names: Sequence[str] | None = None) -> pa.Table:
@@ -45,14 +45,22 @@ def read_parquet(path: str | Path, names: Sequence[str] | None = None) -> pa.Tab
         return found.read(columns=columns, use_threads=False)
 
 
-def parquet_batches(path: str | Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Read some columns of a Parquet file, up to 65,536 rows at a time; see `read_parquet`."""
+def parquet_batches(path: str | Path, names: Sequence[str], rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+    """Read some columns of a Parquet file, so many rows at a time at the most; see `read_parquet`."""
     import pyarrow.parquet as pq
 
     with _open(path) as file:
         found = pq.ParquetFile(file)
         _require(found.schema_arrow, names)
-        yield from found.iter_batches(columns=list(names), use_threads=False)
+        yield from found.iter_batches(rows, columns=list(names), use_threads=False)
+
+
+def count_rows(path: str | Path) -> int:
+    """How many rows a Parquet file has, without reading them; see `read_parquet`."""
+    import pyarrow.parquet as pq
+
+    with _open(path) as file:
+        return int(pq.read_metadata(file).num_rows)
 
 
 def parquet_schema(path: str | Path) -> pa.Schema:

@@ -24,6 +24,7 @@ from facekit.jobs.clean.tabulate import hash_payloads, override_table, summarise
 from facekit.jobs.clean.write import write_output
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.records.distinct import blocks, distinct_of
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 
@@ -93,11 +94,12 @@ def apply(config: ApplyConfig) -> CleanSummary:
     started, guarded = perf_counter(), _guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
     source, _ = open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))
-    table = read_decisions(config.decisions)
     if config.match == "key":
-        table = match_keys(table, source)
+        table = match_keys(
+            read_decisions(config.decisions, known={"keys": source.keys, "old_label": source.labels}), source
+        )
     else:
-        table = match_hashes(table, source, hash_payloads(source), config.unmatched == "drop")
+        table = _matched_by_hash(config, source)
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
     table = revert_decisions(table, config.revert, overrides)
     record, read = _record(config, source, table, overrides), [*guarded, source_input(source, config.source)]
@@ -106,6 +108,31 @@ def apply(config: ApplyConfig) -> CleanSummary:
             write_output(output.new_folder(), source, table, pack=True, decisions=None, report=False)
             output.publish()
     return summarise(config.destination, table, perf_counter() - started)
+
+
+def _matched_by_hash(config: ApplyConfig, source: Source) -> DecisionTable:
+    """The decisions in the order of the source: hashes first, then one column after the other, so that no more than one
+    is there in both orders."""
+    hashes = hash_payloads(source)
+    first = read_decisions(config.decisions, ("payload_hash",), {"payload_hash": hashes})
+    rows = find_hashes(first.payload_hash, source, hashes, config.unmatched == "drop")
+    del first
+    if _in_order(rows, len(source)):
+        known: dict[str, Any] = {"keys": source.keys, "old_label": source.labels, "payload_hash": hashes}
+        return matched(read_decisions(config.decisions, known=known), rows, source, hashes)
+    columns: dict[str, Any] = {}
+    for name in ("new_label", "action_code", "reason_code", "similarity", "threshold", "nearest", "cluster", "round"):
+        read = read_decisions(config.decisions, (name,))
+        columns[name] = getattr(read.select_rows(np.maximum(rows, 0)), name)
+    last = read_decisions(config.decisions, ("evidence_code",)).select_rows(np.maximum(rows, 0))
+    return matched(dataclasses.replace(last, **columns), rows, source, hashes, selected=True)
+
+
+def _in_order(rows: npt.NDArray[np.int64], count: int) -> bool:
+    """Whether rows are 0, 1, 2, ... up to a count."""
+    return len(rows) == count and all(
+        np.array_equal(rows[part], np.arange(part.start, part.stop)) for part in blocks(count)
+    )
 
 
 def _guarded_inputs(config: ApplyConfig) -> list[Input]:
@@ -145,18 +172,20 @@ def revert_decisions(table: DecisionTable, revert: tuple[str, ...], overrides: O
     FacekitError
         Overrides name a key or label that the decisions do not know.
     """
-    undone = np.isin(table.action, revert) | np.isin(table.reason, revert)
+    actions, reasons = (np.array([word in revert for word in words], np.bool_) for words in (ACTIONS, REASONS))
+    undone = actions[table.action_code] | reasons[table.reason_code]
     if "all" in revert:
         undone[:] = True
     if undone.all() and not overrides:
         nothing = np.zeros(len(table), np.int8)
-        return dataclasses.replace(table, action_code=nothing, reason_code=nothing, new_label=table.old_label.copy())
+        return dataclasses.replace(table, action_code=nothing, reason_code=nothing, new_label=table.old_label)
     changed = undone & (table.action_code != Action.KEEP)
     merged = changed & np.isin(table.reason_code, (Reason.UNION, Reason.INTER))
     given = overrides.arrays()
     said = np.concatenate([given.keep, given.drop, given.move])
-    back = table.keys[changed & ~merged & (rows_of(said, table.keys) < 0)]
-    split = np.unique(np.concatenate([given.split, table.old_label[merged]]))
+    back = table.keys[changed & ~merged]
+    back = back[rows_of(said, back) < 0]
+    split = np.union1d(given.split, distinct_of(table.old_label[part][merged[part]] for part in blocks(len(table))))
     return override_table(table, given._replace(keep=np.concatenate([given.keep, back]), split=split))
 
 
@@ -173,6 +202,8 @@ def match_keys(table: DecisionTable, source: Source) -> DecisionTable:
     FacekitError
         They do not.
     """
+    if table.keys is source.keys and table.old_label is source.labels:
+        return table
     rows = rows_of(table.keys, source.keys)
     if len(table) != len(source) or (rows < 0).any():
         raise FacekitError(
@@ -180,13 +211,15 @@ def match_keys(table: DecisionTable, source: Source) -> DecisionTable:
             "they belong to another pack; --match hash finds the same pictures in a repack"
         )
     found = table.select_rows(rows)
-    if not np.array_equal(found.old_label, source.labels):
-        key = int(source.keys[int((found.old_label != source.labels).argmax())])
-        raise FacekitError(
-            f"key {key} has another label in {source.path} than in the decisions: they belong to another pack; "
-            "--match hash finds the same pictures in a repack"
-        )
-    return found
+    if np.array_equal(found.old_label, source.labels):
+        return dataclasses.replace(
+            found, keys=source.keys, old_label=source.labels
+        )  # there already: 16 bytes a row less
+    key = int(source.keys[int((found.old_label != source.labels).argmax())])
+    raise FacekitError(
+        f"key {key} has another label in {source.path} than in the decisions: they belong to another pack; "
+        "--match hash finds the same pictures in a repack"
+    )
 
 
 def match_hashes(
@@ -213,42 +246,74 @@ def match_hashes(
     FacekitError
         Pictures of the source are in no decision, and they may not be dropped; or none is.
     """
-    rows = _occurrence_rows(hashes_of(table.payload_hash), hashes_of(hashes))
-    known = rows >= 0
-    if not known.any():
+    return matched(table, find_hashes(table.payload_hash, source, hashes, drop_unmatched), source, hashes)
+
+
+def find_hashes(
+    known: npt.NDArray[np.uint8], source: Source, hashes: npt.NDArray[np.uint8], drop_unmatched: bool
+) -> npt.NDArray[np.int64]:
+    """The row of the decisions that speaks of each picture, (N,); -1: none does. See `match_hashes`."""
+    rows = _occurrence_rows(hashes_of(known), hashes_of(hashes))
+    missing = int(np.count_nonzero(rows < 0))
+    if missing == len(rows):
         raise FacekitError(f"none of the {len(source)} pictures of {source.path} is in the decisions: another pack")
-    if not known.all() and not drop_unmatched:
+    if missing and not drop_unmatched:
         raise FacekitError(
-            f"{np.count_nonzero(~known)} of {len(source)} pictures of {source.path} are in no decision; "
-            "--unmatched drop leaves them out"
+            f"{missing} of {len(source)} pictures of {source.path} are in no decision; --unmatched drop leaves them out"
         )
-    found = table.select_rows(np.maximum(rows, 0)).explained(~known, [UNMATCHED])
-    return dataclasses.replace(
-        found,
-        keys=source.keys,
-        payload_hash=hashes,
-        old_label=source.labels,
-        new_label=np.where(known, found.new_label, -1),
-        action_code=np.where(known, found.action_code, Action.DROP).astype(np.int8),
-        reason_code=np.where(known, found.reason_code, Reason.UNMATCHED).astype(np.int8),
-    )
+    return rows
+
+
+def matched(
+    table: DecisionTable,
+    rows: npt.NDArray[np.int64],
+    source: Source,
+    hashes: npt.NDArray[np.uint8],
+    selected: bool = False,
+) -> DecisionTable:
+    """The decisions in the order of the source, with its keys and labels; pictures in row -1 are dropped.
+
+    Parameters
+    ----------
+    table : DecisionTable
+    rows : (N,) int64
+        From `find_hashes`.
+    source : Source
+    hashes : (N, 16) uint8
+    selected : bool
+        The rows of the table are in that order already.
+    """
+    found = table if selected else table.select_rows(np.maximum(rows, 0))
+    found = dataclasses.replace(found, keys=source.keys, payload_hash=hashes, old_label=source.labels)
+    unknown = rows < 0
+    if not unknown.any():
+        return found
+    new, action, reason = found.new_label.copy(), found.action_code.copy(), found.reason_code.copy()
+    new[unknown], action[unknown], reason[unknown] = -1, Action.DROP, Reason.UNMATCHED
+    found = dataclasses.replace(found, new_label=new, action_code=action, reason_code=reason)
+    return found.explained(unknown, [UNMATCHED])
 
 
 def _occurrence_rows(known: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
-    """For the nth time that a hash is wanted, the row where it is known for the nth time, (n,); -1: not so often."""
-    _, numbers = np.unique(np.concatenate([known, wanted]), return_inverse=True)
-    numbers = numbers.reshape(-1).astype(np.int64)
-    mine, theirs = numbers[: len(known)], numbers[len(known) :]
-    size = max(len(known), len(wanted)) + 1
-    return rows_of(mine * size + _earlier(mine), theirs * size + _earlier(theirs))
+    """For the nth time that a hash is wanted, the row where it is known for the nth time, (n,); -1: not so often.
 
-
-def _earlier(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How often each number stands before its row already, (n,)."""
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
-    starts = np.maximum.accumulate(np.where(first, np.arange(len(ordered)), 0))
-    earlier = np.empty(len(numbers), np.int64)
-    earlier[order] = np.arange(len(ordered)) - starts
-    return earlier
+    Parameters
+    ----------
+    known : (K,) S16
+    wanted : (n,) S16
+    """
+    if np.array_equal(known, wanted):
+        return np.arange(len(known))
+    mine, theirs = (np.argsort(hashes, kind="stable") for hashes in (known, wanted))
+    rows = np.full(len(wanted), -1, np.int64)
+    last, start = b"", 0  # the hash before this block, and where its run began
+    for part in blocks(len(wanted) if len(known) else 0):
+        some = wanted[theirs[part]]
+        places = np.arange(part.start, part.stop)
+        fresh = np.append(part.start == 0 or some[0] != last, some[1:] != some[:-1])
+        starts = np.maximum.accumulate(np.where(fresh, places, start))
+        last, start = some[-1], int(starts[-1])
+        at = np.searchsorted(known, some, sorter=mine) + places - starts
+        found = mine[np.minimum(at, len(known) - 1)]
+        rows[theirs[part]] = np.where((at < len(known)) & (known[found] == some), found, -1)
+    return rows

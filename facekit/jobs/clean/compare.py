@@ -12,6 +12,8 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, Action, Decisions, Reason, label_homes
 from facekit.errors import FacekitError
 from facekit.jobs.clean.tables import DecisionTable
+from facekit.records.distinct import ascends, blocks, count_pairs, distinct, distinct_of
+from facekit.records.key_rows import rows_of
 
 __all__ = ["DecisionDiff", "Explanation", "compare_modes", "diff", "explain"]
 
@@ -46,7 +48,7 @@ class DecisionDiff:
         Of the common ones, those with the same action and with the same faces beside them.
     changes : dict from str to int
         ``"keep -> drop"`` and so on; ``"keep -> keep, other identity"`` where only the company differs.
-    keys : dict from str to list of int
+    keys : dict from str to (n,) int64
         The keys of each change.
     """
 
@@ -55,7 +57,7 @@ class DecisionDiff:
     only_second: int
     same: int
     changes: dict[str, int]
-    keys: dict[str, list[int]]
+    keys: dict[str, npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -88,30 +90,52 @@ def diff(first: DecisionTable, second: DecisionTable) -> DecisionDiff:
     FacekitError
         The two have no key in common.
     """
-    keys, a, b = np.intersect1d(first.keys, second.keys, return_indices=True)
-    if not len(a):
+    a, b = _common_rows(first.keys, second.keys)
+    if not len(first.keys[a]):
         raise FacekitError("the two sets of decisions have no key in common")
+    keys, one, two = first.keys[a], first.action_code[a], second.action_code[b]
     same_group = _same_group(first.new_label[a], second.new_label[b])
-    one, two = first.action_code[a], second.action_code[b]
     changed = (one != two) | ~same_group
     found = {
-        _change(before, after, other): keys[changed & (one == before) & (two == after) & (same_group != other)].tolist()
-        for before, after, other in _changes(one[changed], two[changed], ~same_group[changed])
+        _change(before, after, other): keys[changed & (one == before) & (two == after) & (same_group != other)]
+        for before, after, other in _changes(one, two, same_group, changed)
     }
     return DecisionDiff(
-        common=len(a),
-        only_first=len(first) - len(a),
-        only_second=len(second) - len(b),
+        common=len(keys),
+        only_first=len(first) - len(keys),
+        only_second=len(second) - len(keys),
         same=int((~changed).sum()),
         changes={name: len(keys) for name, keys in sorted(found.items())},
         keys=dict(sorted(found.items())),
     )
 
 
-def _changes(*columns: npt.NDArray[Any]) -> list[list[int]]:
+Rows = npt.NDArray[np.int64] | slice
+
+
+def _common_rows(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> tuple[Rows, Rows]:
+    """The rows of two columns of keys that have the same keys, in the order of the keys."""
+    if len(first) == len(second) and ascends(first) and np.array_equal(first, second):
+        return slice(None), slice(None)
+    place = rows_of(second, first)
+    a = np.flatnonzero(place >= 0)
+    a = a if ascends(first) else a[np.argsort(first[a], kind="stable")]
+    return a, place[a]
+
+
+def _changes(
+    one: npt.NDArray[np.int8],
+    two: npt.NDArray[np.int8],
+    same_group: npt.NDArray[np.bool_],
+    changed: npt.NDArray[np.bool_],
+) -> list[tuple[int, int, int]]:
     """Each combination of before, after and whether the identity is another one, once."""
-    distinct: list[list[int]] = np.unique(np.stack(columns), axis=1).T.tolist()
-    return distinct
+    count = len(ACTIONS)
+    codes = distinct_of(
+        ((one[part].astype(np.int64) * count + two[part]) * 2 + ~same_group[part])[changed[part]]
+        for part in blocks(len(one))
+    )
+    return [(code // 2 // count, code // 2 % count, code % 2) for code in codes.tolist()]
 
 
 def _change(before: int, after: int, other: int) -> str:
@@ -122,10 +146,13 @@ def _same_group(one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]) -> npt.N
     """Which faces are in groups that mostly are each other's, (N,); faces that are out in either have none to
     compare."""
     both = (one >= 0) & (two >= 0)
-    pairs, which, count = np.unique(np.stack([one[both], two[both]]), axis=1, return_inverse=True, return_counts=True)
-    mutual = _largest_partner(pairs[0], count) & _largest_partner(pairs[1], count)
+    first, second, count = count_pairs(one, two, both)
+    mutual = _largest_partner(first, count) & _largest_partner(second, count)
+    first, partner = first[mutual], np.append(second[mutual], -1)  # the last one is of groups without
     same = np.ones(len(one), bool)
-    same[both] = mutual[which.reshape(-1)]
+    for part in blocks(len(one)):
+        inside = both[part]
+        same[part][inside] = partner[rows_of(first, one[part][inside], ascending=True)] == two[part][inside]
     return same
 
 
@@ -158,7 +185,7 @@ def compare_modes(decisions: Mapping[str, Decisions]) -> list[dict[str, str | in
     rows: list[dict[str, str | int]] = []
     for mode, found in decisions.items():
         counts = np.bincount(found.action_code, minlength=len(Action)).tolist()
-        identities = len(np.unique(found.new_label[found.new_label >= 0]))
+        identities = int((distinct(found.new_label) >= 0).sum())
         rows.append({"mode": mode, **dict(zip(ACTIONS, counts, strict=True)), "identities": identities, "agree": agree})
     return rows
 

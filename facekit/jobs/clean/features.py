@@ -20,6 +20,7 @@ from facekit.jobs.embed.plan import embedded_by
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, open_source
+from facekit.records.distinct import blocks, distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 
@@ -42,14 +43,17 @@ class FaceVectors(NamedTuple):
     labels: npt.NDArray[np.int64]  # (N,)
     norms: npt.NDArray[np.float32] | None  # (N,) before normalisation, nan where there is no vector
     masked: npt.NDArray[np.bool_]  # (N,) wears a drawn mask
-    copies_of: npt.NDArray[np.int64]  # (N,) row of the bare picture, -1
+    copies_of: npt.NDArray[np.integer]  # (N,) row of the bare picture, -1
     model: str  # hash
     embedded_by: dict[str, Any] | None  # see `facekit.jobs.embed.job.embedded_by`; None: nothing is known
 
     @property
     def originals(self) -> npt.NDArray[np.bool_]:
         """(N,) bool: bare pictures, of which each is there once."""
-        return ~self.masked & (self.copies_of < 0)
+        bare = ~self.masked
+        for part in blocks(len(bare)):
+            bare[part] &= self.copies_of[part] < 0
+        return bare
 
 
 class CleanInputs(NamedTuple):
@@ -161,9 +165,10 @@ def open_vectors(path: str, source: Source) -> FaceVectors:
     if not is_features(Path(path)):
         return FaceVectors(_load_array(path, source), source.labels, None, flags.masked, copies, _file_hash(path), None)
     features = open_features(path)
-    rows = features.rows_of(source.keys)
+    rows = rows_of(features.column("key"), source.keys)
     _check_same(features, source, rows)
-    norms = np.where(rows >= 0, features.norms[rows], np.nan).astype(np.float32)
+    norms = features.column("norm")[rows]
+    norms[rows < 0] = np.nan
     vectors, made = FeatureRows(features, rows), features.description
     return FaceVectors(vectors, source.labels, norms, flags.masked, copies, features.model_hash, made)
 
@@ -194,18 +199,29 @@ def _check_same(features: Features, source: Source, rows: npt.NDArray[np.int64])
         raise FacekitError(
             f"{features.path} was made from another pack than {source.path}: run facekit embed on this one"
         )
-    if np.any(features.labels[rows[rows >= 0]] != source.labels[rows >= 0]):
+    labels = features.column("label")
+    if any(((labels[rows[part]] != source.labels[part]) & (rows[part] >= 0)).any() for part in blocks(len(rows))):
         raise FacekitError(f"the labels of {features.path} are not those of {source.path}: run facekit embed again")
 
 
-def _bare_rows(source: Source, flags: MaskFlags) -> npt.NDArray[np.int64]:
+def _bare_rows(source: Source, flags: MaskFlags) -> npt.NDArray[np.integer]:
     """Return the row of the bare picture that each masked one was made from, -1 where it is not in the pack."""
+    masked = np.flatnonzero(flags.masked)
+    if not len(masked):
+        return np.broadcast_to(np.int64(-1), len(source))
+    origins = distinct(flags.sources[masked])
+    first = np.full(len(origins), -1, np.int64)  # the first bare row of each
+    for part in blocks(len(source)):
+        bare = np.flatnonzero(~flags.masked[part])
+        found = rows_of(origins, flags.sources[part][bare], ascending=True)
+        fresh = np.flatnonzero((found >= 0) & (first[found] < 0))[::-1]
+        first[found[fresh]] = part.start + bare[fresh]
     copies = np.full(len(source), -1, np.int64)
-    bare, masked = np.flatnonzero(~flags.masked), np.flatnonzero(flags.masked)
-    found = rows_of(flags.sources[bare], flags.sources[masked])
-    masked, found = masked[found >= 0], bare[found[found >= 0]]
-    same = source.labels[found] == source.labels[masked]
-    copies[masked[same]] = found[same]
+    for part in blocks(len(masked)):
+        some = masked[part]
+        rows = first[np.searchsorted(origins, flags.sources[some])]
+        same = (rows >= 0) & (source.labels[rows] == source.labels[some])
+        copies[some[same]] = rows[same]
     return copies
 
 

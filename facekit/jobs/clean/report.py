@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facekit.clean.decisions import ACTIONS, REASONS
 from facekit.clean.overrides import read_overrides
 from facekit.clean.pairs import Pairs
 from facekit.clean.sweep import sweep_thresholds
@@ -44,7 +45,8 @@ __all__ = [
 ]
 
 OVERRIDES, PAIRS, SOURCE_PATH = "overrides.json", "pairs.parquet", "source.txt"
-MOST_PICTURES, STATIC_ROWS = 700, 5000
+MOST_PICTURES, STATIC_ROWS, REVIEWED_ROWS = 700, 5000, 200_000
+"""Faces that are listed, the most doubtful ones first; a browser has 100 MB to hold for those of a review."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +118,8 @@ def write_report(folder: Path, source: Source, table: DecisionTable, pairs: Pair
 def build_report(table: DecisionTable, pairs: Pairs, max_rows: int) -> dict[str, Any]:
     """Build what the page shows from the tables alone; it does not depend on where the source lies."""
     rows = CleanRows(
-        table.keys, table.old_label, table.new_label, table.action, table.reason, table.similarity, table.threshold,
-        table.nearest, table.evidence, *pairs[:3],
+        table.keys, table.old_label, table.new_label, table.action_code, table.reason_code, table.similarity,
+        table.threshold, table.nearest, table.evidence_code, *pairs[:3], ACTIONS, REASONS, table.sentences,
     )  # fmt: skip
     about, settings = table.about, dict(table.about.get("settings", {}))
     thresholds = _sweep(table, settings)
@@ -128,8 +130,7 @@ def build_report(table: DecisionTable, pairs: Pairs, max_rows: int) -> dict[str,
 def _sweep(table: DecisionTable, settings: dict[str, Any]) -> list[dict[str, float]]:
     if settings.get("mode") != "published":
         return []
-    group = np.unique(table.nearest, return_inverse=True)[1].reshape(-1)
-    found = sweep_thresholds(table.similarity, group)
+    found = sweep_thresholds(table.similarity, table.nearest)
     rows = zip(found.threshold.tolist(), found.images.tolist(), found.identities.tolist())
     return [{"threshold": t, "images": images, "identities": identities} for t, images, identities in rows]
 
@@ -161,7 +162,7 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
     """
     folder = Path(config.folder)
     table = read_decisions(folder)
-    content = build_report(table, read_pairs(folder / PAIRS), len(table))
+    content = build_report(table, read_pairs(folder / PAIRS), REVIEWED_ROWS)
     source = _cleaned_source(config.source, folder, table)
     saved = KeptOverrides(config.overrides or folder / OVERRIDES, [source_input(source, source.path)])
 

@@ -65,9 +65,8 @@ def sweep(config: SweepConfig) -> Sweep:
     wrong, scored = (None, None) if config.truth is None else read_truth(config.truth, source.keys)
     faces = open_vectors(config.features, source)
     decisions = decide(faces, config.settings)
-    group = np.unique(decisions.nearest, return_inverse=True)[1].reshape(-1)
     return sweep_thresholds(
-        decisions.similarity, group, thresholds=np.array(config.thresholds), wrong=wrong, scored=scored
+        decisions.similarity, decisions.nearest, thresholds=np.array(config.thresholds), wrong=wrong, scored=scored
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, label_homes
 from facekit.errors import FacekitError
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
-from facekit.run.parquet import read_parquet
+from facekit.records.distinct import AT_ONCE, blocks
+from facekit.run.parquet import count_rows, parquet_batches, parquet_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +41,8 @@ _META = b"facekit.clean"
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """The rows of ``decisions.parquet`` as arrays, in the physical order of the source's images.
+    """The rows of ``decisions.parquet`` as arrays, in the physical order of the source's images: 63 bytes a row, less
+    where one value stands for a whole column.
 
     Attributes
     ----------
@@ -108,8 +111,11 @@ class DecisionTable:
 
     def select_rows(self, rows: npt.NDArray[np.int64]) -> DecisionTable:
         """Some of the rows, (n,) in any order."""
-        names = [field.name for field in dataclasses.fields(self) if field.name not in ("sentences", "about")]
-        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
+        if len(rows) == len(self) and all(np.array_equal(rows[part], np.arange(part.start, part.stop))
+                                          for part in blocks(len(rows))):  # fmt: skip
+            return self
+        columns: dict[str, Any] = {name: _taken(getattr(self, name), rows) for name in _COLUMNS}
+        return dataclasses.replace(self, **columns)
 
     def explained(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_], texts: list[str]) -> DecisionTable:
         """Give some rows other evidence.
@@ -120,6 +126,8 @@ class DecisionTable:
         texts : list of str
             One for each of the rows, or one for all.
         """
+        if not (rows.any() if rows.dtype == np.bool_ else len(rows)):
+            return self
         names, which = np.unique(np.array(texts, object), return_inverse=True)
         codes = self.evidence_code.copy()
         codes[rows] = len(self.sentences) + which.reshape(-1)
@@ -128,29 +136,39 @@ class DecisionTable:
 
 def write_decisions(path: Path, table: DecisionTable) -> None:
     """Write ``decisions.parquet``."""
+    import pyarrow.parquet as pq
+
+    parts = [*blocks(len(table))] or [slice(0, 0)]
+    schema = _arrow_rows(table, parts[0]).schema.with_metadata({_META: json.dumps(table.about).encode()})
+    with open(path, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for part in parts:  # pyarrow itself opens no name that is not UTF-8
+            writer.write_table(_arrow_rows(table, part).cast(schema))
+
+
+def _arrow_rows(table: DecisionTable, part: slice) -> pa.Table:
+    """Some of the rows as Arrow has them."""
     import pyarrow as pa
 
-    hashes = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(table), [None, pa.py_buffer(np.ascontiguousarray(table.payload_hash))]
-    )
-    used, evidence = np.unique(table.evidence_code, return_inverse=True)
+    count = part.stop - part.start
+    hashes = np.ascontiguousarray(table.payload_hash[part])
+    used, evidence = np.unique(table.evidence_code[part], return_inverse=True)
+    similarity = table.similarity[part]
     columns = {
-        "key": pa.array(table.keys),
-        "payload_hash": hashes,
-        "old_label": pa.array(table.old_label),
-        "new_label": pa.array(table.new_label),
-        "action": _words(table.action_code, ACTIONS),
-        "reason": _words(table.reason_code, REASONS),
-        "similarity": pa.array(table.similarity, mask=np.isnan(table.similarity)),
-        "threshold": pa.array(table.threshold),
-        "nearest": pa.array(table.nearest),
-        "cluster": pa.array(table.cluster),
-        "round": pa.array(table.round),
-        "model": _words(np.zeros(len(table), np.int32), (str(table.about.get("model", "")),)),
+        "key": pa.array(table.keys[part]),
+        "payload_hash": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(hashes)]),
+        "old_label": pa.array(table.old_label[part]),
+        "new_label": pa.array(table.new_label[part]),
+        "action": _words(table.action_code[part], ACTIONS),
+        "reason": _words(table.reason_code[part], REASONS),
+        "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+        "threshold": pa.array(table.threshold[part]),
+        "nearest": pa.array(table.nearest[part]),
+        "cluster": pa.array(table.cluster[part]),
+        "round": pa.array(table.round[part]),
+        "model": _words(np.zeros(count, np.int32), (str(table.about.get("model", "")),)),
         "evidence": _words(evidence.reshape(-1).astype(np.int32), tuple(table.sentences[code] for code in used)),
     }
-    made = pa.table(columns).replace_schema_metadata({_META: json.dumps(table.about).encode()})
-    write_parquet(path, made)
+    return pa.table(columns)
 
 
 def _words(codes: npt.NDArray[np.integer], words: tuple[str, ...]) -> pa.Array:
@@ -159,8 +177,19 @@ def _words(codes: npt.NDArray[np.integer], words: tuple[str, ...]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words, pa.string()))
 
 
-def read_decisions(path: str | Path) -> DecisionTable:
+def read_decisions(
+    path: str | Path, columns: Sequence[str] = (), known: Mapping[str, npt.NDArray[Any]] | None = None
+) -> DecisionTable:
     """Read ``decisions.parquet``, or the one in a folder.
+
+    Parameters
+    ----------
+    path : path
+    columns : sequence of str
+        Of `DecisionTable`, those that are needed: the others are full of zeros, and take no memory. All by default.
+    known : mapping from str to (N, ...) array, optional
+        Columns that are there already, such as the keys of the source: where the file says the same, the table has
+        these arrays and no second copy of them.
 
     Raises
     ------
@@ -172,54 +201,98 @@ def read_decisions(path: str | Path) -> DecisionTable:
     path = Path(path)
     path = path / DECISIONS if path.is_dir() else path
     try:
-        table = read_parquet(path)
-        about = json.loads(table.schema.metadata[_META])
-        codes, sentences = _dictionary(table["evidence"])
-        return DecisionTable(
-            keys=_numbers(table, "key"),
-            payload_hash=_hashes(table["payload_hash"]),
-            old_label=_numbers(table, "old_label"),
-            new_label=_numbers(table, "new_label"),
-            action_code=_codes(table["action"], ACTIONS),
-            reason_code=_codes(table["reason"], REASONS),
-            similarity=_numbers(table, "similarity").astype(np.float32),
-            threshold=_numbers(table, "threshold"),
-            nearest=_numbers(table, "nearest"),
-            cluster=_numbers(table, "cluster"),
-            round=_numbers(table, "round"),
-            evidence_code=codes,
-            sentences=sentences,
-            about=about,
-        )
+        count, about = count_rows(path), json.loads(parquet_schema(path).metadata[_META])
+        read = {name: kind for name, kind in _COLUMNS.items() if not columns or name in columns}
+        found = {
+            name: np.broadcast_to(np.zeros((), dtype), (count, *shape)) for name, (_, dtype, shape) in _COLUMNS.items()
+        }
+        found.update({name: array for name, array in (known or {}).items() if len(array) == count})
+        owned: set[str] = set()
+        sentences: dict[str | None, int] = {}
+        row = 0
+        for batch in parquet_batches(path, [column for column, _, _ in read.values()], AT_ONCE):
+            part = slice(row, row + batch.num_rows)
+            for name, (column, _, _) in read.items():
+                _keep(found, owned, name, part, _values(name, batch.column(column), sentences))
+            row = part.stop
+        return DecisionTable(**found, sentences=tuple(map(str, sentences)), about=about)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise FacekitError(f"{path} cannot be read as decisions: {error}") from error
 
 
-def _numbers(table: pa.Table, name: str) -> npt.NDArray[Any]:
-    return np.asarray(table[name].to_numpy())
+def _taken(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Some rows of a column; of one that is the same throughout, as cheap as it was."""
+    if column.strides[0] == 0 and len(column):
+        return np.broadcast_to(column[0], (len(rows), *column.shape[1:]))
+    return column[rows]
 
 
-def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+def _keep(
+    found: dict[str, npt.NDArray[Any]], owned: set[str], name: str, part: slice, values: npt.NDArray[Any]
+) -> None:
+    """Put some rows into a column. One that only repeats what is there, or its first value, takes no memory."""
+    column = found[name]
+    if not part.start and column.strides[0] == 0 and len(values):
+        column = found[name] = np.broadcast_to(values[0].copy(), column.shape)
+    if name not in owned and np.array_equal(column[part], values):
+        return
+    if name not in owned:
+        own = np.empty(column.shape, column.dtype)
+        own[: part.start] = column[: part.start]
+        found[name] = own
+        owned.add(name)
+    found[name][part] = values
+
+
+_COLUMNS: dict[str, tuple[str, type[np.generic], tuple[int, ...]]] = {
+    "keys": ("key", np.int64, ()),
+    "payload_hash": ("payload_hash", np.uint8, (16,)),
+    "old_label": ("old_label", np.int64, ()),
+    "new_label": ("new_label", np.int64, ()),
+    "action_code": ("action", np.int8, ()),
+    "reason_code": ("reason", np.int8, ()),
+    "similarity": ("similarity", np.float32, ()),
+    "threshold": ("threshold", np.float32, ()),
+    "nearest": ("nearest", np.int64, ()),
+    "cluster": ("cluster", np.int8, ()),
+    "round": ("round", np.int32, ()),
+    "evidence_code": ("evidence", np.int32, ()),
+}
+"""Fields of `DecisionTable`: the column in the file, the dtype, and the shape of one row."""
+
+
+def _values(name: str, column: pa.Array, sentences: dict[str | None, int]) -> npt.NDArray[Any]:
+    """A column of some rows as `DecisionTable` has it; sentences that are new get the next number."""
+    if name == "payload_hash":
+        return _hashes(column)
+    if name in ("action_code", "reason_code"):
+        return _codes(column, ACTIONS if name == "action_code" else REASONS)
+    if name == "evidence_code":
+        indices, texts = _dictionary(column)
+        return np.array([sentences.setdefault(text, len(sentences)) for text in texts], np.int32)[indices]
+    return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _hashes(column: pa.Array) -> npt.NDArray[np.uint8]:
     """(N, 16) uint8, without a Python object a row."""
     import pyarrow as pa
 
     if column.type != pa.binary(16) or column.null_count:
         raise ValueError("payload_hash is not 16 bytes in every row")
-    parts = [np.frombuffer(part.buffers()[1], np.uint8)[part.offset * 16 :][: len(part) * 16] for part in column.chunks]
-    return np.concatenate([np.zeros(0, np.uint8), *parts]).reshape(-1, 16)
+    return np.frombuffer(column.buffers()[1], np.uint8)[column.offset * 16 :][: len(column) * 16].reshape(-1, 16)
 
 
-def _dictionary(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+def _dictionary(column: pa.Array) -> tuple[npt.NDArray[np.int32], list[str]]:
     """The distinct texts of a column, and which of them stands in each row."""
     import pyarrow as pa
 
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    whole = encoded.unify_dictionaries().combine_chunks()
-    texts = tuple(whole.dictionary.cast(pa.string()).to_pylist())
-    return whole.indices.to_numpy().astype(np.int32), texts
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.cast(
+        pa.string()
+    ).to_pylist()
 
 
-def _codes(column: pa.ChunkedArray, words: tuple[str, ...]) -> npt.NDArray[np.int8]:
+def _codes(column: pa.Array, words: tuple[str, ...]) -> npt.NDArray[np.int8]:
     indices, found = _dictionary(column)
     places = {word: code for code, word in enumerate(words)}
     return np.array([places[word] for word in found], np.int8)[indices]
@@ -239,8 +312,8 @@ def write_tables(folder: Path, table: DecisionTable, decisions: Decisions | None
     write_decisions(folder / DECISIONS, table)
     _write_identities(folder / IDENTITIES, table, labels, homes, decisions)
     write_labels(folder / LABELS, dict(zip(labels.tolist(), homes.tolist(), strict=True)))
-    new = table.new_label[table.new_label >= 0]
-    write_train_config(folder / TRAIN_CONFIG, int(new.max(initial=-1)) + 1, len(new))
+    classes = int(table.new_label.max(initial=-1)) + 1
+    write_train_config(folder / TRAIN_CONFIG, classes, int(np.count_nonzero(table.new_label >= 0)))
 
 
 def _write_identities(
@@ -253,11 +326,13 @@ def _write_identities(
     """One row for each old label, with what became of its faces."""
     import pyarrow as pa
 
-    at = np.searchsorted(labels, table.old_label)
-    columns: dict[str, Any] = {"label": labels, "faces": np.bincount(at, minlength=len(labels))}
-    for action in Action:
-        counts = np.bincount(at, weights=table.action_code == action, minlength=len(labels))
-        columns[action.word] = counts.astype(np.int64)
+    counts = np.zeros(len(labels) * len(Action), np.int64)
+    for part in blocks(len(table)):
+        at = np.searchsorted(labels, table.old_label[part]) * len(Action) + table.action_code[part]
+        counts += np.bincount(at, minlength=len(counts))
+    by_action = counts.reshape(-1, len(Action))
+    columns: dict[str, Any] = {"label": labels, "faces": by_action.sum(1)}
+    columns.update({action.word: np.ascontiguousarray(by_action[:, action]) for action in Action})
     columns["new_label"] = homes
     if decisions is not None:
         found = decisions.identities

@@ -13,6 +13,7 @@ from facekit.clean.overrides import OverrideArrays, override, renumber
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.inputs.source import Source, read_records
+from facekit.records.distinct import blocks, distinct, distinct_of
 from facekit.run.ledger import payload_hash
 from facekit.run.progress import progress
 
@@ -54,7 +55,7 @@ def tabulate(decisions: Decisions, source: Source, model: str, round_number: int
         threshold=decisions.threshold,
         nearest=decisions.nearest,
         cluster=decisions.cluster,
-        round=np.full(len(source), round_number, np.int32),
+        round=np.broadcast_to(np.int32(round_number), len(source)),
         evidence_code=codes,
         sentences=sentences,
         about=about,
@@ -63,13 +64,19 @@ def tabulate(decisions: Decisions, source: Source, model: str, round_number: int
 
 def _evidence(decisions: Decisions) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
     """Say of each face which centre decided, and whether the face is in its identity's own cluster."""
-    combined = decisions.nearest * len(_CLUSTERS) + decisions.cluster % len(_CLUSTERS)
-    found, codes = np.unique(combined, return_inverse=True)
+
+    def combined(part: slice) -> npt.NDArray[np.int64]:
+        return np.asarray(decisions.nearest[part] * len(_CLUSTERS) + decisions.cluster[part] % len(_CLUSTERS))
+
+    found = distinct_of(combined(part) for part in blocks(len(decisions)))
+    codes = np.empty(len(decisions), np.int32)
+    for part in blocks(len(decisions)):
+        codes[part] = np.searchsorted(found, combined(part))
     sentences = tuple(
         f"{f'centre of label {label}' if label >= 0 else 'a new identity'}; {_CLUSTERS[cluster]}"
         for label, cluster in zip(*(part.tolist() for part in np.divmod(found, len(_CLUSTERS))), strict=True)
     )
-    return codes.reshape(-1).astype(np.int32), sentences
+    return codes, sentences
 
 
 def override_table(table: DecisionTable, given: OverrideArrays) -> DecisionTable:
@@ -85,6 +92,8 @@ def override_table(table: DecisionTable, given: OverrideArrays) -> DecisionTable
     FacekitError
         A key or label that the decisions do not know.
     """
+    if not any(map(len, given)):
+        return dataclasses.replace(table, new_label=renumber(table.new_label))
     found = override(given, table.keys, table.old_label, table.action_code, table.reason_code, table.new_label)
     changed = dataclasses.replace(
         table, action_code=found.action_code, reason_code=found.reason_code, new_label=renumber(found.new_label)
@@ -104,20 +113,20 @@ def summarise(destination: str, table: DecisionTable, seconds: float) -> CleanSu
     """
     kept, moved, dropped, review = np.bincount(table.action_code, minlength=len(Action)).tolist()
     counts = np.bincount(table.reason_code, minlength=len(Reason)).tolist()
-    new = table.new_label[table.new_label >= 0]
+    images, classes = int(np.count_nonzero(table.new_label >= 0)), int(table.new_label.max(initial=-1)) + 1
     return CleanSummary(
         destination=destination,
         images=len(table),
-        identities=len(np.unique(table.old_label)),
+        identities=len(distinct(table.old_label)),
         kept=kept,
         moved=moved,
         dropped=dropped,
         review=review,
         reasons={reason: count for reason, count in zip(REASONS, counts, strict=True) if count},
-        images_out=len(new),
-        identities_out=len(np.unique(new)),
+        images_out=images,
+        identities_out=int((distinct(table.new_label) >= 0).sum()),
         settings=dict(table.about.get("settings", {})),
-        config=f"config.num_classes = {int(new.max(initial=-1)) + 1}\nconfig.num_image = {len(new)}",
+        config=f"config.num_classes = {classes}\nconfig.num_image = {images}",
         seconds=seconds,
     )
 

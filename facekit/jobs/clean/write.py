@@ -20,6 +20,7 @@ from facekit.jobs.inputs.stored_pack import fetch_file
 from facekit.jobs.outputs.ledger_rows import copied_rows, layout_keys, layout_rows, left_out_rows
 from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
+from facekit.records.distinct import ascends, blocks, distinct
 from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path, payload_hash
 from facekit.run.progress import progress
 
@@ -67,8 +68,9 @@ def write_output(
 
 def _check_counts(table: DecisionTable) -> None:
     """Assert that every image has one outcome and that the outcomes add up."""
-    stays = np.isin(table.action_code, (Action.KEEP, Action.MOVE))
-    if not np.array_equal(stays, table.new_label >= 0) or len(np.unique(table.keys)) != len(table):
+    stays = (table.action_code == Action.KEEP) | (table.action_code == Action.MOVE)
+    once = ascends(table.keys, strictly=True) or len(distinct(table.keys)) == len(table)
+    if not np.array_equal(stays, table.new_label >= 0) or not once:
         raise FacekitError("the decisions do not add up; please report this")
 
 
@@ -97,7 +99,10 @@ def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
     if not len(rows):
         raise FacekitError("the decisions keep no image: give a lower --intra")
     if source.layout == "insightface":
-        rows = rows[np.argsort(table.new_label[rows], kind="stable")]
+        labels = table.new_label[rows].astype(np.int32)
+        if not ascends(labels):
+            rows = rows[np.argsort(labels, kind="stable")]
+        del labels
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
@@ -107,11 +112,13 @@ def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
                 keys = _append(source, table, part, writer)
                 ledger.append(copied_rows(keys, table.keys[part], table.payload_hash[part].tobytes(), masks))
                 advance(len(part))
-        out = np.flatnonzero(table.new_label < 0)
-        why = (table.action_code[out], ACTIONS), (table.reason_code[out], REASONS)
-        ledger.append(left_out_rows(table.keys[out], table.payload_hash[out].tobytes(), *why))
-        layout = layout_keys(source.layout, writer.next_key, len(np.unique(table.new_label[rows])))
-        ledger.append(layout_rows(layout))
+        for span in blocks(len(table)):
+            out = span.start + np.flatnonzero(table.new_label[span] < 0)
+            why = (table.action_code[out], ACTIONS), (table.reason_code[out], REASONS)
+            ledger.append(left_out_rows(table.keys[out], table.payload_hash[out].tobytes(), *why))
+        layout = layout_keys(source.layout, writer.next_key, int((distinct(table.new_label) >= 0).sum()))
+        for span in blocks(len(layout)):
+            ledger.append(layout_rows(layout[span]))
     if ledger.rows - len(layout) != len(source) or ledger.written - len(layout) != len(rows):
         raise FacekitError(f"the ledger has {ledger.rows} rows for {len(source)} images; please report this")
     aside.rename(folder / LEDGER)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError
 from facekit.jobs.inputs.source import Source
-from facekit.records.key_rows import rows_of
+from facekit.records.distinct import ascends, blocks, distinct
+from facekit.records.key_rows import row_lookup, rows_of
 from facekit.run.ledger import ledger_path, payload_hash
 from facekit.run.ledger_reader import ledger_batches, read_ledger
 
@@ -70,22 +71,40 @@ def already_masked(rec: Path) -> AlreadyMasked | None:
     path = ledger_path(rec)
     if not path.exists():
         return None
-    parts, copies, origins = [], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    parts = []
     for batch in ledger_batches(path, "key", "source_key", "action", "type", "params", "score"):
-        batch = batch.filter(pc.is_valid(batch["key"]))
-        parts.append(batch.filter(pc.equal(batch["action"], "mask")))
-        copied = batch.filter(pc.and_(pc.equal(batch["action"], "copy"), pc.is_valid(batch["source_key"])))
-        copies.append(copied["key"].to_numpy())
-        origins.append(copied["source_key"].to_numpy())
-    masks = pa.Table.from_batches(parts) if parts else None
-    if masks is None or not masks.num_rows:
+        found = batch.filter(pc.and_(pc.is_valid(batch["key"]), pc.equal(batch["action"], "mask")))
+        if found.num_rows:
+            parts.append(found)
+    if not parts:
         return None
-    masks = masks.sort_by("key").combine_chunks()
+    masks = pa.Table.from_batches(parts)
+    parts.clear()
+    if not ascends(masks["key"].to_numpy()):
+        masks = masks.sort_by("key")
+    masks = masks.combine_chunks()
     keys = masks["key"].to_numpy()
     made_from = pc.coalesce(masks["source_key"], masks["key"]).to_numpy()
-    rows = rows_of(np.concatenate(origins), made_from)
-    bare = np.where(rows >= 0, np.concatenate(copies)[rows], keys) if sum(map(len, copies)) else keys
-    return AlreadyMasked(keys, bare, masks.select(["type", "params", "score"]))
+    return AlreadyMasked(keys, _copies_of(path, made_from, keys), masks.select(["type", "params", "score"]))
+
+
+def _copies_of(path: Path, made_from: npt.NDArray[np.int64], instead: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The key in the pack of the picture that each masked one was made from; another where it was not copied."""
+    import pyarrow.compute as pc
+
+    origins = distinct(made_from)
+    copies = np.full(len(origins), -1, np.int64)
+    for batch in ledger_batches(path, "key", "source_key", "action"):
+        said = pc.and_(pc.is_valid(batch["key"]), pc.is_valid(batch["source_key"]))
+        copied = batch.filter(pc.and_(pc.equal(batch["action"], "copy"), said))
+        rows = rows_of(origins, copied["source_key"].to_numpy(), ascending=True)
+        fresh = np.flatnonzero((rows >= 0) & (copies[rows] < 0))[::-1]  # of equal ones the first stands
+        copies[rows[fresh]] = copied["key"].to_numpy()[fresh]
+    bare = instead.copy()
+    for part in blocks(len(bare)):
+        found = copies[np.searchsorted(origins, made_from[part])]
+        bare[part] = np.where(found >= 0, found, instead[part])
+    return bare
 
 
 @dataclass(frozen=True)
@@ -124,15 +143,20 @@ def read_flags(source: Source) -> MaskFlags:
 
     path = ledger_path(Path(source.path))
     if source.kind != "pack" or not path.exists():
-        return MaskFlags(np.zeros(len(source), np.bool_), source.keys.copy())
-    table = read_ledger(path, "key", "source_key", "action")
-    table = table.filter(table["key"].is_valid())  # not what was refused
-    rows = rows_of(table["key"].to_numpy(), source.keys)
-    if (rows < 0).any():
+        return MaskFlags(np.zeros(len(source), np.bool_), source.keys)
+    masked, known = np.zeros(len(source), np.bool_), np.zeros(len(source), np.bool_)
+    origins, find = np.empty(len(source), np.int64), row_lookup(source.keys)
+    for batch in ledger_batches(path, "key", "source_key", "action"):
+        batch = batch.filter(pc.is_valid(batch["key"]))  # not what was refused
+        rows = find(batch["key"].to_numpy())
+        there = rows >= 0
+        rows = rows[there]
+        known[rows] = True
+        origins[rows] = pc.coalesce(batch["source_key"], batch["key"]).to_numpy()[there]  # drawn pictures have no other
+        masked[rows] = pc.equal(batch["action"], "mask").fill_null(False).to_numpy(zero_copy_only=False)[there]
+    if not known.all():
         raise FacekitError(f"{path} does not know every record of {source.path}: it belongs to another pack")
-    origins = pc.coalesce(table["source_key"], table["key"]).to_numpy()  # drawn pictures have no other source
-    masked = pc.equal(table["action"], "mask").fill_null(False).to_numpy()
-    return MaskFlags(masked[rows], origins[rows])
+    return MaskFlags(masked, origins)
 
 
 def read_bins_flags(path: Path, bins: Bins) -> npt.NDArray[np.bool_]:
@@ -209,9 +233,13 @@ def payload_hashes(rec: Path | None) -> PayloadHashes:
         batch = batch.filter(pc.and_(pc.is_valid(batch["key"]), pc.is_valid(batch["payload_hash"])))
         keys.append(batch["key"].to_numpy())
         hashes.append(_hash_bytes(batch["payload_hash"]))
-    joined = np.concatenate(keys)
+    joined, together = np.concatenate(keys), np.concatenate(hashes)
+    keys.clear()
+    hashes.clear()
+    if ascends(joined):
+        return PayloadHashes(joined, together)
     order = np.argsort(joined, kind="stable")
-    return PayloadHashes(joined[order], np.concatenate(hashes)[order])
+    return PayloadHashes(joined[order], together[order])
 
 
 def _hash_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:

@@ -24,6 +24,7 @@ from facekit.jobs.inputs.stored_pack import StoredPack, open_stored_pack, opened
 from facekit.output import Input, input_of
 from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
 from facekit.records.content import sampled_hash
+from facekit.records.distinct import blocks, distinct
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
 from facekit.records.index_policy import IndexPolicy
 from facekit.run.ledger import ledger_path
@@ -42,7 +43,7 @@ __all__ = [
     "source_input",
 ]
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 
 
 class SourceRecord(NamedTuple):
@@ -251,7 +252,7 @@ def _order(
 def _together(labels: npt.NDArray[np.int64]) -> bool:
     """Whether the records of each class follow one another."""
     firsts = labels[np.append(True, labels[1:] != labels[:-1])] if len(labels) else labels
-    return bool(len(np.unique(firsts)) == len(firsts))
+    return len(distinct(firsts)) == len(firsts)
 
 
 def _folder_source(folder: Path) -> Source:
@@ -343,7 +344,7 @@ def first_picture(source: Source, tried: int = 100) -> npt.NDArray[np.uint8] | N
 
 def _read_pack(source: Source) -> Iterator[SourceRecord]:
     with _opened(source) as (pread, size):
-        for key, offset in zip(source.keys.tolist(), source.offsets.tolist(), strict=True):
+        for key, offset in _in_chunks(source.keys, source.offsets):
             try:
                 parts = list(record_parts(lambda at: pread(8, at), offset, size))
             except FramingError as error:
@@ -362,6 +363,12 @@ def _opened(source: Source) -> Iterator[tuple[Callable[[int, int], bytes], int]]
         return
     with open(source.path, "rb", buffering=0) as file:
         yield partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size
+
+
+def _in_chunks(*columns: npt.NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
+    """The rows of columns as numbers, of which few are there at a time."""
+    for part in blocks(len(columns[0]), 4096):
+        yield from zip(*(column[part].tolist() for column in columns), strict=True)
 
 
 def _read_folder(source: Source) -> Iterator[SourceRecord]:

@@ -24,6 +24,7 @@ from facekit.jobs.mask.plan import MaskPlan, make_plan
 from facekit.jobs.mask.shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask.summary import MaskSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.records.key_rows import rows_of
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
@@ -137,7 +138,8 @@ def masked_among(
     masks: AlreadyMasked, keys: npt.NDArray[np.int64]
 ) -> dict[int, tuple[str | None, str | None, float | None]]:
     """Type, params and score of those of some keys that wear a mask."""
-    chosen = np.flatnonzero(np.isin(masks.keys, keys))
+    chosen = rows_of(masks.keys, keys, ascending=True)
+    chosen = chosen[chosen >= 0]
     rows = masks.rows.take(chosen)
     values = zip(*(rows[name].to_pylist() for name in ("type", "params", "score")), strict=True)
     return dict(zip(masks.keys[chosen].tolist(), values, strict=True))

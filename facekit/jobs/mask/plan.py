@@ -17,7 +17,9 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import Source, open_source
 from facekit.jobs.mask.config import MaskConfig
+from facekit.records.distinct import blocks
 from facekit.records.index_policy import index_policy
+from facekit.records.key_rows import rows_of
 from facekit.run.shards import Shard, cut, shard_size
 
 __all__ = ["MaskPlan", "copies_of", "hash_keys", "make_plan", "smallest"]
@@ -81,7 +83,7 @@ def make_plan(config: MaskConfig) -> MaskPlan:
     if not pictures.any():
         raise FacekitError(f"{config.source} holds no pictures")
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
-    bare = pictures if masks is None else pictures & ~np.isin(source.keys, masks.keys)
+    bare = pictures if masks is None else pictures & ~_among(masks.keys, source.keys)
     count = int(np.count_nonzero(pictures)) - int(np.count_nonzero(bare))
     copies = np.zeros(len(source), np.uint16)
     copies[bare] = copies_of(source.keys[bare], config.seed, config.ratio, config.mode, count)
@@ -89,6 +91,14 @@ def make_plan(config: MaskConfig) -> MaskPlan:
     shards = cut(len(source), shard_size(len(source)), groups)
     layout = source.layout if config.layout == "same" else config.layout
     return MaskPlan(source, copies, shards, layout, config.mode == "add", verbatim, masks if count else None, count)
+
+
+def _among(known: npt.NDArray[np.int64], keys: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which keys, (N,) bool, are among known ones, that ascend."""
+    found = np.empty(len(keys), np.bool_)
+    for part in blocks(len(keys)):
+        found[part] = rows_of(known, keys[part], ascending=True) >= 0
+    return found
 
 
 def copies_of(
@@ -141,7 +151,10 @@ def smallest(keys: npt.NDArray[np.int64], seed: int, count: int) -> npt.NDArray[
 def hash_keys(keys: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
     """SplitMix64's output function (Steele, Lea and Flood 2014) of the keys, started from that of the seed."""
     start = _mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-    return _mix(keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start)
+    hashes = np.empty(len(keys), np.uint64)
+    for part in blocks(len(keys)):
+        hashes[part] = _mix(keys[part].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start)
+    return hashes
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -20,7 +20,9 @@ from facekit.jobs.inputs.source import refuse_shared_records
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_keys, layout_rows
 from facekit.records import Pack, PackWriter, open_pack
+from facekit.records.distinct import ascends, blocks, count_distinct, distinct, places_in
 from facekit.records.index_policy import IndexPolicy
+from facekit.records.key_rows import rows_of
 from facekit.records.rewrite import Extents, copy_records, extents
 from facekit.run.ledger import LEDGER, LedgerWriter
 from facekit.run.progress import progress
@@ -34,8 +36,10 @@ __all__ = [
     "Written",
     "contiguous",
     "grouped",
+    "in_key_order",
     "open_packs",
     "refuse_nothing",
+    "too_few",
     "write_selection",
 ]
 
@@ -109,15 +113,15 @@ class Selection(NamedTuple):
         Number of the source.
     rows : (n,) int64
         Place in that source.
-    labels : (n,) int64
+    labels : (n,) integer
         New label.
     """
 
     pack: npt.NDArray[np.int32]
     rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.integer]
 
-    def take(self, order: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Selection:
+    def take(self, order: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> Selection:
         """Some of them, or all in another order."""
         return Selection(self.pack[order], self.rows[order], self.labels[order])
 
@@ -153,18 +157,34 @@ def open_packs(paths: Sequence[str], partial_index: IndexPolicy) -> tuple[PackSo
     return sources
 
 
-def contiguous(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
+def contiguous(labels: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int32], dict[int, int]]:
     """New labels from 0 on without a gap, in the order of the old ones, and the table from old to new."""
-    old, new = np.unique(labels, return_inverse=True)
-    return new.reshape(-1).astype(np.int64), {int(label): place for place, label in enumerate(old.tolist())}
+    old = distinct(labels)
+    return places_in(old, labels), {label: place for place, label in enumerate(old.tolist())}
 
 
-def grouped(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+def grouped(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int64] | None:
     """The order that brings the images of each label together, stable; None where they are together already."""
     runs = np.count_nonzero(labels[1:] != labels[:-1]) + 1
-    if not len(labels) or runs == len(np.unique(labels)):
+    if not len(labels) or runs == len(distinct(labels)):
         return None
     return np.argsort(labels, kind="stable")
+
+
+def too_few(labels: npt.NDArray[np.int64], stay: npt.NDArray[np.bool_], least: int) -> npt.NDArray[np.bool_]:
+    """Which images, (N,) bool, have a label of which fewer than so many stay."""
+    if least < 2:
+        return np.zeros(len(labels), np.bool_)
+    known = count_distinct(labels[part][stay[part]] for part in blocks(len(labels)))
+    small = known.values[known.counts < least]
+    return rows_of(small, labels, ascending=True) >= 0
+
+
+def in_key_order(keys: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Some rows in the order of their keys, (n,); the same array where they are in it already."""
+    if ascends(rows) and ascends(keys):
+        return rows
+    return rows[np.argsort(keys[rows], kind="stable")]
 
 
 def write_selection(
@@ -208,9 +228,12 @@ def write_selection(
         for gone in dropped:
             left += len(gone.keys)
             params = _name_of_pack(sources[gone.pack]) if several else None
-            ledger.append(dropped_rows(gone.keys, gone.reason, params))
-        groups = np.unique(chosen.labels)
-        ledger.append(layout_rows(layout_keys(layout, writer.next_key, len(groups))))
+            for span in blocks(len(gone.keys)):
+                ledger.append(dropped_rows(gone.keys[span], gone.reason, params))
+        groups = distinct(chosen.labels)
+        others = layout_keys(layout, writer.next_key, len(groups))
+        for span in blocks(len(others)):
+            ledger.append(layout_rows(others[span]))
     check_counts(("rows", ledger.rows - ledger.written, left), ("records", ledger.written, records_in(folder)))
     os.replace(aside, folder / LEDGER)
     return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)

@@ -11,6 +11,7 @@ from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.packs.check_ledger import check_ledger
 from facekit.jobs.packs.check_pictures import check_pictures
 from facekit.jobs.packs.repair import Examined, Repaired, repair
+from facekit.records.distinct import blocks, distinct_of
 from facekit.records.findings import Findings
 from facekit.records.pack import pack_paths
 from facekit.records.roles import check_kept_labels, read_roles
@@ -118,7 +119,7 @@ def check(config: CheckConfig) -> CheckSummary:
         pack.roles.layout,
         len(pack.records.offsets),
         int(pack.good.sum()),
-        len(np.unique(pack.roles.labels[pack.good])),
+        len(distinct_of(pack.roles.labels[part][pack.good[part]] for part in blocks(len(pack.good)))),
         config.deep,
         dict(pack.found.counts),
         [dict(finding._asdict()) for finding in pack.found.kept],

@@ -25,14 +25,17 @@ from facekit.jobs.outputs.rewrite import (
     Written,
     contiguous,
     grouped,
+    in_key_order,
     open_packs,
     refuse_nothing,
+    too_few,
     write_selection,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.fetch import fetch_samples
 from facekit.jobs.packs.webdataset import Samples, shard_name, write_pack_of_shards, write_shards
 from facekit.output import Input, check_folder, input_of, open_folder, open_prefix
+from facekit.records.distinct import distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards
 from facekit.run.ledger import LEDGER
@@ -248,7 +251,7 @@ def write_converted(
     codes = choose_records(source, config)
     rows = order(source, codes == 0, config)
     old = source.labels[rows]
-    new, table = (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
+    new, table = (old, {label: label for label in distinct(old).tolist()}) if config.keep_labels else contiguous(old)
     written = write(source, rows, new, codes, folder, config, finished)
     write_labels(folder / LABELS, table)
     write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
@@ -316,9 +319,7 @@ def choose_records(source: Samples, config: ConvertConfig) -> npt.NDArray[np.int
     if config.drop is not None:
         codes[np.isin(source.keys, keys_to_drop(config.drop, source.keys, config.source))] = 1
     if config.min_images > 1:
-        stay = np.flatnonzero(codes == 0)
-        _, place, sizes = np.unique(source.labels[stay], return_inverse=True, return_counts=True)
-        codes[stay[sizes[place.reshape(-1)] < config.min_images]] = 3
+        codes[(codes == 0) & too_few(source.labels, codes == 0, config.min_images)] = 3
     return codes
 
 
@@ -348,11 +349,12 @@ def order(source: Samples, stay: npt.NDArray[np.bool_], config: ConvertConfig) -
     """The rows that stay, in the order in which they will be written."""
     rows = np.flatnonzero(stay)
     if config.shuffle:
-        return np.random.default_rng([config.seed]).permutation(rows)
+        np.random.default_rng([config.seed]).shuffle(rows)
+        return rows
     if config.written_layout != "insightface":
         return rows
     if isinstance(source, PackSource) and source.pack.layout == "insightface":
-        rows = rows[np.argsort(source.keys[rows], kind="stable")]
+        rows = in_key_order(source.keys, rows)
     together = grouped(source.labels[rows])
     return rows if together is None else rows[together]
 
@@ -360,7 +362,7 @@ def order(source: Samples, stay: npt.NDArray[np.bool_], config: ConvertConfig) -
 def write(
     source: Samples,
     rows: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int64],
+    labels: npt.NDArray[Any],
     codes: npt.NDArray[np.int8],
     folder: Path,
     config: ConvertConfig,

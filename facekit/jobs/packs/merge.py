@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.checks import check_choice
@@ -21,11 +20,13 @@ from facekit.jobs.outputs.rewrite import (
     Selection,
     contiguous,
     grouped,
+    in_key_order,
     open_packs,
     write_selection,
 )
 from facekit.jobs.outputs.tables import TRAIN_CONFIG, write_train_config
 from facekit.output import check_folder, input_of, open_folder
+from facekit.records.distinct import blocks, distinct, places_in
 from facekit.records.index_policy import index_policy
 from facekit.records.layout import LAYOUTS
 
@@ -123,9 +124,8 @@ def merge(config: MergeConfig) -> MergeSummary:
         folder = output.new_folder()
         wanted = own_labels(sources) if config.identities is None else read_table(config.identities, sources)
         everything, dropped = select(sources, wanted)
-        new, _ = contiguous(everything.labels)
-        everything = everything._replace(labels=new)
-        together = grouped(new) if config.layout == "insightface" else None
+        everything = everything._replace(labels=contiguous(everything.labels)[0])
+        together = grouped(everything.labels) if config.layout == "insightface" else None
         chosen = everything if together is None else everything.take(together)
         written = write_selection(sources, chosen, folder, config.layout, dropped, title="merging")
         shared = write_table(folder / IDENTITIES, sources, everything)
@@ -162,7 +162,7 @@ def own_labels(sources: tuple[PackSource, ...]) -> Wanted:
     wanted: Wanted = []
     count = 0
     for source in sources:
-        old = np.unique(source.labels[source.labels >= 0]).tolist()
+        old = [label for label in distinct(source.labels).tolist() if label >= 0]
         wanted.append({label: count + place for place, label in enumerate(old)})
         count += len(old)
     return wanted
@@ -209,40 +209,43 @@ def _take(row: dict[str, str | None], numbers: dict[str, int], wanted: Wanted, w
 
 def select(sources: tuple[PackSource, ...], wanted: Wanted) -> tuple[Selection, list[Dropped]]:
     """The images whose labels are wanted, source after source, and the others."""
-    parts, dropped = [], []
+    most = sum(len(source.keys) for source in sources)
+    chosen = Selection(np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.int64))
+    count, dropped = 0, []
     for number, (source, labels) in enumerate(zip(sources, wanted, strict=True)):
-        old, place = np.unique(source.labels, return_inverse=True)
-        asked = [labels.get(label, -1) if label >= 0 else -1 for label in old.tolist()]
-        new = np.array(asked, np.int64)[place.reshape(-1)]
-        rows = _ordered(source)
-        stay = rows[new[rows] >= 0]
-        parts.append(Selection(np.full(len(stay), number, np.int32), stay, new[stay]))
-        unlabelled = source.labels < 0
-        for gone, reason in ((unlabelled, NO_LABEL), ((new < 0) & ~unlabelled, "not_wanted")):
+        old = distinct(source.labels)
+        asked = np.array([labels.get(label, -1) if label >= 0 else -1 for label in old.tolist()], np.int64)
+        stay = (asked >= 0)[places_in(old, source.labels)]
+        for gone, reason in ((source.labels < 0, NO_LABEL), (~stay & (source.labels >= 0), "not_wanted")):
             if gone.any():
                 dropped.append(Dropped(number, source.keys[gone], reason))
-    return Selection(*(np.concatenate(column) for column in zip(*parts, strict=True))), dropped
-
-
-def _ordered(source: PackSource) -> npt.NDArray[np.int64]:
-    keys = source.keys
-    in_order = source.pack.layout == "flat" or bool((keys[1:] > keys[:-1]).all())
-    return np.arange(len(keys)) if in_order else np.argsort(keys, kind="stable")
+        rows = np.flatnonzero(stay)
+        rows = rows if source.pack.layout == "flat" else in_key_order(source.keys, rows)
+        span = slice(count, count + len(rows))
+        chosen.pack[span], chosen.rows[span] = number, rows
+        for part in blocks(len(rows)):
+            chosen.labels[span][part] = asked[np.searchsorted(old, source.labels[rows[part]])]
+        count += len(rows)
+    return chosen.take(slice(count)), dropped
 
 
 def write_table(path: Path, sources: tuple[PackSource, ...], chosen: Selection) -> int:
     """Write which label of which source became which; how many new labels have several sources."""
-    seen: dict[int, set[int]] = {}
+    classes = int(chosen.labels.max(initial=-1)) + 1
+    packs_of = np.zeros(classes, np.int32)  # of each new label
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for number, source in enumerate(sources):
-            rows = chosen.pack == number
-            old, place, counts = np.unique(
-                source.labels[chosen.rows[rows]], return_index=True, return_counts=True
-            )  # fmt: skip
-            new = chosen.labels[rows][place]
-            for a, b, count in zip(old.tolist(), new.tolist(), counts.tolist(), strict=True):
+            old = distinct(source.labels)
+            new, counts = np.full(len(old), -1, np.int64), np.zeros(len(old), np.int64)
+            for part in blocks(len(chosen.rows)):
+                inside = chosen.pack[part] == number
+                places = np.searchsorted(old, source.labels[chosen.rows[part][inside]])
+                new[places] = chosen.labels[part][inside]
+                counts += np.bincount(places, minlength=len(old))
+            used = counts > 0
+            for a, b, count in zip(old[used].tolist(), new[used].tolist(), counts[used].tolist(), strict=True):
                 table.writerow([source.name, a, b, count])
-                seen.setdefault(b, set()).add(number)
-    return sum(len(numbers) > 1 for numbers in seen.values())
+            packs_of[distinct(new[used])] += 1
+    return int(np.count_nonzero(packs_of > 1))

@@ -20,11 +20,13 @@ from facekit.jobs.outputs.rewrite import (
     Written,
     contiguous,
     grouped,
+    in_key_order,
     open_packs,
     write_selection,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.output import check_folder, input_of, open_folder
+from facekit.records.distinct import distinct, places_in
 from facekit.records.index_policy import index_policy
 from facekit.records.layout import LAYOUTS
 
@@ -138,13 +140,13 @@ def split(config: SplitConfig) -> SplitSummary:
 
 def chosen_for_test(labels: npt.NDArray[np.int64], config: SplitConfig) -> npt.NDArray[np.bool_]:
     """(N,) bool: the images of the identities that the seed draws."""
-    identities, place = np.unique(labels, return_inverse=True)
+    identities = distinct(labels)
     count = round(config.test * len(identities))
     if not 0 < count < len(identities):
         raise FacekitError(f"{count} of {len(identities)} identities to test on: one of the parts would be empty")
     chosen = np.zeros(len(identities), np.bool_)
     chosen[np.random.default_rng([config.seed]).permutation(len(identities))[:count]] = True
-    inside: npt.NDArray[np.bool_] = chosen[place.reshape(-1)]
+    inside: npt.NDArray[np.bool_] = chosen[places_in(identities, labels)]
     return inside
 
 
@@ -153,7 +155,7 @@ def write_part(
 ) -> Written:
     """Write one part, with labels of its own from 0 on."""
     if layout == "insightface":
-        rows = rows[np.argsort(source.keys[rows], kind="stable")]
+        rows = in_key_order(source.keys, rows)
         together = grouped(source.labels[rows])
         rows = rows if together is None else rows[together]
     new, table = contiguous(source.labels[rows])
