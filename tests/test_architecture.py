@@ -168,16 +168,19 @@ def test_pictures_are_decoded_and_encoded_in_one_file() -> None:
 def test_tables_are_read_by_one_file() -> None:
     """Threads of Arrow's that outlive the interpreter abort a command that has done its work."""
     reading = {"read_table", "ParquetFile", "ParquetDataset", "iter_batches", "read_csv", "dataset", "read_feather"}
+    reads = {"facekit/run/parquet.py", "facekit/records/parquet_shards.py"}  # the latter streams from stores
     for path in MODULES:
-        if name(path) == "facekit/run/parquet.py":
+        if name(path) in reads:
             continue
         tree_of_it = tree(path)
         found = {call for call in calls(tree_of_it) if "." in call and call.rpartition(".")[2] in reading}
         assert not found, f"{name(path)} calls {', '.join(sorted(found))}: read tables through facekit.run.parquet"
-    only = tree(ROOT / "facekit/run/parquet.py")
-    threads = [node for node in ast.walk(only) if isinstance(node, ast.keyword) and node.arg == "use_threads"]
-    assert len(threads) == 3
-    assert all(isinstance(node.value, ast.Constant) and node.value.value is False for node in threads)
+    for path in sorted(reads):
+        for call in (node for node in ast.walk(tree(ROOT / path)) if isinstance(node, ast.Call)):
+            called = ast.unparse(call.func).rpartition(".")[2]
+            given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            assert called != "ParquetFile" or given["pre_buffer"] == "False", path
+            assert called not in ("iter_batches", "ReadOptions") or given["use_threads"] == "False", path
 
 
 def test_names_say_what_things_are() -> None:

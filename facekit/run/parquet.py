@@ -2,7 +2,7 @@
 
 Arrow reads with threads of its own. One that still lets go of a file object of Python's while the interpreter ends
 aborts the process (SIGABRT, Arrow's issue 34314), after everything was done and published; one run in thirty did. So
-Arrow gets files that Python has no part in.
+Arrow gets files that Python has no part in, and is asked to read with the thread that asks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_parquet(path: str | Path, names: Sequence[str] | None = None) -> pa.Tab
     import pyarrow.parquet as pq
 
     with _open(path) as file:
-        found = pq.ParquetFile(file)
+        found = pq.ParquetFile(file, pre_buffer=False)
         columns = None if names is None else list(names)
         if columns is not None:
             _require(found.schema_arrow, columns)
@@ -50,7 +50,7 @@ def parquet_batches(path: str | Path, names: Sequence[str], rows: int = 65_536) 
     import pyarrow.parquet as pq
 
     with _open(path) as file:
-        found = pq.ParquetFile(file)
+        found = pq.ParquetFile(file, pre_buffer=False)
         _require(found.schema_arrow, names)
         yield from found.iter_batches(rows, columns=list(names), use_threads=False)
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
+from facekit.run.parquet import read_csv
 
 __all__ = ["TemplateList", "TemplatePairs", "read_subjects", "read_template_pairs", "read_templates"]
 
@@ -86,13 +87,11 @@ def read_subjects(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
         It cannot be read, or gives a template two subjects.
     """
     import pyarrow as pa
-    import pyarrow.csv as pc
 
     if not Path(path).is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
-            table = pc.read_csv(file)
+        table = read_csv(path)
     except pa.ArrowInvalid as error:
         raise FacekitError(f"{path} cannot be read as a table: {error}") from error
     missing = [name for name in ("TEMPLATE_ID", "SUBJECT_ID") if name not in table.column_names]
