@@ -306,6 +306,96 @@ def test_wrong_use_is_refused(tmp_path: Path, pack: Path) -> None:
             getattr(module, name)
 
 
+def test_keys_are_looked_up_as_a_dict_does(pack: Path) -> None:
+    record = opened(pack)
+    known = dict.fromkeys(record.keys, True)
+    for key in (1, 1.0, np.int64(1), np.float32(1), np.array(1), True):
+        assert record.read_idx(key) == record.read_idx(1)
+        assert (not isinstance(key, np.ndarray) and known[key]) or isinstance(key, np.ndarray)  # which a dict refuses
+    for key in ("1", 1.5, None, float("nan"), float("inf"), b"1", [1], 10**30):
+        with pytest.raises(KeyError):
+            record.read_idx(key)
+        with pytest.raises(KeyError):
+            record.seek(key)
+
+
+def test_label_vectors_are_of_mxnets_type_and_their_elements_are_numbers() -> None:
+    torch = pytest.importorskip("torch")
+    header, _ = mx.recordio.unpack(mx.recordio.pack(mx.recordio.IRHeader(0, [3, 0.1], 1, 0), b""))
+    assert header.label.dtype == np.float32
+    assert header.label.tobytes() == np.array([3, 0.1], np.float32).tobytes()
+    assert torch.tensor(header.label[0], dtype=torch.long) == 3
+    assert [type(value) for value in header.label] == [float, float]
+    assert type(header.label[:1][0]) is float
+    again = pickle.loads(pickle.dumps(header))
+    assert again.label.dtype == np.float32
+    assert type(again.label[1]) is float
+
+
+IMPORTS = """
+import mxnet as mx
+from mxnet import autograd, context, gluon, io, metric, module, optimizer
+import mxnet.gluon.nn as nn
+from mxnet.gluon.data.vision import transforms
+from mxnet.io import DataBatch, DataDesc, DataIter
+
+class Iter(mx.io.DataIter):
+    size = 3
+    def reset(self): pass
+
+assert issubclass(Iter, DataIter) or Iter.size == 3
+for use in (lambda: Iter(), lambda: mx.metric.Accuracy(), lambda: nn.Dense(4), lambda: mx.context.gpu(0),
+            lambda: mx.optimizer.SGD.create(1), lambda: transforms.Compose([]), lambda: autograd.record()):
+    try:
+        use()
+    except NotImplementedError as error:
+        assert "recordio, image and nd" in str(error)
+    else:
+        raise AssertionError(use)
+for missing in ("mxnet.nothing", "mxnet.recordio.nothing"):
+    try:
+        __import__(missing)
+    except ImportError:
+        pass
+    else:
+        raise AssertionError(missing)
+assert not hasattr(gluon, "__wrapped__")
+"""
+
+
+@pytest.mark.parametrize("how", ["-m", "install", "path"])
+def test_parts_that_are_only_imported_can_be_imported(tmp_path: Path, how: str) -> None:
+    script, env = tmp_path / "script.py", dict(os.environ)
+    begin = "from facekit.compat import mxnet; mxnet.install()\n" if how == "install" else ""
+    script.write_text(begin + IMPORTS)
+    if how == "path":
+        env["PYTHONPATH"] = str(mx.SHIM)
+    before = ["-m", "facekit.compat.mxnet"] if how == "-m" else []
+    done = subprocess.run([sys.executable, *before, script], capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+
+
+FORMER = """
+import numpy as np, subprocess, sys
+assert np.float_ is np.float64 and np.int is int and np.NaN != np.NaN and np.Inf == float("inf")
+assert np.arange(3, dtype=np.float).dtype == np.float64 and np.in1d([1, 2], [2]).tolist() == [False, True]
+assert np.trapz([1, 1]) == 1 and np.product([2, 3]) == 6 and np.asfarray([1]).dtype == np.float64
+if len(sys.argv) < 2:
+    import mxnet
+    code = "import mxnet\\n" + open(__file__).read()
+    sys.exit(subprocess.run([sys.executable, "-c", code, "child"]).returncode)
+"""
+
+
+def test_scripts_find_the_names_that_numpy_dropped(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(FORMER)
+    run = [sys.executable, "-W", "error", "-m", "facekit.compat.mxnet", tmp_path / "script.py"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    alone = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False)
+    assert "AttributeError" in alone.stderr, "numpy has them again: they need not be restored"
+
+
 # --- how it is installed ----------------------------------------------------------------------------------------------
 
 SCRIPT = """

@@ -7,7 +7,8 @@
 It answers to ``recordio`` (both readers and writers, ``pack``, ``unpack``, ``pack_img``, ``unpack_img``), ``image``
 (``imdecode``, ``imread``, ``imresize``, ``resize_short``) and ``nd`` or ``ndarray`` (arrays of numpy, ``transpose``,
 ``flip``, ``slice_axis`` and how arrays are made), with pixels equal to mxnet 1.9.1's. Where mxnet goes wrong it does
-not: see :mod:`facekit.compat.mxnet.recordio`.
+not: see :mod:`facekit.compat.mxnet.recordio`. Other parts of mxnet can be imported and named, and complain when they
+are used: see :mod:`facekit.compat.mxnet.placeholders`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any
 
 from facekit.compat.mxnet import image, ndarray, recordio
+from facekit.compat.mxnet.placeholders import PARTS, Placeholder, find_placeholders
 from facekit.errors import ConfigError
 
 __all__ = ["SHIM", "image", "install", "nd", "ndarray", "recordio"]
@@ -52,11 +54,14 @@ def install() -> None:
         )
     modules: dict[str, ModuleType] = {name: module or own for name, module in NAMES.items()}
     sys.modules.update(modules)
+    find_placeholders()
     if str(SHIM) not in sys.path:
         sys.path.insert(0, str(SHIM))
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> Any:
+    if name in PARTS:
+        return sys.modules.setdefault(f"mxnet.{name}", Placeholder(f"mxnet.{name}"))
     raise AttributeError(
         f"facekit's stand-in for mxnet has no {name!r}: it covers recordio, image and nd, what InsightFace, AdaFace "
         "and CVLface use to read and write packs"

@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 
 from facekit.compat.mxnet import SHIM, install
+from facekit.compat.mxnet.numpy_names import restore_numpy_names
 
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the script as ``python SCRIPT ARGS`` would; processes that it starts get the stand-in too."""
+    """Run the script as ``python SCRIPT ARGS`` would; processes that it starts get the stand-in too.
+
+    numpy has the names that it dropped in 1.24 and 2.0, which such scripts use.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m facekit.compat.mxnet",
         description="Run a script that imports mxnet without having mxnet.",
@@ -30,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"there is no script {given.script}")
     inherited = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SHIM), *([inherited] if inherited else [])])
+    restore_numpy_names()
     sys.argv = [given.script, *given.arguments]
     if given.module:
         install()

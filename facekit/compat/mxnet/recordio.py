@@ -265,14 +265,26 @@ class MXIndexedRecordIO(MXRecordIO):
             The record is truncated or corrupt.
         """
         self._require("r")
+        key = self._key(idx)
         try:
-            buffer = self._reader.read_bytes(idx)
+            buffer = self._reader.read_bytes(key)
         except RecordError as error:
-            if int(idx) in self._reader:
+            if key in self._reader:
                 raise
-            raise self._missing(error, int(idx)) from None
-        self._after = idx
+            raise self._missing(error, key) from None
+        self._after = key
         return buffer
+
+    def _key(self, idx: Any) -> int:
+        """The whole number that a key is; 5.0 is one, as to a dict, and "5" is none."""
+        try:
+            key = int(idx)
+            same = bool(key == idx)
+        except (TypeError, ValueError, OverflowError):
+            same = False
+        if not same:
+            raise MissingKey(f"there is no key {idx!r}: keys are whole numbers", self.uri)
+        return key
 
     def read(self) -> bytes | None:
         """The record behind the one that was read last, in the order of the file; None at its end.
@@ -314,7 +326,7 @@ class MXIndexedRecordIO(MXRecordIO):
             There is no such key.
         """
         self._require("r")
-        self._position, self._after = self.idx[idx], None
+        self._position, self._after = self.idx[self._key(idx)], None
 
     def write_idx(self, idx: int, buf: bytes | bytearray | memoryview) -> None:
         """Append a record buffer under a key.
@@ -429,6 +441,14 @@ def pack(header: Any, s: bytes | bytearray | memoryview | str) -> bytes:
     return pack_record(header, s.encode() if isinstance(s, str) else s)
 
 
+class _Labels(np.ndarray[Any, Any]):
+    """A vector of float32 whose elements are Python floats."""
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        return found.item() if isinstance(found, np.generic) else found
+
+
 def unpack(s: bytes | bytearray | memoryview) -> tuple[Any, bytes]:
     """Header and payload of a record buffer.
 
@@ -439,8 +459,8 @@ def unpack(s: bytes | bytearray | memoryview) -> tuple[Any, bytes]:
     Returns
     -------
     IRHeader
-        The label is a Python float or, where the flag is not 0, a vector of float64: its elements are Python floats
-        too, so ``torch.tensor(label[0], dtype=torch.long)`` takes them, which refuses numpy's float32.
+        The label is a Python float or, where the flag is not 0, a vector of float32 whose elements are Python floats,
+        so that ``torch.tensor(label[0], dtype=torch.long)`` takes them, which refuses numpy's float32.
     bytes
 
     Raises
@@ -450,7 +470,7 @@ def unpack(s: bytes | bytearray | memoryview) -> tuple[Any, bytes]:
     """
     header, payload = unpack_record(s)
     if header.flag:
-        header = header._replace(label=header.label.astype(np.float64))
+        header = header._replace(label=header.label.view(_Labels))
     return header, payload
 
 
