@@ -112,6 +112,8 @@ WRITING = (
     Command("check", lambda m, to: ["check", m / "people", f"--repair={to}"], ("people",)),
     Command("bins make", lambda m, to: ["bins", "make", m / "pairs.csv", m / "people", to], ("pairs.csv", "people"),
             ".bin"),
+    Command("bins draw", lambda m, to: ["bins", "draw", m / "people", to, "--pairs", 4, "--folds", 2], ("people",),
+            ".bin"),
     Command("bins show (unpack)", lambda m, to: ["bins", "show", m / "pairs.bin", f"--unpack={to}"], ("pairs.bin",)),
     Command("bins show (sheet)", lambda m, to: ["bins", "show", m / "pairs.bin", f"--sheet={to}"], ("pairs.bin",),
             ".png"),

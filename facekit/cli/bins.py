@@ -26,29 +26,55 @@ def command() -> None:
     \b
     Examples:
       facekit bins make pairs.csv ms1m-test test.bin
+      facekit bins draw ms1m-test test.bin
       facekit bins show lfw.bin --sheet lfw.png
     """
 
 
-@command.command("make", short_help="Make a .bin of pairs of a pack.")
+@command.command("make", short_help="Make a .bin of listed pairs.")
 @click.argument("pairs", metavar="PAIRS")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def make(as_json: bool, **given: Any) -> None:
-    """Make a .bin of pairs of a pack.
+    """Make a .bin of listed pairs.
 
-    PAIRS is a .csv with the columns key_a, key_b and same (0 or 1), SRC the pack that the keys belong to, DST the .bin.
-    Pictures are copied byte for byte.
+    PAIRS is a .csv with the columns key_a, key_b and same (0 or 1) and SRC the pack that the keys belong to; or PAIRS
+    is a list such as LFW's pairs.txt (NAME N M for one person, NAME N NAME M for two) and SRC the folder of people,
+    NAME/NAME_000N with any suffix. Pictures are copied byte for byte: give aligned ones.
 
     \b
-    Example:
+    Examples:
       facekit bins make pairs.csv ms1m-test test.bin
+      facekit bins make pairs.txt lfw-aligned lfw.bin
     """
     from facekit.jobs.packs.bins import MakeConfig, make_bins
 
     _print(make_bins(MakeConfig(**given)), as_json)
+
+
+@command.command("draw", short_help="Make a .bin of drawn pairs.")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option("--pairs", type=int, default=6000, show_default=True, metavar="N", help="Half of them of one person.")
+@click.option("--folds", type=int, default=10, show_default=True, metavar="N", help="Folds; no two share a person.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides which pairs.")
+@click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def draw(as_json: bool, **given: Any) -> None:
+    """Make a .bin of drawn pairs.
+
+    SRC is a pack or a folder of people. In each fold the first half of the pairs are of one person, the second of two,
+    as in LFW's list; the same seed draws the same pairs. Train on other people than those of SRC.
+
+    \b
+    Example:
+      facekit bins draw ms1m-test test.bin --pairs 6000
+    """
+    from facekit.jobs.packs.bins import DrawConfig, draw_bins
+
+    _print(draw_bins(DrawConfig(**given)), as_json)
 
 
 @command.command("show", short_help="Look into a .bin.")

@@ -1,4 +1,4 @@
-"""``facekit bins``: verification ``.bin`` files from pairs of a pack, and what is in one."""
+"""``facekit bins``: verification ``.bin`` files from pairs of a pack or a folder of people, and what is in one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError, PictureError
+from facekit.errors import PictureError
 from facekit.images import decode, picture_size
-from facekit.jobs.inputs.pair_tables import read_pairs
-from facekit.jobs.inputs.source import pack_input
-from facekit.output import BINS, PNG, check_files, check_folder, input_of, open_files, open_folder
-from facekit.records import Bins, open_pack, read_bins, write_bins
+from facekit.jobs.inputs.checks import check_seed
+from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
+from facekit.jobs.packs.pair_lists import RowPairs, draw_pairs, listed_pairs
+from facekit.output import BINS, PNG, Input, check_files, check_folder, input_of, open_files, open_folder
+from facekit.records import Bins, read_bins, write_bins
 from facekit.records.tar_shards import picture_suffix
 
-__all__ = ["BinsSummary", "MakeConfig", "ShowConfig", "make_bins", "show_bins"]
+__all__ = ["BinsSummary", "DrawConfig", "MakeConfig", "ShowConfig", "draw_bins", "make_bins", "show_bins"]
 
 PAIRS = "pairs.csv"
 SHOWN = 24
@@ -30,9 +31,9 @@ class MakeConfig:
     Attributes
     ----------
     pairs : str
-        A .csv with the columns key_a, key_b, same.
+        A .csv with the columns key_a, key_b, same, or a list such as LFW's pairs.txt; see `listed_pairs`.
     source : str
-        The pack that the keys belong to.
+        The pack, or the folder of people, that they are of.
     destination : str
         The .bin to write.
     overwrite : bool
@@ -42,6 +43,35 @@ class MakeConfig:
     source: str
     destination: str
     overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class DrawConfig:
+    """Settings of ``facekit bins draw``.
+
+    Attributes
+    ----------
+    source : str
+        A pack, or a folder of people.
+    destination : str
+        The .bin to write.
+    pairs : int
+        In all, half of them of one person.
+    folds : int
+        No two share a person.
+    seed : int
+    overwrite : bool
+    """
+
+    source: str
+    destination: str
+    pairs: int = 6000
+    folds: int = 10
+    seed: int = 0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -95,7 +125,7 @@ class BinsSummary:
 
 
 def make_bins(config: MakeConfig) -> BinsSummary:
-    """Write a .bin; payloads are those of the pack, byte for byte.
+    """Write a .bin of listed pairs; payloads are those of the source, byte for byte.
 
     Parameters
     ----------
@@ -110,26 +140,47 @@ def make_bins(config: MakeConfig) -> BinsSummary:
     ConfigError, DestinationExists
         The list of pairs is none, or the .bin exists.
     RecordError
-        The pack is missing or corrupt, or a key is none of its.
+        The source is missing or corrupt.
     FacekitError
-        A key is that of no image.
+        A key is that of no image, or a name that of no picture.
     """
-    targets, pairs_file = {config.destination: BINS}, input_of(config.pairs)
-    check_files(targets, [pairs_file, input_of(config.source, lambda: ())], config.overwrite)
-    with (
-        open_pack(config.source) as pack,
-        open_files(
-            targets, "bins", [pairs_file, pack_input(pack.paths.rec, config.source)], asdict(config), config.overwrite
-        ) as output,
-    ):
-        pairs = read_pairs(config.pairs)
-        keys = pairs.keys.reshape(-1)
-        unknown = ~np.isin(keys, pack.keys)
-        if unknown.any():
-            raise FacekitError(
-                f"{config.source} has no image with key {keys[unknown][0]}, which {config.pairs} names"
-            )
-        bins = Bins([pack.read(key).payload for key in keys.tolist()], pairs.same)
+    pairs_file = input_of(config.pairs)
+    check_files({config.destination: BINS}, [pairs_file, input_of(config.source, lambda: ())], config.overwrite)
+    source = open_source(config.source)[0]
+    return _write(source, listed_pairs(config.pairs, source), [pairs_file], config)
+
+
+def draw_bins(config: DrawConfig) -> BinsSummary:
+    """Write a .bin of drawn pairs; payloads are those of the source, byte for byte.
+
+    Parameters
+    ----------
+    config : DrawConfig
+
+    Returns
+    -------
+    BinsSummary
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        The pairs cannot be halved in each fold, or the .bin exists.
+    RecordError
+        The source is missing or corrupt.
+    FacekitError
+        There are too few people or pictures.
+    """
+    check_files({config.destination: BINS}, [input_of(config.source, lambda: ())], config.overwrite)
+    source = open_source(config.source)[0]
+    return _write(source, draw_pairs(source.labels, config.pairs, config.folds, config.seed), [], config)
+
+
+def _write(source: Source, pairs: RowPairs, read: list[Input], config: MakeConfig | DrawConfig) -> BinsSummary:
+    targets, inputs = {config.destination: BINS}, [*read, source_input(source, config.source)]
+    with open_files(targets, "bins", inputs, asdict(config), config.overwrite) as output:
+        rows, places = np.unique(pairs.rows, return_inverse=True)
+        payloads = [record.record.payload for record in read_records(source.select_rows(rows))]
+        bins = Bins([payloads[place] for place in places.reshape(-1).tolist()], pairs.same)
         write_bins(output.paths[0], bins.payloads, bins.same)
         size = output.paths[0].stat().st_size
     return summarise(config.destination, bins, size)
