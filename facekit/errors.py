@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["ConfigError", "DestinationExists", "FacekitError", "NoFace", "PictureError", "RecordError"]
+__all__ = ["ConfigError", "DestinationExists", "FacekitError", "MissingInput", "NoFace", "PictureError", "RecordError"]
 
 
 class FacekitError(Exception):
@@ -65,3 +65,7 @@ class RecordError(FacekitError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str, int | None, int | None]]:
         return type(self), (self.problem, self.path, self.key, self.offset)
+
+
+class MissingInput(RecordError, ConfigError):
+    """What was named to be read is not there; the command line turns it into exit code 2, whatever it is."""

@@ -297,7 +297,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert summary.counts["damaged"] == 1
     assert summary.findings[0]["offset"] == pack.offsets[2]
     assert call("check", tmp_path / "mended", "--deep") == 0
-    assert call("check", tmp_path / "nowhere") == 1
+    assert call("check", tmp_path / "nowhere") == 2
 
 
 def test_measuring_material_is_sound(shared: Path) -> None:

@@ -486,7 +486,7 @@ def test_bad_input(tmp_path: Path) -> None:
     ):
         with pytest.raises(FacekitError, match=message):
             run(pack._replace(features=tmp_path / name), tmp_path / "x")
-    with pytest.raises(ConfigError, match="neither a folder"):
+    with pytest.raises(ConfigError, match="no such folder of vectors"):
         run(pack._replace(features=tmp_path / "missing"), tmp_path / "x")
     broken = np.load(pack.features)
     broken[17, 3] = np.nan

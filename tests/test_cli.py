@@ -78,7 +78,7 @@ def test_the_version_is_the_one_of_the_distribution() -> None:
         (["mask", "PACK", "DST", "--shadow", "2"], 2, "shadow"),
         (["mask", "PACK", "PACK", "--overwrite"], 2, "is the input"),
         (["mask", "PACK", "."], 2, "holds the input"),
-        (["mask", "nowhere", "DST"], 1, "nowhere"),
+        (["mask", "nowhere", "DST"], 2, "nowhere"),
         (["mask", "PACK", "PACK/train.rec/out"], 2, "lies in the input"),
         (["mask", "EMPTY", "DST"], 1, "neither a .rec file nor pictures"),
     ],

@@ -56,11 +56,11 @@ def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["inspect", f"no{STEERING}pack"], 1),
-        (["mask", f"no{STEERING}pack", "out"], 1),
+        (["inspect", f"no{STEERING}pack"], 2),
+        (["mask", f"no{STEERING}pack", "out"], 2),
         (["mask", "pack", "out", "--types", STEERING], 2),
         (["inspect", "pack", f"--no{STEERING}option"], 2),
-        (["inspect", "pack\udcff"], 1),
+        (["inspect", "pack\udcff"], 2),
     ],
 )
 def test_errors_show_names_written_out(arguments: list[str], code: int) -> None:

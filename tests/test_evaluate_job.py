@@ -337,7 +337,7 @@ BAD: list[tuple[Callable[[Path], object], type[FacekitError], str]] = [
     (lambda r: run(r, "model.onnx", pack="pack", side="left"), ConfigError, "'left'"),
     (lambda r: run(r, "model.onnx", pack="pack", blur=-1.0), ConfigError, "blur is -1"),
     (lambda r: run(r, "model.onnx", pack="pack", fars=(0.0,)), ConfigError, "above 0"),
-    (lambda r: run(r, "model.onnx", pairs="none.bin"), FacekitError, "cannot be read"),
+    (lambda r: run(r, "model.onnx", pairs="none.bin"), ConfigError, "there is no such file"),
     (lambda r: run(r, "model.onnx", pairs="none.bin", groups="x"), ConfigError, "goes by key"),
     (lambda r: run(r, "model.onnx", gallery="pack", probe="pack", groups="x"), ConfigError, "keys of their own"),
     (lambda r: run(r, "model-features", pairs="pairs.csv", fars=(1e-4,)), ConfigError, "at least 10,000"),

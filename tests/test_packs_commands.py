@@ -204,7 +204,7 @@ def test_the_command_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
     assert call("inspect", source, "--json") == 0
     assert json.loads(capsys.readouterr().out)["sizes"] == {"10 x 12": 4}
-    assert call("inspect", tmp_path / "nowhere") == 1
+    assert call("inspect", tmp_path / "nowhere") == 2
     (source / "train.ledger.parquet").write_bytes(b"?")
     assert call("inspect", source) == 1
     assert "train.ledger.parquet cannot be read" in capsys.readouterr().err
@@ -217,7 +217,7 @@ def test_a_folder_of_shards_is_sent_to_convert(
     (tmp_path / "tars").mkdir()
     rest = [tmp_path / "out" for _ in words[1:]]
     assert call(words[0], tmp_path / "tars", *rest) == 1
-    assert capsys.readouterr().err == f"facekit: {tmp_path / 'tars'}: no .rec file lies in this folder\n"
+    assert capsys.readouterr().err == f"facekit: {tmp_path / 'tars'}: no .rec file lies in this folder: it is an empty folder\n"
     convert(ConvertConfig(str(write(tmp_path / "pack", [0, 1])), str(tmp_path / "tars"), "webdataset"))
     assert call(words[0], tmp_path / "tars", *rest) == 1
     assert "but tar shards: make a pack of them with facekit convert" in capsys.readouterr().err

@@ -164,7 +164,7 @@ def test_what_is_asked_for_is_checked(photos: Path, tmp_path: Path) -> None:
             config(photos, tmp_path / "out", **given)
     with pytest.raises(ConfigError, match="lies in the input"):
         mask_photos(config(photos, photos / "out"))
-    with pytest.raises(FacekitError, match="is no folder; --photos takes a folder"):
+    with pytest.raises(FacekitError, match="is a picture; --photos takes a folder"):
         mask_photos(config(photos / "a.jpg", tmp_path / "out"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(FacekitError, match="holds no pictures"):

@@ -15,6 +15,7 @@ from facekit.embeddings.engine import NetworkOutput
 from facekit.embeddings.onnx_header import external_files, normalises_itself
 from facekit.embeddings.preprocessing import METADATA_KEY, Preprocessing
 from facekit.errors import ConfigError, FacekitError
+from facekit.records.named_inputs import describe_path, require_there
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -210,7 +211,8 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"device is {device!r}; allowed are cpu and cuda")
     if not path.is_file():
-        raise ConfigError(f"{path}: no such model file")
+        require_there(path, "model")
+        raise ConfigError(f"{path} is {describe_path(path)}, no model file")
     try:
         import onnxruntime as ort
     except ImportError as error:

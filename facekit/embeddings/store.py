@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.parquet import count_rows, read_parquet
 from facekit.run.user_files import read_json
 
@@ -249,8 +250,9 @@ def _read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def _read_description(path: Path) -> dict[str, Any]:
+    require_there(path, "folder of vectors")
     if not is_features(path):
-        raise ConfigError(f"{path} holds no {DESCRIPTION}: it is not what facekit embed writes")
+        raise ConfigError(f"{path} holds no {DESCRIPTION}: it is {describe_path(path)}, not what facekit embed writes")
     description = read_json(path / DESCRIPTION, "embed again")
     if not isinstance(description, dict):
         raise FacekitError(f"{path / DESCRIPTION} cannot be read: it holds no object; embed again")

@@ -12,6 +12,7 @@ from facekit.embeddings.engine import NetworkOutput
 from facekit.embeddings.onnx_engine import file_hash
 from facekit.embeddings.preprocessing import Preprocessing
 from facekit.errors import ConfigError, FacekitError
+from facekit.records.named_inputs import describe_path, require_there
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,8 @@ def read_state(path: Path) -> dict[str, Any]:
         It is not a dictionary of tensors.
     """
     if not path.is_file():
-        raise ConfigError(f"{path}: no such model file")
+        require_there(path, "model")
+        raise ConfigError(f"{path} is {describe_path(path)}, no model file")
     try:
         import torch
     except ImportError as error:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.output.aside import replacing
+from facekit.records.named_inputs import require_there
 from facekit.records.pickle_walk import ByteArray, PickleError, PickleWalk
 
 __all__ = ["Bins", "read_bins", "write_bins"]
@@ -55,6 +56,7 @@ def read_bins(path: str | os.PathLike[str]) -> Bins:
         The file cannot be read, is no such pickle, or holds anything else: above all one that asks for a function to be
         called. Names the offset in the file where there is one.
     """
+    require_there(path, "file")
     try:
         content = Path(path).read_bytes()
     except OSError as error:

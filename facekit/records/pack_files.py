@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facekit.errors import RecordError
+from facekit.records.named_inputs import describe_path, require_there
 
 __all__ = ["PackPaths", "file_stamps", "find_rec", "pack_paths"]
 
@@ -66,7 +67,8 @@ def find_rec(path: Path) -> Path:
     prefixed = path.with_name(path.name + ".rec")
     if prefixed.is_file():
         return prefixed
-    raise RecordError("no such pack: neither a folder, nor a .rec file, nor the prefix of one", path)
+    require_there(path, "pack")
+    raise RecordError(f"it is {describe_path(path)}, no pack: name a folder, a .rec file or their prefix", path)
 
 
 def _rec_of_folder(folder: Path) -> Path:
@@ -77,7 +79,8 @@ def _rec_of_folder(folder: Path) -> Path:
         return found[0]
     if not found:
         shards = any(folder.glob("*.tar"))
-        cure = ", but tar shards: make a pack of them with facekit convert" if shards else ""
+        of_shards = ", but tar shards: make a pack of them with facekit convert"
+        cure = of_shards if shards else f": it is {describe_path(folder)}"
         raise RecordError(f"no .rec file lies in this folder{cure}", folder)
     names = ", ".join(f.name for f in found[:5])
     raise RecordError(f"{len(found)} .rec files lie in this folder ({names}): name one of them", folder)

@@ -23,6 +23,7 @@ from facekit.jobs.inputs.source import Source, open_source
 from facekit.records.distinct import blocks, distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
+from facekit.records.named_inputs import describe_path, require_there
 
 __all__ = [
     "CleanInputs",
@@ -174,8 +175,10 @@ def open_vectors(path: str, source: Source) -> FaceVectors:
 
 
 def _load_array(path: str, source: Source) -> npt.NDArray[Any]:
+    require_there(path, "folder of vectors, nor an .npy file")
     if not path.endswith(".npy"):
-        raise ConfigError(f"{path} is neither a folder that facekit embed wrote nor an .npy file")
+        wanted = "name a folder that facekit embed wrote or an .npy file"
+        raise ConfigError(f"{path} is {describe_path(path)}, not vectors: {wanted}")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:

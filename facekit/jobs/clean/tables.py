@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, label_homes
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
 from facekit.records.distinct import AT_ONCE, blocks
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.parquet import count_rows, parquet_batches, parquet_schema
 
 if TYPE_CHECKING:
@@ -198,8 +199,11 @@ def read_decisions(
     """
     import pyarrow as pa
 
-    path = Path(path)
+    require_there(path, "folder of decisions, nor a table of them")
+    path, named = Path(path), path
     path = path / DECISIONS if path.is_dir() else path
+    if not path.exists():
+        raise ConfigError(f"{named} is {describe_path(named)}, not decisions: name what facekit clean wrote")
     try:
         count, about = count_rows(path), json.loads(parquet_schema(path).metadata[_META])
         read = {name: kind for name, kind in _COLUMNS.items() if not columns or name in columns}
@@ -217,7 +221,9 @@ def read_decisions(
             row = part.stop
         return DecisionTable(**found, sentences=tuple(map(str, sentences)), about=about)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise FacekitError(f"{path} cannot be read as decisions: {error}") from error
+        raise FacekitError(
+            f"{path} cannot be read as decisions: {error}; it is {describe_path(path)}; name what facekit clean wrote"
+        ) from error
 
 
 def _taken(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

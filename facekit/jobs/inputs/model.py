@@ -11,6 +11,7 @@ from facekit.embeddings import BRANCHES, Engine, Preprocessing
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.output import Input, input_of
+from facekit.records.named_inputs import MARKS, describe_path, require_there
 
 __all__ = ["ARCHITECTURES", "ModelChoice", "model_input", "open_engine", "parse_columns"]
 
@@ -123,7 +124,10 @@ def open_engine(choice: ModelChoice) -> Engine:
 
         engine = OnnxEngine(path, choice.device, choice.threads, given)
     else:
-        raise ConfigError(f"{path} is neither an .onnx file nor .pt weights: there is no model of another kind")
+        require_there(path, "model")
+        found = describe_path(path)
+        cure = f": facekit export {path} makes a model of it" if found == MARKS["config.json"] else ""
+        raise ConfigError(f"{path} is {found}, neither an .onnx file nor .pt weights{cure}")
     if choice.branch is not None and not engine.takes_flag:
         raise ConfigError(f"branch {choice.branch}: {path} has no input mask_flag, so it has no branches")
     return engine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
+from facekit.records.named_inputs import require_there
 from facekit.run.parquet import read_csv, read_parquet
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def _texts(values: list[Any], places: npt.NDArray[np.int64]) -> npt.NDArray[np.s
 def _table(path: str) -> pa.Table:
     import pyarrow as pa
 
-    if not Path(path).is_file():
-        raise ConfigError(f"{path}: no such file")
+    require_there(path, "file")
     try:
         return read_parquet(path) if path.endswith(".parquet") else read_csv(path)
     except pa.ArrowInvalid as error:

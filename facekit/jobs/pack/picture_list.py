@@ -17,6 +17,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.picture_files import PICTURES
 from facekit.jobs.inputs.source import open_source
 from facekit.output import Input, input_of
+from facekit.records.named_inputs import require_there
 
 __all__ = ["PictureList", "pictures_input", "read_pictures"]
 
@@ -114,6 +115,7 @@ def read_pictures(path: str | os.PathLike[str], root: str | os.PathLike[str] | N
         if root is not None:
             raise ConfigError(f"root is for lists; {place} is a folder")
         return _folder(place)
+    require_there(place, "folder of pictures, nor a list of them")
     if not place.is_file():
         raise FacekitError(f"{place} is neither a folder of pictures nor a list of them")
     return _listed(place, Path(root) if root is not None else place.parent)

@@ -13,6 +13,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.pair_tables import read_pairs
 from facekit.jobs.inputs.source import Source
 from facekit.records.key_rows import rows_of
+from facekit.records.named_inputs import require_there
 
 __all__ = ["RowPairs", "draw_pairs", "listed_pairs"]
 
@@ -50,6 +51,7 @@ def listed_pairs(path: str, source: Source) -> RowPairs:
     FacekitError
         It names a picture that is not there, or a line is none of these.
     """
+    require_there(path, "file")
     if path.endswith(".csv"):
         pairs = read_pairs(path)
         rows = rows_of(source.keys, pairs.keys.reshape(-1))
@@ -63,8 +65,6 @@ def listed_pairs(path: str, source: Source) -> RowPairs:
 
 
 def _named_pairs(path: str, source: Source) -> RowPairs:
-    if not Path(path).is_file():
-        raise ConfigError(f"{path}: no such file")
     try:
         lines = Path(path).read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

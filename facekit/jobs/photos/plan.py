@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.picture_files import files_in, format_counts
 from facekit.jobs.mask.plan import smallest
 from facekit.jobs.photos.config import PhotosConfig
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.shards import Shard, cut
 
 __all__ = ["CONTACT", "LEDGER", "LIST", "PhotosPlan", "make_plan"]
@@ -59,8 +60,9 @@ def make_plan(config: PhotosConfig) -> PhotosPlan:
         It is no folder, cannot be listed, or holds no pictures.
     """
     folder = Path(config.source)
+    require_there(folder, "folder of photographs")
     if not folder.is_dir():
-        raise FacekitError(f"{folder} is no folder; --photos takes a folder of photographs")
+        raise ConfigError(f"{folder} is {describe_path(folder)}; --photos takes a folder of photographs")
     found = files_in(folder)
     files = tuple(name for name in found.pictures if name not in OWN)[: config.limit]
     if not files:
