@@ -15,6 +15,7 @@ from PIL import Image, features
 
 from facekit.errors import PictureError
 from facekit.images import as_payload, decode, encode_like, picture_size, stored_as
+from facekit.jobs.inputs.picture_files import files_in
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import mask
 from facekit.jobs.pack.config import PackConfig
@@ -160,3 +161,12 @@ def test_a_masked_picture_has_the_kind_and_quality_of_its_source(format: str, op
     assert Image.open(io.BytesIO(again)).format == format
     assert 0.85 < len(again) / len(content) < 1.15
     assert off(decode(again), decode(content)) < (3 if "quality" in options else 1e-9)
+
+
+def test_avif_is_counted_as_other_where_pillow_does_not_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.avif").write_bytes(b"")
+    assert files_in(tmp_path).pictures == (["one.avif"] if AVIF else [])
+    monkeypatch.setattr(features, "check", lambda _: False)
+    assert (files_in(tmp_path).pictures, dict(files_in(tmp_path).others)) == ([], {".avif": 1})

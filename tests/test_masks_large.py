@@ -11,6 +11,8 @@ from facekit.masks import TYPES, render_worn, sample_params
 from facekit.masks.catalogue import mask_type, table
 from facekit.masks.drape import Drape, _relief
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
+from facekit.masks.lighting import SceneEstimate
+from facekit.masks.render import _filters, _finish
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, Shell, build_shell
 from facekit.masks.textures import crease_slopes, texture_level
 
@@ -123,3 +125,25 @@ def test_small_faces_need_none_of_it_and_larger_ones_more() -> None:
         assert steps == sorted(steps)
         assert len(set(steps)) == 3
     assert (refinement(LARGE), doublings(LARGE)) == (1, 0)
+
+
+def scene(edge_ratio: float) -> SceneEstimate:
+    terms = np.array([0.3, 0.3, -0.3, 0.1, 0.0], np.float32)
+    return SceneEstimate(terms, np.full(3, 0.3, np.float32), np.zeros(56, np.float32), 0.9, 40.0, 20.0, edge_ratio, 6.0)
+
+
+def test_blur_and_shadow_grow_with_a_large_face_and_never_beyond_what_its_picture_has() -> None:
+    """White cloth; an edge ratio of .06 is a blur of about four pixels, one of .6 none."""
+    params = sample_params(np.random.default_rng(3), "surgical-white")
+    widths = {s: [len(taps) for taps in _filters(scene(0.06), params, s)] for s in (4.0, LARGE, 20.0, 60.0)}
+    blurs, shadows = ([width[k] for width in widths.values()] for k in (0, 2))
+    assert blurs == sorted(blurs)
+    assert blurs[0] == blurs[1] < blurs[2] < 14
+    assert shadows == sorted(shadows)
+    assert shadows[3] > 5 * shadows[1]
+    sharp = {len(_filters(scene(0.6), params, scale)[0]) for scale in widths}
+    assert len(sharp) == 1
+    finishes = [_finish(scene(0.3), params, scale) for scale in widths]
+    shifts = [(finish.shift_x, finish.shift_y) for finish in finishes]
+    assert shifts[:2] == [(-1, 2), (-1, 2)]
+    assert shifts[3] == (-8, 16)

@@ -77,7 +77,7 @@ def test_what_is_given_for_something_else_is_recognised(material: Path) -> None:
         (["diff", m / "decided", m / "vectors.npy"], "it is an array; name what facekit clean wrote"),
         (["clean", m / "people", m / "out", "--features", m / "decided"], "is the output of facekit clean, not vec"),
         (["clean", m / "people", m / "out", "--features", m / "model.onnx"], "is an ONNX model, not vectors"),
-        (["eval", m / "trained", "--pairs", m / "pairs.bin"], "is a run of facekit train, neither"),
+        (["eval", m / "feats", "--pairs", m / "pairs.bin"], "are vectors"),
         (["eval", m / "people", "--pairs", m / "pairs.bin"], "is a pack, neither"),
         (["mask", m / "model.onnx", m / "out"], "it is an ONNX model, no pack"),
     ):

@@ -1,5 +1,6 @@
 """JPEG and other payloads <-> pictures. A picture is ``(H, W, 3) uint8`` RGB everywhere in facekit."""
 
+from facekit.images.avif import reads_avif
 from facekit.images.codec import SUBSAMPLINGS, decode, decode_stored, encode_jpeg, encode_like, encode_stored
 from facekit.images.files import PictureFile, open_picture_file
 from facekit.images.given import as_picture, is_pillow, stored_as, to_pillow, upright
@@ -22,6 +23,7 @@ __all__ = [
     "jpeg_coding",
     "open_picture_file",
     "picture_size",
+    "reads_avif",
     "stored_as",
     "to_pillow",
     "upright",

@@ -243,9 +243,10 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
     """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
-    blur = min(max(0.285 / max(scene.edge_ratio, 0.05) - 0.5, 0.1), 1.6)
+    large = _largeness(scale)  # a large face may be more pixels out of focus
+    blur = min(max(0.285 / max(scene.edge_ratio, 0.05) - 0.5, 0.1), 1.6 * large)
     bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
-    edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5), 1)
+    edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5 * large), 1)
     return _taps(edge), _taps(1.8), _taps(round(max(0.32 * scale, 0.8), 1))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from facekit.errors import FacekitError
+from facekit.images import reads_avif
 
 __all__ = ["PICTURES", "Files", "files_in", "folders_in", "format_counts"]
 
@@ -37,7 +38,7 @@ def folders_in(folder: Path) -> list[str]:
     return sorted(_shown(folders))
 
 
-def files_in(root: Path, within: str = ".", deep: bool = True, suffixes: Collection[str] = PICTURES) -> Files:
+def files_in(root: Path, within: str = ".", deep: bool = True, suffixes: Collection[str] | None = None) -> Files:
     """List a folder.
 
     Parameters
@@ -49,25 +50,30 @@ def files_in(root: Path, within: str = ".", deep: bool = True, suffixes: Collect
     deep : bool
         List the folders in it too.
     suffixes : collection of str
-        What the name of a picture ends in, lower case.
+        What the name of a picture ends in, lower case; by default `PICTURES`, AVIF only where Pillow reads it.
 
     Raises
     ------
     FacekitError
         A folder cannot be listed; names it.
     """
-    found = Files([], Counter())
+    found, wanted = Files([], Counter()), readable() if suffixes is None else suffixes
     for place, folders, names in os.walk(root / within, onerror=_unlistable):
         folders[:] = _shown(folders) if deep else []
         found.others.update(LINK for name in folders if os.path.islink(os.path.join(place, name)))
         inner = os.path.relpath(place, root)
         for name in _shown(names):
-            if _is_picture(os.path.join(place, name), suffixes):
+            if _is_picture(os.path.join(place, name), wanted):
                 found.pictures.append(name if inner == os.curdir else os.path.join(inner, name))
             else:
                 found.others[_suffix(name) or "without a suffix"] += 1
     found.pictures.sort()
     return found
+
+
+def readable() -> set[str]:
+    """`PICTURES`, without AVIF where Pillow (before 11.3) does not read it."""
+    return PICTURES if reads_avif() else PICTURES - {".avif"}
 
 
 def format_counts(counts: dict[str, int], most: int = 5) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.picture_files import files_in, format_counts
+from facekit.jobs.inputs.picture_files import PICTURES, files_in, format_counts
 from facekit.jobs.mask.plan import smallest
 from facekit.jobs.photos.config import PhotosConfig
 from facekit.records.named_inputs import describe_path, require_there
@@ -63,7 +63,7 @@ def make_plan(config: PhotosConfig) -> PhotosPlan:
     require_there(folder, "folder of photographs")
     if not folder.is_dir():
         raise ConfigError(f"{folder} is {describe_path(folder)}; --photos takes a folder of photographs")
-    found = files_in(folder)
+    found = files_in(folder, suffixes=PICTURES)
     files = tuple(name for name in found.pictures if name not in OWN)[: config.limit]
     if not files:
         instead = f"; it holds {format_counts(found.others)}" if found.others else ""
