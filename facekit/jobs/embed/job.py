@@ -50,9 +50,10 @@ def embed(config: EmbedConfig) -> EmbedSummary:
     check_folder(config.destination, guarded, config.overwrite)
     plan = make_plan(config)
     inputs = [*guarded, source_input(plan.source, config.source)]
-    output = open_folder(
-        config.destination, "embed", inputs, plan.settings, config.overwrite, BYTES_A_VECTOR * len(plan.source)
+    needed, shared = BYTES_A_VECTOR * len(plan.source), config.executor.part is not None
+    output = open_folder(config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared)
+    work = ShardWork(
+        "embedding", plan.shards, plan.task, start_worker, config.model, config.workers, config.executor
     )
-    work = ShardWork("embedding", plan.shards, plan.task, start_worker, config.model, config.workers)
     done = run_job(output, work, lambda output: assemble_output(plan, output))
     return summarise(Path(config.destination), len(plan.source), done, perf_counter() - started)

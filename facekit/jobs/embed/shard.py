@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -140,7 +141,7 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
 
 def save_vectors(path: Path, vectors: list[npt.NDArray[np.float32]]) -> None:
     """Write vectors aside, force them to disk and give them their name."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     joined = np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32)
     with open(aside, "wb") as file:
         np.save(file, joined, allow_pickle=False)

@@ -99,7 +99,8 @@ def pack(config: PackConfig) -> PackSummary:
     shards, inputs = _shards(pictures, config.layout), [*guarded, pictures_input(pictures, config.source)]
     stored = BYTES_A_CROP * len(pictures) if config.align else files_bytes(pictures.root, pictures.files)
     needed = 2 * stored  # once in the shards, once in the pack
-    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed)
+    shared = config.executor.part is not None
+    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed, shared)
     work = ShardWork(
         "packing",
         shards,
@@ -107,7 +108,7 @@ def pack(config: PackConfig) -> PackSummary:
         start_worker,
         config,
         config.workers,
-        config.ray,
+        config.executor,
     )
     done = run_job(output, work, lambda output: assemble_output(pictures, shards, config, output))
     return _summarise(config, pictures, done, perf_counter() - started)

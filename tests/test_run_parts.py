@@ -1,0 +1,173 @@
+"""``--part I/N``: any share by any number of processes, some of them killed, and the same bytes as from one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from killed_runs import whole
+from writing_commands import Command, call, copy_material, do, make_material, named
+
+from facekit.errors import ConfigError
+from facekit.output import open_folder
+from facekit.output.staging import staging_folder
+from facekit.run import shards
+from facekit.run.choice import Part, parse_part
+
+SHARED = ("mask", "synth", "pack", "unpack", "embed")
+"""Commands that do their work in shards."""
+
+KILLED = """
+import os, signal, sys
+from facekit.cli import main
+from facekit.run import shards
+from facekit.run.shard_file import ShardWriter
+
+shards.SMALLEST, left, finish = 2, [int(sys.argv[1])], ShardWriter.finish
+
+def die_before(writer, rows):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    finish(writer, rows)
+
+ShardWriter.finish = die_before
+main(sys.argv[2:])
+"""
+"""A run of facekit that kills itself, in the middle of the shard of this number among its own; 0: never."""
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_material(tmp_path_factory.mktemp("parts") / "material")
+    do(["synth", folder / "crowd", "--identities", 4, "--images", 2, "--workers", 1])
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SMALLEST", 2)
+
+
+def words_of(command: Command, material: Path, target: Path) -> list[object]:
+    """The arguments of a command, on material of several shards."""
+    words = command.words(material, target)
+    if command.name == "mask":
+        return [material / "crowd" if word == material / "drawn" else word for word in words]
+    return [*words, "--identities", 3] if command.name == "synth" else words
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_parts_and_the_rest_give_the_bytes_of_one_run(name: str, material: Path, tmp_path: Path) -> None:
+    command, alone, target = named(name), tmp_path / "alone" / "out", tmp_path / "parts" / "out"
+    alone.parent.mkdir()
+    target.parent.mkdir()
+    do(words_of(command, material, alone))
+    words = words_of(command, material, target)
+    said = call([*words, "--part", "3/3", "--json"])
+    assert said.code == 0, said.err
+    done = json.loads(said.out)
+    assert (done["part"], done["finished"]) == ([3, 3], done["shards"])
+    assert 0 < done["shards"] < done["total"]
+    assert os.listdir(target.parent) == ["out.partial"]
+    do([*words, "--part", "1/3"])
+    again = json.loads(call([*words, "--part", "1/3", "--json"]).out)
+    assert (again["shards"], again["records"]) == (0, 0)
+    assert done["finished"] < again["finished"] < again["total"]
+    do(words)
+    assert os.listdir(target.parent) == ["out"]
+    assert without_place(whole(target), target) == without_place(whole(alone), alone)
+
+
+def without_place(content: dict[str, object], place: Path) -> dict[str, object]:
+    """What a folder holds, with its own path taken out of its record."""
+    record = content["run.json"]
+    assert isinstance(record, bytes)
+    return content | {"run.json": record.replace(os.fsencode(place), b"out")}
+
+
+def test_four_processes_of_which_one_is_killed(material: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED]
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "parts").mkdir()
+
+    def start(target: Path, dies_at: int, *more: str) -> subprocess.Popen[str]:
+        words = ["unpack", str(material / "people"), str(target), *more]
+        return subprocess.Popen([*command, str(dies_at), *words], stderr=subprocess.PIPE, text=True)
+
+    alone, target = tmp_path / "alone" / "out", tmp_path / "parts" / "out"
+    runs = [start(alone, 0), *(start(target, 2 if part == 1 else 0, "--part", f"{part}/4") for part in range(1, 5))]
+    said = [run.communicate()[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, -signal.SIGKILL, 0, 0, 0], said
+    last = start(target, 0)
+    assert (last.communicate()[1], last.returncode) == ("", 0)
+    assert without_place(whole(target), target) == without_place(whole(alone), alone)
+
+
+def test_a_part_with_other_settings_is_refused_and_discards_nothing(material: Path, tmp_path: Path) -> None:
+    words = ["unpack", material / "people", tmp_path / "out"]
+    do([*words, "--part", "1/2"])
+    before = whole(staging_folder(tmp_path / "out"))
+    for more in (["--part", "2/2"], ["--part", "2/2", "--overwrite"], []):
+        said = call([*words, "--limit", 5, *more])
+        assert said.code == 2
+        assert "limit was None, is 5" in said.err
+        assert "--overwrite" in said.err
+        assert whole(staging_folder(tmp_path / "out")) == before
+
+
+def test_a_source_that_changed_between_two_parts_is_refused(material: Path, tmp_path: Path) -> None:
+    copy = copy_material(material, tmp_path / "material", named("unpack"))
+    words = ["unpack", copy / "people", tmp_path / "out"]
+    do([*words, "--part", "1/2"])
+    os.utime(copy / "people" / "train.rec", ns=(1, 1))
+    said = call([*words, "--part", "2/2"])
+    assert said.code == 2
+    assert "input.changed was" in said.err
+
+
+def test_parts_work_beside_each_other_and_nobody_publishes_meanwhile(tmp_path: Path) -> None:
+    with (
+        open_folder(tmp_path / "out", "test", shared=True),
+        open_folder(tmp_path / "out", "test", shared=True),
+        pytest.raises(ConfigError, match="parts of a job are writing"),
+    ):
+        open_folder(tmp_path / "out", "test")
+    with open_folder(tmp_path / "out", "test") as output:
+        with pytest.raises(ConfigError, match="another run is writing"):
+            open_folder(tmp_path / "out", "test", shared=True)
+        output.new_folder()
+        output.publish()
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_part_leaves_what_another_is_writing(tmp_path: Path) -> None:
+    with open_folder(tmp_path / "out", "test", shared=True) as first:
+        (first.shards / ".00000001.half").touch()
+        with open_folder(tmp_path / "out", "test", shared=True) as second:
+            assert second.shards == first.shards
+        assert (first.shards / ".00000001.half").exists()
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 7])
+def test_every_shard_is_one_part_s(of: int) -> None:
+    parts = [Part(number, of) for number in range(1, of + 1)]
+    assert all(sum(part.takes(shard) for part in parts) == 1 for shard in range(20))
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1/0", "1", "1/", "/4", "a/b", "-1/4", "1.5/4", "1/4/4"])
+def test_what_is_no_part_is_bad_usage(text: str, material: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="such as 1/4"):
+        parse_part(text)
+    assert call(["unpack", material / "people", tmp_path / "out", "--part", text]).code == 2
+
+
+def test_pairs_of_a_bin_are_not_shared(material: Path, tmp_path: Path) -> None:
+    said = call([*named("mask (bin)").words(material, tmp_path / "out.bin"), "--part", "1/2"])
+    assert said.code == 2
+    assert "leave out --part" in said.err
