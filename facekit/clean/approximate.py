@@ -14,6 +14,7 @@ import numpy as np
 
 from facekit.clean.pairs import BlockEngine, Pairs, _confirm, _sorted, pairs_above, pairs_between
 from facekit.errors import ConfigError
+from facekit.run.installed import rival_distributions
 
 __all__ = ["APPROXIMATE_ABOVE", "approximate_pairs", "find_pairs"]
 
@@ -105,8 +106,10 @@ def _build(rows: np.ndarray, threads: int, probed_share: float) -> Any:
     try:
         import faiss
     except ImportError as error:
+        rivals = rival_distributions("faiss")
+        cure = f"{rivals}; " if rivals else ""
         raise ConfigError(
-            f"approximate search of {len(rows)} centres needs faiss: pip install 'facekit-mfr[clean]'"
+            f"approximate search of {len(rows)} centres needs faiss: {cure}pip install 'facekit-mfr[clean]'"
         ) from error
     faiss.omp_set_num_threads(threads)
     lists = int(np.clip(4 * np.sqrt(len(rows)), 1, len(rows) / 40 + 1))

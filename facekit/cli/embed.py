@@ -29,7 +29,11 @@ MODEL_OPTIONS = (
     click.option("--flip", is_flag=True, help="Add the embedding of the mirrored picture."),
     click.option("--batch", type=int, default=64, show_default=True, metavar="N", help="Pictures at a time."),
     click.option(
-        "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs."
+        "--device",
+        default="cpu",
+        show_default=True,
+        metavar="NAME",
+        help="Where it runs: cpu, cuda, or a card such as cuda:1.",
     ),
     click.option(
         "--threads", type=int, default=0, metavar="N", help="Of the network on the CPU.  [default: one for each core]"

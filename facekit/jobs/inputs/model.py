@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit.embeddings import BRANCHES, Engine, Preprocessing
+from facekit.embeddings.devices import check_devices
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.output import Input, input_of
@@ -34,7 +35,8 @@ class ModelChoice:
     flip : bool
         Add the embedding of the mirrored picture.
     device : str
-        ``cpu`` or ``cuda``.
+        ``cpu``, ``cuda`` (all cards; where only one is used, the first) or cards by number, such as
+        ``cuda:0,cuda:1``.
     batch : int
         Pictures at a time.
     threads : int
@@ -69,6 +71,7 @@ class ModelChoice:
             check_choice("branch", self.branch, BRANCHES)
         if self.arch is not None:
             check_choice("arch", self.arch, ARCHITECTURES)
+        check_devices(self.device)
         check_at_least("batch", self.batch, 1)
         check_at_least("threads", self.threads, 0)
 
@@ -114,6 +117,8 @@ def open_engine(choice: ModelChoice) -> Engine:
     FacekitError
         The file cannot be read as what its name says.
     """
+    if "," in choice.device:
+        raise ConfigError(f"device is {choice.device}; one network runs on one: name one here")
     path, given = Path(choice.path), choice.preprocessing()
     if path.suffix in (".pt", ".pth"):
         engine = _weights(path, choice, given)
