@@ -13,13 +13,16 @@ import pytest
 from killed_runs import whole
 from writing_commands import Command, call, copy_material, do, make_material, named
 
+from facekit.clean.overrides import Overrides
 from facekit.errors import ConfigError
+from facekit.jobs.clean import write
+from facekit.jobs.outputs import copy_shards
 from facekit.output import open_folder
 from facekit.output.staging import staging_folder
 from facekit.run import shards
 from facekit.run.choice import Part, parse_part
 
-SHARED = ("mask", "synth", "pack", "unpack", "embed")
+SHARED = ("mask", "synth", "pack", "unpack", "embed", "convert", "merge", "split", "apply")
 """Commands that do their work in shards."""
 
 KILLED = """
@@ -46,12 +49,15 @@ main(sys.argv[2:])
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_material(tmp_path_factory.mktemp("parts") / "material")
     do(["synth", folder / "crowd", "--identities", 4, "--images", 2, "--workers", 1])
+    (folder / "mine.json").write_text(Overrides(drop=(2,), move={4: 0}).to_json())
     return folder
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SMALLEST", 2)
+    monkeypatch.setattr(copy_shards, "SHARD_RECORDS", 2)
+    monkeypatch.setattr(write, "BLOCK", 2)
 
 
 def words_of(command: Command, material: Path, target: Path) -> list[object]:
@@ -59,7 +65,8 @@ def words_of(command: Command, material: Path, target: Path) -> list[object]:
     words = command.words(material, target)
     if command.name == "mask":
         return [material / "crowd" if word == material / "drawn" else word for word in words]
-    return [*words, "--identities", 3] if command.name == "synth" else words
+    more = {"synth": ["--identities", 3], "apply": ["--overrides", material / "mine.json"]}
+    return [*words, *more.get(command.name, [])]
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -171,3 +178,30 @@ def test_pairs_of_a_bin_are_not_shared(material: Path, tmp_path: Path) -> None:
     said = call([*named("mask (bin)").words(material, tmp_path / "out.bin"), "--part", "1/2"])
     assert said.code == 2
     assert "leave out --part" in said.err
+
+
+@pytest.mark.parametrize("words", [["convert", "shards"], ["convert", "people", "--layout", "webdataset"]])
+def test_tar_shards_are_not_shared(words: list[str], material: Path, tmp_path: Path) -> None:
+    command, source, *more = words
+    said = call([command, material / source, tmp_path / "out", *more, "--part", "1/2"])
+    assert said.code == 2
+    assert "only packs that become packs are shared" in said.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_part_of_what_is_copied_whole_has_nothing_to_do(material: Path, tmp_path: Path) -> None:
+    words = ["apply", material / "people", material / "decided", tmp_path / "out", "--revert", "all"]
+    assert json.loads(call([*words, "--part", "1/2", "--json"]).out)["total"] == 0
+    do(words)
+    assert (tmp_path / "out" / "train.rec").read_bytes() == (material / "people" / "train.rec").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["convert", "merge", "split", "apply", "unpack"])
+def test_workers_change_nothing(name: str, material: Path, tmp_path: Path) -> None:
+    command, found = named(name), []
+    for workers in (1, 2):
+        target = tmp_path / str(workers) / "out"
+        target.parent.mkdir()
+        do([*words_of(command, material, target), "--workers", workers])
+        found.append(without_place(whole(target), target))
+    assert found[0] == found[1]

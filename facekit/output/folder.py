@@ -190,8 +190,10 @@ class FolderOutput:
         return self.staging / SCRATCH / name
 
     def new_folder(self) -> Path:
-        """Make the empty folder in which the output is put together."""
+        """Make the empty folder in which the output is put together; a part puts nothing together, and makes none."""
         folder = self.staging / OUTPUT
+        if self._shared:
+            return folder
         (self.staging / READY).unlink(missing_ok=True)
         for former in (folder, self.staging / SCRATCH):
             if former.exists():

@@ -53,8 +53,8 @@ class ShardWriter:
             self._file.close()
             self._aside.unlink(missing_ok=True)
 
-    def write(self, framed: bytes) -> int:
-        """Append one framed record and return the offset at which it begins."""
+    def write(self, framed: bytes | memoryview) -> int:
+        """Append framed records and return the offset at which they begin."""
         offset = self._length
         self._file.write(framed)
         self._length += len(framed)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from facekit.output import FolderOutput
-from facekit.run.choice import LOCAL, ExecutorChoice, Part, PartDone, PartFinished
+from facekit.run.choice import LOCAL, ExecutorChoice, PartDone, PartFinished
 from facekit.run.executors import open_executor
 from facekit.run.progress import progress
 from facekit.run.protocol import Start
 from facekit.run.shards import Shard
 
-__all__ = ["ShardWork", "run_job", "run_shards"]
+__all__ = ["ShardWork", "run_job", "run_shards", "run_share"]
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,26 @@ def run_job(
     with output:
         if output.published:
             return 0
-        waiting = len(_missing(output, work))
-        done = run_shards(output, work)
-        if work.executor.part is None:
-            assemble(output)
-            output.publish(listed_in)
-            return done
-        report = _report(output, work, work.executor.part, waiting, done)
-    raise PartFinished(report)
+        done = run_share(output, work)
+        assemble(output)
+        output.publish(listed_in)
+    return done
 
 
-def _report(output: FolderOutput, work: ShardWork, part: Part, shards: int, records: int) -> PartDone:
-    return PartDone(part, str(output.staging), shards, records, len(output.finished()), len(work.shards))
+def run_share(output: FolderOutput, work: ShardWork) -> int:
+    """As `run_shards`; of a part, nothing follows.
+
+    Raises
+    ------
+    PartFinished
+        The share of the part that was asked for is done.
+    """
+    waiting, part = len(_missing(output, work)), work.executor.part
+    done = run_shards(output, work)
+    if part is not None:
+        finished, wanted = output.finished(), {shard.number for shard in work.shards}
+        raise PartFinished(PartDone(part, str(output.staging), waiting, done, len(finished & wanted), len(wanted)))
+    return done
 
 
 def _missing(output: FolderOutput, work: ShardWork) -> list[Shard]:

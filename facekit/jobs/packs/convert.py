@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -21,13 +21,15 @@ from facekit.jobs.outputs.rewrite import (
     contiguous,
     grouped,
     open_packs,
+    share_copying,
     write_selection,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.webdataset import write_pack_of_shards, write_shards
-from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.output import FolderOutput, Input, check_folder, input_of, open_folder
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards, shard_paths
+from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
 
 __all__ = ["ConvertConfig", "ConvertSummary", "convert"]
 
@@ -56,6 +58,10 @@ class ConvertConfig:
         Records of a WebDataset shard.
     hashes : bool
         Write the hash of every payload into the ledger.
+    workers : int
+        Worker processes; the output does not depend on it.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace an existing destination.
     partial_index : bool
@@ -77,6 +83,8 @@ class ConvertConfig:
     keep_labels: bool = False
     shard_records: int = 10_000
     hashes: bool = True
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 
@@ -144,8 +152,15 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     guarded = [input_of(config.source, lambda: ()), *([input_of(config.drop)] if config.drop is not None else [])]
     check_folder(config.destination, guarded, config.overwrite)
     source, opened, needed = open_input(config.source, config.partial_index)
+    if config.executor.is_shared and (config.layout == "webdataset" or isinstance(source, TarSamples)):
+        raise ConfigError(
+            "only packs that become packs are shared: convert tar shards by one process, without --part and --engine, "
+            "or each of them by a run of its own"
+        )
     read = [*guarded, opened]
-    with open_folder(config.destination, "convert", read, asdict(config), config.overwrite, needed) as output:
+    settings = {**given_settings(config), "input": [one.stamp for one in [opened]]}
+    one_part = config.executor.part is not None
+    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed, one_part) as output:
         folder = output.new_folder()
         stay, dropped = choose_records(source, config)
         rows = order(source, stay, config)
@@ -153,7 +168,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         new, table = (
             (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
         )
-        written = write(source, rows, new, dropped, folder, config)
+        written = write(source, rows, new, dropped, output, folder, config)
         write_labels(folder / LABELS, table)
         snippet = write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
         output.publish()
@@ -246,6 +261,7 @@ def write(
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     dropped: list[Dropped],
+    output: FolderOutput,
     folder: Path,
     config: ConvertConfig,
 ) -> Written:
@@ -255,4 +271,5 @@ def write(
     if isinstance(source, TarSamples):
         return write_pack_of_shards(source, rows, labels, dropped, folder, config.layout, config.hashes)
     chosen = Selection(np.zeros(len(rows), np.int32), rows, labels)
-    return write_selection([source], chosen, folder, config.layout, dropped, config.hashes, "converting")
+    gathered = share_copying(output, [source], chosen, config, config.hashes, "converting")
+    return write_selection([source], chosen, folder, config.layout, dropped, config.hashes, "converting", gathered)
