@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from facekit.clean.pairs import BlockEngine, Pairs, _confirm, _sorted, pairs_above, pairs_between
+from facekit.clean.pairs import BlockEngine, Pairs, _confirm, pairs_above, pairs_between, sorted_pairs
 from facekit.errors import ConfigError
 from facekit.run.installed import rival_distributions
 
@@ -99,7 +99,7 @@ def approximate_pairs(
     i, j, similarity = _confirm(rows, rows, key // len(rows), key % len(rows), threshold)
     recall, known = _recall(rows, i, j, threshold, min(sample, len(rows)), threads)
     _LOG.info("approximate search of %d centres: recall %.4f on %d pairs of a sample", len(rows), recall, known)
-    return _sorted([i], [j], [similarity])._replace(recall=recall)
+    return sorted_pairs([i], [j], [similarity])._replace(recall=recall)
 
 
 def _build(rows: np.ndarray, threads: int, probed_share: float) -> Any:
