@@ -9,16 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from killed_runs import whole
 from writing_commands import Command, call, copy_material, do, make_material, named
 
 from facekit.clean.overrides import Overrides
 from facekit.errors import ConfigError
+from facekit.images import encode_jpeg
 from facekit.jobs.clean import write
 from facekit.jobs.outputs import copy_shards
 from facekit.output import open_folder
 from facekit.output.staging import staging_folder
+from facekit.records import Header, PackWriter
 from facekit.run import shards
 from facekit.run.choice import Part, parse_part
 
@@ -28,6 +31,7 @@ SHARED = ("mask", "synth", "pack", "unpack", "embed", "convert", "merge", "split
 KILLED = """
 import os, signal, sys
 from facekit.cli import main
+from facekit.records import Header, PackWriter
 from facekit.run import shards
 from facekit.run.shard_file import ShardWriter
 
@@ -205,3 +209,41 @@ def test_workers_change_nothing(name: str, material: Path, tmp_path: Path) -> No
         do([*words_of(command, material, target), "--workers", workers])
         found.append(without_place(whole(target), target))
     assert found[0] == found[1]
+
+
+def test_a_deep_check_by_parts_finds_what_one_process_finds(tmp_path: Path) -> None:
+    source = Path(copy_broken(tmp_path))
+    alone = call(["check", source, "--deep", "--json"])
+    words = ["check", source, "--deep", "--json", "--journal", tmp_path / "journal"]
+    done = json.loads(call([*words, "--part", "2/3"]).out)
+    assert 0 < done["shards"] < done["total"]
+    together = call([*words, "--workers", 2])
+    assert (alone.code, together.code) == (1, 1)
+    found, expected = json.loads(together.out), json.loads(alone.out)
+    assert found | {"seconds": 0} == expected | {"seconds": 0}
+    assert {"undecodable", "odd_size"} <= set(found["counts"])
+    assert os.listdir(tmp_path) == ["broken"]
+
+
+def copy_broken(folder: Path) -> str:
+    """A pack of which some pictures do not decode, and some are of another size."""
+    rng = np.random.default_rng(0)
+    with PackWriter(folder / "broken") as writer:
+        for key in range(1, 14):
+            size = 20 if key == 5 else 16
+            payload = encode_jpeg(rng.integers(0, 256, (size, 16, 3), np.uint8))
+            writer.write(Header(0, float(key // 3), key, 0), payload[: 60 if key == 9 else None])
+    return str(folder / "broken")
+
+
+@pytest.mark.parametrize("more", [["--part", "1/2"], ["--part", "1/2", "--deep"], ["--workers", 2], ["--ray"]])
+def test_a_check_that_cannot_be_shared_says_what_can(more: list[object], material: Path) -> None:
+    said = call(["check", material / "people", *more, *(["--workers", 1] if more == ["--ray"] else [])])
+    assert said.code == 2
+    assert "give --deep, and --journal DIR" in said.err
+
+
+def test_eval_has_no_parts_and_says_what_has(material: Path) -> None:
+    said = call(["eval", material / "model.onnx", "--pairs", material / "pairs.csv", "--part", "1/2"])
+    assert said.code == 2
+    assert "share facekit embed with --part" in said.err

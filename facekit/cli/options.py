@@ -64,7 +64,7 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
                 return command(*before, as_json=as_json, **given, **chosen)
             except PartFinished as finished:
                 echo(json.dumps(finished.done._asdict(), indent=2) if as_json else text_of_part(finished.done))
-                return None
+                return 0
 
         return reduce(lambda function, option: option(function), reversed(options), run)
 
