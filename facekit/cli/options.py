@@ -15,7 +15,7 @@ from facekit.cli.printing import echo
 if TYPE_CHECKING:
     from facekit.run.choice import PartDone
 
-__all__ = ["engine_options", "partial_index_option"]
+__all__ = ["engine_options", "partial_index_option", "take_executor"]
 
 partial_index_option = click.option(
     "--partial-index", is_flag=True, help="Take a pack whose index does not reach its end, as far as it goes."
@@ -31,9 +31,9 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
     Parameters
     ----------
     workers : int, optional
-        The default; None: one for each core, or for each processor of a Ray cluster.
+        The default on this machine; None: one for each core. On a Ray cluster it is one for each processor.
     """
-    default = "one for each core, or processor of the cluster" if workers is None else workers
+    default = f"{workers or 'one for each core'}; on a cluster one for each processor"
     options = (
         click.option("--workers", type=int, default=None, metavar="N", help=f"Processes.  [default: {default}]"),
         click.option(
@@ -59,7 +59,7 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
         def run(*before: Any, as_json: bool, **given: Any) -> Any:
             from facekit.run.choice import PartFinished
 
-            chosen = _taken(given, workers)
+            chosen = take_executor(given, workers)
             try:
                 return command(*before, as_json=as_json, **given, **chosen)
             except PartFinished as finished:
@@ -71,7 +71,7 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
     return give
 
 
-def _taken(given: dict[str, Any], default: int | None) -> dict[str, Any]:
+def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:
     """Take the options out of what was given; what a config has instead."""
     from facekit.run.choice import ExecutorChoice, parse_part
 
@@ -81,13 +81,13 @@ def _taken(given: dict[str, Any], default: int | None) -> dict[str, Any]:
     executor = ExecutorChoice(engine, address, None if part is None else parse_part(part))
     workers = given.pop("workers")
     if workers is None:
-        workers = _processors(executor.engine, executor.address) if default is None else default
+        workers = _processors(executor.engine, executor.address, default)
     return {"workers": workers, "executor": executor}
 
 
-def _processors(engine: str, address: str | None) -> int:
+def _processors(engine: str, address: str | None, default: int | None) -> int:
     if engine != "ray":
-        return len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0)) if default is None else default
     from facekit.run.ray_executor import processors
 
     return processors(address)

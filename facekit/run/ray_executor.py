@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from facekit.errors import ConfigError
+from facekit.run.processes import single_thread
 from facekit.run.protocol import Start, WorkerError
 from facekit.run.worker import portable_error
 
@@ -65,7 +66,8 @@ class RayTasks:
     ) -> None:
         # ray's types change from one release to the next, and it may be absent: facekit's own are checked, its are not.
         self._ray: Any = connect(address)
-        self._actor = self._ray.remote(num_cpus=1, num_gpus=gpus)(_Worker)
+        one_thread = {"env_vars": single_thread({})}
+        self._actor = self._ray.remote(num_cpus=1, num_gpus=gpus, runtime_env=one_thread)(_Worker)
         self._given = start, config, instructions
         self._actors: set[Any] = set()
         self._idle: list[Any] = []

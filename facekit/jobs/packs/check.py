@@ -67,8 +67,8 @@ class CheckConfig:
         check_at_least("workers", self.workers, 1)
         if (self.workers > 1 or self.executor.is_shared) and not (self.deep and self.journal):
             raise ConfigError(
-                "what is shared is the decoding: give --deep, and --journal DIR, beside which all keep what they found; "
-                "without --deep one process reads a pack as fast as its disk"
+                "what is shared is the decoding: give --deep, and --journal DIR, beside which all keep what they "
+                "find; without --deep one process reads a pack as fast as its disk"
             )
 
 

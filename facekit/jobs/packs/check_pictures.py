@@ -17,6 +17,7 @@ from facekit.run.progress import progress
 
 __all__ = ["check_pictures"]
 
+
 def check_pictures(
     rec: Path,
     records: Structure,
@@ -87,4 +88,3 @@ def _check_sizes(
             records.keys[row],
             records.offsets[row],
         )
-

@@ -39,9 +39,7 @@ Verdicts = Callable[[Path, Structure, npt.NDArray[np.int64]], Iterator[tuple[int
 """Gives what some rows of a structure are, in order, some at a time, with the place of the first."""
 
 
-def verdicts_here(
-    rec: Path, records: Structure, rows: npt.NDArray[np.int64]
-) -> Iterator[tuple[int, list[Verdict]]]:
+def verdicts_here(rec: Path, records: Structure, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[Verdict]]]:
     """What the payloads are, some at a time, decoded by as many threads as there are cores."""
     yield from judged(rec, records.offsets[rows], records.stops[rows], len(os.sched_getaffinity(0)))
 
