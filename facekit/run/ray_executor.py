@@ -197,6 +197,5 @@ def _refuse_other_instructions(expected: str | None) -> None:
     if own != expected:
         raise ConfigError(
             f"node {socket.gethostname()} has the instruction set {own}, the machine that started the job {expected}: "
-            "the output would depend on who does what. Choose nodes of one kind, or set NUMBA_CPU_NAME=generic and an "
-            "empty NUMBA_CPU_FEATURES on all of them"
+            "bytes of the output would depend on who does what. Choose nodes of one kind, and start the job on one of them"
         )

@@ -21,6 +21,7 @@ from facekit.jobs.pack.picture_list import PictureList, pictures_input, read_pic
 from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.run.ledger import LEDGER
+from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import ShardWork, run_job
 
@@ -96,6 +97,8 @@ def pack(config: PackConfig) -> PackSummary:
     if config.layout == "insightface" and (np.diff(pictures.labels) < 0).any():
         pictures = pictures.chosen(np.argsort(pictures.labels, kind="stable"))
     settings = {"input": pictures.content, "config": config.settings()}
+    if config.align:
+        settings["instruction_set"] = instruction_set()
     shards, inputs = _shards(pictures, config.layout), [*guarded, pictures_input(pictures, config.source)]
     stored = BYTES_A_CROP * len(pictures) if config.align else files_bytes(pictures.root, pictures.files)
     needed = 2 * stored  # once in the shards, once in the pack
