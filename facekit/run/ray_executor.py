@@ -197,5 +197,5 @@ def _refuse_other_instructions(expected: str | None) -> None:
     if own != expected:
         raise ConfigError(
             f"node {socket.gethostname()} has the instruction set {own}, the machine that started the job {expected}: "
-            "bytes of the output would depend on who does what. Choose nodes of one kind, and start the job on one of them"
+            "the output would depend on who does what. Choose nodes of one kind, and start the job on one of them"
         )
