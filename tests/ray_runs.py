@@ -17,13 +17,14 @@ import ray
 from test_run_executors import broken, squares, troubles
 
 from facekit.cli import main
+from facekit.run.choice import ExecutorChoice
 from facekit.run.executors import open_executor
 
 
 def failure(start: Any, task: str) -> list[str]:
     """Type and message of the error that a task, or the start of a worker, ends in."""
     try:
-        with open_executor(1, start, None, ray=True) as executor:
+        with open_executor(1, start, None, ExecutorChoice("ray")) as executor:
             executor.submit(task)
             executor.next_finished()
     except Exception as error:
@@ -32,7 +33,7 @@ def failure(start: Any, task: str) -> list[str]:
 
 
 def every_task(workers: int) -> list[int]:
-    with open_executor(workers, squares, 5, ray=True) as executor:
+    with open_executor(workers, squares, 5, ExecutorChoice("ray")) as executor:
         for task in range(20):
             executor.submit(task)
         return sorted(executor.next_finished()[1] for _ in range(20))

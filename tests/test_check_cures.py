@@ -102,7 +102,7 @@ def test_an_interrupted_command_says_whether_it_goes_on(
     monkeypatch.setattr(cli._Commands, "get_command", lambda *_: interrupted)
     assert call(name, *["--resume"] * resume) == 130
     again = "; run the same command again to go on from here"
-    said = again if name in ("mask", "synth", "pack", "embed", "selflearn") else ""
+    said = again if name in ("mask", "synth", "pack", "unpack", "embed", "selflearn") else ""
     if name == "train":
         said = again if resume else "; the same command with --resume goes on from the last checkpoint"
     assert capsys.readouterr().err.strip() == f"facekit: interrupted{said}"

@@ -500,7 +500,7 @@ def test_bad_input(tmp_path: Path) -> None:
         run(pack, tmp_path / "x")
     run(pack, tmp_path / "x", "robust", overwrite=True, report=False)
     assert json.loads((tmp_path / "x" / "run.json").read_text())["config"]["settings"]["mode"] == "robust"
-    with pytest.raises(FacekitError, match="cannot be read as decisions"):
+    with pytest.raises(ConfigError, match="is a pack, not decisions"):
         apply(ApplyConfig(str(pack.folder), str(pack.folder), str(tmp_path / "y")))
     with pytest.raises(ConfigError, match="revert"):
         ApplyConfig("a", "b", "c", revert=("everything",))

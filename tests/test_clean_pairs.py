@@ -73,7 +73,7 @@ def test_the_filter_by_leading_columns_loses_no_pair(effective: int, scale: bool
 def test_threads_and_blocks_change_nothing() -> None:
     x = rows_with_pairs(4, 3000, 128, 128)
     one = pairs_above(x, 0.6, threads=1)
-    for engine in (None, search._Processor(257)):
+    for engine in (None, search.Processor(257)):
         again = pairs_above(x, 0.6, threads=3, engine=engine)
         for a, b in zip(one[:3], again[:3]):
             np.testing.assert_array_equal(a, b)

@@ -139,10 +139,12 @@ def test_presets_give_way_to_what_is_given() -> None:
     import click
 
     from facekit.cli.mask import command, config_of
+    from facekit.cli.options import take_executor
 
     def config(*arguments: str):  # type: ignore[no-untyped-def]
         context = command.make_context("mask", ["a", "b", *arguments])
         given = {name: value for name, value in context.params.items() if name not in ("as_json", "side")}
+        given |= take_executor(given, None)
         with context:
             return config_of(click.get_current_context(), given)
 

@@ -320,7 +320,7 @@ def test_the_command_and_its_plots(room: Path, tmp_path: Path) -> None:
 
 
 BAD: list[tuple[Callable[[Path], object], type[FacekitError], str]] = [
-    (lambda r: run(r, "pack"), ConfigError, "folder without vectors"),
+    (lambda r: run(r, "pack"), ConfigError, "neither vectors nor a model"),
     (lambda r: run(r, "model.onnx"), ConfigError, "nothing to compare"),
     (lambda r: run(r, "model.onnx", pairs="pairs.csv"), ConfigError, "say of which pack"),
     (lambda r: run(r, "model-features", pairs="pairs.csv", blur=1.0), ConfigError, "give the model"),

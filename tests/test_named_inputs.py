@@ -66,6 +66,8 @@ def test_what_is_given_for_something_else_is_recognised(material: Path) -> None:
     do(["embed", m / "people", m / "feats", "--model", m / "model.onnx"])
     (m / "README.md").write_text("hello")
     (m / "empty").mkdir()
+    (m / "run").mkdir()
+    (m / "run" / CONFIG).write_text("{}")
     for words, found in (
         (["inspect", m / "README.md"], "is a file of another kind, no pack"),
         (["inspect", m / "feats"], "it is vectors that facekit embed wrote"),
@@ -77,8 +79,8 @@ def test_what_is_given_for_something_else_is_recognised(material: Path) -> None:
         (["diff", m / "decided", m / "vectors.npy"], "it is an array; name what facekit clean wrote"),
         (["clean", m / "people", m / "out", "--features", m / "decided"], "is the output of facekit clean, not vec"),
         (["clean", m / "people", m / "out", "--features", m / "model.onnx"], "is an ONNX model, not vectors"),
-        (["eval", m / "feats", "--pairs", m / "pairs.bin"], "are vectors"),
-        (["eval", m / "people", "--pairs", m / "pairs.bin"], "is a pack, neither"),
+        (["eval", m / "people", "--pairs", m / "pairs.bin"], "is a pack, neither vectors nor a model"),
+        (["eval", m / "run", "--pairs", m / "pairs.bin"], "is a run of facekit train, neither vectors nor a model: fac"),
         (["mask", m / "model.onnx", m / "out"], "it is an ONNX model, no pack"),
     ):
         said = call(words)

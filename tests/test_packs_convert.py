@@ -324,7 +324,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out)["layout"] == "insightface"
     assert set(pq.read_table(tmp_path / "out" / "train.ledger.parquet")["payload_hash"][:3].to_pylist()) == {None}
     assert call("convert", source, source, "--overwrite") == 2
-    assert call("convert", tmp_path / "nowhere", tmp_path / "new") == 1
+    assert call("convert", tmp_path / "nowhere", tmp_path / "new") == 2
     assert not (tmp_path / "new").exists()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from facekit.errors import ConfigError, NoFace
+from facekit.run.choice import ExecutorChoice
 from facekit.run.executors import open_executor
 from facekit.run.protocol import WorkerError
 
@@ -141,4 +142,4 @@ def test_no_worker_is_bad_usage() -> None:
 def test_ray_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"facekit-mfr\[ray\]"):
-        open_executor(2, squares, 0, ray=True)
+        open_executor(2, squares, 0, ExecutorChoice("ray"))

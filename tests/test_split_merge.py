@@ -149,6 +149,6 @@ def test_the_command_merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "two packs or more" in capsys.readouterr().err
     assert call("merge", a, a, tmp_path / "new") == 2
     assert call("merge", a, b, a, "--overwrite") == 2
-    assert call("merge", a, tmp_path / "nowhere", tmp_path / "new") == 1
+    assert call("merge", a, tmp_path / "nowhere", tmp_path / "new") == 2
     assert call("merge", a, b, tmp_path / "out", "--overwrite") == 0
     assert "4 pictures, 4 identities" in capsys.readouterr().out

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from facekit.clean.pairs import BlockEngine, Pairs, _confirm, _sorted, pairs_above, pairs_between
+from facekit.clean.pairs import BlockEngine, Pairs, _confirm, pairs_above, pairs_between, sorted_pairs
 from facekit.errors import ConfigError
+from facekit.run.installed import rival_distributions
 
 __all__ = ["APPROXIMATE_ABOVE", "approximate_pairs", "find_pairs"]
 
@@ -98,15 +99,17 @@ def approximate_pairs(
     i, j, similarity = _confirm(rows, rows, key // len(rows), key % len(rows), threshold)
     recall, known = _recall(rows, i, j, threshold, min(sample, len(rows)), threads)
     _LOG.info("approximate search of %d centres: recall %.4f on %d pairs of a sample", len(rows), recall, known)
-    return _sorted([i], [j], [similarity])._replace(recall=recall)
+    return sorted_pairs([i], [j], [similarity])._replace(recall=recall)
 
 
 def _build(rows: np.ndarray, threads: int, probed_share: float) -> Any:
     try:
         import faiss
     except ImportError as error:
+        rivals = rival_distributions("faiss")
+        cure = f"{rivals}; " if rivals else ""
         raise ConfigError(
-            f"approximate search of {len(rows)} centres needs faiss: pip install 'facekit-mfr[clean]'"
+            f"approximate search of {len(rows)} centres needs faiss: {cure}pip install 'facekit-mfr[clean]'"
         ) from error
     faiss.omp_set_num_threads(threads)
     lists = int(np.clip(4 * np.sqrt(len(rows)), 1, len(rows) / 40 + 1))

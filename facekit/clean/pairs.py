@@ -18,7 +18,17 @@ import numpy as np
 from facekit.clean.vectors import map_in_order
 from facekit.errors import FacekitError
 
-__all__ = ["BlockEngine", "Pairs", "pairs_above", "pairs_between"]
+__all__ = [
+    "BlockEngine",
+    "Pairs",
+    "Processor",
+    "block_pairs",
+    "pairs_above",
+    "pairs_between",
+    "prepare",
+    "sorted_pairs",
+    "too_many",
+]
 
 BLOCK_ROWS = 1024
 SAMPLE_ROWS = 1024
@@ -53,7 +63,7 @@ class BlockEngine(Protocol):
         """
 
 
-class _Processor:
+class Processor:
     """numpy's matrix product and a compiled scan of it; one buffer for each thread."""
 
     def __init__(self, block_rows: int = BLOCK_ROWS) -> None:
@@ -162,26 +172,94 @@ def _search(
     max_pairs: int,
 ) -> Pairs:
     if len(left) == 0 or len(right) == 0:
-        return _sorted([], [], [])
-    engine = engine or _Processor()
-    longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in (left, right))
-    floor = threshold - 1e-4 * max(longest, 1.0)
-    heads = _heads(left, right, floor, upper)
-    loaded = [engine.load(head) for head in heads]
+        return sorted_pairs([], [], [])
+    engine = engine or Processor()
+    shared = getattr(engine, "search", None)
+    if shared is not None:
+        pairs: Pairs = shared(left, right, threshold, upper, max_pairs)
+        return pairs
+    ready = prepare(left, right, threshold, upper)
+    loaded = [engine.load(head) for head in ready.heads]
     step, found = engine.block_rows, 0
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def work(corner: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         a, b = corner
-        i, j = engine.above(loaded[0][a : a + step], loaded[1][b : b + step], floor, upper and a == b)
-        return _confirm(left, right, np.asarray(i, np.int64) + a, np.asarray(j, np.int64) + b, threshold)
+        return block_pairs(engine, (left, right), (loaded[0][a : a + step], loaded[1][b : b + step]), corner, ready)
 
     for part in map_in_order(work, _corners(len(left), len(right), step, upper), threads, blas=True):
         found += len(part[0])
         if found > max_pairs:
-            raise FacekitError(f"more than {max_pairs} pairs of centres reach {threshold}: give a higher threshold")
+            raise too_many(max_pairs, threshold)
         parts.append(part)
-    return _sorted(*(list(column) for column in zip(*parts)))
+    return sorted_pairs(*(list(column) for column in zip(*parts)))
+
+
+class Wanted(Protocol):
+    """What a search looks for.
+
+    Attributes
+    ----------
+    floor : float
+        What a bound must reach for its pair to be looked at.
+    threshold : float
+    upper : bool
+    """
+
+    @property
+    def floor(self) -> float: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+    @property
+    def upper(self) -> bool: ...
+
+
+class Prepared(NamedTuple):
+    """A search before its first block: the columns that are multiplied, and what is looked for."""
+
+    heads: tuple[np.ndarray, np.ndarray]
+    floor: float
+    threshold: float
+    upper: bool
+
+
+def prepare(left: np.ndarray, right: np.ndarray, threshold: float, upper: bool) -> Prepared:
+    """Choose how many columns are multiplied, and rotate (K, D) and (L, D) float32 rows for it."""
+    longest = max(float(np.einsum("ij,ij->i", x, x).max()) for x in (left, right))
+    floor = threshold - 1e-4 * max(longest, 1.0)
+    return Prepared(_heads(left, right, floor, upper), floor, threshold, upper)
+
+
+def block_pairs(
+    engine: BlockEngine,
+    rows: tuple[np.ndarray, np.ndarray],
+    heads: tuple[Any, Any],
+    corner: tuple[int, int],
+    wanted: Wanted,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs of one block: left, right (in all rows) and similarity.
+
+    Parameters
+    ----------
+    engine : BlockEngine
+    rows : (K, D) and (L, D) float32
+        All of them.
+    heads : two of what the engine loaded
+        Of the rows of this block.
+    corner : (int, int)
+        Where it begins.
+    wanted : Wanted
+    """
+    a, b = corner
+    i, j = engine.above(*heads, wanted.floor, wanted.upper and a == b)
+    return _confirm(*rows, np.asarray(i, np.int64) + a, np.asarray(j, np.int64) + b, wanted.threshold)
+
+
+def too_many(max_pairs: int, threshold: float) -> FacekitError:
+    """The error of a search with more pairs than memory is meant to hold."""
+    return FacekitError(f"more than {max_pairs} pairs of centres reach {threshold}: give a higher threshold")
 
 
 def _corners(rows: int, columns: int, step: int, upper: bool) -> Iterator[tuple[int, int]]:
@@ -201,7 +279,8 @@ def _confirm(
     return i[keep], j[keep], similarity[keep]
 
 
-def _sorted(i: list[np.ndarray], j: list[np.ndarray], similarity: list[np.ndarray]) -> Pairs:
+def sorted_pairs(i: list[np.ndarray], j: list[np.ndarray], similarity: list[np.ndarray]) -> Pairs:
+    """Parts of a search as one, in order of (left, right)."""
     if not i:
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     left, right, value = np.concatenate(i), np.concatenate(j), np.concatenate(similarity)

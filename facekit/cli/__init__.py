@@ -55,7 +55,7 @@ COMMANDS = {
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 
-RESUMABLE = ("mask", "synth", "pack", "embed", "selflearn")
+RESUMABLE = ("mask", "synth", "pack", "unpack", "embed", "selflearn")
 """Commands that keep what is done when they are interrupted."""
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import partial_index_option
+from facekit.cli.options import engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
     from facekit.jobs.packs.convert import ConvertSummary
 
 __all__ = ["command"]
+
+AT_ONCE = 4
+"""Files that are read from a store at once where nothing else is asked for: that waits more than it works."""
 
 
 @click.command("convert", short_help="Rewrite a pack in another layout, with contiguous labels.")
@@ -37,11 +39,9 @@ __all__ = ["command"]
     "--shard-records", type=int, default=10_000, show_default=True, metavar="N", help="Records of a shard written."
 )
 @click.option("--hash/--no-hash", "hashes", default=True, show_default=True, help="Of each payload, in the ledger.")
+@engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @partial_index_option
-@click.option(
-    "--workers", type=int, default=None, metavar="N", help="Shards that are read at once.  [default: one for each core]"
-)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Rewrite a pack in another layout, with contiguous labels.
@@ -66,8 +66,11 @@ def command(as_json: bool, **given: Any) -> None:
       facekit convert 'shards/ms1mv3-{0000..0099}.tar' ms1m
     """
     from facekit.jobs.packs.convert import ConvertConfig, convert
+    from facekit.stores import is_address
 
-    given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
+    default = click.get_current_context().get_parameter_source("workers") == click.core.ParameterSource.DEFAULT
+    if default and is_address(given["source"]):
+        given["workers"] = AT_ONCE
     summary = convert(ConvertConfig(**given))
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 

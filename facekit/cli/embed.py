@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import partial_index_option
+from facekit.cli.options import engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ MODEL_OPTIONS = (
     click.option("--flip", is_flag=True, help="Add the embedding of the mirrored picture."),
     click.option("--batch", type=int, default=64, show_default=True, metavar="N", help="Pictures at a time."),
     click.option(
-        "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs."
+        "--device",
+        default="cpu",
+        show_default=True,
+        metavar="NAME",
+        help="Where it runs: cpu, cuda, or a card such as cuda:1.",
     ),
     click.option(
         "--threads", type=int, default=0, metavar="N", help="Of the network on the CPU.  [default: one for each core]"
@@ -66,7 +70,7 @@ def take_model(path: str, given: dict[str, Any]) -> ModelChoice:
 @click.option("--model", required=True, metavar="FILE", help="An .onnx file, or .pt weights with --arch.")
 @model_options
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures.")
-@click.option("--workers", type=int, default=1, show_default=True, metavar="N", help="Processes.")
+@engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote there; discard an unfinished other run.")
 @partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -11,6 +11,7 @@ import click
 
 from facekit.cli.embed import model_options, take_model
 from facekit.cli.printing import echo
+from facekit.errors import ConfigError
 
 if TYPE_CHECKING:
     from facekit.evaluate import Interval
@@ -38,6 +39,7 @@ BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked fac
 )
 @click.option("--blur", type=float, default=0.0, metavar="SIGMA", help="Blur all pictures by that many pixels.")
 @click.option("--groups", metavar="FILE", help="A .csv or .parquet with key and columns of groups to score one by one.")
+@click.option("--part", metavar="I/N", help="Not here: share facekit embed, and give the folder that it writes.")
 @click.option("--far", "fars", type=float, multiple=True, metavar="RATE", help="A FAR; may be repeated.")
 @click.option("--folds", type=int, default=10, show_default=True, metavar="N", help="Folds of the accuracy.")
 @click.option(
@@ -71,7 +73,7 @@ BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked fac
 @click.option("--plots", metavar="DIR", help="Write the ROC, and what is known of uncertainty, as SVG pictures.")
 @click.option("--overwrite", is_flag=True, help="Replace pictures that facekit drew there before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def command(as_json: bool, subject: str, **given: Any) -> None:
+def command(as_json: bool, subject: str, part: str | None, **given: Any) -> None:
     """Score a model, or the vectors it made.
 
     With --pairs: 10-fold accuracy and TAR at FARs. With --gallery and --probe: TAR over all pairs, identification by
@@ -88,6 +90,11 @@ def command(as_json: bool, subject: str, **given: Any) -> None:
     from facekit.jobs.evaluate.config import EvalConfig
     from facekit.jobs.evaluate.job import evaluate
 
+    if part is not None:
+        raise ConfigError(
+            "what takes long in eval is the network: share facekit embed with --part, then give eval the folder of "
+            "vectors, and leave out --part"
+        )
     model = take_model(subject, given)
     summary = evaluate(EvalConfig(subject=subject, model=model, **given))
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import partial_index_option
+from facekit.cli.options import engine_options, partial_index_option
 from facekit.cli.printing import echo
 from facekit.errors import ConfigError, FacekitError
 
@@ -76,7 +75,7 @@ __all__ = ["command"]
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures: a preview.")
-@click.option("--workers", type=int, default=None, metavar="N", help="Processes.  [default: one for each core]")
+@engine_options()
 @click.option(
     "--layout",
     type=click.Choice(["same", "insightface", "flat"]),
@@ -93,7 +92,6 @@ __all__ = ["command"]
     "--side", type=click.Choice(["both", "second"]), help="SRC is a .bin: pictures of a pair.  [default: both]"
 )
 @click.option("--mesh-cache", metavar="PATH", help="Keep the face meshes: masking this source again skips the model.")
-@click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -256,7 +254,7 @@ def config_of(context: click.Context, given: dict[str, Any]) -> MaskConfig:
 
 
 def drawn_from(given: dict[str, Any]) -> dict[str, Any]:
-    """What was given with types, ranges and workers as a config has them."""
+    """What was given with types and ranges as a config has them."""
     from facekit.jobs.mask.config import known_types, parse_range, parse_types
     from facekit.masks import MaskOptions
 
@@ -266,8 +264,7 @@ def drawn_from(given: dict[str, Any]) -> dict[str, Any]:
     }
     wrongly = {name: given.pop(name) for name in ("nose_out", "under_chin")}
     types = parse_types(given["types"], known_types(given["textures"]))
-    workers = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
-    return {**given, "types": types, "workers": workers, "options": MaskOptions(**ranges, **wrongly)}
+    return {**given, "types": types, "options": MaskOptions(**ranges, **wrongly)}
 
 
 ONE_IDENTITY = (

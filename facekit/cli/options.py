@@ -2,10 +2,102 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
+from functools import reduce, wraps
+from typing import TYPE_CHECKING, Any
+
 import click
 
-__all__ = ["partial_index_option"]
+from facekit.cli.printing import echo
+
+if TYPE_CHECKING:
+    from facekit.run.choice import PartDone
+
+__all__ = ["engine_options", "partial_index_option", "take_executor"]
 
 partial_index_option = click.option(
     "--partial-index", is_flag=True, help="Take a pack whose index does not reach its end, as far as it goes."
 )
+
+
+def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command that works on shards the options that say who does them.
+
+    The command is called with ``workers`` and ``executor``, as its config has them; a part that is done is reported
+    here, in place of the command's summary.
+
+    Parameters
+    ----------
+    workers : int, optional
+        The default on this machine; None: one for each core. On a Ray cluster it is one for each processor.
+    """
+    default = f"{workers or 'one for each core'}; on a cluster one for each processor"
+    options = (
+        click.option("--workers", type=int, default=None, metavar="N", help=f"Processes.  [default: {default}]"),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Where they work: on this machine, or on a Ray cluster.",
+        ),
+        click.option(
+            "--address", metavar="HOST:PORT", help="Of the Ray cluster.  [default: RAY_ADDRESS, or a new one]"
+        ),
+        click.option(
+            "--part",
+            metavar="I/N",
+            help="Do the Ith of N shares and publish nothing; the command without --part does the rest and publishes.",
+        ),
+        click.option("--ray", is_flag=True, help="The same as --engine ray."),
+    )
+
+    def give(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def run(*before: Any, as_json: bool, **given: Any) -> Any:
+            from facekit.run.choice import PartFinished
+
+            chosen = take_executor(given, workers)
+            try:
+                return command(*before, as_json=as_json, **given, **chosen)
+            except PartFinished as finished:
+                echo(json.dumps(finished.done._asdict(), indent=2) if as_json else text_of_part(finished.done))
+                return 0
+
+        return reduce(lambda function, option: option(function), reversed(options), run)
+
+    return give
+
+
+def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:
+    """Take the options out of what was given; what a config has instead."""
+    from facekit.run.choice import ExecutorChoice, parse_part
+
+    engine, address, part = given.pop("engine"), given.pop("address"), given.pop("part")
+    if given.pop("ray"):
+        engine = "ray"
+    executor = ExecutorChoice(engine, address, None if part is None else parse_part(part))
+    workers = given.pop("workers")
+    if workers is None:
+        workers = _processors(executor.engine, executor.address, default)
+    return {"workers": workers, "executor": executor}
+
+
+def _processors(engine: str, address: str | None, default: int | None) -> int:
+    if engine != "ray":
+        return len(os.sched_getaffinity(0)) if default is None else default
+    from facekit.run.ray_executor import processors
+
+    return processors(address)
+
+
+def text_of_part(done: PartDone) -> str:
+    """What a part did, for a person."""
+    lines = [
+        f"part {done.part}: {done.shards:,} shards with {done.records:,} records done now",
+        f"{done.finished:,} of {done.total:,} shards are finished in {done.staging}",
+        "when every part has ended, the same command without --part does what is missing and publishes",
+    ]
+    return "\n".join(lines)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import engine_options
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ __all__ = ["command"]
     "--quality", type=int, default=95, show_default=True, help="JPEG quality of what is not stored byte for byte."
 )
 @click.option("--root", metavar="DIR", help="What the paths in a .lst are relative to.  [default: its folder]")
-@click.option("--workers", type=int, default=None, metavar="N", help="Processes.  [default: one for each core]")
-@click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
+@engine_options()
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
@@ -74,7 +73,6 @@ def command(as_json: bool, **given: Any) -> None:
     from facekit.jobs.pack.job import pack
 
     given["size"] = parse_size(given["size"])
-    given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
     summary = pack(PackConfig(**given))
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import engine_options
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ CHANCES = ("label_noise", "duplicate_identities", "outliers", "near_duplicates",
     show_default=True,
     help="Layout of the output; flat has neither record 0 nor identity records, as DALI needs it.",
 )
-@click.option("--workers", type=int, default=None, metavar="N", help="Processes.  [default: one for each core]")
-@click.option("--ray", is_flag=True, help="Work on a Ray cluster instead of local processes.")
+@engine_options()
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
@@ -73,7 +72,6 @@ def config_of(given: dict[str, Any]) -> SynthConfig:
     from facekit.synth.plan import PackSpec
 
     spec = PackSpec(**{name: given.pop(name) for name in ("identities", "images", "sizes", "seed", *CHANCES)})
-    given["workers"] = given["workers"] if given["workers"] is not None else len(os.sched_getaffinity(0))
     return SynthConfig(spec=spec, **given)
 
 

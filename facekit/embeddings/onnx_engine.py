@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.embeddings.devices import card_number, check_devices
 from facekit.embeddings.engine import NetworkOutput
 from facekit.embeddings.onnx_header import external_files, normalises_itself
 from facekit.embeddings.preprocessing import METADATA_KEY, Preprocessing
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.named_inputs import describe_path, require_there
+from facekit.run.installed import rival_distributions
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -74,7 +76,8 @@ class OnnxEngine:
     Parameters
     ----------
     path : Path
-    device : {"cpu", "cuda"}
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:N``.
     threads : int
         Of onnxruntime; 0: as many as there are cores.
     overrides : dict
@@ -208,8 +211,7 @@ def _named_or_read(path: Path) -> str | bytes:
 
 
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"device is {device!r}; allowed are cpu and cuda")
+    check_devices(device)
     if not path.is_file():
         require_there(path, "model")
         raise ConfigError(f"{path} is {describe_path(path)}, no model file")
@@ -217,14 +219,17 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
         import onnxruntime as ort
     except ImportError as error:
         raise ConfigError("ONNX models need onnxruntime: pip install facekit-mfr[embed]") from error
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
+    provider = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
     if provider not in ort.get_available_providers():
-        raise ConfigError(f"this onnxruntime has no {provider}: pip install onnxruntime-gpu, or use --device cpu")
+        rivals = rival_distributions("onnxruntime")
+        cure = f"{rivals}; pip install onnxruntime-gpu" if rivals else "pip install onnxruntime-gpu"
+        raise ConfigError(f"this onnxruntime has no {provider}: {cure}, or use --device cpu")
+    place = {} if device == "cpu" else {"device_id": str(card_number(device))}
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(_named_or_read(path), options, providers=[provider])
+        return ort.InferenceSession(_named_or_read(path), options, providers=[provider], provider_options=[place])
     except (FacekitError, OSError):
         raise
     except Exception as error:  # onnxruntime raises classes of its own, which share no parent but this

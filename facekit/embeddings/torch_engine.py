@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.embeddings.devices import card_number, check_devices
 from facekit.embeddings.engine import NetworkOutput
 from facekit.embeddings.onnx_engine import file_hash
 from facekit.embeddings.preprocessing import Preprocessing
@@ -65,7 +66,8 @@ class TorchEngine:
     path : Path
         The weights file, for its hash.
     preprocessing : Preprocessing
-    device : {"cpu", "cuda"}
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:N``.
     """
 
     takes_flag = False
@@ -73,7 +75,8 @@ class TorchEngine:
     def __init__(self, network: torch.nn.Module, path: Path, preprocessing: Preprocessing, device: str = "cpu") -> None:
         import torch
 
-        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        check_devices(device)
+        if device != "cpu" and card_number(device) >= torch.cuda.device_count():
             raise ConfigError(f"device {device!r} is not there; use cpu")
         self.network = network.eval().to(device)
         self.device, self.preprocessing = device, preprocessing

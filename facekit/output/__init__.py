@@ -19,7 +19,7 @@ from facekit.output.files import (
     check_files,
     open_files,
 )
-from facekit.output.folder import FolderOutput, check_folder, open_folder
+from facekit.output.folder import FolderOutput, check_folder, flush_files, open_folder
 from facekit.output.inputs import Input, folder_input, input_of
 from facekit.output.prefix import PrefixOutput, open_prefix
 from facekit.output.record import RECORD, note_replaced, read_record
@@ -43,6 +43,7 @@ __all__ = [
     "aside_file",
     "check_files",
     "check_folder",
+    "flush_files",
     "folder_input",
     "input_of",
     "new_aside",

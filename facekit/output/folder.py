@@ -26,6 +26,7 @@ from facekit.output.staging import (
     SHARDS,
     check_settings,
     clear,
+    join_settings,
     open_staging,
     refuse_foreign,
     settings_hash,
@@ -33,7 +34,7 @@ from facekit.output.staging import (
 )
 from facekit.output.system import refuse_long_name, require_space, system_error
 
-__all__ = ["FolderOutput", "check_folder", "open_folder"]
+__all__ = ["FolderOutput", "check_folder", "flush_files", "open_folder"]
 
 FLUSHED_ONE_BY_ONE = 1000
 """Files up to which each is forced to the disk; above it the whole system is, which is quicker."""
@@ -61,6 +62,7 @@ def open_folder(
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     needed: int = 0,
+    shared: bool = False,
 ) -> FolderOutput:
     """Open the folder that a command is to write.
 
@@ -78,6 +80,8 @@ def open_folder(
         Replace what facekit wrote there; discard an unfinished run with other settings.
     needed : int
         Bytes that will be written at the most.
+    shared : bool
+        This run does a part of the shards, beside other parts, and publishes nothing.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def open_folder(
     FacekitError
         The system refuses, or the disk cannot hold the output.
     """
-    return FolderOutput(_target(path), command, tuple(inputs), dict(settings or {}), overwrite, needed)
+    return FolderOutput(_target(path), command, tuple(inputs), dict(settings or {}), overwrite, needed, shared)
 
 
 class FolderOutput:
@@ -118,18 +122,20 @@ class FolderOutput:
         settings: dict[str, Any],
         overwrite: bool,
         needed: int,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
         self.target, self.staging = target, staging_folder(target)
         self._inputs, self._overwrite = inputs, overwrite
         self.settings = plain({"facekit": facekit.__version__, "command": command, **settings})
         refuse_related(target, inputs)
         unfinished = os.path.lexists(self.staging)
         try:
-            self._lock: int | None = open_staging(self.staging)
+            self._lock: int | None = open_staging(self.staging, shared)
         except OSError as error:
             raise self._explained(error) from error
         try:
-            self._begin(unfinished, needed)
+            self._join(needed) if shared else self._begin(unfinished, needed)
         except BaseException as error:
             self._end(error)
             self._raise_explained(error)
@@ -146,6 +152,19 @@ class FolderOutput:
             self.shards.mkdir(exist_ok=True)
             for file in self.shards.glob(".*"):
                 file.unlink()
+
+    def _join(self, needed: int) -> None:
+        """Begin a part: what others are writing here is left alone."""
+        if os.path.lexists(self.staging / FORMER):
+            raise ConfigError(
+                f"a run was interrupted while it published {self.target}: give the command without --part, which goes "
+                "on from there"
+            )
+        self.published, self._before = False, None
+        look(self.target, self._overwrite)
+        join_settings(self.staging, self.settings)
+        require_space(self.target, needed if not self.finished() else 0)
+        self.shards.mkdir(exist_ok=True)
 
     @property
     def shards(self) -> Path:
@@ -171,13 +190,22 @@ class FolderOutput:
         return self.staging / SCRATCH / name
 
     def new_folder(self) -> Path:
-        """Make the empty folder in which the output is put together."""
+        """Make the empty folder in which the output is put together; a part puts nothing together, and makes none."""
         folder = self.staging / OUTPUT
+        if self._shared:
+            return folder
         (self.staging / READY).unlink(missing_ok=True)
         for former in (folder, self.staging / SCRATCH):
             if former.exists():
                 shutil.rmtree(former)
         folder.mkdir()
+        return folder
+
+    def kept_folder(self) -> Path:
+        """The folder in which the output is put together, with what is in it: shards that write into it go on there."""
+        folder = self.staging / OUTPUT
+        (self.staging / READY).unlink(missing_ok=True)
+        folder.mkdir(exist_ok=True)
         return folder
 
     def publish(self, listed_in: str | None = None) -> None:
@@ -239,7 +267,7 @@ class FolderOutput:
         if lock is None:
             return
         try:
-            if error is None or not self._is_worth_keeping():
+            if not self._shared and (error is None or not self._is_worth_keeping()):
                 clear(self.staging, keep_lock=False)
         except OSError:
             pass  # what the error was about comes first; the next run clears up
@@ -247,7 +275,9 @@ class FolderOutput:
             release(lock)
 
     def _is_worth_keeping(self) -> bool:
-        return bool(self.finished()) or (self.staging / FORMER).exists() or (self.staging / READY).exists()
+        # Shards of whatever settings: a run that was refused for them has not made them.
+        shards = any(self.staging.glob(f"{SHARDS}*/[0-9]*"))
+        return shards or (self.staging / FORMER).exists() or (self.staging / READY).exists()
 
     def _explained(self, error: Exception) -> Exception:
         kept = self.staging.exists() and self._is_worth_keeping()
@@ -290,8 +320,13 @@ def _roll_back(staging: Path, target: Path) -> None:
 
 def _flush(folder: Path) -> None:
     """Force files and names to the disk before the folder gets its name."""
-    found = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
-    files = list(islice(found, FLUSHED_ONE_BY_ONE + 1))
+    flush_files(os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    flush_folder(folder)
+
+
+def flush_files(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Force what was written into files to the disk."""
+    files = list(islice(paths, FLUSHED_ONE_BY_ONE + 1))
     if len(files) > FLUSHED_ONE_BY_ONE:
         os.sync()
         return
@@ -301,4 +336,3 @@ def _flush(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    flush_folder(folder)

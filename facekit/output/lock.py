@@ -7,21 +7,27 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["LOCK", "release", "take_lock"]
+__all__ = ["LOCK", "is_shared", "release", "take_lock"]
 
 LOCK = "lock"
 _HELD: set[int] = set()
 
 
-def take_lock(folder: Path) -> int | None:
+def take_lock(folder: Path, shared: bool = False) -> int | None:
     """Lock ``folder/lock``, making the folder.
 
     A lock file that was removed between opening and locking is somebody's former one: it is taken again.
 
+    Parameters
+    ----------
+    folder : Path
+    shared : bool
+        Beside others that share it; else alone.
+
     Returns
     -------
     int or None
-        The descriptor that holds the lock; None where another process holds it.
+        The descriptor that holds the lock; None where another process holds it in a way that does not go with this.
 
     Raises
     ------
@@ -32,7 +38,7 @@ def take_lock(folder: Path) -> int | None:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None
@@ -41,6 +47,21 @@ def take_lock(folder: Path) -> int | None:
                 _HELD.add(descriptor)
                 return descriptor
         os.close(descriptor)
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether those that hold ``folder/lock`` share it, so that one more could."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def release(descriptor: int) -> None:

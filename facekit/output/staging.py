@@ -1,7 +1,7 @@
 """The folder beside a destination in which its output is made: ``DST.partial``, facekit's own, marked and locked.
 
     DST.partial/
-        lock              held while a run is alive
+        lock              held while a run is alive; the parts of a job share it
         journal.json      facekit's mark, and the settings that everything here was made with
         shards-<hash>/    finished shards, and files that are still being written (their names begin with a dot)
         scratch/          what is written on the way and not published
@@ -24,7 +24,7 @@ from typing import Any
 
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
-from facekit.output.lock import LOCK, take_lock
+from facekit.output.lock import LOCK, is_shared, take_lock
 from facekit.output.places import is_empty
 from facekit.output.record import plain
 
@@ -37,6 +37,7 @@ __all__ = [
     "check_settings",
     "clear",
     "is_made_with",
+    "join_settings",
     "open_staging",
     "refuse_foreign",
     "settings_hash",
@@ -82,8 +83,14 @@ def refuse_foreign(folder: Path) -> None:
         )
 
 
-def open_staging(folder: Path) -> int:
+def open_staging(folder: Path, shared: bool = False) -> int:
     """Make and lock the staging folder.
+
+    Parameters
+    ----------
+    folder : Path
+    shared : bool
+        Other parts of the same job may be at work in it.
 
     Returns
     -------
@@ -98,7 +105,9 @@ def open_staging(folder: Path) -> int:
         Another run holds it.
     """
     refuse_foreign(folder)
-    lock = take_lock(folder)
+    lock = take_lock(folder, shared)
+    if lock is None and is_shared(folder):
+        raise ConfigError(f"parts of a job are writing {folder}; wait for them, or choose another destination")
     if lock is None:
         raise ConfigError(f"another run is writing {folder}; wait for it, or choose another destination")
     return lock
@@ -118,10 +127,33 @@ def check_settings(folder: Path, settings: Mapping[str, Any], overwrite: bool) -
     if before == wanted:
         return
     if before is not None and not overwrite and any(folder.glob(f"{SHARDS}*/[0-9]*")):
-        raise ConfigError(_disagreement(folder, before, wanted))
+        raise ConfigError(
+            f"{_disagreement(folder, before, wanted)}. "
+            "Run it again with its own settings to continue it, or pass --overwrite to discard it"
+        )
     clear(folder)
-    replace_file(folder / JOURNAL, json.dumps({"mark": MARK, "settings": wanted}, sort_keys=True, indent=2) + "\n")
-    flush_folder(folder)
+    _write_mark(folder, wanted)
+
+
+def join_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Go on with what was made with the same settings, beside others that do: nothing is ever discarded.
+
+    Parts that begin at the same time write the same mark, each as a whole.
+
+    Raises
+    ------
+    ConfigError
+        What lies there was begun with other settings.
+    """
+    before, wanted = _mark(folder), plain(settings)
+    if before is None:
+        _write_mark(folder, wanted)
+        before = _mark(folder)
+    if before != wanted:
+        raise ConfigError(
+            f"{_disagreement(folder, before or {}, wanted)}. Give every part the same settings, or discard what was "
+            "begun: give the command once without --part, with --overwrite"
+        )
 
 
 def is_made_with(folder: Path, settings: Mapping[str, Any]) -> bool:
@@ -142,6 +174,11 @@ def clear(folder: Path, keep_lock: bool = True) -> None:
             path.unlink()
     if not keep_lock and is_empty(folder):
         os.rmdir(folder)
+
+
+def _write_mark(folder: Path, settings: Mapping[str, Any]) -> None:
+    replace_file(folder / JOURNAL, json.dumps({"mark": MARK, "settings": settings}, sort_keys=True, indent=2) + "\n")
+    flush_folder(folder)
 
 
 def _precedes_mark(name: str) -> bool:
@@ -167,10 +204,7 @@ def _disagreement(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> 
     old, new = _flat(before), _flat(now)
     names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
     changes = "; ".join(f"{name} was {old.get(name)!r}, is {new.get(name)!r}" for name in names)
-    return (
-        f"{folder} holds an unfinished run with other settings ({changes}). "
-        "Run it again with its own settings to continue it, or pass --overwrite to discard it"
-    )
+    return f"{folder} holds an unfinished run with other settings ({changes})"
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

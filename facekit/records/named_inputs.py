@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facekit.errors import MissingInput
 
-__all__ = ["MARKS", "describe_path", "require_there"]
+__all__ = ["MARKS", "describe_path", "export_cure", "require_there"]
 
 MARKS = {
     "decisions.parquet": "the output of facekit clean",
@@ -59,6 +59,12 @@ def describe_path(path: str | os.PathLike[str]) -> str:
         return "no file and no folder" if os.path.lexists(place) else "nothing that is there"
     suffix = place.suffix.lower()
     return "a picture" if suffix in PICTURES else KINDS.get(suffix, "a file of another kind")
+
+
+def export_cure(path: str | os.PathLike[str]) -> str:
+    """What helps where a run of training is given for a model; empty where it is something else."""
+    trained = describe_path(path) == MARKS["config.json"]
+    return f": facekit export {os.fspath(path)} makes a model of it" if trained else ""
 
 
 def _folder(place: Path) -> str:

@@ -7,7 +7,7 @@ in the file, its headers are changed where they stand, and it is written at once
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from facekit.records.pack import Pack
     from facekit.records.pack_writer import PackWriter
 
-__all__ = ["Copied", "Extents", "copy_records", "extents"]
+__all__ = ["Copied", "Extents", "copy_records", "extents", "read_blocks"]
 
 BLOCK = 2 << 20
 """Bytes of a block: larger ones leave the processor's cache between reading and writing."""
@@ -102,6 +102,7 @@ def copy_records(
     labels: NDArray[np.integer],
     writer: PackWriter,
     block_bytes: int = BLOCK,
+    read: Callable[[int, int, memoryview], None] | None = None,
 ) -> Iterator[Copied]:
     """Copy records under new labels; ``header.id`` follows the key where it did in the source.
 
@@ -119,6 +120,8 @@ def copy_records(
         Where they go.
     block_bytes : int
         Memory for a block; one record larger than that is a block of its own.
+    read : callable, optional
+        Fills a buffer with the framed records from one of the rows to another; by default they are read from ``rec``.
 
     Yields
     ------
@@ -137,11 +140,47 @@ def copy_records(
             stops = np.cumsum(sizes)
             size = int(stops[-1])
             buffer = whole[:size] if size <= block_bytes else memoryview(bytearray(size))
-            _gather(file.fileno(), where.offsets[chosen], sizes, stops, buffer, rec)
+            if read is None:
+                _gather(file.fileno(), where.offsets[chosen], sizes, stops, buffer, rec)
+            else:
+                read(part.start, part.stop, buffer)
             new = np.arange(writer.next_key, writer.next_key + len(chosen))
             ids = new if where.id_is_key[chosen].all() else _ids(buffer, stops - sizes, where.id_is_key[chosen], new)
             keys = writer.append_block(buffer, stops - sizes, labels[part], new_ids=ids, relabel=True, in_place=True)
             yield Copied(part, keys, buffer, stops - sizes)
+
+
+def read_blocks(rec: Path, where: Extents) -> Iterator[tuple[slice, memoryview, NDArray[np.int64]]]:
+    """Read records in the order given, a block at a time.
+
+    Parameters
+    ----------
+    rec : Path
+    where : Extents
+
+    Yields
+    ------
+    slice
+        Which of the records.
+    memoryview
+        Their framed bytes, until the next block.
+    (n,) int64
+        Where each starts in the block.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read.
+    """
+    whole = memoryview(bytearray(BLOCK))
+    with open(rec, "rb", buffering=0) as file:
+        for part in _blocks(where.sizes, np.arange(len(where.sizes)), BLOCK):
+            sizes = where.sizes[part].astype(np.int64)
+            stops = np.cumsum(sizes)
+            size = int(stops[-1])
+            buffer = whole[:size] if size <= BLOCK else memoryview(bytearray(size))
+            _gather(file.fileno(), where.offsets[part], sizes, stops, buffer, rec)
+            yield part, buffer, stops - sizes
 
 
 def _blocks(sizes: NDArray[np.uint32], rows: NDArray[np.int64], block_bytes: int) -> Iterator[slice]:

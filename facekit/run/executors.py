@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from facekit.errors import ConfigError
+from facekit.run.choice import LOCAL, ExecutorChoice
 from facekit.run.protocol import Executor, Start
 
 __all__ = ["open_executor"]
@@ -38,7 +39,15 @@ class InProcess:
         self._tasks.clear()
 
 
-def open_executor(workers: int, start: Start, config: Any, ray: bool = False) -> Executor:
+def open_executor(
+    workers: int,
+    start: Start,
+    config: Any,
+    choice: ExecutorChoice = LOCAL,
+    *,
+    instructions: str | None = None,
+    gpus: int = 0,
+) -> Executor:
     """The executor for this many workers.
 
     Parameters
@@ -49,8 +58,12 @@ def open_executor(workers: int, start: Start, config: Any, ray: bool = False) ->
         Importable by name; called once in each worker with ``config``, returns the function from task to result.
     config : object
         Picklable.
-    ray : bool
-        Use a Ray cluster.
+    choice : ExecutorChoice
+        Where they work.
+    instructions : str, optional
+        The instruction set that results were or will be computed with; workers that have another refuse to begin.
+    gpus : int
+        Graphics cards that each worker needs to itself; a Ray cluster finds them.
 
     Raises
     ------
@@ -59,10 +72,10 @@ def open_executor(workers: int, start: Start, config: Any, ray: bool = False) ->
     """
     if workers < 1:
         raise ConfigError(f"at least one worker is needed, not {workers}")
-    if ray:
+    if choice.engine == "ray":
         from facekit.run.ray_executor import RayTasks
 
-        return RayTasks(workers, start, config)
+        return RayTasks(workers, start, config, choice.address, instructions, gpus)
     if workers == 1:
         return InProcess(start, config)
     from facekit.run.processes import LocalProcesses

@@ -20,9 +20,17 @@ from typing import Any
 
 from facekit.run.protocol import Start, WorkerError
 
-__all__ = ["LocalProcesses", "single_thread"]
+__all__ = ["LocalProcesses", "single_thread", "worker_number"]
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+NUMBER = "FACEKIT_WORKER"
+
+
+def worker_number() -> int:
+    """Which of the worker processes on this machine this is, from 0; 0 where there are none."""
+    return int(os.environ.get(NUMBER, "0"))
 
 
 def single_thread(environment: dict[str, str]) -> dict[str, str]:
@@ -39,8 +47,8 @@ class LocalProcesses:
         self._busy: dict[Connection, Any] = {}
         self._processes: dict[Connection, subprocess.Popen[bytes]] = {}
         first = pickle.dumps((start, config))
-        for _ in range(workers):
-            connection, process = _launch()
+        for number in range(workers):
+            connection, process = _launch(number)
             self._processes[connection] = process
             self._idle.append(connection)
             connection.send_bytes(first)
@@ -86,14 +94,14 @@ class LocalProcesses:
                 continue  # the worker is dead: next_finished finds its socket closed and says so
 
 
-def _launch() -> tuple[Connection, subprocess.Popen[bytes]]:
+def _launch(number: int) -> tuple[Connection, subprocess.Popen[bytes]]:
     ours, theirs = socket.socketpair()
     # The workers must import what this process imports, wherever its path came from.
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     process = subprocess.Popen(
         [sys.executable, "-c", "from facekit.run.worker import main; main()", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
-        env={**single_thread(dict(os.environ)), "PYTHONPATH": path},
+        env={**single_thread(dict(os.environ)), "PYTHONPATH": path, NUMBER: str(number)},
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
     )

@@ -8,6 +8,7 @@ It is written under another name and renamed when whole, so a file with the righ
 from __future__ import annotations
 
 import os
+import secrets
 import struct
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,8 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._aside = path.with_name(f".{path.name}.{os.getpid()}")
+        # Two machines may do one shard where the first is thought to be lost: a process id does not tell them apart.
+        self._aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
         self._file = open(self._aside, "wb")  # noqa: SIM115 -- closed by __exit__
         self._length = 0
 
@@ -51,8 +53,8 @@ class ShardWriter:
             self._file.close()
             self._aside.unlink(missing_ok=True)
 
-    def write(self, framed: bytes) -> int:
-        """Append one framed record and return the offset at which it begins."""
+    def write(self, framed: bytes | memoryview) -> int:
+        """Append framed records and return the offset at which they begin."""
         offset = self._length
         self._file.write(framed)
         self._length += len(framed)

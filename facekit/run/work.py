@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from facekit.output import FolderOutput
+from facekit.run.choice import LOCAL, ExecutorChoice, PartDone, PartFinished
 from facekit.run.executors import open_executor
 from facekit.run.progress import progress
 from facekit.run.protocol import Start
 from facekit.run.shards import Shard
 
-__all__ = ["ShardWork", "run_job", "run_shards"]
+__all__ = ["ShardWork", "run_job", "run_shards", "run_share"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ class ShardWork:
         ``start(config)`` makes the function that does a task and answers with its shard; once in each worker.
     workers : int
         Processes at the most.
-    ray : bool
-        On a Ray cluster instead of this machine.
+    executor : ExecutorChoice
+        Where they work, and which part of the shards is done.
+    gpus : int
+        Graphics cards that each worker needs to itself.
     """
 
     title: str
@@ -43,11 +46,22 @@ class ShardWork:
     start: Start
     config: Any
     workers: int = 1
-    ray: bool = False
+    executor: ExecutorChoice = LOCAL
+    gpus: int = 0
+
+    def taken(self) -> list[Shard]:
+        """The shards that are this run's to do."""
+        part = self.executor.part
+        return [shard for shard in self.shards if part is None or part.takes(shard.number)]
 
 
-def run_job(output: FolderOutput, work: ShardWork, assemble: Callable[[FolderOutput], None]) -> int:
-    """Do what is missing of a job, and publish it.
+def run_job(
+    output: FolderOutput,
+    work: ShardWork,
+    assemble: Callable[[FolderOutput], None],
+    listed_in: str | None = None,
+) -> int:
+    """Do what is missing of a job, and publish it; of a part, do its share and publish nothing.
 
     Parameters
     ----------
@@ -56,19 +70,47 @@ def run_job(output: FolderOutput, work: ShardWork, assemble: Callable[[FolderOut
     work : ShardWork
     assemble : callable
         Makes the output's folder from the finished shards.
+    listed_in : str, optional
+        See `FolderOutput.publish`.
 
     Returns
     -------
     int
         How many records were done now.
+
+    Raises
+    ------
+    PartFinished
+        The share of the part that was asked for is done.
     """
     with output:
         if output.published:
             return 0
-        done = run_shards(output, work)
+        done = run_share(output, work)
         assemble(output)
-        output.publish()
+        output.publish(listed_in)
     return done
+
+
+def run_share(output: FolderOutput, work: ShardWork) -> int:
+    """As `run_shards`; of a part, nothing follows.
+
+    Raises
+    ------
+    PartFinished
+        The share of the part that was asked for is done.
+    """
+    waiting, part = len(_missing(output, work)), work.executor.part
+    done = run_shards(output, work)
+    if part is not None:
+        finished, wanted = output.finished(), {shard.number for shard in work.shards}
+        raise PartFinished(PartDone(part, str(output.staging), waiting, done, len(finished & wanted), len(wanted)))
+    return done
+
+
+def _missing(output: FolderOutput, work: ShardWork) -> list[Shard]:
+    finished = output.finished()
+    return [shard for shard in work.taken() if shard.number not in finished]
 
 
 def run_shards(output: FolderOutput, work: ShardWork) -> int:
@@ -79,14 +121,16 @@ def run_shards(output: FolderOutput, work: ShardWork) -> int:
     int
         How many records were done now.
     """
-    finished, total = output.finished(), sum(shard.stop - shard.first for shard in work.shards)
-    waiting = [shard for shard in work.shards if shard.number not in finished]
+    waiting, total = _missing(output, work), sum(shard.stop - shard.first for shard in work.taken())
     if not waiting:
         return 0
     count, workers = sum(shard.stop - shard.first for shard in waiting), min(work.workers, len(waiting))
+    instructions = output.settings.get("instruction_set")
     with (
         progress(work.title, total, total - count) as advance,
-        open_executor(workers, work.start, work.config, work.ray) as executor,
+        open_executor(
+            workers, work.start, work.config, work.executor, instructions=instructions, gpus=work.gpus
+        ) as executor,
     ):
         # A few more than are being worked on: a task holds its records' keys, and there may be ten thousand shards.
         ahead = iter(waiting)

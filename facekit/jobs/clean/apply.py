@@ -21,12 +21,13 @@ from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
 from facekit.jobs.clean.tabulate import hash_payloads, override_table, summarise
-from facekit.jobs.clean.write import write_output
+from facekit.jobs.clean.write import Share, write_output
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["ApplyConfig", "apply", "match_hashes", "match_keys", "revert_decisions"]
 
@@ -47,6 +48,10 @@ class ApplyConfig:
     revert : tuple of str
         Actions or reasons whose decisions are undone (the faces stay with their old identity); ``all`` for every one.
     overrides : str, optional
+    workers : int
+        Worker processes; the output does not depend on it.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
     partial_index : bool
         Take a pack whose index does not reach its end.
@@ -59,6 +64,8 @@ class ApplyConfig:
     unmatched: str = "refuse"
     revert: tuple[str, ...] = ()
     overrides: str | None = None
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 
@@ -103,9 +110,11 @@ def apply(config: ApplyConfig) -> CleanSummary:
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
     table = revert_decisions(table, config.revert, overrides)
     record, read = _record(config, source, table, overrides), [*guarded, source_input(source, config.source)]
-    with open_folder(config.destination, "apply", read, record, config.overwrite, source_bytes(source)) as output:
+    needed, shared = source_bytes(source), config.executor.part is not None
+    with open_folder(config.destination, "apply", read, record, config.overwrite, needed, shared) as output:
         if not output.published:
-            write_output(output.new_folder(), source, table, pack=True, decisions=None, report=False)
+            share = Share(output, config)
+            write_output(output.new_folder(), source, table, pack=True, decisions=None, report=False, share=share)
             output.publish()
     return summarise(config.destination, table, perf_counter() - started)
 

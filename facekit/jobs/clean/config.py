@@ -8,7 +8,9 @@ from typing import Any
 from facekit.clean.plausibility import ALLOWED_LOSS
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.model import ModelChoice
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["CleanConfig", "CleanSummary"]
 
@@ -46,6 +48,10 @@ class CleanConfig:
     report : bool
     device : str
         Where pairs of identities are compared: ``cpu`` or ``cuda``.
+    workers : int
+        Processes that compare pairs of identities; the output does not depend on it.
+    executor : ExecutorChoice
+        Where they are; there are no parts.
     overwrite : bool
     partial_index : bool
         Take a pack whose index does not reach its end.
@@ -67,10 +73,18 @@ class CleanConfig:
     round: int = 0
     report: bool = True
     device: str = "cpu"
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 
     def __post_init__(self) -> None:
+        check_at_least("workers", self.workers, 1)
+        if self.executor.part is not None:
+            raise ConfigError(
+                "clean decides step by step, each from what the one before found, and has no parts: leave out --part, "
+                "and give --workers or --engine ray; facekit embed, the long part before it, has --part"
+            )
         if self.round < 0:
             raise ConfigError(f"round is {self.round}: give a number from 0")
         if not 0 <= self.allow_loss <= 1:
@@ -82,7 +96,8 @@ class CleanConfig:
     def record(self) -> dict[str, Any]:
         """Everything that decides the bytes of the output."""
         given = asdict(self)
-        for name in ("source", "destination", "features", "device", "allow_loss", "overwrite", "partial_index"):
+        who = ("device", "workers", "executor")
+        for name in ("source", "destination", "features", *who, "allow_loss", "overwrite", "partial_index"):
             given.pop(name)
         return given | {"settings": self.settings.record()}
 

@@ -11,10 +11,12 @@ from time import perf_counter
 
 from facekit.clean import clean_embeddings
 from facekit.clean.decisions import Decisions
+from facekit.clean.pairs import BlockEngine
 from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
 from facekit.clean.settings import CleanSettings
 from facekit.jobs.clean.compare import compare_modes
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
+from facekit.jobs.clean.engine import block_engine
 from facekit.jobs.clean.features import FaceVectors, open_inputs
 from facekit.jobs.clean.findings import add_findings
 from facekit.jobs.clean.tabulate import override_table, summarise, tabulate
@@ -55,7 +57,8 @@ def clean(config: CleanConfig) -> CleanSummary:
     if config.allow_loss < 1:
         check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
     modes = _modes(config, len(source))
-    by_mode = {settings.mode: decide(faces, settings, config.device) for settings in modes}
+    with block_engine(config) as engine:
+        by_mode = {settings.mode: decide(faces, settings, engine) for settings in modes}
     decisions = by_mode[config.settings.mode]
     check_loss(measure_loss(decisions), config.allow_loss)
     table = tabulate(decisions, source, faces.model, config.round)
@@ -93,21 +96,16 @@ def _modes(config: CleanConfig, images: int) -> list[CleanSettings]:
     return [asked, dataclasses.replace(asked, mode="robust" if asked.mode == "published" else "published")]
 
 
-def decide(faces: FaceVectors, settings: CleanSettings, device: str = "cpu") -> Decisions:
+def decide(faces: FaceVectors, settings: CleanSettings, engine: BlockEngine | None = None) -> Decisions:
     """Clean the vectors; masked pictures shape no centre, and follow their bare picture where it is there.
 
     Parameters
     ----------
     faces : FaceVectors
     settings : CleanSettings
-    device : str
-        Where pairs of identities are compared: ``cpu`` or ``cuda``.
+    engine : BlockEngine, optional
+        Where pairs of identities are compared; by default the threads of this process.
     """
-    engine = None
-    if device != "cpu":
-        from facekit.embeddings.torch_blocks import TorchBlocks
-
-        engine = TorchBlocks(device)
     return clean_embeddings(
         faces.vectors,
         faces.labels,

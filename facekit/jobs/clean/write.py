@@ -12,25 +12,34 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions
 from facekit.errors import FacekitError
+from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, read_block, share_blocks, shared_block
 from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
 from facekit.jobs.clean.tables import DecisionTable, write_tables
 from facekit.jobs.inputs.ledger import already_masked
-from facekit.jobs.inputs.source import Source, SourceRecord, read_records
+from facekit.jobs.inputs.source import Source
 from facekit.jobs.inputs.stored_pack import fetch_file
 from facekit.jobs.outputs.ledger_rows import copied_rows, layout_keys, layout_rows, left_out_rows
 from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
 from facekit.records.distinct import ascends, blocks, distinct
-from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path, payload_hash
+from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path
 from facekit.run.progress import progress
+from facekit.run.shards import Shard
 
-__all__ = ["copy_pack", "write_output", "write_pack"]
+__all__ = ["Share", "copy_pack", "write_output", "write_pack"]
 
 BLOCK = 2048
 
 
 def write_output(
-    folder: Path, source: Source, table: DecisionTable, *, pack: bool, decisions: Decisions | None, report: bool
+    folder: Path,
+    source: Source,
+    table: DecisionTable,
+    *,
+    pack: bool,
+    decisions: Decisions | None,
+    report: bool,
+    share: Share | None = None,
 ) -> None:
     """Write pack, tables and report into an empty folder.
 
@@ -44,17 +53,23 @@ def write_output(
     decisions : Decisions or None
         As they came from cleaning: adds clusters and similar pairs to the tables.
     report : bool
+    share : Share, optional
+        Who else may read the pictures.
 
     Raises
     ------
     FacekitError
         A payload is not the one that was decided about, or the numbers do not add up.
+    PartFinished
+        The share of the part that was asked for is done.
     """
     _check_counts(table)
     if pack and source.kind == "pack" and np.array_equal(table.new_label, table.old_label):
+        if share is not None:
+            share_blocks(share, _no_task, [])  # files are copied whole: a part has nothing to do
         copy_pack(source, folder)
     elif pack:
-        write_pack(source, table, folder)
+        write_pack(source, table, folder, share)
     write_tables(folder, table, decisions)
     place = source.name if source.stored is not None else os.path.realpath(source.path)
     (folder / SOURCE_PATH).write_bytes(os.fsencode(place) + b"\n")
@@ -84,7 +99,7 @@ def copy_pack(source: Source, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
+def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share | None = None) -> None:
     """Write the images that decisions keep or move.
 
     In the layout ``insightface`` they are ordered by new label, inside one by their place in the source; in the layout
@@ -103,13 +118,24 @@ def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
         if not ascends(labels):
             rows = rows[np.argsort(labels, kind="stable")]
         del labels
+    shards = [Shard(first // BLOCK, first, min(first + BLOCK, len(rows))) for first in range(0, len(rows), BLOCK)]
+
+    def task_of(shard: Shard, path: Path) -> BlockTask:
+        part = rows[shard.first : shard.stop]
+        return BlockTask(shard, path, source.select_rows(part), table.payload_hash[part])
+
+    shared = share is not None and share_blocks(share, task_of, shards)
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
         with progress("writing", len(rows)) as advance:
-            for first in range(0, len(rows), BLOCK):
-                part = rows[first : first + BLOCK]
-                keys = _append(source, table, part, writer)
+            for shard in shards:
+                part = rows[shard.first : shard.stop]
+                if share is not None and shared:
+                    block = shared_block(share.output.shard(shard.number))
+                else:
+                    block = read_block(source.select_rows(part), table.payload_hash[part])
+                keys = _append(source, table, part, block, writer)
                 ledger.append(copied_rows(keys, table.keys[part], table.payload_hash[part].tobytes(), masks))
                 advance(len(part))
         for span in blocks(len(table)):
@@ -124,24 +150,15 @@ def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
     aside.rename(folder / LEDGER)
 
 
+def _no_task(shard: Shard, path: Path) -> BlockTask:
+    raise AssertionError(f"{shard} of none, {path}")
+
+
 def _append(
-    source: Source, table: DecisionTable, part: npt.NDArray[np.int64], writer: PackWriter
+    source: Source, table: DecisionTable, part: npt.NDArray[np.int64], block: Block, writer: PackWriter
 ) -> npt.NDArray[np.int64]:
-    # Read in physical order, written in the order of the new labels.
-    physical = np.argsort(source.offsets[part], kind="stable")
-    read: list[SourceRecord] = [*read_records(source.select_rows(part[physical]))]
-    found = [read[at] for at in np.argsort(physical)]
-    for row, (record, _) in zip(part.tolist(), found, strict=True):
-        if payload_hash(record.payload) != table.payload_hash[row].tobytes():
-            raise FacekitError(
-                f"{source.path}, key {record.key}: the picture is not the one that was decided about; "
-                "these decisions belong to another pack (try --match hash)"
-            )
-    sizes = [len(framed) for _, framed in found]
-    offsets = np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64)
+    offsets = np.cumsum(block.sizes) - block.sizes
     old = source.keys[part].astype(np.uint64)
-    ids = np.array([record.header.id for record, _ in found], np.uint64)
     new = np.arange(writer.next_key, writer.next_key + len(part)).astype(np.uint64)
-    block = b"".join(framed for _, framed in found)
-    new_ids = np.where(ids == old, new, ids)
-    return writer.append_block(block, offsets, table.new_label[part], new_ids=new_ids, relabel=True)
+    new_ids = np.where(block.ids == old, new, block.ids)
+    return writer.append_block(block.framed, offsets, table.new_label[part], new_ids=new_ids, relabel=True)

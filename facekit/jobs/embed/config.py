@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.model import ModelChoice
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["EmbedConfig"]
 
@@ -23,6 +24,8 @@ class EmbedConfig:
     model : ModelChoice
     workers : int
         Processes, each with the network opened; more than one is for networks that do not use all cores.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     limit : int, optional
         Take only the first pictures in physical order.
     overwrite : bool
@@ -41,6 +44,7 @@ class EmbedConfig:
     model: ModelChoice
     workers: int = 1
     limit: int | None = None
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 

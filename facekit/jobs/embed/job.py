@@ -5,15 +5,19 @@ Read the source, do the shards, put index and vectors together, move them into p
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
+from facekit.embeddings import Engine
+from facekit.embeddings.devices import parse_devices
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.finish import assemble_output
 from facekit.jobs.embed.plan import make_plan
-from facekit.jobs.embed.shard import start_worker
+from facekit.jobs.embed.shard import EmbedWorker, start_worker
 from facekit.jobs.embed.summary import EmbedSummary, summarise
-from facekit.jobs.inputs.model import model_input
+from facekit.jobs.inputs.model import ModelChoice, model_input, open_engine
 from facekit.jobs.inputs.source import source_input
 from facekit.output import check_folder, input_of, open_folder
 from facekit.run.work import ShardWork, run_job
@@ -24,12 +28,14 @@ BYTES_A_VECTOR = 512 * 4 + 64
 """What a picture takes in the output at the usual 512 dimensions; vectors are linked there, not copied."""
 
 
-def embed(config: EmbedConfig) -> EmbedSummary:
+def embed(config: EmbedConfig, open_model: Callable[[ModelChoice], Engine] = open_engine) -> EmbedSummary:
     """Embed a pack.
 
     Parameters
     ----------
     config : EmbedConfig
+    open_model : callable
+        Opens the network of a worker; importable by name.
 
     Returns
     -------
@@ -48,11 +54,35 @@ def embed(config: EmbedConfig) -> EmbedSummary:
     started = perf_counter()
     guarded = [input_of(config.source, lambda: ()), model_input(config.model)]
     check_folder(config.destination, guarded, config.overwrite)
-    plan = make_plan(config)
+    plan = make_plan(config, open_model)
     inputs = [*guarded, source_input(plan.source, config.source)]
-    output = open_folder(
-        config.destination, "embed", inputs, plan.settings, config.overwrite, BYTES_A_VECTOR * len(plan.source)
-    )
-    work = ShardWork("embedding", plan.shards, plan.task, start_worker, config.model, config.workers)
+    needed, shared = BYTES_A_VECTOR * len(plan.source), config.executor.part is not None
+    output = open_folder(config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared)
+    worker, workers, gpus = share_devices(config, open_model)
+    work = ShardWork("embedding", plan.shards, plan.task, start_worker, worker, workers, config.executor, gpus)
     done = run_job(output, work, lambda output: assemble_output(plan, output))
     return summarise(Path(config.destination), len(plan.source), done, perf_counter() - started)
+
+
+def share_devices(
+    config: EmbedConfig, open_model: Callable[[ModelChoice], Engine] = open_engine
+) -> tuple[EmbedWorker, int, int]:
+    """Who runs the network where.
+
+    Returns
+    -------
+    EmbedWorker
+        On graphics cards, the cores decode: each worker has its share of them as threads.
+    int
+        Workers: so many as were asked for on each device.
+    int
+        Cards that a worker on a Ray cluster needs to itself; Ray gives each its own, which is the first it sees.
+    """
+    if config.model.device == "cpu":
+        return EmbedWorker(config.model, ("cpu",), 1, open_model), config.workers, 0
+    if config.executor.engine == "ray":
+        return EmbedWorker(config.model, ("cuda",), 2, open_model), config.workers, 1
+    devices = parse_devices(config.model.device)
+    workers = config.workers * len(devices)
+    threads = max(len(os.sched_getaffinity(0)) // workers, 1)
+    return EmbedWorker(config.model, devices, threads, open_model), workers, 0

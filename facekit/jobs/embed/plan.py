@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import facekit
 from facekit.embeddings import Engine
+from facekit.embeddings.devices import parse_devices
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.shard import EmbedTask
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
@@ -45,7 +48,7 @@ class EmbedPlan(NamedTuple):
         return EmbedTask(shard, path, self.source.slice(*span), self.flags.slice(*span))
 
 
-def make_plan(config: EmbedConfig) -> EmbedPlan:
+def make_plan(config: EmbedConfig, open_model: Callable[[ModelChoice], Engine] = open_engine) -> EmbedPlan:
     """Open the source and the model, and read what is known of both.
 
     Raises
@@ -61,7 +64,7 @@ def make_plan(config: EmbedConfig) -> EmbedPlan:
     source, _ = open_source(config.source, layout="flat", limit=config.limit, partial_index=taken)
     first, flags = first_picture(source), read_flags(source)
     shards = cut(len(source), shard_size(len(source)))
-    engine = open_engine(config.model)
+    engine = open_model(replace(config.model, device=parse_devices(config.model.device)[0]))
     if first is not None:
         engine.preprocessing.check(first)
     settings = {

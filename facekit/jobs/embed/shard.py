@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.embeddings import Engine, embed_pictures
 from facekit.embeddings.store import index_schema
-from facekit.errors import FacekitError
-from facekit.images import decode
+from facekit.jobs.embed.feed import AHEAD, Batch, decoded_batches
 from facekit.jobs.inputs.ledger import MaskFlags
-from facekit.jobs.inputs.model import ModelChoice, open_engine
-from facekit.jobs.inputs.source import Source, read_records
+from facekit.jobs.inputs.model import ModelChoice
+from facekit.jobs.inputs.source import Source
+from facekit.run.processes import worker_number
 from facekit.run.shard_file import ShardWriter
 from facekit.run.shards import Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["EmbedTask", "start_worker", "vectors_beside"]
+__all__ = ["EmbedTask", "EmbedWorker", "start_worker", "vectors_beside"]
 
 
 class EmbedTask(NamedTuple):
@@ -39,23 +42,38 @@ class EmbedTask(NamedTuple):
         return f"shard {self.shard.number} ({len(keys)} records of {self.source.path}, keys {keys[0]} to {keys[-1]})"
 
 
-class Picture(NamedTuple):
-    """A record on its way, with the picture or the reason why there is none."""
+class EmbedWorker(NamedTuple):
+    """What every worker of a job is given.
 
-    key: int
-    label: int
-    masked: bool
-    source_key: int
-    image: npt.NDArray[np.uint8] | None
-    error: str | None = None
+    Attributes
+    ----------
+    choice : ModelChoice
+    devices : tuple of str
+        The workers take them by turns.
+    threads : int
+        That decode, in each worker.
+    open : callable
+        Opens the network; importable by name.
+    """
+
+    choice: ModelChoice
+    devices: tuple[str, ...]
+    threads: int
+    open: Callable[[ModelChoice], Engine]
 
 
-def start_worker(choice: ModelChoice) -> Callable[[EmbedTask], Shard]:
-    """Open the model, and return what is done with a task."""
-    engine = open_engine(choice)
+def start_worker(worker: EmbedWorker) -> Callable[[EmbedTask], Shard]:
+    """Open the model on the device of this worker, and return what is done with a task."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    device = worker.devices[worker_number() % len(worker.devices)]
+    choice = replace(worker.choice, device=device)
+    engine = worker.open(choice)
+    pool = ThreadPoolExecutor(worker.threads)
 
     def work(task: EmbedTask) -> Shard:
-        run_shard(task, engine, choice)
+        run_shard(task, engine, choice, pool, AHEAD * worker.threads)
         return task.shard
 
     return work
@@ -66,81 +84,73 @@ def vectors_beside(path: Path) -> Path:
     return path.with_name(path.name + ".npy")
 
 
-def run_shard(task: EmbedTask, engine: Engine, choice: ModelChoice) -> None:
+def run_shard(task: EmbedTask, engine: Engine, choice: ModelChoice, pool: ThreadPoolExecutor, ahead: int) -> None:
     """Embed a shard: first its vectors are put in place, then the file that says that it is done."""
-    rows: list[dict[str, Any]] = []
-    vectors = [
-        block
-        for batch in batches(pictures(task, engine), choice.batch)
-        for block in embed_batch(batch, engine, choice, rows)
-    ]
-    save_vectors(vectors_beside(task.path), vectors)
+    batches = decoded_batches(task.source, choice.batch, engine.preprocessing.check, pool, ahead)
+    done = [embed_batch(task, batch, engine, choice) for batch in batches]
+    save_vectors(vectors_beside(task.path), [vectors for vectors, _ in done if len(vectors)])
     with ShardWriter(task.path) as out:
-        out.finish(table(rows))
-
-
-def pictures(task: EmbedTask, engine: Engine) -> Iterator[Picture]:
-    """The records of a shard, decoded; one that is no picture, or of a wrong size, says so."""
-    known = zip(task.source.labels.tolist(), task.flags.masked.tolist(), task.flags.sources.tolist(), strict=True)
-    for (record, _), (label, masked, source_key) in zip(read_records(task.source), known, strict=True):
-        try:
-            image = decode(record.payload)
-            engine.preprocessing.check(image)
-            yield Picture(record.key, label, masked, source_key, image)
-        except FacekitError as error:
-            yield Picture(record.key, label, masked, source_key, None, str(error))
-
-
-def batches(entries: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
-    """Lists of up to ``size``."""
-    batch: list[Picture] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        out.finish(joined([rows for _, rows in done]))
 
 
 def embed_batch(
-    batch: list[Picture], engine: Engine, choice: ModelChoice, rows: list[dict[str, Any]]
-) -> Iterator[npt.NDArray[np.float32]]:
-    """Embed a batch, append a row for each of its pictures, and give the vectors of those that have one."""
-    seen = [entry for entry in batch if entry.image is not None]
-    rows += [row_of(entry, error=entry.error) for entry in batch if entry.image is None]
-    if not seen:
-        return
-    branch = choice.branch or "ledger"
-    flags = np.array([entry.masked if branch == "ledger" else branch == "masked" for entry in seen])
-    images = np.stack([entry.image for entry in seen if entry.image is not None])
-    done = embed_pictures(engine, images, flags, branch == "both", choice.flip)
-    valid = np.isfinite(done.norms) & (done.norms > 0)
-    uncertainty = [None] * len(seen) if done.uncertainty is None else done.uncertainty.tolist()
-    for entry, norm, deviation, good in zip(seen, done.norms.tolist(), uncertainty, valid.tolist(), strict=True):
-        error = None if good else f"the network gave a vector of norm {norm:g}"
-        rows.append(row_of(entry, norm=norm, uncertainty=deviation, error=error))
-    yield done.vectors[valid]
+    task: EmbedTask, batch: Batch, engine: Engine, choice: ModelChoice
+) -> tuple[npt.NDArray[np.float32], pa.Table]:
+    """The vectors of those pictures of a batch that have one, and a row for each of its records."""
+    count = len(batch.decoded)
+    norms, uncertainty = np.zeros(count, np.float32), None
+    vectors, valid = np.empty((0, 0), np.float32), np.zeros(count, np.bool_)
+    if len(batch.images):
+        branch = choice.branch or "ledger"
+        masked = task.flags.masked[batch.rows][batch.decoded]
+        flags = masked if branch == "ledger" else np.full(len(masked), branch == "masked")
+        found = embed_pictures(engine, batch.images, flags, branch == "both", choice.flip)
+        norms[batch.decoded] = found.norms
+        valid[batch.decoded] = np.isfinite(found.norms) & (found.norms > 0)
+        vectors = found.vectors[valid[batch.decoded]]
+        if found.uncertainty is not None:
+            uncertainty = np.zeros(count, np.float32)
+            uncertainty[batch.decoded] = found.uncertainty
+    return vectors, table(task, batch, norms, uncertainty, valid)
 
 
-def row_of(
-    entry: Picture, norm: float | None = None, uncertainty: float | None = None, error: str | None = None
-) -> dict[str, Any]:
-    """A row of the index."""
-    return {"key": entry.key, "label": entry.label, "norm": norm, "uncertainty": uncertainty, "masked": entry.masked,
-            "source_key": entry.source_key, "error": error}  # fmt: skip
-
-
-def table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows as an Arrow table."""
+def table(
+    task: EmbedTask,
+    batch: Batch,
+    norms: npt.NDArray[np.float32],
+    uncertainty: npt.NDArray[np.float32] | None,
+    valid: npt.NDArray[np.bool_],
+) -> pa.Table:
+    """A row of the index for each record of a batch."""
     import pyarrow as pa
 
-    return pa.Table.from_pylist(rows, index_schema())
+    errors: list[str | None] = [None] * len(valid)
+    for place in np.flatnonzero(~valid).tolist():
+        errors[place] = batch.errors.get(place) or f"the network gave a vector of norm {float(norms[place]):g}"
+    columns = {
+        "key": pa.array(task.source.keys[batch.rows]),
+        "label": pa.array(task.source.labels[batch.rows]),
+        "norm": pa.array(norms, mask=~batch.decoded),
+        "masked": pa.array(task.flags.masked[batch.rows]),
+        "source_key": pa.array(task.flags.sources[batch.rows]),
+        "error": pa.array(errors, pa.string()),
+    }
+    missing = uncertainty is None
+    columns["uncertainty"] = pa.nulls(len(valid)) if missing else pa.array(uncertainty, mask=~batch.decoded)
+    schema = index_schema()
+    return pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema)
+
+
+def joined(tables: list[pa.Table]) -> pa.Table:
+    """Tables one after another; of none, a table without rows."""
+    import pyarrow as pa
+
+    return pa.concat_tables(tables) if tables else index_schema().empty_table()
 
 
 def save_vectors(path: Path, vectors: list[npt.NDArray[np.float32]]) -> None:
     """Write vectors aside, force them to disk and give them their name."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     joined = np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32)
     with open(aside, "wb") as file:
         np.save(file, joined, allow_pickle=False)

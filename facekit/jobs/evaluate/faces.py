@@ -21,6 +21,7 @@ from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import open_source, read_records
 from facekit.records.bins import Bins
 from facekit.records.key_rows import rows_of
+from facekit.records.named_inputs import describe_path, export_cure
 
 __all__ = ["Alter", "Faces", "Network", "of_bins", "of_features", "of_pack", "open_subject"]
 
@@ -161,7 +162,7 @@ def _branches(branch: str | None, masked: npt.NDArray[np.bool_]) -> Counter[str]
 def open_subject(path: str, choice: ModelChoice) -> Network | Features:
     """A folder of vectors, or else a network."""
     if Path(path).is_dir() and not is_features(Path(path)):
-        raise ConfigError(f"{path} is a folder without vectors: give a model, or what facekit embed wrote")
+        raise ConfigError(f"{path} is {describe_path(path)}, neither vectors nor a model{export_cure(path)}")
     return open_features(path) if is_features(Path(path)) else Network(open_engine(choice), choice)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from facekit.embeddings import BRANCHES, Engine, Preprocessing
+from facekit.embeddings.devices import check_devices
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.output import Input, input_of
-from facekit.records.named_inputs import MARKS, describe_path, require_there
+from facekit.records.named_inputs import describe_path, export_cure, require_there
 
 __all__ = ["ARCHITECTURES", "ModelChoice", "model_input", "open_engine", "parse_columns"]
 
@@ -36,7 +37,8 @@ class ModelChoice:
     flip : bool
         Add the embedding of the mirrored picture.
     device : str
-        ``cpu`` or ``cuda``.
+        ``cpu``, ``cuda`` (all cards; where only one is used, the first) or cards by number, such as
+        ``cuda:0,cuda:1``.
     batch : int
         Pictures at a time.
     threads : int
@@ -71,6 +73,7 @@ class ModelChoice:
             check_choice("branch", self.branch, BRANCHES)
         if self.arch is not None:
             check_choice("arch", self.arch, ARCHITECTURES)
+        check_devices(self.device)
         check_at_least("batch", self.batch, 1)
         check_at_least("threads", self.threads, 0)
 
@@ -116,6 +119,8 @@ def open_engine(choice: ModelChoice) -> Engine:
     FacekitError
         The file cannot be read as what its name says.
     """
+    if "," in choice.device:
+        raise ConfigError(f"device is {choice.device}; one network runs on one: name one here")
     path, given = Path(choice.path), choice.preprocessing()
     if path.suffix in (".pt", ".pth"):
         engine = _weights(path, choice, given)
@@ -125,9 +130,7 @@ def open_engine(choice: ModelChoice) -> Engine:
         engine = OnnxEngine(path, choice.device, choice.threads, given)
     else:
         require_there(path, "model")
-        found = describe_path(path)
-        cure = f": facekit export {path} makes a model of it" if found == MARKS["config.json"] else ""
-        raise ConfigError(f"{path} is {found}, neither an .onnx file nor .pt weights{cure}")
+        raise ConfigError(f"{path} is {describe_path(path)}, neither an .onnx file nor .pt weights{export_cure(path)}")
     if choice.branch is not None and not engine.takes_flag:
         raise ConfigError(f"branch {choice.branch}: {path} has no input mask_flag, so it has no branches")
     return engine

@@ -35,6 +35,7 @@ __all__ = [
     "SourceRecord",
     "files_bytes",
     "first_picture",
+    "open_bytes",
     "open_source",
     "pack_input",
     "read_records",
@@ -343,7 +344,7 @@ def first_picture(source: Source, tried: int = 100) -> npt.NDArray[np.uint8] | N
 
 
 def _read_pack(source: Source) -> Iterator[SourceRecord]:
-    with _opened(source) as (pread, size):
+    with open_bytes(source) as (pread, size):
         for key, offset in _in_chunks(source.keys, source.offsets):
             try:
                 parts = list(record_parts(lambda at: pread(8, at), offset, size))
@@ -355,7 +356,7 @@ def _read_pack(source: Source) -> Iterator[SourceRecord]:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tuple[Callable[[int, int], bytes], int]]:
+def open_bytes(source: Source) -> Iterator[tuple[Callable[[int, int], bytes], int]]:
     """What reads so many bytes of a pack at an offset, and the size of the whole."""
     if source.stored is not None:
         with opened(source.stored, source.offsets) as ranges:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facekit.errors import DestinationExists
+from facekit.errors import ConfigError, DestinationExists
 from facekit.faces.estimators import KeyedMeshes
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.jobs.inputs.checks import check_choice
@@ -105,6 +105,8 @@ def mask_bins(
         The source is no verification ``.bin``.
     """
     check_choice("side", side, SIDES)
+    if config.executor.part is not None:
+        raise ConfigError(f"{config.source} is a .bin of a few thousand pictures: leave out --part, give --workers")
     started, ledger = perf_counter(), ledger_path(Path(config.destination))
     targets = {str(ledger): PARQUET, config.destination: BINS}
     read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]
@@ -157,7 +159,7 @@ def _masked(bins: Bins, wanted: range, worker: MaskWorker) -> Iterator[MaskedPic
     workers = max(1, min(worker.config.workers, len(tasks)))
     with (
         progress("masking", len(wanted)) as advance,
-        open_executor(workers, start_worker, worker, worker.config.ray) as executor,
+        open_executor(workers, start_worker, worker, worker.config.executor) as executor,
     ):
         ahead = iter(tasks)
         for task in islice(ahead, 2 * workers):

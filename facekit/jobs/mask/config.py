@@ -12,6 +12,7 @@ from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.masks.catalogue import AS_WORN, TYPES
 from facekit.masks.custom import read_masks
 from facekit.masks.recipe import MaskOptions
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = [
     "PRESETS",
@@ -65,8 +66,8 @@ class MaskConfig:
         File that keeps the meshes, so that masking the same pack again skips the model.
     workers : int
         Worker processes; the output does not depend on it.
-    ray : bool
-        Let a Ray cluster do the work.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace an existing destination, and discard an unfinished run with other settings.
     partial_index : bool
@@ -90,7 +91,7 @@ class MaskConfig:
     options: MaskOptions = field(default_factory=MaskOptions)
     mesh_cache: str | None = None
     workers: int = 1
-    ray: bool = False
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 
@@ -108,7 +109,7 @@ class MaskConfig:
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
         given = asdict(self)
-        for name in ("source", "destination", "mesh_cache", "workers", "ray", "overwrite", "partial_index"):
+        for name in ("source", "destination", "mesh_cache", "workers", "executor", "overwrite", "partial_index"):
             del given[name]
         given["types"] = dict(self.types)
         given["textures"] = textures_content(self.textures)

@@ -87,7 +87,8 @@ def mask(
     }
     worker = MaskWorker(config, mesh_fingerprint(plan.source.content, estimator), estimator, wear)
     inputs = [*guarded, source_input(plan.source, config.source)]
-    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, bytes_needed(plan))
+    needed, shared = bytes_needed(plan), config.executor.part is not None
+    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared)
     work = ShardWork(
         "masking",
         plan.shards,
@@ -95,7 +96,7 @@ def mask(
         start_worker,
         worker,
         config.workers,
-        config.ray,
+        config.executor,
     )
     done = run_job(output, work, lambda output: assemble_output(plan, worker, output))
     return summarise(Path(config.destination), plan, done, perf_counter() - started)

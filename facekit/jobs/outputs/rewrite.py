@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +17,10 @@ import numpy.typing as npt
 from facekit.errors import FacekitError
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import refuse_shared_records
+from facekit.jobs.outputs.copy_shards import Copying, GatheredRecords, Run, gather_records
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, hash_block, layout_keys, layout_rows
+from facekit.output import FolderOutput
 from facekit.records import Pack, PackWriter, open_pack
 from facekit.records.distinct import ascends, blocks, count_distinct, distinct, places_in
 from facekit.records.index_policy import IndexPolicy
@@ -39,6 +41,7 @@ __all__ = [
     "in_key_order",
     "open_packs",
     "refuse_nothing",
+    "share_copying",
     "too_few",
     "write_selection",
 ]
@@ -195,8 +198,21 @@ def write_selection(
     dropped: Sequence[Dropped] = (),
     hashes: bool = True,
     title: str = "writing",
+    gathered: GatheredRecords | None = None,
 ) -> Written:
     """Write a pack and its ledger; payloads are copied byte for byte.
+
+    Parameters
+    ----------
+    sources : sequence of RecordSource
+    chosen : Selection
+    folder : Path
+    layout : str
+    dropped : sequence of Dropped
+    hashes : bool
+    title : str
+    gathered : GatheredRecords, optional
+        What `share_copying` gave; by default the records are read from the sources.
 
     Raises
     ------
@@ -219,8 +235,13 @@ def write_selection(
             source = sources[number]
             params = _name_of_pack(source) if several else None
             rows = chosen.rows[part]
-            for done in copy_records(source.rec, source.where, rows, chosen.labels[part], writer):
-                digest = hash_block(done.block, done.starts, pool) if hashes else None
+            read = None if gathered is None else _reader(gathered, part.start)
+            for done in copy_records(source.rec, source.where, rows, chosen.labels[part], writer, read=read):
+                digest: bytes | None = None
+                if hashes and gathered is not None:
+                    digest = gathered.digests(part.start + done.rows.start, part.start + done.rows.stop)
+                elif hashes:
+                    digest = hash_block(done.block, done.starts, pool)
                 old = source.keys[rows[done.rows]]
                 ledger.append(copied_rows(done.keys, old, digest, source.masks, params))
                 advance(len(old))
@@ -237,6 +258,41 @@ def write_selection(
     check_counts(("rows", ledger.rows - ledger.written, left), ("records", ledger.written, records_in(folder)))
     os.replace(aside, folder / LEDGER)
     return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
+
+
+def share_copying(
+    output: FolderOutput,
+    sources: Sequence[RecordSource],
+    chosen: Selection,
+    config: Copying,
+    hashes: bool = True,
+    title: str = "writing",
+) -> GatheredRecords | None:
+    """Have the records of a selection gathered by whom the config names, for `write_selection`.
+
+    Returns
+    -------
+    GatheredRecords or None
+        None: nobody but this process.
+
+    Raises
+    ------
+    PartFinished
+        The share of the part that was asked for is done.
+    """
+
+    def runs_of(first: int, stop: int) -> Iterator[Run]:
+        for number, part in _runs(chosen.pack[first:stop]):
+            rows = chosen.rows[first + part.start : first + part.stop]
+            where = sources[number].where
+            yield Run(sources[number].rec, Extents(where.offsets[rows], where.sizes[rows], where.id_is_key[rows]))
+
+    return gather_records(output, len(chosen.rows), runs_of, config, hashes, title)
+
+
+def _reader(gathered: GatheredRecords, start: int) -> Callable[[int, int, memoryview], None]:
+    """Reads by places in a run that begins at ``start`` of the selection."""
+    return lambda first, stop, buffer: gathered.read(start + first, start + stop, buffer)
 
 
 def refuse_nothing(pictures: int, dropped: Sequence[Dropped]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.records.layout import LAYOUTS
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["SHIPPED", "UPRIGHT", "PackConfig", "parse_size"]
 
@@ -45,8 +46,8 @@ class PackConfig:
         What the paths in a list are relative to.
     workers : int
         Worker processes; the output does not depend on it.
-    ray : bool
-        Let a Ray cluster do the work.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace an existing destination, and discard an unfinished run with other settings.
 
@@ -66,7 +67,7 @@ class PackConfig:
     quality: int = 95
     root: str | None = None
     workers: int = 1
-    ray: bool = False
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -87,7 +88,7 @@ class PackConfig:
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
         given = {**asdict(self), "detector": self.detector or SHIPPED}
-        for name in ("source", "destination", "root", "workers", "ray", "overwrite"):
+        for name in ("source", "destination", "root", "workers", "executor", "overwrite"):
             del given[name]
         return given
 

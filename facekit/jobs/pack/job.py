@@ -24,6 +24,7 @@ from facekit.jobs.pack.samples import assemble_samples, files_to_pack, packing_w
 from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.run.ledger import LEDGER
+from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import ShardWork, run_job
 
@@ -106,10 +107,13 @@ def pack(config: PackConfig) -> PackSummary:
     if config.layout == "insightface" and (np.diff(pictures.labels) < 0).any():
         pictures = pictures.chosen(np.argsort(pictures.labels, kind="stable"))
     settings = {"input": pictures.content, "config": config.settings()}
+    if config.align:
+        settings["instruction_set"] = instruction_set()
     shards, inputs = _shards(pictures, config.layout), [*guarded, pictures_input(pictures, config.source)]
     stored = BYTES_A_CROP * len(pictures) if config.align else files_bytes(pictures.root, pictures.files)
     needed = 2 * stored  # once in the shards, once in the pack
-    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed)
+    shared = config.executor.part is not None
+    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed, shared)
     work = ShardWork(
         "packing",
         shards,
@@ -117,7 +121,7 @@ def pack(config: PackConfig) -> PackSummary:
         start_worker,
         config,
         config.workers,
-        config.ray,
+        config.executor,
     )
     done = run_job(output, work, lambda output: assemble_output(pictures, shards, config, output))
     return _summarise(config, pictures, done, perf_counter() - started)

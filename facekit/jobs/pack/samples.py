@@ -59,7 +59,7 @@ def packing_work(files: SampleFiles, config: PackConfig) -> ShardWork:
         start_worker,
         config,
         config.workers,
-        config.ray,
+        config.executor,
     )
 
 

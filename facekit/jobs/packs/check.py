@@ -7,15 +7,20 @@ from time import perf_counter
 
 import numpy as np
 
+from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.packs.check_ledger import check_ledger
 from facekit.jobs.packs.check_pictures import check_pictures
+from facekit.jobs.packs.check_shard import shared_verdicts
+from facekit.jobs.packs.check_verdicts import Verdicts, verdicts_here
 from facekit.jobs.packs.repair import Examined, Repaired, repair
+from facekit.output import input_of, open_folder
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.findings import Findings
 from facekit.records.pack import pack_paths
 from facekit.records.roles import check_kept_labels, read_roles
 from facekit.records.structure import read_structure
+from facekit.run.choice import LOCAL, ExecutorChoice
 from facekit.run.progress import by_position, progress
 
 __all__ = ["CheckConfig", "CheckSummary", "check"]
@@ -36,6 +41,13 @@ class CheckConfig:
         Findings of one kind that are listed; all are counted.
     overwrite : bool
         Replace an existing pack at ``repair``.
+    journal : str, optional
+        A name that nothing has yet, where all see it: beside it several workers or parts keep what they found until
+        all is. Needed where anybody but this process decodes.
+    workers : int
+        Processes that decode; one uses a thread for each core.
+    executor : ExecutorChoice
+        Where they are, and which part of the pictures is decoded.
 
     Raises
     ------
@@ -48,9 +60,18 @@ class CheckConfig:
     repair: str | None = None
     most: int = 1000
     overwrite: bool = False
+    journal: str | None = None
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
 
     def __post_init__(self) -> None:
         check_at_least("most", self.most, 0)
+        check_at_least("workers", self.workers, 1)
+        if (self.workers > 1 or self.executor.is_shared) and not (self.deep and self.journal):
+            raise ConfigError(
+                "what is shared is the decoding: give --deep, and --journal DIR, beside which all keep what they "
+                "find; without --deep one process reads a pack as fast as its disk"
+            )
 
 
 @dataclass(frozen=True)
@@ -112,7 +133,10 @@ def check(config: CheckConfig) -> CheckSummary:
         A copy was asked for, and nothing can be saved; or the ledger cannot be read.
     """
     started = perf_counter()
-    pack = examine(config.source, config.deep, Findings(config.most))
+    if config.journal is None:
+        pack = examine(config.source, config.deep, Findings(config.most))
+    else:
+        pack = _examine_together(config, config.journal)
     done = Repaired() if config.repair is None else repair(pack, config.repair, config.overwrite)
     return CheckSummary(
         config.source,
@@ -129,7 +153,17 @@ def check(config: CheckConfig) -> CheckSummary:
     )
 
 
-def examine(source: str, deep: bool, found: Findings) -> Examined:
+def _examine_together(config: CheckConfig, journal: str) -> Examined:
+    """The same by several workers or parts. Nothing is published: the journal goes when everything is found."""
+    rec, idx, property_path = pack_paths(config.source)
+    read = [input_of(config.source, lambda: [path for path in (rec, idx, property_path) if path.exists()])]
+    settings = {"source": str(rec), "input": read[0].stamp}
+    with open_folder(journal, "check", read, settings, shared=config.executor.part is not None) as output:
+        look = shared_verdicts(output, config.workers, config.executor)
+        return examine(config.source, config.deep, Findings(config.most), look)
+
+
+def examine(source: str, deep: bool, found: Findings, look: Verdicts = verdicts_here) -> Examined:
     """Read what is known of a pack, and note what is wrong with it.
 
     Parameters
@@ -140,6 +174,8 @@ def examine(source: str, deep: bool, found: Findings) -> Examined:
         Decode every picture.
     found : Findings
         Takes what is wrong.
+    look : callable
+        Decodes the pictures.
     """
     rec, idx, property_path = pack_paths(source)
     size = rec.stat().st_size if rec.is_file() else 0
@@ -150,6 +186,6 @@ def examine(source: str, deep: bool, found: Findings) -> Examined:
     ledger = check_ledger(rec, records, roles, found)
     good, changed = roles.sound, np.zeros(len(records.offsets), np.bool_)
     if deep:
-        decoded, changed = check_pictures(rec, records, roles, property_path, found, ledger)
+        decoded, changed = check_pictures(rec, records, roles, property_path, found, ledger, look)
         good = good & decoded
     return Examined(source, rec, records, roles, good, changed, found)

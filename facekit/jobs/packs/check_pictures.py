@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import PictureError
-from facekit.images import decode
 from facekit.jobs.inputs.ledger import payload_hashes
-from facekit.jobs.packs.check_decoder import capture_stderr, warnings_of_each
-from facekit.records import unpack_record
+from facekit.jobs.packs.check_verdicts import Verdict, Verdicts, verdicts_here
 from facekit.records.findings import Findings
-from facekit.records.framing import unframe
 from facekit.records.roles import RecordRoles, read_property
 from facekit.records.structure import Structure
-from facekit.run.ledger import LEDGER, payload_hash
+from facekit.run.ledger import LEDGER
 from facekit.run.progress import progress
 
 __all__ = ["check_pictures"]
 
-AT_ONCE = 256
-
-
-class _Verdict(NamedTuple):
-    """What one payload is."""
-
-    height: int
-    width: int
-    problem: str
-    cut: bool
-    hash: bytes
-    warning: str = ""
-
 
 def check_pictures(
-    rec: Path, records: Structure, roles: RecordRoles, property_path: Path, found: Findings, ledger: bool
+    rec: Path,
+    records: Structure,
+    roles: RecordRoles,
+    property_path: Path,
+    found: Findings,
+    ledger: bool,
+    look: Verdicts = verdicts_here,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Decode the pictures, and note what is wrong with them.
 
@@ -66,7 +51,7 @@ def check_pictures(
     sizes = np.zeros((len(rows), 2), np.int32)
     known = payload_hashes(rec if ledger else None)
     with progress("decoding", len(rows)) as advance:
-        for first, verdicts in _verdicts(rec, records, rows):
+        for first, verdicts in look(rec, records, rows):
             hashes = known.of(records.keys[rows[first : first + len(verdicts)]])
             for place, (verdict, digest) in enumerate(zip(verdicts, hashes, strict=True), first):
                 row = int(rows[place])
@@ -78,7 +63,7 @@ def check_pictures(
     return decoded, changed
 
 
-def _note(verdict: _Verdict, key: int, offset: int, known: bytes | None, found: Findings) -> bool:
+def _note(verdict: Verdict, key: int, offset: int, known: bytes | None, found: Findings) -> bool:
     """Note what is wrong; whether the payload is another than the ledger's."""
     if verdict.problem:
         found.add("undecodable", verdict.problem, key, offset)
@@ -90,37 +75,6 @@ def _note(verdict: _Verdict, key: int, offset: int, known: bytes | None, found: 
     if changed:
         found.add("payload_changed", f"{LEDGER} has another hash of this payload", key, offset)
     return changed
-
-
-def _verdicts(rec: Path, records: Structure, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[_Verdict]]]:
-    """What the payloads are, some at a time, decoded by as many threads as there are cores."""
-    threads = len(os.sched_getaffinity(0))
-    with open(rec, "rb", buffering=0) as file, ThreadPoolExecutor(threads) as pool:
-
-        def judge(row: int) -> _Verdict:
-            start, stop = int(records.offsets[row]), int(records.stops[row])
-            framed = os.pread(file.fileno(), stop - start, start)
-            padding = bytes(-len(framed) & 3)  # the last record may lack it
-            return _judge(unpack_record(unframe(framed + padding)[0])[1])
-
-        for first in range(0, len(rows), AT_ONCE):
-            part = rows[first : first + AT_ONCE].tolist()
-            with capture_stderr() as stderr:
-                verdicts = list(pool.map(judge, part))
-                warned = stderr.damage()
-            if warned:
-                verdicts = [one._replace(warning=text) for one, text in zip(verdicts, warnings_of_each(judge, part))]
-            yield first, verdicts
-
-
-def _judge(payload: bytes) -> _Verdict:
-    digest = payload_hash(payload)
-    try:
-        height, width = decode(payload).shape[:2]
-    except PictureError as error:
-        return _Verdict(0, 0, str(error), False, digest)
-    cut = payload.startswith(b"\xff\xd8") and payload.rfind(b"\xff\xd9") < payload.rfind(b"\xff\xda")
-    return _Verdict(height, width, "", cut, digest)
 
 
 def _check_sizes(
@@ -145,4 +99,3 @@ def _check_sizes(
             records.keys[row],
             records.offsets[row],
         )
-

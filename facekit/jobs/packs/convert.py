@@ -28,16 +28,18 @@ from facekit.jobs.outputs.rewrite import (
     in_key_order,
     open_packs,
     refuse_nothing,
+    share_copying,
     too_few,
     write_selection,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.fetch import fetch_samples
 from facekit.jobs.packs.webdataset import Samples, shard_name, write_pack_of_shards, write_shards
-from facekit.output import Input, check_folder, input_of, open_folder, open_prefix
+from facekit.output import FolderOutput, Input, check_folder, input_of, open_folder, open_prefix
 from facekit.records.distinct import distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards
+from facekit.run.choice import LOCAL, ExecutorChoice
 from facekit.run.ledger import LEDGER
 from facekit.stores import is_address
 
@@ -71,12 +73,14 @@ class ConvertConfig:
         Records of a tar shard or parquet file.
     hashes : bool
         Write the hash of every payload into the ledger.
+    workers : int
+        Worker processes, and files of samples that are read at once; the output does not depend on it.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace an existing destination.
     partial_index : bool
         Take a pack whose index does not reach its end.
-    workers : int
-        Files of samples that are read at once; the output does not depend on it.
 
     Raises
     ------
@@ -94,9 +98,10 @@ class ConvertConfig:
     keep_labels: bool = False
     shard_records: int = 10_000
     hashes: bool = True
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
-    workers: int = 1
 
     def __post_init__(self) -> None:
         check_choice("layout", self.written_layout, LAYOUTS)
@@ -120,7 +125,7 @@ class ConvertConfig:
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is written to, and by how many, does not."""
         given = asdict(self)
-        for name in ("source", "destination", "overwrite", "partial_index", "workers"):
+        for name in ("source", "destination", "overwrite", "partial_index", "workers", "executor"):
             del given[name]
         return {**given, "layout": self.written_layout}
 
@@ -184,17 +189,37 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     refuse_unknown_source(config.source)
     files = find_sample_files(config.source)
     if files is not None and files.plain_tars() is None:
+        refuse_sharing(config)
         return _convert_files(files, config, guarded, started)
     source, opened, needed = open_input(config.source, files, config.partial_index)
-    read, settings = [*guarded, opened], {**config.settings(), "source": config.source}
-    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed) as output:
-        written, dropped = write_converted(source, output.new_folder(), config)
+    if config.written_layout in IN_SHARDS or not isinstance(source, PackSource):
+        refuse_sharing(config)
+    read, settings = [*guarded, opened], {**config.settings(), "input": opened.stamp}
+    one_part = config.executor.part is not None
+    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed, one_part) as output:
+        written, dropped = write_converted(source, output.new_folder(), config, output=output)
         output.publish()
     return _summary(config, len(source.labels), written, dropped, started)
 
 
+def refuse_sharing(config: ConvertConfig) -> None:
+    """Only the copying between packs is shared by processes of their own.
+
+    Raises
+    ------
+    ConfigError
+        A part, or another engine, was asked for.
+    """
+    if config.executor.is_shared:
+        raise ConfigError(
+            "only packs that become packs are shared: convert from and to shards by one process, without --part and "
+            "--engine; its --workers fetch shards at once"
+        )
+
+
 def _convert_to_store(config: ConvertConfig, started: float) -> ConvertSummary:
     """Write shards below a prefix of a store: a few lie on the disk at a time."""
+    refuse_sharing(config)
     guarded = [input_of(config.drop)] if config.drop is not None else []
     refuse_unknown_source(config.source)
     files = find_sample_files(config.source)
@@ -235,11 +260,16 @@ def _convert_files(files: SampleFiles, config: ConvertConfig, guarded: list[Inpu
 
 
 def write_converted(
-    source: Samples, folder: Path, config: ConvertConfig, finished: Callable[[Path], object] = Path.exists
+    source: Samples,
+    folder: Path,
+    config: ConvertConfig,
+    finished: Callable[[Path], object] = Path.exists,
+    output: FolderOutput | None = None,
 ) -> tuple[Written, dict[str, int]]:
     """Write everything that the output has; also how many were dropped, by reason.
 
-    ``finished`` is called with the path of each tar or parquet shard that is whole.
+    ``finished`` is called with the path of each tar or parquet shard that is whole; the copying is shared through
+    ``output`` where there is one.
 
     Raises
     ------
@@ -252,7 +282,7 @@ def write_converted(
     rows = order(source, codes == 0, config)
     old = source.labels[rows]
     new, table = (old, {label: label for label in distinct(old).tolist()}) if config.keep_labels else contiguous(old)
-    written = write(source, rows, new, codes, folder, config, finished)
+    written = write(source, rows, new, codes, folder, config, finished, output)
     write_labels(folder / LABELS, table)
     write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
     counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()
@@ -367,6 +397,7 @@ def write(
     folder: Path,
     config: ConvertConfig,
     finished: Callable[[Path], object],
+    output: FolderOutput | None = None,
 ) -> Written:
     """Write the output in the way that source and layout ask for."""
     dropped = [
@@ -385,4 +416,7 @@ def write(
     if isinstance(source, TarSamples):
         return write_pack_of_shards(source, rows, labels, dropped, folder, layout, config.hashes)
     chosen = Selection(np.zeros(len(rows), np.int32), rows, labels)
-    return write_selection([source], chosen, folder, layout, dropped, config.hashes, "converting")
+    gathered = None
+    if output is not None:
+        gathered = share_copying(output, [source], chosen, config, config.hashes, "converting")
+    return write_selection([source], chosen, folder, layout, dropped, config.hashes, "converting", gathered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -22,6 +22,7 @@ from facekit.jobs.outputs.rewrite import (
     grouped,
     in_key_order,
     open_packs,
+    share_copying,
     write_selection,
 )
 from facekit.jobs.outputs.tables import TRAIN_CONFIG, write_train_config
@@ -29,6 +30,7 @@ from facekit.output import check_folder, input_of, open_folder
 from facekit.records.distinct import blocks, distinct, places_in
 from facekit.records.index_policy import index_policy
 from facekit.records.layout import LAYOUTS
+from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
 
 __all__ = ["MergeConfig", "MergeSummary", "merge"]
 
@@ -50,6 +52,10 @@ class MergeConfig:
         with none (empty, or not in the table) are left out. By default every label of every source is a person of its
         own.
     layout : {"insightface", "flat"}
+    workers : int
+        Worker processes; the output does not depend on it.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace an existing destination.
     partial_index : bool
@@ -65,6 +71,8 @@ class MergeConfig:
     destination: str
     identities: str | None = None
     layout: str = "insightface"
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 
@@ -120,14 +128,17 @@ def merge(config: MergeConfig) -> MergeSummary:
     sources = open_packs(config.sources, index_policy(config.partial_index))
     read = [*guarded, *(pack_input(source.rec, source.name) for source in sources)]
     needed = sum(source.rec.stat().st_size for source in sources)
-    with open_folder(config.destination, "merge", read, asdict(config), config.overwrite, needed) as output:
+    settings = {**given_settings(config), "input": [one.stamp for one in read[len(guarded) :]]}
+    one_part = config.executor.part is not None
+    with open_folder(config.destination, "merge", read, settings, config.overwrite, needed, one_part) as output:
         folder = output.new_folder()
         wanted = own_labels(sources) if config.identities is None else read_table(config.identities, sources)
         everything, dropped = select(sources, wanted)
         everything = everything._replace(labels=contiguous(everything.labels)[0])
         together = grouped(everything.labels) if config.layout == "insightface" else None
         chosen = everything if together is None else everything.take(together)
-        written = write_selection(sources, chosen, folder, config.layout, dropped, title="merging")
+        gathered = share_copying(output, sources, chosen, config, title="merging")
+        written = write_selection(sources, chosen, folder, config.layout, dropped, title="merging", gathered=gathered)
         shared = write_table(folder / IDENTITIES, sources, everything)
         snippet = write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
         output.publish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.checks import check_choice, check_seed
 from facekit.jobs.inputs.source import pack_input
+from facekit.jobs.outputs.copy_shards import GatheredRecords
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
     Dropped,
@@ -22,6 +23,7 @@ from facekit.jobs.outputs.rewrite import (
     grouped,
     in_key_order,
     open_packs,
+    share_copying,
     write_selection,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
@@ -29,6 +31,7 @@ from facekit.output import check_folder, input_of, open_folder
 from facekit.records.distinct import distinct, places_in
 from facekit.records.index_policy import index_policy
 from facekit.records.layout import LAYOUTS
+from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
 
 __all__ = ["SplitConfig", "SplitSummary", "split"]
 
@@ -47,6 +50,10 @@ class SplitConfig:
         Share of the identities that go to the test pack.
     seed : int
     layout : {"same", "insightface", "flat"}
+    workers : int
+        Worker processes; the output does not depend on it.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace an existing destination.
     partial_index : bool
@@ -63,6 +70,8 @@ class SplitConfig:
     test: float
     seed: int = 0
     layout: str = "same"
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 
@@ -119,15 +128,21 @@ def split(config: SplitConfig) -> SplitSummary:
     check_folder(config.destination, [input_of(config.source, lambda: ())], config.overwrite)
     source = open_packs([config.source], index_policy(config.partial_index))[0]
     read, needed = [pack_input(source.rec, config.source)], source.rec.stat().st_size
-    with open_folder(config.destination, "split", read, asdict(config), config.overwrite, needed) as output:
+    settings = {**given_settings(config), "input": [one.stamp for one in read]}
+    one_part = config.executor.part is not None
+    with open_folder(config.destination, "split", read, settings, config.overwrite, needed, one_part) as output:
         folder = output.new_folder()
         layout = source.pack.layout if config.layout == "same" else config.layout
         labelled = np.flatnonzero(source.labels >= 0)
         unlabelled = Dropped(0, source.keys[source.labels < 0], NO_LABEL)
         tested = chosen_for_test(source.labels[labelled], config)
         dropped = [unlabelled] if len(unlabelled.keys) else []
-        for name, rows, gone in zip(PARTS, (labelled[~tested], labelled[tested]), (dropped, []), strict=True):
-            written[name] = write_part(source, rows, gone, folder / name, layout)
+        chosen = [in_order(source, rows, layout) for rows in (labelled[~tested], labelled[tested])]
+        together = np.concatenate(chosen)
+        gathered = share_copying(output, [source], select(source, together), config, title="splitting")
+        for name, rows, gone in zip(PARTS, chosen, (dropped, []), strict=True):
+            written[name] = write_part(source, rows, gone, folder / name, layout, gathered)
+            gathered = gathered and gathered.since(len(rows))
         output.publish()
     return SplitSummary(
         str(Path(config.destination)),
@@ -150,17 +165,32 @@ def chosen_for_test(labels: npt.NDArray[np.int64], config: SplitConfig) -> npt.N
     return inside
 
 
+def in_order(source: PackSource, rows: npt.NDArray[np.int64], layout: str) -> npt.NDArray[np.int64]:
+    """Rows in the order in which the layout has them."""
+    if layout != "insightface":
+        return rows
+    rows = in_key_order(source.keys, rows)
+    together = grouped(source.labels[rows])
+    return rows if together is None else rows[together]
+
+
+def select(source: PackSource, rows: npt.NDArray[np.int64]) -> Selection:
+    """Rows under the labels that they have."""
+    return Selection(np.zeros(len(rows), np.int32), rows, source.labels[rows])
+
+
 def write_part(
-    source: PackSource, rows: npt.NDArray[np.int64], dropped: list[Dropped], folder: Path, layout: str
+    source: PackSource,
+    rows: npt.NDArray[np.int64],
+    dropped: list[Dropped],
+    folder: Path,
+    layout: str,
+    gathered: GatheredRecords | None,
 ) -> Written:
     """Write one part, with labels of its own from 0 on."""
-    if layout == "insightface":
-        rows = in_key_order(source.keys, rows)
-        together = grouped(source.labels[rows])
-        rows = rows if together is None else rows[together]
     new, table = contiguous(source.labels[rows])
-    chosen = Selection(np.zeros(len(rows), np.int32), rows, new)
-    written = write_selection([source], chosen, folder, layout, dropped, title=folder.name)
+    chosen = select(source, rows)._replace(labels=new)
+    written = write_selection([source], chosen, folder, layout, dropped, title=folder.name, gathered=gathered)
     write_labels(folder / LABELS, table)
     write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
     return written

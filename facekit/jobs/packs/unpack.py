@@ -6,26 +6,26 @@ Where the pack's ledger and ``source.lst`` tell the files it was made from, thes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from facekit.errors import RecordError
+from facekit.errors import FacekitError
 from facekit.jobs.inputs.checks import check_at_least
-from facekit.jobs.inputs.source import pack_input, refuse_shared_records
-from facekit.jobs.outputs.original_names import mask_types, original_names
+from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.outputs.rewrite import NO_LABEL
-from facekit.output import open_folder
-from facekit.records import open_pack
+from facekit.jobs.packs.unpack_names import name_hashes, plan_names
+from facekit.jobs.packs.unpack_shard import UnpackTask, start_worker
+from facekit.output import FolderOutput, open_folder
 from facekit.records.index_policy import index_policy
-from facekit.records.tar_shards import picture_suffix
-from facekit.run.progress import progress
+from facekit.records.pack import pack_paths
+from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
+from facekit.run.shard_file import read_rows
+from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.work import ShardWork, run_job
 
 __all__ = ["LIST", "UnpackConfig", "UnpackSummary", "unpack"]
 
@@ -41,6 +41,10 @@ class UnpackConfig:
     source, destination : str
     limit : int, optional
         Take only the first pictures of those with a label from 0 on.
+    workers : int
+        Worker processes; the output does not depend on it.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace a folder that was unpacked before.
     partial_index : bool
@@ -55,11 +59,14 @@ class UnpackConfig:
     source: str
     destination: str
     limit: int | None = None
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
     partial_index: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("limit", self.limit, 1)
+        check_at_least("workers", self.workers, 1)
 
 
 @dataclass(frozen=True)
@@ -113,101 +120,60 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
         The pack is missing or corrupt, or the disk refuses.
     """
     started = perf_counter()
-    strange, named = 0, 0
-    with (
-        open_pack(config.source, partial_index=index_policy(config.partial_index)) as pack,
-        open_folder(
-            config.destination,
-            "unpack",
-            [pack_input(pack.paths.rec, config.source)],
-            asdict(config),
-            config.overwrite,
-            pack.paths.rec.stat().st_size if config.limit is None else 0,
-        ) as output,
-    ):
-        folder = output.new_folder()
-        refuse_shared_records(pack)
-        rows = np.flatnonzero(pack.labels >= 0)[: config.limit]
-        unlabelled = int((pack.labels < 0).sum())
-        keys, labels = pack.keys[rows].tolist(), pack.labels[rows].tolist()
-        told = _told(pack.paths.rec, pack.keys[rows], pack.labels[rows])
-        with progress("unpacking", len(keys)) as advance, open(folder / LIST, "wb") as lines:
-            for key, label, origin in zip(keys, labels, told, strict=True):
-                payload = pack.read(key).payload
-                suffix = picture_suffix(payload)
-                name = _write(folder, _candidates(key, label, suffix, origin), payload)
-                strange += suffix == "bin"
-                named += origin.name is not None
-                lines.write(b"%d\t%d\t%s\n" % (key, label, os.fsencode(name)))
-                advance(1)
-        output.publish(listed_in=LIST)
+    source = _labelled(config)
+    unlabelled, source = len(source), source.select_rows(np.flatnonzero(source.labels >= 0))
+    unlabelled -= len(source)
+    source = source.slice(0, min(len(source), config.limit or len(source)))
+    names = plan_names(Path(source.path), source.keys, source.labels)
+    settings = {**given_settings(config), "input": {"content": source.content, "changed": source.changed}}
+    read = [source_input(source, config.source)]
+    needed = Path(source.path).stat().st_size if config.limit is None else 0
+    shared = config.executor.part is not None
+    output = open_folder(config.destination, "unpack", read, settings, config.overwrite, needed, shared)
+    shards = cut(len(source), shard_size(len(source)))
+
+    def task_of(shard: Shard, path: Path) -> UnpackTask:
+        part = slice(shard.first, shard.stop)
+        origins = names.of(part.start, part.stop)
+        return UnpackTask(shard, path, source.slice(part.start, part.stop), origins, output.kept_folder())
+
+    work = ShardWork("unpacking", shards, task_of, start_worker, None, config.workers, config.executor)
+    run_job(output, work, lambda output: write_list(output, shards), LIST)
+    return _summarise(config, source, unlabelled, perf_counter() - started)
+
+
+def _labelled(config: UnpackConfig) -> Source:
+    """The pictures of the pack, in the order in which it has them."""
+    pack_paths(config.source)  # a folder of pictures, which other commands take too, is no pack
+    return open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))[0]
+
+
+def write_list(output: FolderOutput, shards: Sequence[Shard]) -> None:
+    """List the pictures of all shards.
+
+    Raises
+    ------
+    FacekitError
+        Two records have one name, so that one of them was written over the other.
+    """
+    folder, hashes = output.kept_folder(), []
+    with open(folder / LIST, "wb") as lines:
+        for shard in shards:
+            for row in read_rows(output.shard(shard.number)).to_pylist():
+                lines.write(b"%d\t%d\t%s\n" % (row["key"], row["label"], row["name"]))
+            hashes.append(name_hashes(read_rows(output.shard(shard.number))["name"].to_pylist()))
+    if hashes and len(np.unique(found := np.concatenate(hashes))) < len(found):
+        raise FacekitError("two records of the pack would have the same file name: remove source.lst beside the pack")
+
+
+def _summarise(config: UnpackConfig, source: Source, unlabelled: int, seconds: float) -> UnpackSummary:
     place = Path(config.destination)
+    strange, named = 0, 0
+    with open(place / LIST, "rb") as lines:
+        for line in lines:
+            key, label, name = line.split(b"\t")
+            strange += name.endswith(b".bin\n")
+            named += os.path.splitext(name)[0] != b"%07d/%08d" % (int(label), int(key))
     dropped = {NO_LABEL: unlabelled} if unlabelled else {}
-    return UnpackSummary(
-        str(place), len(keys), len(set(labels)), strange, named, dropped, str(place / LIST), perf_counter() - started
-    )  # fmt: skip
-
-
-class Origin(NamedTuple):
-    """What is told of a record: the file it was made from, and the mask it has got."""
-
-    name: str | None = None
-    type: str | None = None
-
-
-def _told(rec: Path, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Iterator[Origin]:
-    """What is told of each record; the folders are kept where each holds the pictures of one label."""
-    names = original_names(rec, keys)
-    if names is None:
-        yield from (Origin() for _ in keys)
-        return
-    labels_told = _folders_tell(names, labels)
-    for name, type, label in zip(names, mask_types(rec, keys), labels.tolist(), strict=True):
-        if not name.is_valid:
-            yield Origin()
-            continue
-        path = os.fsdecode(name.as_py())
-        yield Origin(path if labels_told else f"{label:07d}/{path.rpartition('/')[2]}", type.as_py())
-
-
-def _folders_tell(names: Iterable[Any], labels: npt.NDArray[np.int64]) -> bool:
-    """Whether every picture lies in a folder, and no folder holds those of two labels."""
-    owners: dict[bytes, int] = {}
-    for name, label in zip(names, labels.tolist(), strict=True):
-        folder = name.as_py().rpartition(b"/")[0] if name.is_valid else b"%07d" % label
-        if not folder or owners.setdefault(folder, label) != label:
-            return False
-    return True
-
-
-def _candidates(key: int, label: int, suffix: str, origin: Origin) -> Iterator[str]:
-    """Names for a file, the best first."""
-    if origin.name is None:
-        yield f"{label:07d}/{key:08d}.{suffix}"
-    else:
-        stem, extension = os.path.splitext(origin.name)
-        extension = extension if KINDS.get(extension.lower()) == suffix else f".{suffix}"
-        yield stem + extension
-        if origin.type is not None:
-            yield f"{stem}-{origin.type}{extension}"
-        yield f"{stem}-{key:08d}{extension}"
-    yield f"{label:07d}/{key:08d}-{key}.{suffix}"
-
-
-KINDS = {".jpg": "jpg", ".jpeg": "jpg", ".jpe": "jpg", ".jfif": "jpg", ".png": "png", ".webp": "webp", ".bmp": "bmp"}
-"""Kind of picture by suffix."""
-
-
-def _write(folder: Path, names: Iterable[str], payload: bytes) -> str:
-    """Write a file under the first name that no other one has; which that was."""
-    path = folder
-    try:
-        for name in names:
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError), open(path, "xb") as file:
-                file.write(payload)
-                return name
-    except OSError as error:
-        raise RecordError(f"writing failed: {error.strerror}", path) from error
-    raise RecordError("another file has this name already; give another DIR", path)
+    people = len(np.unique(source.labels))
+    return UnpackSummary(str(place), len(source), people, strange, named, dropped, str(place / LIST), seconds)

@@ -9,6 +9,7 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.jobs.mask.config import check_types, known_types, parse_types, textures_content
 from facekit.masks.recipe import MaskOptions
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["FACES", "RATIO_OF", "PhotosConfig"]
 
@@ -47,8 +48,8 @@ class PhotosConfig:
         Ranges that the angle of the mask, its shadow and the light on it are drawn from.
     workers : int
         Worker processes; the output does not depend on it.
-    ray : bool
-        Let a Ray cluster do the work.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
     overwrite : bool
         Replace an existing destination, and discard an unfinished run with other settings.
 
@@ -71,7 +72,7 @@ class PhotosConfig:
     textures: str | None = None
     options: MaskOptions = field(default_factory=MaskOptions)
     workers: int = 1
-    ray: bool = False
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -89,6 +90,6 @@ class PhotosConfig:
     def settings(self) -> dict[str, Any]:
         """What decides the bytes of the output; where it is read from and written to, and by whom, does not."""
         given = asdict(self)
-        for name in ("source", "destination", "workers", "ray", "overwrite"):
+        for name in ("source", "destination", "workers", "executor", "overwrite"):
             del given[name]
         return {**given, "types": dict(self.types), "textures": textures_content(self.textures)}

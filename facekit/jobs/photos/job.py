@@ -16,7 +16,7 @@ from facekit.jobs.photos.shard import PhotosTask, start_worker
 from facekit.jobs.photos.summary import PhotosSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.run.shards import Shard
-from facekit.run.work import ShardWork, run_shards
+from facekit.run.work import ShardWork, run_job
 
 __all__ = ["mask_photos"]
 
@@ -46,7 +46,8 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
     settings = {"input": plan.content, "config": config.settings()}
     photographs = input_of(config.source, lambda: (os.path.join(plan.root, name) for name in plan.files))
     needed = 2 * sum(os.path.getsize(path) for path in photographs.files() if os.path.exists(path))
-    output = open_folder(config.destination, "mask", [*guarded, photographs], settings, config.overwrite, needed)
+    shared, inputs = config.executor.part is not None, [*guarded, photographs]
+    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared)
     work = ShardWork(
         "masking",
         plan.shards,
@@ -54,14 +55,9 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
         start_worker,
         config,
         config.workers,
-        config.ray,
+        config.executor,
     )
-    with output:
-        done = 0
-        if not output.published:
-            done = run_shards(output, work)
-            assemble_output(plan, output)
-            output.publish(listed_in=LIST)
+    done = run_job(output, work, lambda output: assemble_output(plan, output), LIST)
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 
 

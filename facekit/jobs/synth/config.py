@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facekit.errors import ConfigError
+from facekit.run.choice import LOCAL, ExecutorChoice
 from facekit.synth.plan import PackSpec
 
 __all__ = ["SynthConfig"]
@@ -27,9 +28,10 @@ class SynthConfig:
         ``insightface`` (record 0 and identity records) or ``flat`` (pictures only).
     workers : int
         Worker processes; the output does not depend on it.
-    ray, overwrite : bool
-        Let a Ray cluster do the work; replace an existing destination, and discard an unfinished run with other
-        settings.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the output does not depend on it.
+    overwrite : bool
+        Replace an existing destination, and discard an unfinished run with other settings.
 
     Raises
     ------
@@ -41,7 +43,7 @@ class SynthConfig:
     spec: PackSpec
     layout: str = "insightface"
     workers: int = 1
-    ray: bool = False
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
 
     def __post_init__(self) -> None:

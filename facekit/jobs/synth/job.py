@@ -105,9 +105,10 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     starts = make_roster(config.spec).starts
     shards = _shards(starts)
     needed = BYTES_A_PICTURE * int(starts[-1])
-    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed)
+    shared = config.executor.part is not None
+    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed, shared)
     work = ShardWork(
-        "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.ray
+        "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.executor
     )
     done = run_job(output, work, lambda output: assemble_output(shards, config.layout, output))
     return _summarise(config, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
