@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +19,18 @@ from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_rep
 from facekit.jobs.clean.tables import DecisionTable, write_tables
 from facekit.jobs.inputs.ledger import already_masked
 from facekit.jobs.inputs.source import Source, SourceRecord, read_records
-from facekit.jobs.outputs.ledger_rows import copied_rows, layout_keys, layout_rows, left_out_rows
+from facekit.jobs.outputs.ledger_rows import (
+    copied_rows,
+    hash_block,
+    hashing_threads,
+    layout_keys,
+    layout_rows,
+    left_out_rows,
+)
 from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
 from facekit.records.distinct import ascends, blocks, distinct
+from facekit.records.rewrite import copy_records, extents_of
 from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path, payload_hash
 from facekit.run.progress import progress
 
@@ -103,9 +114,7 @@ def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
         with progress("writing", len(rows)) as advance:
-            for first in range(0, len(rows), BLOCK):
-                part = rows[first : first + BLOCK]
-                keys = _append(source, table, part, writer)
+            for part, keys in _copied(source, table, rows, writer):
                 ledger.append(copied_rows(keys, table.keys[part], table.payload_hash[part].tobytes(), masks))
                 advance(len(part))
         for span in blocks(len(table)):
@@ -120,6 +129,39 @@ def write_pack(source: Source, table: DecisionTable, folder: Path) -> None:
     aside.rename(folder / LEDGER)
 
 
+def _copied(
+    source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], writer: PackWriter
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Copy records, and yield which rows were copied and the keys they got."""
+    if source.kind != "pack":
+        for first in range(0, len(rows), BLOCK):
+            part = rows[first : first + BLOCK]
+            yield part, _append(source, table, part, writer)
+        return
+    rec = Path(source.path)
+    where = extents_of(rec, source.offsets, source.keys)
+    with ThreadPoolExecutor(hashing_threads()) as pool:
+        for span in blocks(len(rows)):  # the labels of all would be a column more
+            some = rows[span]
+            for done in copy_records(rec, where, some, table.new_label[some], writer):
+                part = some[done.rows]
+                _check_hashes(source, table, part, hash_block(done.block, done.starts, pool))
+                yield part, done.keys
+
+
+def _check_hashes(source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], found: bytes) -> None:
+    other = (np.frombuffer(found, np.uint8).reshape(-1, 16) != table.payload_hash[rows]).any(axis=1)
+    if other.any():
+        _refuse_payload(source, int(source.keys[rows[int(other.argmax())]]))
+
+
+def _refuse_payload(source: Source, key: int) -> NoReturn:
+    raise FacekitError(
+        f"{source.path}, key {key}: the picture is not the one that was decided about; "
+        "these decisions belong to another pack (try --match hash)"
+    )
+
+
 def _append(
     source: Source, table: DecisionTable, part: npt.NDArray[np.int64], writer: PackWriter
 ) -> npt.NDArray[np.int64]:
@@ -129,10 +171,7 @@ def _append(
     found = [read[at] for at in np.argsort(physical)]
     for row, (record, _) in zip(part.tolist(), found, strict=True):
         if payload_hash(record.payload) != table.payload_hash[row].tobytes():
-            raise FacekitError(
-                f"{source.path}, key {record.key}: the picture is not the one that was decided about; "
-                "these decisions belong to another pack (try --match hash)"
-            )
+            _refuse_payload(source, record.key)
     sizes = [len(framed) for _, framed in found]
     offsets = np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64)
     old = source.keys[part].astype(np.uint64)
