@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["ledger_batches", "read_ledger"]
+__all__ = ["group_batches", "ledger_batches", "read_ledger"]
 
 CURE = "move it away to go on without it, or make its pack again"
 KINDS = {"int64": "whole numbers", "string": "text", "float": "numbers", "fixed_size_binary[16]": "hashes of 16 bytes"}
@@ -49,10 +49,19 @@ def ledger_batches(path: Path, *names: str) -> Iterator[pa.RecordBatch]:
     try:
         with open(path, "rb") as file:  # pyarrow itself opens no name that is not UTF-8
             parquet = _open(file, path, names)
-            for batch in parquet.iter_batches(columns=list(names)):
+            for batch in group_batches(parquet, list(names)):
                 yield _cast(batch, path, names)
     except (pa.ArrowException, OSError) as error:
         _refuse(path, str(error))
+
+
+def group_batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, up to 65,536 at a time; one row group is read after the other.
+
+    ``iter_batches`` over all of them keeps the bytes of those that it is done with: the whole file in the end.
+    """
+    for group in range(parquet.num_row_groups):
+        yield from parquet.iter_batches(row_groups=[group], columns=columns)
 
 
 def read_ledger(path: Path, *names: str) -> pa.Table:
