@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import DBSCAN
 
-from facekit.clean import kernels
+from facekit.clean import cluster as cluster_module
+from facekit.clean import kernels, purify
 from facekit.clean.cluster import cluster_identities, find_nodes
 from facekit.clean.identity_groups import group_by_identity
 from facekit.clean.settings import CleanSettings
@@ -126,3 +130,48 @@ def test_exact_similarity_adds_in_order() -> None:
     for x, y in zip(a.astype(np.float64), b.astype(np.float64)):
         total += x * y
     assert kernels.exact_similarity(a, b) == total
+
+
+@pytest.mark.parametrize("min_samples", [2, 5])
+@pytest.mark.parametrize("copies", [0, 30])
+@pytest.mark.parametrize("seed", range(3))
+def test_hdbscan_of_a_spanning_tree_is_that_of_all_distances(
+    monkeypatch: pytest.MonkeyPatch, seed: int, copies: int, min_samples: int
+) -> None:
+    """The partition and its numbers, also with faces whose vectors are the same."""
+    rng = np.random.default_rng(seed)
+    centres = unit(rng.standard_normal((rng.integers(1, 7), 64)))
+    strength = rng.uniform(0.3, 0.9, (200, 1)) / 8
+    vectors = unit(0.8 * centres[rng.integers(0, len(centres), 200)] + strength * rng.standard_normal((200, 64)))
+    vectors[rng.integers(0, 200, copies)] = vectors[rng.integers(0, 200, copies)]
+    found = []
+    for above in (10**9, 10):
+        monkeypatch.setattr(cluster_module, "TREE_ABOVE", above)
+        found.append(cluster_identities(vectors, np.zeros(200, np.int64), method="hdbscan", min_samples=min_samples))
+    np.testing.assert_array_equal(*found)
+    firsts = [int(np.argmax(found[0] == number)) for number in range(found[0].max() + 1)]
+    assert firsts == sorted(firsts)
+
+
+@pytest.mark.kernels
+@given(st.integers(2, 30), st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_the_spanning_tree_is_as_short_as_that_of_scipy(count: int, seed: int) -> None:
+    rows = np.random.default_rng(seed).standard_normal((count, 5)).astype(np.float32)
+    left, right, squares = np.empty(count - 1, np.int64), np.empty(count - 1, np.int64), np.empty(count - 1)
+    kernels.spanning_tree(rows, left, right, squares)
+    all_distances = squareform(pdist(rows.astype(np.float64)))
+    np.testing.assert_allclose(np.sqrt(squares), all_distances[left, right], rtol=1e-12)
+    assert np.isclose(np.sqrt(squares).sum(), minimum_spanning_tree(all_distances).sum())
+    assert connected_components(coo_matrix((squares + 1, (left, right)), (count, count)), directed=False)[0] == 1
+
+
+def test_a_label_with_more_faces_than_a_person_has_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(purify, "PLAUSIBLE_FACES", 30)
+    vectors, labels = people(1, [20, 40, 31])
+    purify.clean_embeddings(vectors, labels, CleanSettings(threads=1))
+    (said,) = [record.getMessage() for record in caplog.records if "plausibly" in record.getMessage()]
+    assert said.startswith("label 3 has 40 faces")
+    assert "2 labels have more than 30" in said

@@ -80,7 +80,7 @@ def test_what_is_given_for_something_else_is_recognised(material: Path) -> None:
         (["clean", m / "people", m / "out", "--features", m / "decided"], "is the output of facekit clean, not vec"),
         (["clean", m / "people", m / "out", "--features", m / "model.onnx"], "is an ONNX model, not vectors"),
         (["eval", m / "people", "--pairs", m / "pairs.bin"], "is a pack, neither vectors nor a model"),
-        (["eval", m / "run", "--pairs", m / "pairs.bin"], "is a run of facekit train, neither vectors nor a model: fac"),
+        (["eval", m / "run", "--pairs", m / "pairs.bin"], "is a run of facekit train, neither vectors nor a model: f"),
         (["mask", m / "model.onnx", m / "out"], "it is an ONNX model, no pack"),
     ):
         said = call(words)

@@ -11,7 +11,7 @@ import numpy as np
 from facekit.clean.assignment import Assignment, Faces
 from facekit.clean.calibrate import calibrate_eps
 from facekit.clean.centres import choose_main
-from facekit.clean.cluster import Nodes, find_nodes
+from facekit.clean.cluster import PLAUSIBLE_FACES, Nodes, find_nodes
 from facekit.clean.decisions import Action, Decisions, Identities, Reason
 from facekit.clean.identity_groups import IdentityGroups, group_by_identity
 from facekit.clean.pairs import BlockEngine, Pairs
@@ -81,11 +81,26 @@ def clean_embeddings(
     identities = group_by_identity(labels)
     usable = _usable(identities, _checked_copies(copies_of, labels), shapes_centres)
     faces = Faces(vectors, identities, usable, engine)
+    _warn_of_crowds(identities)
     settings = _with_eps(settings, faces)
     nodes = find_nodes(vectors, identities, settings, usable)
     _LOG.info("%d faces, %d identities, %d clusters", len(labels), identities.identity_count, len(nodes.size))
     assign = assign_published if settings.mode == "published" else assign_robust
     return _decide(assign(faces, nodes, settings), labels, identities, nodes, copies_of)
+
+
+def _warn_of_crowds(identities: IdentityGroups) -> None:
+    """Say which label has more faces than one person plausibly has: comparing all with all grows with the square."""
+    sizes = identities.sizes
+    large = np.flatnonzero(sizes > PLAUSIBLE_FACES)
+    if len(large):
+        most = int(large[sizes[large].argmax()])
+        _LOG.warning(
+            "label %d has %d faces, more than one person plausibly has (%d labels have more than %d): "
+            "is it a label for everybody who is unknown? Clustering it takes time with the square of its faces; "
+            "leave it out with facekit convert --drop",
+            identities.labels[most], sizes[most], len(large), PLAUSIBLE_FACES,
+        )  # fmt: skip
 
 
 def _with_eps(settings: CleanSettings, faces: Faces) -> CleanSettings:

@@ -52,7 +52,9 @@ def parquet_batches(path: str | Path, names: Sequence[str], rows: int = 65_536) 
     with _open(path) as file:
         found = pq.ParquetFile(file, pre_buffer=False)
         _require(found.schema_arrow, names)
-        yield from found.iter_batches(rows, columns=list(names), use_threads=False)
+        # One row group after the other: over all of them the reader keeps the bytes of those that it is done with.
+        for group in range(found.num_row_groups):
+            yield from found.iter_batches(rows, [group], list(names), use_threads=False)
 
 
 def count_rows(path: str | Path) -> int:

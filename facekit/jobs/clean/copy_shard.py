@@ -22,7 +22,7 @@ from facekit.run.work import ShardWork, run_share
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Block", "BlockTask", "Share", "read_block", "share_blocks", "shared_block"]
+__all__ = ["Block", "BlockTask", "Share", "another_pack", "read_block", "share_blocks", "shared_block"]
 
 
 class Share(NamedTuple):
@@ -81,13 +81,18 @@ def read_block(source: Source, hashes: npt.NDArray[np.uint8]) -> Block:
     found = [read[at] for at in np.argsort(physical)]
     for (record, _), known in zip(found, hashes, strict=True):
         if payload_hash(record.payload) != known.tobytes():
-            raise FacekitError(
-                f"{source.path}, key {record.key}: the picture is not the one that was decided about; "
-                "these decisions belong to another pack (try --match hash)"
-            )
+            raise another_pack(source, record.key)
     ids = np.array([record.header.id for record, _ in found], np.uint64)
     sizes = np.array([len(framed) for _, framed in found], np.int64)
     return Block(b"".join(framed for _, framed in found), sizes, ids)
+
+
+def another_pack(source: Source, key: int) -> FacekitError:
+    """What is wrong where the picture of a key is not the one that was decided about."""
+    return FacekitError(
+        f"{source.name}, key {key}: the picture is not the one that was decided about; "
+        "these decisions belong to another pack (try --match hash)"
+    )
 
 
 def share_blocks(share: Share, tasks: Callable[[Shard, Path], BlockTask], shards: list[Shard]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.clean.decisions import Action, Reason
-from facekit.clean.pairs import Pairs, pairs_above, pairs_between
+from facekit.clean.pairs import Pairs, pairs_between
 from facekit.clean.vectors import Vectors, read_unit_rows, unit
 from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.images import decode
@@ -18,13 +18,16 @@ from facekit.jobs.clean.exclusion import ExclusionSet, hashes_of
 from facekit.jobs.clean.features import CleanInputs, FaceVectors
 from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.inputs.source import Source, read_records
-from facekit.records.key_rows import rows_of
+from facekit.records.distinct import ascends
+from facekit.records.key_rows import row_lookup
 
 __all__ = ["add_findings", "quality_floor", "same_picture"]
 
 CANDIDATE, SAME_PICTURE = 0.85, 0.98
 QUALITY_DEVIATIONS = 4.0
-BLOCK_ROWS = 65536
+BLOCK_ROWS = 16384
+CANDIDATES = 1 << 20
+"""Pairs of faces of one label that are looked for near duplicates at once."""
 
 
 def add_findings(table: DecisionTable, inputs: CleanInputs, config: CleanConfig) -> DecisionTable:
@@ -75,22 +78,45 @@ def _exclude(table: DecisionTable, test: ExclusionSet, vectors: Vectors, config:
         raise FacekitError(
             f"{test.name} has vectors of {test.vectors.shape}, the faces of {vectors.shape}: other model"
         )
-    inside = np.flatnonzero(table.new_label >= 0)
-    if not len(inside):
-        return table
-    groups = table.new_label[inside]
-    centres = np.zeros((int(groups.max()) + 1, test.vectors.shape[1]))
-    picture = np.full(len(inside), -1.0)
-    for first in range(0, len(inside), BLOCK_ROWS):
-        rows = read_unit_rows(vectors, inside[first : first + BLOCK_ROWS])
-        np.add.at(centres, groups[first : first + BLOCK_ROWS], rows)
-        near = pairs_between(rows, test.vectors, config.exclude_image)
-        np.maximum.at(picture, near.left + first, near.similarity)
-    near = pairs_between(unit(centres.astype(np.float32)), test.vectors, config.exclude_identity)
-    person = _closest(near, len(centres))[groups]
-    same = rows_of(test.hashes, hashes_of(table.payload_hash[inside])) >= 0
-    out = (person > -1) | (picture > -1) | same
-    return drop(table, inside[out], Reason.EXCLUDED, _exclusions(test.name, same[out], person[out], picture[out]))
+    inside = _by_label(table, np.flatnonzero(table.new_label >= 0))
+    known = row_lookup(test.hashes)
+    out, texts = [np.zeros(0, np.int64)], []
+    for part in _whole_labels(table, inside):
+        rows = inside[part]
+        some, names, which = read_unit_rows(vectors, rows), *_numbered(table.new_label[rows])
+        centres = np.zeros((len(names), some.shape[1]))
+        np.add.at(centres, which, some)
+        near = pairs_between(unit(centres.astype(np.float32)), test.vectors, config.exclude_identity)
+        person = _closest(near, len(centres))[which]
+        picture = _closest(pairs_between(some, test.vectors, config.exclude_image), len(rows))
+        same = known(hashes_of(table.payload_hash[rows])) >= 0
+        found = (person > -1) | (picture > -1) | same
+        out.append(rows[found])
+        texts += _exclusions(test.name, same[found], person[found], picture[found])
+    return drop(table, np.concatenate(out), Reason.EXCLUDED, texts)
+
+
+def _by_label(table: DecisionTable, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Rows in the order of their new labels, those of one label in the order of the table."""
+    labels = table.new_label[rows]
+    return rows if ascends(labels) else rows[np.argsort(labels, kind="stable")]
+
+
+def _whole_labels(table: DecisionTable, rows: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Runs of all rows of some labels, at least `BLOCK_ROWS` where there are as many."""
+    first = 0
+    while first < len(rows):
+        stop = min(first + BLOCK_ROWS, len(rows))
+        while stop < len(rows) and table.new_label[rows[stop]] == table.new_label[rows[stop - 1]]:
+            stop += 1
+        yield slice(first, stop)
+        first = stop
+
+
+def _numbered(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The distinct labels, and which of them each row has."""
+    names, which = np.unique(labels, return_inverse=True)
+    return names, which.reshape(-1)
 
 
 def _closest(near: Pairs, count: int) -> npt.NDArray[np.float64]:
@@ -147,7 +173,10 @@ def same_picture(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     a, b : (H, W, 3) uint8
         RGB, of any two sizes.
     """
-    x, y = _thumbnail(a), _thumbnail(b)
+    return _same_thumbnail(_thumbnail(a), _thumbnail(b))
+
+
+def _same_thumbnail(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> float:
     return float(max((x * y).sum(), (x * y[:, ::-1]).sum()))
 
 
@@ -161,39 +190,54 @@ def _thumbnail(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 def _near_duplicates(table: DecisionTable, inputs: CleanInputs) -> DecisionTable:
     """Inside each new identity, drop what is the same picture as an earlier one; masked copies do not count."""
-    inside = np.flatnonzero((table.new_label >= 0) & ~inputs.faces.masked)
-    inside = inside[np.argsort(table.new_label[inside], kind="stable")]
+    inside = _by_label(table, np.flatnonzero((table.new_label >= 0) & ~inputs.faces.masked))
     cuts = np.flatnonzero(np.diff(table.new_label[inside])) + 1
     rows, texts = [], []
-    for group in np.split(inside, cuts):
-        for row, first, value in _repeated(inputs.source, inputs.faces.vectors, group):
+    for first, stop in zip(np.append(0, cuts).tolist(), np.append(cuts, len(inside)).tolist(), strict=True):
+        for row, earlier, value in _repeated(inputs.source, inputs.faces.vectors, inside[first:stop]):
             rows.append(row)
-            texts.append(f"the same picture as key {int(table.keys[first])} ({value:.3f})")
+            texts.append(f"the same picture as key {int(table.keys[earlier])} ({value:.3f})")
     return drop(table, np.array(rows, np.int64), Reason.NEAR_DUPLICATE, texts)
 
 
 def _repeated(source: Source, vectors: Vectors, group: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, float]]:
-    """Yield each row that repeats an earlier one, that one, and how similar the pictures are."""
+    """Yield each row that repeats an earlier one, that one, and how similar the pictures are.
+
+    Some rows at a time are compared with all that come after them: what is there at once grows with the label, and not
+    with its square. What is dropped is compared with nothing any more.
+    """
     some = read_unit_rows(vectors, group)
-    near = pairs_above(some, CANDIDATE)
-    if not len(near.left):
-        return
-    wanted = np.unique(np.concatenate([near.left, near.right]))
-    records = read_records(source.select_rows(group[wanted]))
-    pictures = {int(at): _picture(record.payload) for at, (record, _) in zip(wanted, records, strict=True)}
-    dropped: set[int] = set()
-    for i, j in zip(near.left.tolist(), near.right.tolist(), strict=True):
-        a, b = pictures[i], pictures[j]
-        if i in dropped or j in dropped or a is None or b is None:
-            continue
-        value = same_picture(a, b)
-        if value >= SAME_PICTURE:
-            dropped.add(j)
-            yield int(group[j]), int(group[i]), value
+    thumbnails: dict[int, npt.NDArray[np.float32] | None] = {}
+    dropped = np.zeros(len(group), np.bool_)
+    step = max(CANDIDATES // max(len(group), 1), 1)
+    for first in range(0, len(group), step):
+        left = first + np.flatnonzero(~dropped[first : first + step])
+        right = first + np.flatnonzero(~dropped[first:])
+        near = pairs_between(some[left], some[right], CANDIDATE)
+        one, two = left[near.left], right[near.right]
+        one, two = one[one < two], two[one < two]
+        _look_at(source, group, np.unique(np.concatenate([one, two])), thumbnails)
+        for i, j in zip(one.tolist(), two.tolist(), strict=True):
+            a, b = thumbnails[i], thumbnails[j]
+            if dropped[i] or dropped[j] or a is None or b is None:
+                continue
+            value = _same_thumbnail(a, b)
+            if value >= SAME_PICTURE:
+                dropped[j] = True
+                yield int(group[j]), int(group[i]), value
 
 
-def _picture(payload: bytes) -> npt.NDArray[np.uint8] | None:
-    try:
-        return decode(payload)
-    except PictureError:
-        return None
+def _look_at(
+    source: Source,
+    group: npt.NDArray[np.int64],
+    wanted: npt.NDArray[np.int64],
+    thumbnails: dict[int, npt.NDArray[np.float32] | None],
+) -> None:
+    """Add the thumbnails, of 4 KB, that are not there yet; None: it is no picture."""
+    missing = np.array([at for at in wanted.tolist() if at not in thumbnails], np.int64)
+    records = read_records(source.select_rows(group[missing]))
+    for at, (record, _) in zip(missing.tolist(), records, strict=True):
+        try:
+            thumbnails[at] = _thumbnail(decode(record.payload))
+        except PictureError:
+            thumbnails[at] = None

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, label_homes
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
-from facekit.records.distinct import AT_ONCE, blocks
+from facekit.records.distinct import blocks
 from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.parquet import count_rows, parquet_batches, parquet_schema
 
@@ -214,7 +214,7 @@ def read_decisions(
         owned: set[str] = set()
         sentences: dict[str | None, int] = {}
         row = 0
-        for batch in parquet_batches(path, [column for column, _, _ in read.values()], AT_ONCE):
+        for batch in parquet_batches(path, [column for column, _, _ in read.values()]):
             part = slice(row, row + batch.num_rows)
             for name, (column, _, _) in read.items():
                 _keep(found, owned, name, part, _values(name, batch.column(column), sentences))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,24 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions
 from facekit.errors import FacekitError
-from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, read_block, share_blocks, shared_block
+from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, another_pack, read_block, share_blocks, shared_block
 from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
 from facekit.jobs.clean.tables import DecisionTable, write_tables
 from facekit.jobs.inputs.ledger import already_masked
 from facekit.jobs.inputs.source import Source
 from facekit.jobs.inputs.stored_pack import fetch_file
-from facekit.jobs.outputs.ledger_rows import copied_rows, layout_keys, layout_rows, left_out_rows
+from facekit.jobs.outputs.ledger_rows import (
+    copied_rows,
+    hash_block,
+    hashing_threads,
+    layout_keys,
+    layout_rows,
+    left_out_rows,
+)
 from facekit.jobs.outputs.tables import SOURCE_LIST, write_source_list
 from facekit.records import PackWriter
 from facekit.records.distinct import ascends, blocks, distinct
+from facekit.records.rewrite import copy_records, extents_of
 from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path
 from facekit.run.progress import progress
 from facekit.run.shards import Shard
@@ -115,27 +125,17 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
         raise FacekitError("the decisions keep no image: give a lower --intra")
     if source.layout == "insightface":
         labels = table.new_label[rows].astype(np.int32)
-        if not ascends(labels):
-            rows = rows[np.argsort(labels, kind="stable")]
+        order = None if ascends(labels) else np.argsort(labels, kind="stable")
         del labels
-    shards = [Shard(first // BLOCK, first, min(first + BLOCK, len(rows))) for first in range(0, len(rows), BLOCK)]
-
-    def task_of(shard: Shard, path: Path) -> BlockTask:
-        part = rows[shard.first : shard.stop]
-        return BlockTask(shard, path, source.select_rows(part), table.payload_hash[part])
-
-    shared = share is not None and share_blocks(share, task_of, shards)
+        if order is not None:
+            for span in blocks(len(rows)):  # in place: a third array would be eight bytes a record more
+                order[span] = rows[order[span]]
+            rows = order
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
         with progress("writing", len(rows)) as advance:
-            for shard in shards:
-                part = rows[shard.first : shard.stop]
-                if share is not None and shared:
-                    block = shared_block(share.output.shard(shard.number))
-                else:
-                    block = read_block(source.select_rows(part), table.payload_hash[part])
-                keys = _append(source, table, part, block, writer)
+            for part, keys in _written(source, table, rows, writer, share):
                 ledger.append(copied_rows(keys, table.keys[part], table.payload_hash[part].tobytes(), masks))
                 advance(len(part))
         for span in blocks(len(table)):
@@ -152,6 +152,50 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
 
 def _no_task(shard: Shard, path: Path) -> BlockTask:
     raise AssertionError(f"{shard} of none, {path}")
+
+
+def _written(
+    source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], writer: PackWriter, share: Share | None
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Write records, and yield which rows were written and the keys they got."""
+    shards = [Shard(first // BLOCK, first, min(first + BLOCK, len(rows))) for first in range(0, len(rows), BLOCK)]
+
+    def task_of(shard: Shard, path: Path) -> BlockTask:
+        part = rows[shard.first : shard.stop]
+        return BlockTask(shard, path, source.select_rows(part), table.payload_hash[part])
+
+    shared = share is not None and share_blocks(share, task_of, shards)
+    if not shared and source.kind == "pack" and source.stored is None:
+        yield from _copied(source, table, rows, writer)
+        return
+    for shard in shards:
+        part = rows[shard.first : shard.stop]
+        if share is not None and shared:
+            block = shared_block(share.output.shard(shard.number))
+        else:
+            block = read_block(source.select_rows(part), table.payload_hash[part])
+        yield part, _append(source, table, part, block, writer)
+
+
+def _copied(
+    source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], writer: PackWriter
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Copy records from a pack on the disk, by blocks of bytes."""
+    rec = Path(source.path)
+    where = extents_of(rec, source.offsets, source.keys)
+    with ThreadPoolExecutor(hashing_threads()) as pool:
+        for span in blocks(len(rows)):  # the labels of all would be a column more
+            some = rows[span]
+            for done in copy_records(rec, where, some, table.new_label[some], writer):
+                part = some[done.rows]
+                _check_hashes(source, table, part, hash_block(done.block, done.starts, pool))
+                yield part, done.keys
+
+
+def _check_hashes(source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], found: bytes) -> None:
+    other = (np.frombuffer(found, np.uint8).reshape(-1, 16) != table.payload_hash[rows]).any(axis=1)
+    if other.any():
+        raise another_pack(source, int(source.keys[rows[int(other.argmax())]]))
 
 
 def _append(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from facekit.jobs.outputs.ledger_rows import hash_block
 from facekit.output import FolderOutput
-from facekit.records.rewrite import Extents, read_blocks
+from facekit.records.rewrite import Extents, read_extents
 from facekit.run.choice import ExecutorChoice
 from facekit.run.shard_file import ShardWriter, open_shard, read_rows
 from facekit.run.shards import Shard, cut
@@ -125,7 +125,7 @@ def gather_shard(task: CopyTask) -> None:
     digests: list[bytes] = []
     with ShardWriter(task.path) as out, ThreadPoolExecutor(1) as pool:
         for run in task.runs:
-            for rows, block, starts in read_blocks(run.rec, run.where):
+            for rows, block, starts in read_extents(run.rec, run.where):
                 out.write(block)
                 sizes.append(run.where.sizes[rows].astype(np.int64))
                 digests.append(hash_block(block, starts, pool) if task.hashes else b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -18,7 +19,15 @@ from facekit.run.ledger import payload_hash, schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["copied_rows", "dropped_rows", "hash_block", "layout_keys", "layout_rows", "left_out_rows"]
+__all__ = [
+    "copied_rows",
+    "dropped_rows",
+    "hash_block",
+    "hashing_threads",
+    "layout_keys",
+    "layout_rows",
+    "left_out_rows",
+]
 
 _AT_ONCE = 256
 """Records that a thread hashes in one go."""
@@ -148,6 +157,12 @@ def _first_said(first: pa.Array, second: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     return pc.coalesce(first, second)
+
+
+def hashing_threads() -> int:
+    """Threads that hash: more than four wait for the disk."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(4, cores)
 
 
 def hash_block(block: memoryview, starts: npt.NDArray[np.int64], pool: ThreadPoolExecutor) -> bytes:

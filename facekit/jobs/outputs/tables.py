@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from facekit.records.distinct import AT_ONCE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,6 +19,7 @@ __all__ = [
     "LABELS",
     "SOURCE_LIST",
     "TRAIN_CONFIG",
+    "parquet_rows",
     "write_labels",
     "write_parquet",
     "write_source_list",
@@ -42,6 +47,40 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
     with open(path, "wb") as file:  # pyarrow itself opens no name that is not UTF-8
         pq.write_table(table, file, compression="zstd")
+
+
+@contextmanager
+def parquet_rows(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Write a table as parquet from parts, in row groups of at least 65,536 rows.
+
+    Parameters
+    ----------
+    path : Path
+    schema : pyarrow.Schema
+
+    Yields
+    ------
+    callable
+        Takes some rows.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    waiting: list[pa.Table] = []
+
+    def append(rows: pa.Table) -> None:
+        waiting.append(rows.cast(schema))
+        if sum(part.num_rows for part in waiting) >= AT_ONCE:
+            flush()
+
+    def flush() -> None:
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting).combine_chunks())
+        waiting.clear()
+
+    with open(path, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        yield append
+        flush()
 
 
 class PictureFiles(Protocol):

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facekit.clean.decisions import REASONS
 from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
+from facekit.clean.vectors import Vectors
 from facekit.embeddings import open_features
 from facekit.embeddings.onnx_engine import file_hash
 from facekit.errors import FacekitError
 from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.clean.features import FeatureRows
 from facekit.jobs.clean.job import clean
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
 from facekit.jobs.embed.job import EmbedConfig, embed
@@ -28,11 +31,14 @@ from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
 from facekit.jobs.train.job import train
 from facekit.output import replace_file
+from facekit.records.distinct import blocks, distinct
+from facekit.records.key_rows import rows_of
 
 __all__ = ["Round", "StartModel", "finished_rounds", "prepare_start_model", "run_round"]
 
 LISTS = "lists"
 PARTS = ("features", "clean", "train/model.pt", "model.onnx")
+CENTRE_ROWS = 8192
 
 Say = Callable[[str], None]
 Listen = Callable[[Any], None]
@@ -185,18 +191,13 @@ def _export(weights: str, folder: Path) -> str:
     return str(path)
 
 
-def _vectors_of(features: Path, table: DecisionTable) -> npt.NDArray[np.float32]:
-    """The unit vector of each decision, (N, D); of length 0 where there is none."""
+def _vectors_of(features: Path, table: DecisionTable) -> Vectors:
+    """The unit vector of each decision, (N, D), read when it is asked for; of length 0 where there is none."""
     opened = open_features(features)
-    rows = opened.rows_of(table.keys)
-    vectors = opened.load().vectors[np.maximum(rows, 0)]
-    vectors[rows < 0] = 0
-    return vectors
+    return FeatureRows(opened, rows_of(opened.column("key"), table.keys))
 
 
-def _check_loss(
-    config: SelfLearnConfig, number: int, table: DecisionTable, vectors: npt.NDArray[np.float32], cleaned: Path
-) -> None:
+def _check_loss(config: SelfLearnConfig, number: int, table: DecisionTable, vectors: Vectors, cleaned: Path) -> None:
     """Stop before a model is trained on what a cleaning left of the pack, where it left too little."""
     if config.allow_loss >= 1:
         return
@@ -210,11 +211,12 @@ def _check_loss(
         ) from None
 
 
-def _centres(vectors: npt.NDArray[np.float32], table: DecisionTable) -> npt.NDArray[np.float32]:
+def _centres(vectors: Vectors, table: DecisionTable) -> npt.NDArray[np.float32]:
     """Mean of the unit vectors of each new label: (C, D); of length 0 where it has none."""
-    keep = table.new_label >= 0
     centres = np.zeros((int(table.new_label.max()) + 1, vectors.shape[1]), np.float32)
-    np.add.at(centres, table.new_label[keep], vectors[keep])
+    for part in blocks(len(table), CENTRE_ROWS):
+        rows = part.start + np.flatnonzero(table.new_label[part] >= 0)
+        np.add.at(centres, table.new_label[rows], vectors[rows])
     return centres
 
 
@@ -257,17 +259,18 @@ def _round(
         purity, purity_before = purity_of(person[keep], table.new_label[keep]), purity_of(person, table.old_label)
     kept_before = np.ones(len(table), np.bool_)
     if before is not None:
-        kept_before = read_decisions(folder.with_name(f"round-{number - 1}") / "clean").new_label >= 0
-    reasons, counts = np.unique(table.reason, return_counts=True)
+        earlier = folder.with_name(f"round-{number - 1}") / "clean"
+        kept_before = read_decisions(earlier, ("new_label",)).new_label >= 0
+    counts = np.bincount(table.reason_code, minlength=len(REASONS)).tolist()
     return Round(
         number=number,
         images=len(table),
-        identities=len(np.unique(table.old_label)),
+        identities=len(distinct(table.old_label)),
         kept=int(keep.sum()),
-        identities_kept=len(np.unique(table.new_label[keep])),
+        identities_kept=int((distinct(table.new_label) >= 0).sum()),
         purity=purity,
         purity_before=purity_before,
-        reasons=dict(zip(reasons.tolist(), counts.tolist(), strict=True)),
+        reasons={reason: count for reason, count in sorted(zip(REASONS, counts, strict=True)) if count},
         newly_kept=int((keep & ~kept_before).sum()),
         newly_dropped=int((~keep & kept_before).sum()),
         scores=_scores(config, model, folder),

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError
+from facekit.records.distinct import count_pairs
 from facekit.records.key_rows import rows_of
 from facekit.run.parquet import parquet_schema, read_csv, read_parquet
 
@@ -21,10 +22,9 @@ def purity_of(person: npt.NDArray[np.int64], label: npt.NDArray[np.int64]) -> fl
     ----------
     person, label : (N,) int64
     """
-    pairs, counts = np.unique(np.stack([label, person]), axis=1, return_counts=True)
-    most = np.zeros(int(pairs[0].max()) + 1, np.int64)
-    np.maximum.at(most, pairs[0], counts)
-    return float(most.sum() / len(label))
+    labels, _, counts = count_pairs(label, person, np.ones(len(label), np.bool_))
+    firsts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
+    return float(np.maximum.reduceat(counts, firsts).sum() / len(label))
 
 
 def read_truth(path: str, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -44,11 +44,12 @@ def read_truth(path: str, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     name = next((name for name in ("identity", "true_person") if name in columns.column_names), None)
     if name is None or "key" not in columns.column_names:
         raise ConfigError(f"truth {path} must have the columns key and identity or true_person")
-    known, person = columns["key"].to_numpy(), np.asarray(columns[name].to_pylist(), dtype=str)
+    known, encoded = columns["key"].to_numpy(), columns[name].combine_chunks().dictionary_encode("encode")
     rows = rows_of(known, keys)
     if (rows < 0).any():
         raise ConfigError(f"truth {path} does not know every key of the pack: it belongs to another")
-    return np.unique(person, return_inverse=True)[1].reshape(-1)[rows]
+    numbers = np.unique(np.asarray(encoded.dictionary.to_pylist(), dtype=str), return_inverse=True)[1].reshape(-1)
+    return numbers[encoded.indices.to_numpy()][rows]
 
 
 def _truth_table(path: str) -> Any:
