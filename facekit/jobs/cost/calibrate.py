@@ -207,7 +207,7 @@ def _reading(pack: Path) -> Rate:
     from facekit.train.samples import TrainingSet
 
     samples = TrainingSet(str(pack), LoopConfig())
-    for index in range(16):
+    for index in range(min(16, len(samples))):
         samples[index]
     started, before = time.perf_counter(), time.process_time()
     for index in range(len(samples)):
