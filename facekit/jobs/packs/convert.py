@@ -302,6 +302,11 @@ def open_input(named: str, files: SampleFiles | None, taken: bool) -> tuple[Pack
     shards = files.plain_tars() if files is not None else None
     if shards:
         return scan_shards(shards), input_of(named, lambda: shards), sum(path.stat().st_size for path in shards)
+    if is_address(named):
+        raise ConfigError(
+            f"{named} is a pack in a store, and convert copies packs from the disk alone (mask, embed, clean and apply "
+            "read them where they lie): fetch it first"
+        )
     source = open_packs([named], index_policy(taken))[0]
     return source, pack_input(source.rec, named), source.rec.stat().st_size
 
