@@ -90,7 +90,7 @@ def test_the_calibration_measures_what_the_commands_leave(tmp_path: Path, capsys
     assert set(summary.rates) == set(NAMES) - {"embed"}
     for name in ("fetch", "convert", "apply"):
         assert (4000 if name != "apply" else 3000) < summary.rates[name]["disk"] < 4400  # clean drops the strangers
-        assert 5e7 < summary.rates[name]["memory"] < 3e9
+        assert 1e7 < summary.rates[name]["memory"] < 3e9
     assert all(value >= 0 for rate in summary.rates.values() for value in rate.values())
     assert summary.rates["read"]["cpu"] > 0
     assert summary.core_gigaflops > 0
