@@ -113,7 +113,7 @@ def tell(name: str, count: int, found: tuple[float, float, int]) -> None:
 def memory(root: Path) -> None:
     sizes = (100_000, 400_000)
     for size in sizes:
-        material(root / str(size), size, 100, 8)
+        material(root / str(size), size, 100, size // 12_500)
     for kind in ("tars", "gz", "parquet"):
         for layout in ("insightface", "webdataset"):
             peaks = [

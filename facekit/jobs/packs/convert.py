@@ -247,13 +247,17 @@ def write_converted(
     """
     codes = choose_records(source, config)
     rows = order(source, codes == 0, config)
-    old = source.labels[rows]
-    new, table = (old, {label: label for label in np.unique(old).tolist()}) if config.keep_labels else contiguous(old)
+    new, table = relabelled(source.labels[rows], config.keep_labels)
     written = write(source, rows, new, codes, folder, config, finished)
     write_labels(folder / LABELS, table)
     write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
     counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()
     return written, {reason: count for reason, count in zip(REASONS, counts[1:]) if count}
+
+
+def relabelled(labels: npt.NDArray[np.int64], keep: bool) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
+    """New labels, the old ones where they are to stay, and the table from old to new."""
+    return (labels, {label: label for label in np.unique(labels).tolist()}) if keep else contiguous(labels)
 
 
 def _summary(
