@@ -76,7 +76,6 @@ def stages(payloads: list[bytes], folder: Path) -> dict[str, Callable[[], object
         drawn = sample_params(np.random.default_rng([0, n]), kinds[n], MaskOptions())
         return encode_like(render_worn(image, mesh.vertices, drawn).image, payloads[n])
 
-
     def cached(n: int) -> Mesh:
         mesh = cache.get(n)
         assert mesh is not None

@@ -23,6 +23,8 @@ class WebServer:
     files : dict from str to bytes
     ranges : bool
         Whether parts of a file can be asked for.
+    says_ranges : bool
+        Whether it says so.
     cuts : Counter
         How many more answers about a file end after half of what they promised.
     asked : list of (str, str, str)
@@ -33,7 +35,7 @@ class WebServer:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.ranges, self.cuts = True, Counter[str]()
+        self.ranges, self.says_ranges, self.cuts = True, True, Counter[str]()
         self.asked: list[tuple[str, str, str]] = []
         self.on_get: Callable[[str], object] = len
         self.answer: Callable[[BaseHTTPRequestHandler], bool] = lambda request: False
@@ -86,7 +88,8 @@ class WebServer:
         request.send_response(status)
         request.send_header("Content-Length", str(len(part)))
         request.send_header("ETag", '"' + hashlib.sha1(content).hexdigest() + '"')
-        request.send_header("Accept-Ranges", "bytes" if self.ranges else "none")
+        if self.says_ranges:
+            request.send_header("Accept-Ranges", "bytes" if self.ranges else "none")
         if status == 206:
             request.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}")
         request.end_headers()

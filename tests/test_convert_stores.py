@@ -111,6 +111,33 @@ def test_shards_on_a_web_server(web: WebServer, tmp_path: Path, suffix: str, ran
         assert pack.identity_ranges.tolist() == [[1 + 8 * n, 9 + 8 * n] for n in range(5)]
 
 
+@pytest.mark.parametrize("suffix", SHAPES)
+def test_a_server_that_ignores_ranges_without_a_word(
+    web: WebServer, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BLOCK", 4000)
+    monkeypatch.setattr(reading, "PIECE", 1500)
+    web.ranges = web.says_ranges = False
+    web.files[f"a.{suffix}"] = SHAPES[suffix](tar_bytes(range(40)))
+    run(f"{web.url}/a.{suffix}", tmp_path / "out")
+    assert content(tmp_path / "out") == expected(40)
+    out = io.BytesIO()
+    pq.write_table(pa.table(TABLES["bytes"]), out)
+    web.files["a.parquet"] = out.getvalue()
+    with pytest.raises(StoreError, match="gives no parts of a file, which are needed here: download it"):
+        run(f"{web.url}/a.parquet", tmp_path / "parquet")
+
+
+def test_small_blocks_give_the_same(web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members, labels and the end of the tar lie across the blocks."""
+    web.files["a.tar"] = tar_bytes(range(40))
+    for block in (600, 1023, 4096):
+        monkeypatch.setattr(reading, "BLOCK", block)
+        monkeypatch.setattr(reading, "PIECE", block // 2)
+        run(f"{web.url}/a.tar", tmp_path / str(block))
+        assert content(tmp_path / str(block)) == expected(40)
+
+
 def test_compressed_shards_on_the_disk_give_what_plain_ones_give(tmp_path: Path) -> None:
     for suffix, shape in SHAPES.items():
         folder = tmp_path / suffix
@@ -380,6 +407,8 @@ def test_what_is_not_there_is_named(web: WebServer, s3: str, tmp_path: Path) -> 
     for address in (f"{web.url}/none.tar", "s3://faces/none.tar", "s3://faces/none/*.tar"):
         with pytest.raises(RecordError, match=r"there is no such object|no file fits this name"):
             run(address, tmp_path / "out")
+    with pytest.raises(ConfigError, match="is a pack in a store, and convert copies packs from the disk alone"):
+        run("s3://faces/pack/train.rec", tmp_path / "out")
     with pytest.raises(ConfigError, match=r"gopher://x/a\.tar cannot be opened"):
         run("gopher://x/a.tar", tmp_path / "out")
 

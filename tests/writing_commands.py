@@ -105,6 +105,8 @@ WRITING = (
     Command("unpack", lambda m, to: ["unpack", m / "people", to], ("people",)),
     Command("convert", lambda m, to: ["convert", m / "people", to], ("people",)),
     Command("convert (tar)", lambda m, to: ["convert", m / "people", to, "--layout", "webdataset"], ("people",)),
+    Command("convert (parquet)", lambda m, to: ["convert", m / "people", to, "--layout", "parquet"], ("people",)),
+    Command("convert (files)", lambda m, to: ["convert", m / "parquet", to, "--workers", 1], ("parquet",)),
     Command("convert (from tar)", lambda m, to: ["convert", m / "shards", to], ("shards",)),
     Command("merge", lambda m, to: ["merge", m / "people", m / "more", to], ("people", "more")),
     Command("split", lambda m, to: ["split", m / "people", to, "--test", ".5"], ("people",)),
@@ -133,8 +135,8 @@ WRITING = (
             quick=False),
 )  # fmt: skip
 
-ELSEWHERE = ("review",)
-"""Commands that write, with tests of their own: this one saves what a browser sends."""
+ELSEWHERE = ("review", "cost")
+"""Commands with tests of their own: one saves what a browser sends, one writes below a temporary folder alone."""
 
 READING = {
     "diff": lambda m: ["diff", m / "decided", m / "decided"],
@@ -208,6 +210,7 @@ def make_material(folder: Path) -> Path:
     pattern_pack(folder / "patterns", (3, 3))
     do(["unpack", folder / "people", folder / "pictures"])
     do(["convert", folder / "people", folder / "shards", "--layout", "webdataset"])
+    do(["convert", folder / "people", folder / "parquet", "--layout", "parquet"])
     do(["bins", "make", folder / "pairs.csv", folder / "people", folder / "pairs.bin"])
     do(["synth", folder / "drawn", "--identities", 1, "--images", 2, "--workers", 1])
     (folder / "drawn.csv").write_text("key_a,key_b,same\n1,2,1\n")

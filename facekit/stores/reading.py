@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any
 
 from facekit.errors import RecordError
@@ -22,11 +23,18 @@ logger = logging.getLogger(__name__)
 BLOCK = 8 << 20
 """Bytes asked for at once: at 50 ms an answer less would wait more than read."""
 
+PIECE = 1 << 20
+"""Bytes handed on at a time."""
+
 TRIES, PAUSE = 4, 0.5
 _KEPT = 1024
 """Bytes that `ForwardFile` can go back."""
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+class NoRanges(StoreError):
+    """The server ignores which part of an object it is asked for."""
 
 
 class StoredFile(io.RawIOBase):
@@ -39,16 +47,14 @@ class StoredFile(io.RawIOBase):
     stored : Stored
     ahead : bool
         Fetch the block behind the one that is read.
-    block : int
-        Bytes.
     """
 
-    def __init__(self, stored: Stored, ahead: bool = True, block: int = BLOCK) -> None:
+    def __init__(self, stored: Stored, ahead: bool = True) -> None:
         super().__init__()
-        self._stored, self._block, self._at = stored, block, 0
+        self._stored, self._block, self._at = stored, BLOCK, 0
         system, path = open_filesystem(stored.address)
         with store_errors(stored.address):
-            self._file = system.open(path, "rb", block_size=block, cache_type="none", size=stored.size)
+            self._file = system.open(path, "rb", block_size=BLOCK, cache_type="none", size=stored.size)
         self._held = (0, b"")
         self._pool, self._ahead = ThreadPoolExecutor(1), ahead  # one thread: the file below has one position
         self._next: tuple[int, Future[bytes]] | None = None
@@ -113,7 +119,10 @@ class StoredFile(io.RawIOBase):
                     return block
                 raise StoreError(f"{len(block)} of {wanted} bytes came from offset {start} on", self._stored.address)
             except StoreError as error:
-                if attempt == TRIES - 1 or "range" in str(error.__cause__):
+                if isinstance(error.__cause__, ValueError) and "range" in str(error.__cause__):
+                    problem = "the server gives no parts of a file, which are needed here: download it"
+                    raise NoRanges(problem, self._stored.address) from error
+                if attempt == TRIES - 1:
                     raise
                 logger.warning("%s; asked again", error)
                 time.sleep(PAUSE * 2**attempt)
@@ -157,7 +166,7 @@ class _Streamed(io.RawIOBase):
 
 
 @contextmanager
-def open_stored(stored: Stored, ahead: bool = True, block: int = BLOCK) -> Iterator[IO[bytes]]:
+def open_stored(stored: Stored, ahead: bool = True) -> Iterator[IO[bytes]]:
     """Open a file or object for reading at any position.
 
     Parameters
@@ -165,8 +174,6 @@ def open_stored(stored: Stored, ahead: bool = True, block: int = BLOCK) -> Itera
     stored : Stored
     ahead : bool
         Of an object, fetch the block behind the one that is read.
-    block : int
-        Bytes that are fetched of an object at once.
 
     Raises
     ------
@@ -176,7 +183,7 @@ def open_stored(stored: Stored, ahead: bool = True, block: int = BLOCK) -> Itera
         The file cannot be read.
     """
     if is_address(stored.address):
-        with io.BufferedReader(StoredFile(stored, ahead, block), 1 << 20) as file:
+        with io.BufferedReader(StoredFile(stored, ahead), 1 << 20) as file:
             yield file
         return
     with _open_local(stored.address) as local:
@@ -270,28 +277,32 @@ def open_stream(stored: Stored) -> Iterator[ForwardFile]:
         The store does not answer. Reading raises it too, and EOFError where compressed bytes end too early.
     """
     with open_stored(stored) as file:
-        raw: IO[bytes] = file
-        try:
-            head = raw.read(4)
-        except StoreError as error:
-            if "range" not in str(error.__cause__):
-                raise
-            raw = _Streamed(stored)  # type: ignore[assignment]
-            head = raw.read(4)
-        chunks = _chunks(raw, head)
+        chunks = _chunks(file, stored)
+        head = next(chunks, b"")
+        chunks = chain([head], chunks)
         if head.startswith(GZIP):
             chunks = _inflated(chunks)
         elif head.startswith(ZSTD):
             chunks = _unzstd(chunks, stored.address)
-        with raw:
-            yield ForwardFile(chunks)
+        yield ForwardFile(chunks)
 
 
-def _chunks(file: IO[bytes], head: bytes) -> Iterator[bytes]:
-    if head:
-        yield head
-    while chunk := file.read(1 << 20):
-        yield chunk
+def _chunks(file: IO[bytes], stored: Stored) -> Iterator[bytes]:
+    """The bytes of a file; where its server turns out to give no parts, the rest comes from one answer."""
+    at = 0
+    try:
+        while chunk := file.read(PIECE):
+            at += len(chunk)
+            yield chunk
+        return
+    except NoRanges:
+        logger.info("%s gives no parts of files: it is read as a whole", stored.address)
+    with _Streamed(stored) as whole:
+        while chunk := whole.read(PIECE):
+            skipped = min(len(chunk), at)
+            at -= skipped
+            if len(chunk) > skipped:
+                yield chunk[skipped:]
 
 
 def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,9 @@ BYTES_A_RECORD = 100
 NETWORK_SHARE = 0.6
 """Of a core's speed in products of matrices, what a convolutional network reaches."""
 
+THREADS = 4
+"""That one process uses for what is not a product of matrices."""
+
 SPREAD = ("fetch", "mask", "embed", "read")
 """Steps whose work is done by all cores of all machines; the others are one process on one machine."""
 
@@ -185,7 +188,9 @@ def _step(name: str, images: float, rate: Rate, config: CostConfig, measured: Me
     if name in SPREAD:
         wall = rate.start_wall + rate.cpu * images / (config.machines * measured.cores)
     else:
-        wall = rate.start_wall + rate.wall * images + more_cpu / measured.cores
+        # What was measured at a small size can only be too quick: the work is never spread over more than four threads.
+        seconds = max(rate.wall, rate.cpu / min(THREADS, measured.cores))
+        wall = rate.start_wall + seconds * images + more_cpu / measured.cores
     left = round(rate.disk * images)
     memory = round(rate.memory + BYTES_A_RECORD * images) if rate.memory else 0
     return Step(name, cpu / 3600, 0.0, wall / 3600, left, left * (2 if name in TWICE else 1), memory)
@@ -236,5 +241,6 @@ def assumptions(config: CostConfig, measured: Measured) -> tuple[str, ...]:
         "clean compares all centres with one another on all cores of one machine",
         "read is one epoch of training's reading: decoding and augmenting, not the network",
         f"memory: what the command took here and {BYTES_A_RECORD} bytes a record, which is the limit of all commands",
+        "pages of mapped files come on top of that and may be dropped by the system",
         "fetch and mask have their output twice on the disk until they are done; the source is not counted",
     )

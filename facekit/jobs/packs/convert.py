@@ -36,7 +36,6 @@ from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, writ
 from facekit.jobs.packs.fetch import fetch_samples
 from facekit.jobs.packs.webdataset import Samples, shard_name, write_pack_of_shards, write_shards
 from facekit.output import FolderOutput, Input, check_folder, input_of, open_folder, open_prefix
-from facekit.records.distinct import distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards
 from facekit.run.choice import LOCAL, ExecutorChoice
@@ -280,13 +279,17 @@ def write_converted(
     """
     codes = choose_records(source, config)
     rows = order(source, codes == 0, config)
-    old = source.labels[rows]
-    new, table = (old, {label: label for label in distinct(old).tolist()}) if config.keep_labels else contiguous(old)
+    new, table = relabelled(source.labels[rows], config.keep_labels)
     written = write(source, rows, new, codes, folder, config, finished, output)
     write_labels(folder / LABELS, table)
     write_train_config(folder / TRAIN_CONFIG, written.num_classes, written.images)
     counts = np.bincount(codes, minlength=len(REASONS) + 1).tolist()
     return written, {reason: count for reason, count in zip(REASONS, counts[1:]) if count}
+
+
+def relabelled(labels: npt.NDArray[np.int64], keep: bool) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
+    """New labels, the old ones where they are to stay, and the table from old to new."""
+    return (labels, {label: label for label in np.unique(labels).tolist()}) if keep else contiguous(labels)
 
 
 def _summary(
@@ -335,6 +338,11 @@ def open_input(named: str, files: SampleFiles | None, taken: bool) -> tuple[Pack
     shards = files.plain_tars() if files is not None else None
     if shards:
         return scan_shards(shards), input_of(named, lambda: shards), sum(path.stat().st_size for path in shards)
+    if is_address(named):
+        raise ConfigError(
+            f"{named} is a pack in a store, and convert copies packs from the disk alone (mask, embed, clean and apply "
+            "read them where they lie): fetch it first"
+        )
     source = open_packs([named], index_policy(taken))[0]
     return source, pack_input(source.rec, named), source.rec.stat().st_size
 
