@@ -25,7 +25,7 @@ __all__ = ["command", "reporting"]
 @click.argument("destination", metavar="OUT")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe of the plugin's, or a .toml.  [default: its first]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeatable.")
-@click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a backbone.pt.")
+@click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a public backbone.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
 @click.option("--eval", "pairs", multiple=True, metavar="PAIRS|PACK", help="Score pairs, or a masked pack.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -22,7 +22,8 @@ class TrainConfig:
     changes : tuple of str
         ``key=value``.
     init : str, optional
-        Weights to start from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
+        Weights to start from: a run's folder, a checkpoint, or a public backbone, see
+        `facekit.train.public_weights`.
     resume : bool
         Go on from the last checkpoint of ``destination``; without one, start.
     pairs : tuple of str

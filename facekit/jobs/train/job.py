@@ -68,6 +68,7 @@ def train(
     """
     require("training", "torch")
     from facekit.train.loop import train_network
+    from facekit.train.model import init_sentences
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
 
@@ -81,7 +82,8 @@ def train(
     with open_run_folder(task.out, "train", guarded_inputs(config)) if first else nullcontext():
         if first:
             check_resume(task.out, _record(config, settings, task), config.resume)
-        for sentence in config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train):
+        found = config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train)
+        for sentence in found + (init_sentences(config.init) if config.init is not None else []):
             warn(sentence)
         _try_head(task, plugin, warn)
         with warnings.catch_warnings():
