@@ -29,6 +29,10 @@ class TrainConfig:
     pairs : tuple of str
         What is scored during training: verification pairs, as ``.bin`` or as ``.csv`` over the keys of the pack; or a
         pack with a ledger of masked faces, for the scores of ICCV21-MFR.
+    logs : tuple of str
+        ``csv``, ``tensorboard``, ``wandb``; the CSV file is always there. None given: TensorBoard too, where installed.
+    best : str, optional
+        A score of ``pairs``, such as "lfw accuracy": the network with its highest value is kept as ``best.pt``.
     """
 
     plugin: str
@@ -39,3 +43,5 @@ class TrainConfig:
     init: str | None = None
     resume: bool = False
     pairs: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    best: str | None = None

@@ -22,7 +22,7 @@ from facekit.errors import RecordError
 from facekit.jobs.train.checks import config_warnings, refuse_faults, require, resume_warnings
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.folder import check_resume
-from facekit.jobs.train.scores import check_lists, list_names, scorer
+from facekit.jobs.train.scores import check_best, check_lists, list_names, scorer
 from facekit.output import Input, input_of, open_run_folder
 from facekit.records.content import sampled_hash
 from facekit.train.config import MAY_CHANGE
@@ -67,12 +67,14 @@ def train(
         The pack is missing, or has faults that would spoil the training; or a list of pairs cannot be scored.
     """
     require("training", "torch")
+    from facekit.train.logs import check_logs
     from facekit.train.loop import train_network
     from facekit.train.model import init_sentences
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
 
-    list_names(config.pairs)
+    check_best(config.best, list_names(config.pairs))
+    check_logs(config.logs)
     plugin = load_plugin(config.plugin)
     settings = read_settings(plugin, config.recipe, config.changes)
     task = open_task(config, settings, centres)
@@ -117,7 +119,7 @@ def open_task(config: TrainConfig, settings: Settings, centres: npt.NDArray[np.f
     labels = samples.labels
     facts = facts_of(samples, labels)
     out = Path(config.destination)
-    return Task(config.plugin, settings, samples, labels, facts, out, config.init, centres)
+    return Task(config.plugin, settings, samples, labels, facts, out, config.init, centres, config.logs, config.best)
 
 
 def facts_of(samples: TrainingSet, labels: npt.NDArray[np.int64]) -> PackFacts:

@@ -22,7 +22,7 @@ from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
 from facekit.jobs.inputs.source import open_source, read_records
 from facekit.records.bins import read_bins
 
-__all__ = ["check_lists", "list_names", "scorer"]
+__all__ = ["check_best", "check_lists", "list_names", "scorer"]
 
 Size = tuple[int, int]
 
@@ -47,6 +47,25 @@ def list_names(pairs: tuple[str, ...]) -> dict[str, str]:
             )
         names[name] = path
     return {path: name for name, path in names.items()}
+
+
+def check_best(best: str | None, names: Mapping[str, str]) -> None:
+    """Refuse the name of a score that no list can have.
+
+    Parameters
+    ----------
+    best : str or None
+        Such as "lfw accuracy" or "lfw TAR@0.001".
+    names : mapping from str to str
+        What `list_names` gave.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if best is not None and not any(best.startswith(f"{name} ") for name in names.values()):
+        known = ", ".join(f"{name} ..." for name in names.values()) or "none: give lists with --eval"
+        raise ConfigError(f"--best {best}: there is no such score; there are {known}")
 
 
 def check_lists(pairs: tuple[str, ...], pack: str, size: Size) -> None:
