@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import facekit
-from facekit.errors import RecordError
+from facekit.errors import ConfigError, RecordError
 from facekit.jobs.train.checks import config_warnings, refuse_faults, require, resume_warnings
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.folder import check_resume
@@ -61,7 +61,8 @@ def train(
     Raises
     ------
     ConfigError, DestinationExists
-        No such plugin or setting, torch is not installed, the destination is in use and ``resume`` is not set, or
+        No such plugin or setting, nothing to start from where it needs that, torch is not installed,
+        the destination is in use and ``resume`` is not set, or
         another run is training in it.
     RecordError, FacekitError
         The pack is missing, or has faults that would spoil the training; or a list of pairs cannot be scored.
@@ -76,6 +77,8 @@ def train(
     check_best(config.best, list_names(config.pairs))
     check_logs(config.logs)
     plugin = load_plugin(config.plugin)
+    if getattr(plugin, "needs_init", False) and config.init is None:
+        raise ConfigError(f"{config.plugin} starts from a trained network, which it does not change: give --init")
     settings = read_settings(plugin, config.recipe, config.changes)
     task = open_task(config, settings, centres)
     first = os.environ.get("RANK", "0") == "0"
