@@ -57,7 +57,7 @@ def processes(device: str) -> Iterator[None]:
     if not several():
         yield
         return
-    from facekit.train.processes import process_group
+    from facekit.train.processes import first_says, process_group, wait_for_all
     from facekit.train.state import device_of
 
     with process_group(device_of(device)):
@@ -65,7 +65,8 @@ def processes(device: str) -> Iterator[None]:
             yield
         finally:
             if is_first() and not _in_training:
-                _tell(Order(None))
+                first_says(Order(None))
+                wait_for_all()
 
 
 def train_together(
@@ -85,7 +86,9 @@ def train_together(
     """
     if not several():
         return train(config, report, warn, centres)
-    _tell(Order(config, centres))
+    from facekit.train.processes import first_says
+
+    first_says(Order(config, centres))
     _in_training.append(config)
     run = train(config, report, warn, centres)
     _in_training.clear()
@@ -100,15 +103,8 @@ def follow(train: Callable[..., Run]) -> None:
     train : callable
         `facekit.jobs.train.job.train`.
     """
-    while (order := _tell(None)).config is not None:
+    from facekit.train.processes import first_says, wait_for_all
+
+    while (order := first_says(None)).config is not None:
         train(order.config, lambda _: None, lambda _: None, order.centres)
-
-
-def _tell(order: Order | None) -> Order:
-    """The first process's order, in every process."""
-    from torch import distributed
-
-    said: list[Any] = [order]
-    distributed.broadcast_object_list(said, src=0)
-    found: Order = said[0]
-    return found
+    wait_for_all()
