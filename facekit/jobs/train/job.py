@@ -22,7 +22,7 @@ from facekit.errors import ConfigError, RecordError
 from facekit.jobs.train.checks import config_warnings, refuse_faults, require, resume_warnings
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.folder import check_resume
-from facekit.jobs.train.scores import check_best, check_lists, list_names, scorer
+from facekit.jobs.train.scores import check_best, check_lists, list_names, list_warnings, scorer
 from facekit.output import Input, input_of, open_run_folder
 from facekit.records.content import sampled_hash
 from facekit.train.config import MAY_CHANGE
@@ -88,6 +88,7 @@ def train(
         if first:
             check_resume(task.out, _record(config, settings, task), config.resume)
         found = config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train)
+        found += list_warnings(config.pairs, config.pack)
         for sentence in found + (init_sentences(config.init) if config.init is not None else []):
             warn(sentence)
         _try_head(task, plugin, warn)

@@ -22,7 +22,7 @@ from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
 from facekit.jobs.inputs.source import open_source, read_records
 from facekit.records.bins import read_bins
 
-__all__ = ["check_best", "check_lists", "list_names", "scorer"]
+__all__ = ["check_best", "check_lists", "list_names", "list_warnings", "scorer"]
 
 Size = tuple[int, int]
 
@@ -91,6 +91,20 @@ def check_lists(pairs: tuple[str, ...], pack: str, size: Size) -> None:
             _check_pack(path, size)
         else:
             _check_list(path, pack, size)
+
+
+def list_warnings(pairs: tuple[str, ...], pack: str) -> list[str]:
+    """Sentences about lists whose pictures are trained on: what they score is how well those were learnt.
+
+    Parameters
+    ----------
+    pairs : tuple of str
+    pack : str
+    """
+    own = [path for path in pairs if path.endswith(".csv") or Path(path).resolve() == Path(pack).resolve()]
+    return [
+        f"--eval {path}: its pictures are of {pack}, which is trained on: its scores are not of others" for path in own
+    ]
 
 
 def is_pack(path: str) -> bool:
