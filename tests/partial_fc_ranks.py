@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from facekit_bcl import CurricularMargin
 from torch import distributed
 
 from facekit.train.angular import cosine_matrix
@@ -36,16 +37,20 @@ def train(rank: int, world: int, sharded: bool) -> dict[str, Any]:
     classifier = Classifier(CLASSES, DIMENSIONS, sharded, SAMPLED)
     with torch.no_grad():
         classifier.weight.mul_(50)
+    margin = CurricularMargin(SCALE, 0.3, 0.2)
     optimizer = open_optimizer([classifier], CONFIG)
     first, count = shard_of(BATCH, rank, world)
     torch.manual_seed(100 + rank)
     found: dict[str, Any] = {"start": classifier.class_start, "rows": [classifier.weight.detach().clone()],
-                             "momentum": [], "sampled": [], "slopes": [], "loss": []}  # fmt: skip
+                             "momentum": [], "sampled": [], "slopes": [], "loss": [], "t": []}  # fmt: skip
     for step in range(STEPS):
         everything, labels = batch(step)
         x = torch.tensor(everything[first : first + count], dtype=torch.float32, requires_grad=True)
         seen = classifier(x, torch.from_numpy(labels[first : first + count]))
         loss = classifier.loss(SCALE * cosine_matrix(seen.embeddings, seen.weight), seen.labels)
+        cosines = cosine_matrix(seen.embeddings, seen.weight).detach()
+        margin(cosines, seen.labels, seen.class_index, classifier.sharded)
+        found["t"].append(margin.t.clone())
         optimizer.zero_grad()
         loss.backward()
         assert classifier.weight.grad is not None

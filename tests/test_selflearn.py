@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +24,11 @@ from train_packs import QUICK, changes
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.images import encode_jpeg
+from facekit.jobs.mask import job as mask_job
+from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.job import selflearn
-from facekit.jobs.selflearn.round import purity_of, read_truth
+from facekit.jobs.selflearn.round import _masked, purity_of, read_truth
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.job import synth
 from facekit.jobs.train.config import TrainConfig
@@ -270,11 +277,82 @@ def test_two_lists_of_one_name_are_refused() -> None:
         SelfLearnConfig("pack", "out", pairs=("a/lfw.bin", "b/lfw.csv"))
 
 
-def test_torchrun_is_refused(config: SelfLearnConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="facekit train is what torchrun runs"):
-        selflearn(config)
-    assert not (tmp_path / "loop").exists()
+def in_two(config: SelfLearnConfig, *more: str) -> list[tuple[int, str, str]]:
+    """``facekit selflearn`` in two processes, as torchrun starts them: status and what each printed."""
+    words = ["selflearn", config.source, config.destination, "--rounds", "2", "--recipe", "bcl-small", "--json"]
+    words += [*changes(*config.changes, "batch=4"), "--eval", config.pairs[0], "--truth", str(config.truth)]
+    words += ["--intra", ".3", "--eps", ".4", "--inter", ".97", "--union", ".98", *more]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen([sys.executable, "-m", "facekit", *words], env=env | {"RANK": str(rank)}, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for rank in range(2)
+    ]  # fmt: skip
+    try:
+        said = [process.communicate(timeout=300) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [(process.returncode, *texts) for process, texts in zip(started, said, strict=True)]
+
+
+def test_two_processes_train_together(config: SelfLearnConfig, tmp_path: Path) -> None:
+    """The first does the rest; every checkpoint is of both, and the steps are those of half the images each."""
+    (status, out, err), other = in_two(config)
+    assert (status, other[0]) == (0, 0), err + other[2]
+    assert other[1] == "", "only the first process speaks"
+    rounds = json.loads(out)["rounds"]
+    assert [one["number"] for one in rounds] == [1, 2]
+    for number in (0, 1, 2):
+        folder = tmp_path / "loop" / f"round-{number}" / "train"
+        (last,) = sorted((folder / "checkpoints").iterdir())[-1:]
+        assert len(list(last.glob("rows-*-of-00002.pt"))) == 2
+        assert (folder / "model.pt").is_file()
+    alone = selflearn(
+        replace(config, destination=str(tmp_path / "alone"), changes=(*config.changes, "batch=8"), rounds=1)
+    )
+    first = tmp_path / "loop" / "round-0" / "train" / "checkpoints"
+    assert [path.name for path in first.iterdir()] == [
+        path.name for path in (tmp_path / "alone" / "round-0" / "train" / "checkpoints").iterdir()
+    ]
+    assert len(alone.rounds) == 1
+
+
+def test_a_first_process_that_fails_ends_the_others(config: SelfLearnConfig, tmp_path: Path) -> None:
+    """A round that loses more than is allowed is an error of the first; the other trained model 0, and then ends."""
+    (status, _, err), other = in_two(config, "--allow-loss", "0")
+    assert status == 1
+    assert "round 1: " in err
+    assert (other[0], other[1]) == (0, ""), other[2]
+    assert (tmp_path / "loop" / "round-0" / "train" / "model.pt").is_file()
+    assert not (tmp_path / "loop" / "round-1" / "train").exists()
+
+
+@pytest.mark.parametrize(
+    ("given_", "share", "mode", "kinds"),
+    [
+        ({"mask_preset": "bcl"}, 0.15, "add", 8),
+        ({"mask_preset": "maskdul"}, 0.5, "replace", 5),
+        ({"mask_preset": "maskdul", "mask": 0.25}, 0.25, "replace", 5),
+        ({"mask": 0.25}, 0.25, "add", 8),
+    ],
+)
+def test_masks_of_a_published_recipe(
+    given_: dict[str, Any], share: float, mode: str, kinds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[MaskConfig] = []
+    monkeypatch.setattr(mask_job, "mask", seen.append)
+    config = SelfLearnConfig("pack", "out", **given_)
+    assert _masked(config, tmp_path, tmp_path / "clean", lambda _: None) == tmp_path / "masked"
+    (wanted,) = seen
+    assert (wanted.ratio, wanted.mode, len(wanted.types)) == (share, mode, kinds)
+    assert config.record()["mask"] == share
+    assert _masked(SelfLearnConfig("pack", "out"), tmp_path, tmp_path / "clean", lambda _: None) == tmp_path / "clean"
+    with pytest.raises(ConfigError, match="mask_preset is 'other'"):
+        SelfLearnConfig("pack", "out", mask_preset="other")
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=40))

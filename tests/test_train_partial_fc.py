@@ -135,6 +135,24 @@ def test_two_processes_with_all_classes_each(two: dict[str, Found]) -> None:
         assert torch.equal(first["rows"][step + 1][untouched], first["rows"][step][untouched])
 
 
+@pytest.mark.parametrize("kind", ["sharded", "full", "one"])
+def test_t_of_a_sampled_curricular_margin_is_of_the_global_batch(two: dict[str, Found], kind: str) -> None:
+    """Whether the classes are spread, or each process samples all of them for rows of its own."""
+    found = [ranks.train(0, 1, sharded=False)] if kind == "one" else two[kind]
+    t = 0.0
+    for step in range(ranks.STEPS):
+        x, labels = ranks.batch(step)
+        weight = (found[0]["rows"][step].numpy() if kind == "full" else joined(found, "rows", step)).astype(np.float64)
+        own = (
+            x
+            / np.linalg.norm(x, axis=1, keepdims=True)
+            * (weight / np.linalg.norm(weight, axis=1, keepdims=True))[labels]
+        ).sum(1)
+        t = 0.2 * own.mean() + 0.8 * t
+        for one in found:
+            assert float(one["t"][step]) == pytest.approx(t, abs=1e-6)
+
+
 @given(
     classes=st.integers(1, 60),
     rate=st.floats(0.01, 0.999),

@@ -124,3 +124,16 @@ def test_the_speed_is_that_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None
     clock[0] += 4
     window.add({"loss": torch.tensor(1.0)})
     assert window.close()["images_per_second"] == pytest.approx(10 / 4)
+
+
+def test_pairs_of_the_pack_that_is_trained_on_are_warned_of(pack: Path, tmp_path: Path) -> None:
+    rows = [f"{n},{n + 1},{n % 2}" for n in range(1, 25)]
+    listed, other = csv_of(tmp_path / "own.csv", rows), bin_of(tmp_path / "other.bin")
+    said: list[str] = []
+    given = (*QUICK, "max_steps=1")
+    train(
+        TrainConfig("bcl", str(pack), str(tmp_path / "run"), "bcl-small", given, pairs=(str(listed), str(other))),
+        warn=said.append,
+    )
+    (sentence,) = [one for one in said if "--eval" in one]
+    assert sentence.startswith(f"--eval {listed}: its pictures are of {pack}, which is trained on")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,9 @@ __all__ = ["command"]
 @click.option("--init", metavar="MODEL", help="Model 0: OUT of facekit train, its model.pt, or an .onnx.")
 @click.option("--init-pack", metavar="PACK", help="Train model 0 on this.  [default: on SRC as it is]")
 @click.option("--mask", type=float, default=0.0, metavar="RATIO", help="Share of masked pictures each round trains on.")
+@click.option(
+    "--mask-preset", type=click.Choice(["bcl", "maskdul"]), help="Types, mode and share of masks of a published recipe."
+)
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe of the plugin's, or a .toml.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting of training. Repeatable.")
 @click.option(
@@ -42,6 +47,7 @@ def command(as_json: bool, **given: Any) -> None:
     Each round embeds SRC with the last model, cleans SRC anew, and trains the next model on what is left, beginning
     from the last. OUT has a folder a round (vectors, decisions and report, checkpoints, model.onnx, scores) and
     index.html, which shows purity, images kept and scores. The same command goes on with a run that was interrupted.
+    Under torchrun all processes train, and the first does the rest.
 
     \b
     Example:
@@ -53,8 +59,16 @@ def command(as_json: bool, **given: Any) -> None:
     settings = take_settings(given)
     with reporting() as (report, _):
         config = SelfLearnConfig(settings=settings, **given)
-        summary = selflearn(config, lambda sentence: echo(sentence, err=True), report)
-    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+        summary = selflearn(config, speaker(), report)
+    if int(os.environ.get("RANK", "0")) == 0:
+        echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+
+
+def speaker() -> Callable[[str], None]:
+    """Says what begins, on stderr; from the first process only."""
+    if int(os.environ.get("RANK", "0")) != 0:
+        return lambda _: None
+    return lambda sentence: echo(sentence, err=True)
 
 
 def text_of(summary: SelfLearnSummary) -> str:

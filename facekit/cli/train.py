@@ -25,9 +25,17 @@ __all__ = ["command", "reporting"]
 @click.argument("destination", metavar="OUT")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe of the plugin's, or a .toml.  [default: its first]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeatable.")
-@click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a backbone.pt.")
+@click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a public backbone.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
 @click.option("--eval", "pairs", multiple=True, metavar="PAIRS|PACK", help="Score pairs, or a masked pack.")
+@click.option("--best", metavar="SCORE", help="Keep the network with the highest of a score, as best.pt.")
+@click.option(
+    "--log",
+    "logs",
+    type=click.Choice(["csv", "tensorboard", "wandb"]),
+    multiple=True,
+    help="Besides log.csv.  [default: tensorboard, where installed]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Train a recognizer on a pack.
@@ -38,7 +46,7 @@ def command(as_json: bool, **given: Any) -> None:
 
     \b
     Examples:
-      facekit train bcl ms1m-clean runs/bcl --eval lfw.bin
+      facekit train bcl ms1m-clean runs/bcl --eval lfw.bin --best "lfw accuracy"
       facekit train bcl people runs/small --recipe curricular-small --set epochs=20
     """
     from facekit.jobs.train.config import TrainConfig
@@ -47,7 +55,8 @@ def command(as_json: bool, **given: Any) -> None:
     with resumable(given["destination"]), reporting() as (report, warn):
         run = train(TrainConfig(**given), report, warn)
     if int(os.environ.get("RANK", "0")) == 0:
-        echo(json.dumps(run._asdict(), indent=2) if as_json else text_of(run))
+        best = run.best._asdict() if run.best is not None else None
+        echo(json.dumps(run._asdict() | {"best": best}, indent=2) if as_json else text_of(run))
 
 
 @contextmanager
@@ -72,7 +81,10 @@ def text_of(run: Run) -> str:
     resumed = f" (from step {run.resumed_from:,})" if run.resumed_from else ""
     lines = [f"{run.steps:,} steps{resumed}, {run.seconds:,.1f} s, {run.images_per_second:,.0f} images/s"]
     lines += [f"  {name:24}{value:.5g}" for name, value in run.values.items() if name != "images_per_second"]
-    return "\n".join([*lines, f"model  {run.model}"])
+    lines.append(f"model  {run.model}")
+    if run.best is not None:
+        lines.append(f"best   {run.best.model}: {run.best.name} {run.best.value:.5g} at step {run.best.step:,}")
+    return "\n".join(lines)
 
 
 Listeners = tuple["Callable[[Report], None]", "Callable[[str], None]"]

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from facekit.errors import ConfigError
 from facekit.train.iresnet import DEPTHS, WIDTHS, IResNet
-from facekit.train.irse import IRSE, IRSE_DEPTHS
+from facekit.train.irse import IR_DEPTHS, IRSE, IRSE_DEPTHS, KINDS
 from facekit.train.mobilefacenet import MobileFaceNet
 
 __all__ = ["BACKBONES", "HalfResolution", "Shape", "backbone", "residual_shape"]
@@ -28,7 +28,10 @@ class Shape(NamedTuple):
 _SHAPES = {"tiny": Shape((1, 1, 1, 1), (16, 32, 64, 128), True)} | {
     f"iresnet{depth}": Shape(blocks, WIDTHS) for depth, blocks in DEPTHS.items()
 }
-BACKBONES = (*_SHAPES, *(f"irse{depth}" for depth in IRSE_DEPTHS), "mobilefacenet")
+_IR = {f"irse{depth}": (depth, "se") for depth in IRSE_DEPTHS} | {
+    f"ir{depth}_{kind}": (depth, kind) for kind in KINDS[1:] for depth in IR_DEPTHS
+}
+BACKBONES = (*_SHAPES, *_IR, "mobilefacenet")
 """The names that `backbone` takes."""
 
 
@@ -74,8 +77,9 @@ def backbone(
         raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(BACKBONES)}")
     if name == "mobilefacenet":
         return MobileFaceNet(dimensions, dropout, image_size, freeze_scale)
-    if name.startswith("irse"):
-        return IRSE(int(name[4:]), dimensions, dropout, image_size, freeze_scale)
+    if name in _IR:
+        depth, kind = _IR[name]
+        return IRSE(depth, dimensions, dropout, image_size, freeze_scale, kind)
     shape = _SHAPES[name]
     size = (image_size[0] // 2, image_size[1] // 2) if shape.halved else image_size
     network = IResNet(shape.blocks, dimensions, dropout, size, shape.widths, freeze_scale)

@@ -15,7 +15,7 @@ CHOICES = {
     "schedule": ("step", "poly", "cosine"),
     "precision": ("float32", "bf16", "fp16"),
     "classifier": ("full", "sharded"),
-    "sampler": ("uniform", "balanced"),
+    "sampler": ("uniform", "balanced", "paired"),
     "device": ("auto", "cpu", "cuda"),
 }
 MAY_CHANGE = ("threads", "workers", "log_every", "save_every", "eval_every", "keep", "device")
@@ -86,8 +86,9 @@ class LoopConfig:
         With several processes: all classes in each, or spread over them.
     sample_rate : float
         Share of the classes that each step compares with (PartialFC); those of the batch are always among them.
-    sampler : {"uniform", "balanced"}
-        Every image once an epoch, or every class equally often.
+    sampler : {"uniform", "balanced", "paired"}
+        Every image once an epoch; every class equally often; or four different images of a class after one another, of
+        classes with as many.
     flip, cutout, online_masks : float
         Chances of a mirrored picture, of a hole, of a mask that is put on in memory.
     cutout_size : float

@@ -172,11 +172,18 @@ class IResNet(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Pictures to embeddings: (B, 3, H, W) RGB in [-1, 1] to (B, D), not normalised, float32 under autocast."""
+        return self.project(self.flat(image))
+
+    def flat(self, image: torch.Tensor) -> torch.Tensor:
+        """What the fully connected layer sees: (B, 3, H, W) to (B, F)."""
         deep = self.prelu(self.bn1(self.conv1(image)))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             deep = stage(deep)
-        flat = self.dropout(self.bn2(deep)).flatten(1)
-        with torch.autocast(image.device.type, enabled=False):
+        return self.dropout(self.bn2(deep)).flatten(1)
+
+    def project(self, flat: torch.Tensor) -> torch.Tensor:
+        """(B, F) to (B, D), in float32 under autocast."""
+        with torch.autocast(flat.device.type, enabled=False):
             embedding: torch.Tensor = self.features(self.fc(flat.to(self.fc.weight.dtype)))
         return embedding
 

@@ -1,23 +1,58 @@
-"""What a run says about itself: a CSV file, TensorBoard, and whoever listens."""
+"""What a run says about itself: a CSV file, TensorBoard, Weights & Biases, and whoever listens."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-from facekit.errors import FacekitError
+from facekit.errors import ConfigError, FacekitError
 from facekit.output import replace_file
 
-__all__ = ["Log"]
+__all__ = ["LOGS", "Log", "check_logs"]
 
 LOG, BOARD = "log.csv", "tensorboard"
+LOGS = ("csv", "tensorboard", "wandb")
+"""Where a run can be logged. The CSV file is always written."""
+PROJECT = "facekit"
 COLUMNS = ("step", "epoch", "name", "value")
+
+
+class Sink(Protocol):
+    """Somewhere that takes values besides the CSV file."""
+
+    def write(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
+        """Note values of a step."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+def check_logs(names: Sequence[str]) -> None:
+    """Refuse a log that is none, or whose library is not installed.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of `LOGS`.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for name in names:
+        if name not in LOGS:
+            raise ConfigError(f"log is {name!r}; it must be one of {', '.join(LOGS)}")
+        if name != "csv" and find_spec(name) is None:
+            raise ConfigError(f"--log {name} needs {name}: pip install {name}")
 
 
 class Log:
@@ -28,17 +63,23 @@ class Log:
     folder : Path
     step : int
         Steps that were done before.
+    names : sequence of str
+        Of `LOGS`. None given: the CSV file, and TensorBoard where it is installed.
+    settings : mapping
+        Of the run, for those logs that show them.
 
     Raises
     ------
     FacekitError
-        There is a log, and it is none of facekit's, or damaged.
+        There is a log, and it is none of facekit's, or damaged; or a library could not begin its own.
     """
 
-    def __init__(self, folder: Path, step: int = 0) -> None:
+    def __init__(
+        self, folder: Path, step: int = 0, names: Sequence[str] = (), settings: Mapping[str, Any] | None = None
+    ) -> None:
         path = folder / LOG
         _rewrite(path, [row for row in _rows(path) if int(row["step"]) <= step])
-        self._board = _board(folder / BOARD, step)
+        self._sinks = list(_sinks(folder, step, names, settings or {}))
         self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 -- until __exit__
         self._writer = csv.DictWriter(self._file, COLUMNS)
 
@@ -53,9 +94,9 @@ class Log:
         """
         for name, value in values.items():
             self._writer.writerow({"step": step, "epoch": f"{epoch:.4f}", "name": name, "value": repr(float(value))})
-            if self._board is not None:
-                self._board.add_scalar(name, value, step)
         self._file.flush()
+        for sink in self._sinks:
+            sink.write(step, epoch, values)
 
     def __enter__(self) -> Log:
         return self
@@ -63,11 +104,62 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with contextlib.ExitStack() as closing:
+            for sink in self._sinks:
+                closing.callback(sink.close)
             self._file.close()
-        finally:
-            if self._board is not None:
-                self._board.close()
+
+
+def _sinks(folder: Path, step: int, names: Sequence[str], settings: Mapping[str, Any]) -> Iterator[Sink]:
+    if "tensorboard" in names or not names:
+        board = _board(folder / BOARD, step)
+        if board is not None:
+            yield _Board(board)
+    if "wandb" in names:
+        yield _WandB(folder, settings)
+
+
+class _Board:
+    """TensorBoard."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def write(self, step: int, _epoch: float, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _WandB:
+    """Weights & Biases, in a folder of the run's; offline unless WANDB_MODE says otherwise (``wandb sync`` uploads).
+
+    A run that goes on has the id of before, which follows from its folder.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        import wandb
+
+        where = os.fspath(folder.resolve())
+        name = blake2b(os.fsencode(where), digest_size=8).hexdigest()
+        mode: Any = os.environ.get("WANDB_MODE", "offline")
+        try:
+            self._run: Any = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", PROJECT), dir=where, id=name, name=folder.name, mode=mode,
+                resume="allow" if mode == "online" else None, config=dict(settings), reinit="finish_previous",
+            )  # fmt: skip
+        except Exception as error:  # wandb raises classes of its own, for a network or a login that is not there
+            raise FacekitError(
+                f"wandb cannot log {folder}: {error}; WANDB_MODE=offline needs no network, --log csv no wandb"
+            ) from error
+
+    def write(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
+        self._run.log({"epoch": epoch, **values}, step=step)
+
+    def close(self) -> None:
+        self._run.finish()
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

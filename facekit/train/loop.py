@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.output.system import require_space
+from facekit.train.best import BestModel, forget_later_best, keep_best, read_best
 from facekit.train.checkpoint import bytes_of_a_checkpoint, latest_checkpoint, load_last_finite, save_checkpoint
 from facekit.train.config import LoopConfig
 from facekit.train.live import LiveEngine
@@ -61,6 +64,10 @@ class Task(NamedTuple):
         Weights to start from.
     centres : (C, D) float32 or None
         To begin the classifier from; rows of zeros are left as they are.
+    logs : tuple of str
+        See `facekit.train.logs.Log`.
+    best : str or None
+        Score whose highest value says which network ``best.pt`` is.
     """
 
     name: str
@@ -71,6 +78,8 @@ class Task(NamedTuple):
     out: Path
     init: str | None = None
     centres: NDArray[np.float32] | None = None
+    logs: tuple[str, ...] = ()
+    best: str | None = None
 
 
 class Run(NamedTuple):
@@ -84,6 +93,8 @@ class Run(NamedTuple):
     seconds: float
     images_per_second: float
     """Without evaluation."""
+    best: BestModel | None = None
+    """The network with the highest score, where one was named."""
 
 
 def train_network(
@@ -107,21 +118,22 @@ def train_network(
         state = _open_state(task, device)
         first = state.step
         if rank_of() == 0:
-            require_space(task.out, _bytes_to_write(state, task.out))
-        values, idle = _loop(task, state, length, evaluate, report)
+            require_space(task.out, _bytes_to_write(state, task))
+        values, idle = _loop(task, state, length, evaluate, report, started)
         if rank_of() == 0:
             save_file(state.model(), task.out / MODEL)
         wait_for_all()
         seconds = perf_counter() - started
         images = (state.step - first) * config.batch * config.accumulate * world_size()
-    return Run(str(task.out / MODEL), state.step, first, values, seconds, images / max(seconds - idle, 1e-9))
+    best = read_best(task.out, task.best) if task.best is not None else None
+    return Run(str(task.out / MODEL), state.step, first, values, seconds, images / max(seconds - idle, 1e-9), best)
 
 
-def _bytes_to_write(state: State, out: Path) -> int:
-    """The checkpoints that will be there at once and are not yet, the one that is being written, and the model."""
-    there = len(list((out / CHECKPOINTS).glob("[0-9]*")))
+def _bytes_to_write(state: State, task: Task) -> int:
+    """The checkpoints that will be there at once and are not yet, the one that is being written, and the models."""
+    there = len(list((task.out / CHECKPOINTS).glob("[0-9]*")))
     coming = max(state.settings.train.keep - there, 0) + 1
-    return (coming + 1) * bytes_of_a_checkpoint(state)
+    return (coming + 1 + (task.best is not None)) * bytes_of_a_checkpoint(state)
 
 
 def steps_per_epoch(task: Task) -> int:
@@ -171,6 +183,7 @@ def _loop(
     length: int,
     evaluate: Evaluate | None,
     report: Callable[[Report], None],
+    started: float,
 ) -> tuple[dict[str, float], float]:
     """The last value of each measure, and the seconds that evaluation took."""
     config, latest = task.settings.train, dict[str, float]()
@@ -178,7 +191,11 @@ def _loop(
     steps = state.step + end - state.position
     steps = min(config.max_steps or steps, steps)
     with contextlib.ExitStack() as opened:
-        log = opened.enter_context(Log(task.out, state.step)) if rank_of() == 0 else None
+        log = None
+        if rank_of() == 0:
+            settings = asdict(config) | asdict(task.settings.plugin)
+            log = opened.enter_context(Log(task.out, state.step, task.logs, settings))
+            forget_later_best(task.out, state.step)
 
         def say(values: Mapping[str, float]) -> None:
             latest.update(values)
@@ -190,22 +207,29 @@ def _loop(
         loader = EpochLoader(task.samples, rank_of(), world_size())
         opened.callback(loader.close)
         window = Window(config.batch * config.accumulate * world_size())
+        once: dict[str, float] = {}
         while state.step < steps:
             batches = _epoch(task, loader, state.position, length)
             for _ in range(min(length - state.position % length, steps - state.step)):
                 rate = learning_rate(config, state.position, length, end)
                 window.add(state.train_step(batches, rate))
+                if not window.begun:
+                    once = {"first_step_seconds": window.begin(state.device) - started}
                 log_due, eval_due, save_due = _due(config, state, steps, length)
                 if log_due:
                     values = window.close()
-                    say({"rate": rate} | values)
+                    say({"rate": rate} | values | memory_in_use(state.device) | once)
+                    once = {}
                     _check_loss(state, values, task.out)
                 if save_due:  # before the evaluation: what fails there must not cost the steps
                     _check_weights(state, task.out)
                     save_checkpoint(state, task.out, config.keep)
                 if eval_due and evaluate is not None:
                     with window.paused():
-                        say(_evaluated(state, task, evaluate))
+                        scores = _evaluated(state, task, evaluate)
+                        say(scores)
+                        if task.best is not None and rank_of() == 0:
+                            keep_best(state, task.out, task.best, scores)
     return latest, window.idle
 
 
@@ -259,7 +283,14 @@ class Window:
     def __init__(self, images: int) -> None:
         self.images, self.started = images, perf_counter()
         self.sums: dict[str, torch.Tensor] = {}
-        self.steps, self.idle = 0, 0.0
+        self.steps, self.idle, self.begun = 0, 0.0, False
+
+    def begin(self, device: torch.device) -> float:
+        """Note that the first step is done, and the time; waits for the device, this once."""
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        self.begun = True
+        return perf_counter()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -299,6 +330,20 @@ class Window:
         speed = self.steps * self.images / max(perf_counter() - self.started, 1e-9)
         self.sums, self.steps, self.started = {}, 0, perf_counter()
         return means | ({"nonfinite_steps": nonfinite} if nonfinite else {}) | {"images_per_second": speed}
+
+
+def memory_in_use(device: torch.device) -> dict[str, float]:
+    """The most memory that this process, and it on its graphics card, has had so far, MiB.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"memory_mib": kilobytes / 1024}
+    if device.type == "cuda":
+        found["device_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return found
 
 
 def _check_loss(state: State, values: Mapping[str, float], out: Path) -> None:

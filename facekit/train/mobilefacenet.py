@@ -67,7 +67,14 @@ class MobileFaceNet(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) RGB in [-1, 1] to (B, D), not normalised, float32 under autocast."""
-        flat = self.dropout(self.layers(image).flatten(1))
-        with torch.autocast(image.device.type, enabled=False):
+        return self.project(self.flat(image))
+
+    def flat(self, image: torch.Tensor) -> torch.Tensor:
+        """What the fully connected layer sees: (B, 3, H, W) to (B, F)."""
+        return self.dropout(self.layers(image).flatten(1))
+
+    def project(self, flat: torch.Tensor) -> torch.Tensor:
+        """(B, F) to (B, D), in float32 under autocast."""
+        with torch.autocast(flat.device.type, enabled=False):
             embedding: torch.Tensor = self.features(self.fc(flat.to(self.fc.weight.dtype)))
         return embedding

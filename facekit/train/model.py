@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,9 +19,19 @@ from torch import nn
 from facekit.errors import ConfigError, FacekitError
 from facekit.output import replacing
 from facekit.train.plugin import PackFacts, Plugin, load_plugin
+from facekit.train.public_weights import Translated, translated, unpacked
 from facekit.train.recipe import Settings, settings_of
 
-__all__ = ["MODEL", "Model", "describe", "load_file", "load_initial_weights", "open_model", "save_file"]
+__all__ = [
+    "MODEL",
+    "Model",
+    "describe",
+    "init_sentences",
+    "load_file",
+    "load_initial_weights",
+    "open_model",
+    "save_file",
+]
 
 FORMAT = 1
 MOST_CLASSES, LARGEST_SIDE = 1 << 31, 4096
@@ -106,7 +117,8 @@ def load_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        recent = zipfile.is_zipfile(path)  # what torch wrote before 1.6 cannot be mapped
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=recent)
     except pickle.UnpicklingError as error:
         raise FacekitError(
             f"{path} cannot be read as weights: it holds something else than tensors, numbers and texts, and nothing "
@@ -242,15 +254,21 @@ def weights_file(path: Path) -> Path:
     raise ConfigError(f"{path} holds no {MODEL} and no checkpoint: give what facekit train wrote")
 
 
-def load_initial_weights(network: nn.Module, path: str) -> None:
-    """Start from other weights: facekit's own, or the backbone.pt of arcface_torch.
+def load_initial_weights(network: nn.Module, path: str) -> list[str]:
+    """Start from other weights: facekit's own, or those of a public backbone, see `facekit.train.public_weights`.
+
+    Returns
+    -------
+    list of str
+        Sentences about what was changed, assumed or left over.
 
     Raises
     ------
     ConfigError
         They are of another architecture.
     """
-    state = _weights_in(load_file(weights_file(Path(path))), path)
+    found = _weights_in(load_file(weights_file(Path(path))), path)
+    state = found.state
     wrapped = all(name.startswith("network.") for name in state)
     inner: Any = network.network if wrapped and hasattr(network, "network") else network
     try:
@@ -259,21 +277,35 @@ def load_initial_weights(network: nn.Module, path: str) -> None:
                 inner.load_backbone({n.removeprefix("network.") if wrapped else n: v for n, v in state.items()})
         else:
             network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, ConfigError) as error:
+        kind = f"of {found.backbone}: --set backbone={found.backbone}" if found.backbone else "of another"
         raise ConfigError(
-            f"--init {path} does not fit this network, these are weights of another: {_in_short(str(error))}"
+            f"--init {path} does not fit this network, these are weights {kind}: {_in_short(str(error))}"
         ) from error
+    return [f"--init {path}: {sentence}" for sentence in found.sentences()]
 
 
-def _weights_in(content: Any, path: str) -> dict[str, torch.Tensor]:
-    """Weights by name, without what DataParallel puts before the names."""
+def init_sentences(path: str) -> list[str]:
+    """What `load_initial_weights` will say, from the file alone.
+
+    Parameters
+    ----------
+    path : str
+    """
+    found = _weights_in(load_file(weights_file(Path(path))), path)
+    return [f"--init {path}: {sentence}" for sentence in found.sentences()]
+
+
+def _weights_in(content: Any, path: str) -> Translated:
+    """Weights by facekit's names, without what DataParallel puts before the names."""
     if isinstance(content, dict) and "network" in content:
-        content = _state_dict(content, f"--init {path}")
-    if not isinstance(content, dict) or not content or not all(map(torch.is_tensor, content.values())):
+        return Translated(_state_dict(content, f"--init {path}"))
+    packed = unpacked(content)
+    if not isinstance(packed, Mapping) or not packed or not all(map(torch.is_tensor, packed.values())):
         raise ConfigError(
             f"--init {path} holds no weights by name: give OUT of a run, a checkpoint, or a backbone.pt (a state_dict)"
         )
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    return translated({str(name).removeprefix("module."): value for name, value in packed.items()})
 
 
 def _in_short(said: str) -> str:

@@ -106,6 +106,8 @@ class Plugin(Protocol):
         embedding, is one of them. None has a name of `facekit.train.config.LoopConfig`'s.
     recipes : mapping
         Names to settings of ``config`` and of `facekit.train.config.LoopConfig`, side by side; the first by default.
+    needs_init : bool, optional
+        It makes nothing of random weights: a run needs some to start from.
     renamed_settings : mapping, optional
         Former names of settings to those of now: recipes and models that were written with them are still read.
     """

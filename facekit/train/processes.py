@@ -13,7 +13,7 @@ from torch import distributed
 
 from facekit.train.sharded import Group, world_size
 
-__all__ = ["average_gradients", "gather_rows", "process_group", "rank_of", "wait_for_all"]
+__all__ = ["average_gradients", "first_says", "gather_rows", "process_group", "rank_of", "wait_for_all"]
 
 
 @contextmanager
@@ -51,6 +51,20 @@ def wait_for_all() -> None:
     """Wait until every process is here."""
     if world_size() > 1:
         distributed.barrier()
+
+
+def first_says(content: Any) -> Any:
+    """What the first process says, in every process; the others wait for it.
+
+    Parameters
+    ----------
+    content : anything that can be pickled
+        Of the first process; that of the others does not count.
+    """
+    said = [content]
+    if world_size() > 1:
+        distributed.broadcast_object_list(said, src=0)
+    return said[0]
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:

@@ -24,6 +24,7 @@ from facekit.train.plugin import Batch
 __all__ = ["EpochLoader", "TrainingSet", "epoch_order"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+GROUP = 4  # images of a class after one another, as PFE has them
 _ORDER, _CHANGE = 101, 102  # tags that keep the streams of random numbers apart
 
 
@@ -98,20 +99,44 @@ def epoch_order(labels: NDArray[np.int64], config: LoopConfig, epoch: int) -> ND
     ----------
     labels : (N,) int64
     config : LoopConfig
-        ``sampler`` "uniform": a permutation. "balanced": a class drawn evenly, then one of its images.
+        ``sampler`` "uniform": a permutation. "balanced": a class drawn evenly, then one of its images. "paired": the
+        classes of four images or more in turn, with four different ones of each.
     epoch : int
 
     Returns
     -------
     places : (N,) int64
+
+    Raises
+    ------
+    ConfigError
+        No class has images enough for "paired".
     """
     rng = np.random.default_rng([config.seed, _ORDER, epoch])
     if config.sampler == "uniform":
         return rng.permutation(len(labels))
     by_label = np.argsort(labels, kind="stable")
     _, first, count = np.unique(labels[by_label], return_index=True, return_counts=True)
+    if config.sampler == "paired":
+        shuffled = np.lexsort((rng.random(len(labels)), labels))
+        return _groups(rng, shuffled, first[count >= GROUP], count[count >= GROUP], len(labels))
     classes = rng.integers(0, len(first), len(labels))
     return np.asarray(by_label[first[classes] + rng.integers(0, count[classes])])
+
+
+def _groups(
+    rng: np.random.Generator, by_label: NDArray[np.int64], first: NDArray[np.int64], count: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """Four images of a class after one another, (size,); which four, from a place in the class's shuffled images on."""
+    if not len(first):
+        raise ConfigError(f"sampler is paired, and no class has {GROUP} images: take uniform, or another pack")
+    wanted = -(-size // GROUP)
+    # Every class once before one comes again, so that a step sees different ones.
+    classes = np.concatenate([rng.permutation(len(first)) for _ in range(-(-wanted // len(first)))])[:wanted]
+    start = rng.integers(0, count[classes])
+    inside = (start[:, None] + np.arange(GROUP)) % count[classes][:, None]
+    places: NDArray[np.int64] = by_label[first[classes][:, None] + inside].ravel()[:size]
+    return places
 
 
 class EpochLoader:

@@ -1,4 +1,4 @@
-"""Balanced Curricular Loss, CurricularFace, ArcFace and balanced softmax, for any training code.
+"""Balanced Curricular Loss, CurricularFace, ArcFace, balanced softmax, CosFace and AdaFace, for any training code.
 
 Names are resolved when they are asked for, so that looking for plugins does not import torch.
 """
@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ArcMargin", "BalancedCurricularMargin", "BalancedSoftmax", "CurricularMargin"]
+_HOME = {
+    "AdaMargin": "additive",
+    "ArcMargin": "margin",
+    "BalancedCurricularMargin": "margin",
+    "BalancedSoftmax": "margin",
+    "CosMargin": "additive",
+    "CurricularMargin": "margin",
+}
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from facekit_bcl import margin
+    from importlib import import_module
 
-    return getattr(margin, name)
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -71,7 +71,11 @@ class CosineMargin(nn.Module, ABC):
         return self
 
     def forward(
-        self, cosines: torch.Tensor, labels: torch.Tensor, class_index: torch.Tensor | None = None
+        self,
+        cosines: torch.Tensor,
+        labels: torch.Tensor,
+        class_index: torch.Tensor | None = None,
+        sharded: bool | None = None,
     ) -> torch.Tensor:
         """Logits from cosines.
 
@@ -85,6 +89,8 @@ class CosineMargin(nn.Module, ABC):
             Which classes the columns are: a shard, or a sample. None: all of them, in order. With more than one
             process, a class_index (or an attached classifier) says that the classes are spread over the processes
             and each sees the whole batch; without one, that each process has all classes and rows of its own.
+        sharded : bool or None
+            Says so instead: False for a sample of all classes in each process, with rows of its own.
 
         Returns
         -------
@@ -97,7 +103,7 @@ class CosineMargin(nn.Module, ABC):
             Shapes that do not belong together, a label outside [-1, C), a class outside the counts.
         """
         labels = _checked_labels(cosines, labels)
-        sharded = bool(self._classifier) or class_index is not None
+        sharded = self._is_sharded(class_index) if sharded is None else sharded
         if not sharded and world_size(self.group) > 1 and labels.device.type == "cpu" and bool((labels < 0).any()):
             raise ConfigError("labels of -1 with more than one process: attach(partial_fc), or give class_index")
         if class_index is None:
@@ -106,6 +112,9 @@ class CosineMargin(nn.Module, ABC):
         with no_autocast(cosines):
             cosines = at_least_float32(cosines).clamp(-1, 1)
             return self._logits(cosines, labels, class_index, sharded)
+
+    def _is_sharded(self, class_index: torch.Tensor | None) -> bool:
+        return bool(self._classifier) or class_index is not None
 
     def _attached_classes(self, cosines: torch.Tensor) -> torch.Tensor | None:
         if not self._classifier:

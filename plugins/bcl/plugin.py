@@ -1,4 +1,4 @@
-"""The plugin ``bcl``: Balanced Curricular Loss, and CurricularFace, ArcFace and balanced softmax beside it."""
+"""The plugin ``bcl``: Balanced Curricular Loss, and CurricularFace, ArcFace, CosFace, AdaFace and balanced softmax."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PLUGIN", "BclConfig"]
 
-LOSSES = ("bcl", "curricular", "arcface", "balanced_softmax")
+LOSSES = ("bcl", "curricular", "arcface", "balanced_softmax", "cosface", "adaface")
+
+MEASURES = ("t", "norm_mean", "norm_deviation")
+"""Moving averages of heads, for the log."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,17 @@ class BclConfig:
 
     Attributes
     ----------
-    loss : {"bcl", "curricular", "arcface", "balanced_softmax"}
+    loss : {"bcl", "curricular", "arcface", "balanced_softmax", "cosface", "adaface"}
     backbone : str
         One of `facekit.train.backbones.BACKBONES`.
     dimensions : int
     dropout : float
     scale, margin : float
-        s, and m in radians.
+        s, and m in radians; of ``cosface`` m is of the cosine.
     t_momentum : float
-        alpha of the moving average t.
+        alpha of the moving average t; of ``adaface`` of the norms' mean and deviation.
+    concentration : float
+        h of ``adaface``.
     """
 
     loss: str = "bcl"
@@ -44,6 +49,7 @@ class BclConfig:
     scale: float = 128.0
     margin: float = 0.5
     t_momentum: float = 0.01
+    concentration: float = 0.333
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -62,21 +68,35 @@ PAPER: Mapping[str, Any] = {
 }  # fmt: skip
 """The steps of the paper; what it does not state (chances and widths of the augmentation, smoothing) is our choice."""
 
+COSFACE: Mapping[str, Any] = {
+    **PAPER, "loss": "cosface", "backbone": "iresnet50", "scale": 64.0, "margin": 0.35, "batch": 128,
+    "recipe_batch": 512, "cutout": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "label_smoothing": 0.0,
+}  # fmt: skip
+"""CosFace's s and m; MFCosFace trains with this loss on faces of which some wear drawn masks."""
+ADAFACE: Mapping[str, Any] = {
+    **COSFACE, "loss": "adaface", "backbone": "ir50_adaface", "margin": 0.4, "concentration": 0.333, "t_momentum": 0.01,
+    "epochs": 26, "batch": 256, "recipe_batch": 256, "milestones": (12.0, 20.0, 24.0), "weight_decay": 1e-4,
+    "brightness": 0.2, "contrast": 0.2, "saturation": 0.2,
+}  # fmt: skip
+"""The script of AdaFace's code for MS1MV2. Its low-resolution augmentation is not here."""
 SMALL: Mapping[str, Any] = {
     "backbone": "tiny", "dimensions": 128, "dropout": 0.0, "scale": 48.0, "margin": 0.35, "epochs": 16, "batch": 64,
     "lr": 0.1, "schedule": "cosine", "warmup": 1.0, "crop": 4, "brightness": 0.2, "contrast": 0.2,
 }  # fmt: skip
 """For thousands of images on a laptop."""
+SMALL_KINDS: Mapping[str, Mapping[str, Any]] = {"cosface": {"margin": 0.25}}
 
 
 class _Bcl:
     """See `facekit.train.plugin.Plugin`."""
 
     api_version = 2
-    summary = "Balanced Curricular Loss, CurricularFace, ArcFace, balanced softmax."
+    summary = "Balanced Curricular Loss, CurricularFace, ArcFace, balanced softmax, CosFace, AdaFace."
     config = BclConfig
     recipes: Mapping[str, Mapping[str, Any]] = {loss: {"loss": loss, **PAPER} for loss in LOSSES[:3]} | {
-        f"{loss}-small": {"loss": loss, **SMALL} for loss in LOSSES
+        "cosface": COSFACE,
+        "adaface": ADAFACE,
+        **{f"{loss}-small": {"loss": loss, **SMALL, **SMALL_KINDS.get(loss, {})} for loss in LOSSES},
     }
 
     def build_network(self, config: BclConfig, facts: PackFacts) -> torch.nn.Module:
@@ -85,8 +105,12 @@ class _Bcl:
         return backbone(config.backbone, config.dimensions, config.dropout, facts.image_size)
 
     def build_head(self, config: BclConfig, facts: PackFacts) -> torch.nn.Module:
-        from facekit_bcl import margin
+        from facekit_bcl import additive, margin
 
+        if config.loss == "cosface":
+            return additive.CosMargin(config.scale, config.margin)
+        if config.loss == "adaface":
+            return additive.AdaMargin(config.scale, config.margin, config.concentration, config.t_momentum)
         if config.loss == "arcface":
             return margin.ArcMargin(config.scale, config.margin)
         if config.loss == "curricular":
@@ -101,9 +125,14 @@ class _Bcl:
         from facekit.train.angular import cosine_matrix
 
         inputs = classifier(network(batch.image), batch.label)
-        logits = head(cosine_matrix(inputs.embeddings, inputs.weight), inputs.labels, inputs.class_index)
-        t = getattr(head, "t", None)
-        return Step(classifier.loss(logits, inputs.labels), {} if t is None else {"t": t.clone()})
+        cosines = cosine_matrix(inputs.embeddings, inputs.weight)
+        if getattr(head, "takes_norms", False):
+            norms = inputs.embeddings.float().norm(dim=1)
+            logits = head(cosines, inputs.labels, inputs.class_index, classifier.sharded, norms)
+        else:
+            logits = head(cosines, inputs.labels, inputs.class_index, classifier.sharded)
+        measures = {name: getattr(head, name).clone() for name in MEASURES if hasattr(head, name)}
+        return Step(classifier.loss(logits, inputs.labels), measures)
 
     def embed(
         self, _config: BclConfig, network: torch.nn.Module, image: torch.Tensor, _masked: torch.Tensor

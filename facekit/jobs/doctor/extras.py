@@ -18,6 +18,7 @@ ADDS = {
     "ray": "jobs on several machines",
     "gpu": "faiss and ONNX Runtime on an NVIDIA GPU",
     "stores": "packs from and to object stores, http and the Hugging Face hub",
+    "log": "training logs to Weights and Biases",
     "test": "everything that make test needs",
 }
 """What each is for; an extra without a line here is listed by its name alone."""

@@ -36,6 +36,7 @@ from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, writ
 from facekit.jobs.packs.fetch import fetch_samples
 from facekit.jobs.packs.webdataset import Samples, shard_name, write_pack_of_shards, write_shards
 from facekit.output import FolderOutput, Input, check_folder, input_of, open_folder, open_prefix
+from facekit.records.distinct import distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards
 from facekit.run.choice import LOCAL, ExecutorChoice
@@ -287,9 +288,9 @@ def write_converted(
     return written, {reason: count for reason, count in zip(REASONS, counts[1:]) if count}
 
 
-def relabelled(labels: npt.NDArray[np.int64], keep: bool) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
+def relabelled(labels: npt.NDArray[np.int64], keep: bool) -> tuple[npt.NDArray[Any], dict[int, int]]:
     """New labels, the old ones where they are to stay, and the table from old to new."""
-    return (labels, {label: label for label in np.unique(labels).tolist()}) if keep else contiguous(labels)
+    return (labels, {label: label for label in distinct(labels).tolist()}) if keep else contiguous(labels)
 
 
 def _summary(

@@ -55,7 +55,7 @@ def check_inputs(config: SelfLearnConfig) -> dict[str, Any]:
     Returns
     -------
     dict
-        What decides the result, for JSON; a run that goes on must agree with it.
+        What decides the result, for JSON; a run that goes on must agree with it. And ``device``, which does not.
 
     Raises
     ------
@@ -80,6 +80,7 @@ def check_inputs(config: SelfLearnConfig) -> dict[str, Any]:
         "input": source.content,
         "config": config.record() | _first_model(config),
         "training": _deciding(settings),
+        "device": settings.train.device,
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain

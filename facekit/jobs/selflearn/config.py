@@ -8,6 +8,8 @@ from typing import Any
 
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError
+from facekit.jobs.inputs.checks import check_choice
+from facekit.jobs.mask.config import PRESETS
 
 __all__ = ["ALLOWED_LOSS", "SelfLearnConfig"]
 
@@ -34,7 +36,9 @@ class SelfLearnConfig:
     init_pack : str, optional
         Train model 0 on this pack. Without both, model 0 is trained on the initial pack as it is.
     mask : float
-        Share of masked pictures that each round's pack is given; 0: none.
+        Share of masked pictures that each round's pack is given; 0: none, or that of ``mask_preset``.
+    mask_preset : str, optional
+        ``bcl`` or ``maskdul``: types, mode and share of a published recipe.
     recipe : str, optional
     changes : tuple of str
         ``key=value`` of the plugin or the loop.
@@ -55,6 +59,7 @@ class SelfLearnConfig:
     init: str | None = None
     init_pack: str | None = None
     mask: float = 0.0
+    mask_preset: str | None = None
     recipe: str | None = None
     changes: tuple[str, ...] = ()
     settings: CleanSettings = field(default_factory=CleanSettings)
@@ -69,15 +74,24 @@ class SelfLearnConfig:
             raise ConfigError("--init and --init-pack are two ways to a first model; give one of them")
         if not 0 <= self.mask < 1:
             raise ConfigError(f"mask is {self.mask}; it must be a share from 0 to below 1")
+        if self.mask_preset is not None:
+            check_choice("mask_preset", self.mask_preset, tuple(PRESETS))
         if not 0 <= self.allow_loss <= 1:
             raise ConfigError(f"allow_loss is {self.allow_loss}; it must be a share from 0 to 1")
         _refuse_one_name_twice(self.pairs)
+
+    @property
+    def masked_share(self) -> float:
+        """Share of masked pictures: what was given, or else the preset's."""
+        if self.mask or self.mask_preset is None:
+            return self.mask
+        return float(PRESETS[self.mask_preset]["ratio"])
 
     def record(self) -> dict[str, Any]:
         """What decides the models, besides what is read; rounds, lists of pairs, truth, allow_loss may come later."""
         cleaning = asdict(self.settings)
         del cleaning["threads"]
-        return {"plugin": self.plugin, "mask": self.mask, **cleaning}
+        return {"plugin": self.plugin, "mask": self.masked_share, "mask_preset": self.mask_preset, **cleaning}
 
 
 def _refuse_one_name_twice(pairs: tuple[str, ...]) -> None:

@@ -12,7 +12,6 @@ i - 1. Every part of a round that is finished is a file or folder that appeared 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,8 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.jobs.selflearn.checks import check_inputs
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.round import Round, StartModel, finished_rounds, prepare_start_model, run_round
+from facekit.jobs.selflearn.together import follow, is_first, processes
+from facekit.jobs.train.job import train
 from facekit.output import Input, input_of, open_run_folder, replace_file
 from facekit.report.rounds_page import build_rounds_page
 
@@ -33,7 +34,7 @@ CONFIG, ROUNDS, PAGE = "config.json", "rounds.json", "index.html"
 
 @dataclass(frozen=True)
 class SelfLearnSummary:
-    """The result of ``facekit selflearn``."""
+    """The result of ``facekit selflearn``; of a process that only trained with the first, without rounds."""
 
     destination: str
     page: str
@@ -46,7 +47,7 @@ def selflearn(
     say: Callable[[str], None] = lambda _: None,
     report: Callable[[Any], None] = lambda _: None,
 ) -> SelfLearnSummary:
-    """Clean and train in rounds.
+    """Clean and train in rounds; in several processes, as torchrun starts them, all train and the first does the rest.
 
     Parameters
     ----------
@@ -65,9 +66,15 @@ def selflearn(
         on.
     """
     started, out = perf_counter(), Path(config.destination)
-    _refuse_several_processes()
     record = check_inputs(config)
-    with open_run_folder(out, "selflearn", guarded_inputs(config)):
+    if not is_first():
+        with processes(record["device"]):
+            follow(train)
+        return SelfLearnSummary(str(out), str(out / PAGE), (), perf_counter() - started)
+    with (
+        open_run_folder(out, "selflearn", guarded_inputs(config)),
+        processes(record.pop("device")),
+    ):
         _check_resume(record, out)
         rounds = _run_rounds(config, out, say, report)
     return SelfLearnSummary(str(out), str(out / PAGE), tuple(rounds), perf_counter() - started)
@@ -93,14 +100,6 @@ def _run_rounds(
         if number >= finished:
             _write_page(config, out, first, rounds)
     return rounds
-
-
-def _refuse_several_processes() -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError(
-            "facekit selflearn is one process, and torchrun would start each part several times: run it by itself; "
-            "facekit train is what torchrun runs"
-        )
 
 
 def _check_resume(record: dict[str, Any], out: Path) -> None:

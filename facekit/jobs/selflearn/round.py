@@ -26,6 +26,7 @@ from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.job import evaluate
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.selflearn.config import SelfLearnConfig
+from facekit.jobs.selflearn.together import train_together
 from facekit.jobs.selflearn.truth import purity_of, read_truth
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export
@@ -156,14 +157,16 @@ def run_round(
 
 def _masked(config: SelfLearnConfig, folder: Path, cleaned: Path, say: Say) -> Path:
     masked = folder / "masked"
-    if not config.mask:
+    if not config.masked_share:
         return cleaned
     if not masked.exists():
-        from facekit.jobs.mask.config import MaskConfig
+        from facekit.jobs.mask.config import PRESETS, MaskConfig, parse_types
         from facekit.jobs.mask.job import mask
 
         say(f"{folder.name}: masking")
-        mask(MaskConfig(str(cleaned), str(masked), config.mask))
+        preset = PRESETS.get(config.mask_preset or "", {"types": "all", "mode": "add"})
+        types = parse_types(preset["types"])
+        mask(MaskConfig(str(cleaned), str(masked), config.masked_share, preset["mode"], types))
     return masked
 
 
@@ -180,7 +183,7 @@ def _train(
     run = folder / "train"
     if not (run / "model.pt").is_file():
         wanted = TrainConfig(config.plugin, pack, str(run), config.recipe, config.changes, init, resume=True)
-        train(wanted, report, lambda sentence: say(f"warning: {sentence}"), centres)
+        train_together(train, wanted, report, lambda sentence: say(f"warning: {sentence}"), centres)
     return str(run)
 
 

@@ -22,12 +22,17 @@ class TrainConfig:
     changes : tuple of str
         ``key=value``.
     init : str, optional
-        Weights to start from: a run's folder, a checkpoint, or arcface_torch's ``backbone.pt``.
+        Weights to start from: a run's folder, a checkpoint, or a public backbone, see
+        `facekit.train.public_weights`.
     resume : bool
         Go on from the last checkpoint of ``destination``; without one, start.
     pairs : tuple of str
         What is scored during training: verification pairs, as ``.bin`` or as ``.csv`` over the keys of the pack; or a
         pack with a ledger of masked faces, for the scores of ICCV21-MFR.
+    logs : tuple of str
+        ``csv``, ``tensorboard``, ``wandb``; the CSV file is always there. None given: TensorBoard too, where installed.
+    best : str, optional
+        A score of ``pairs``, such as "lfw accuracy": the network with its highest value is kept as ``best.pt``.
     """
 
     plugin: str
@@ -38,3 +43,5 @@ class TrainConfig:
     init: str | None = None
     resume: bool = False
     pairs: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    best: str | None = None

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import facekit
-from facekit.errors import RecordError
+from facekit.errors import ConfigError, RecordError
 from facekit.jobs.train.checks import config_warnings, refuse_faults, require, resume_warnings
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.folder import check_resume
-from facekit.jobs.train.scores import check_lists, list_names, scorer
+from facekit.jobs.train.scores import check_best, check_lists, list_names, list_warnings, scorer
 from facekit.output import Input, input_of, open_run_folder
 from facekit.records.content import sampled_hash
 from facekit.train.config import MAY_CHANGE
@@ -61,18 +61,24 @@ def train(
     Raises
     ------
     ConfigError, DestinationExists
-        No such plugin or setting, torch is not installed, the destination is in use and ``resume`` is not set, or
+        No such plugin or setting, nothing to start from where it needs that, torch is not installed,
+        the destination is in use and ``resume`` is not set, or
         another run is training in it.
     RecordError, FacekitError
         The pack is missing, or has faults that would spoil the training; or a list of pairs cannot be scored.
     """
     require("training", "torch")
+    from facekit.train.logs import check_logs
     from facekit.train.loop import train_network
+    from facekit.train.model import init_sentences
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
 
-    list_names(config.pairs)
+    check_best(config.best, list_names(config.pairs))
+    check_logs(config.logs)
     plugin = load_plugin(config.plugin)
+    if getattr(plugin, "needs_init", False) and config.init is None:
+        raise ConfigError(f"{config.plugin} starts from a trained network, which it does not change: give --init")
     settings = read_settings(plugin, config.recipe, config.changes)
     task = open_task(config, settings, centres)
     first = os.environ.get("RANK", "0") == "0"
@@ -81,7 +87,9 @@ def train(
     with open_run_folder(task.out, "train", guarded_inputs(config)) if first else nullcontext():
         if first:
             check_resume(task.out, _record(config, settings, task), config.resume)
-        for sentence in config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train):
+        found = config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train)
+        found += list_warnings(config.pairs, config.pack)
+        for sentence in found + (init_sentences(config.init) if config.init is not None else []):
             warn(sentence)
         _try_head(task, plugin, warn)
         with warnings.catch_warnings():
@@ -115,7 +123,7 @@ def open_task(config: TrainConfig, settings: Settings, centres: npt.NDArray[np.f
     labels = samples.labels
     facts = facts_of(samples, labels)
     out = Path(config.destination)
-    return Task(config.plugin, settings, samples, labels, facts, out, config.init, centres)
+    return Task(config.plugin, settings, samples, labels, facts, out, config.init, centres, config.logs, config.best)
 
 
 def facts_of(samples: TrainingSet, labels: npt.NDArray[np.int64]) -> PackFacts:

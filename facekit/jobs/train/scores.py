@@ -22,7 +22,7 @@ from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
 from facekit.jobs.inputs.source import open_source, read_records
 from facekit.records.bins import read_bins
 
-__all__ = ["check_lists", "list_names", "scorer"]
+__all__ = ["check_best", "check_lists", "list_names", "list_warnings", "scorer"]
 
 Size = tuple[int, int]
 
@@ -49,6 +49,25 @@ def list_names(pairs: tuple[str, ...]) -> dict[str, str]:
     return {path: name for name, path in names.items()}
 
 
+def check_best(best: str | None, names: Mapping[str, str]) -> None:
+    """Refuse the name of a score that no list can have.
+
+    Parameters
+    ----------
+    best : str or None
+        Such as "lfw accuracy" or "lfw TAR@0.001".
+    names : mapping from str to str
+        What `list_names` gave.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if best is not None and not any(best.startswith(f"{name} ") for name in names.values()):
+        known = ", ".join(f"{name} ..." for name in names.values()) or "none: give lists with --eval"
+        raise ConfigError(f"--best {best}: there is no such score; there are {known}")
+
+
 def check_lists(pairs: tuple[str, ...], pack: str, size: Size) -> None:
     """Look whether lists can be scored, before the hours that their first scores take.
 
@@ -72,6 +91,20 @@ def check_lists(pairs: tuple[str, ...], pack: str, size: Size) -> None:
             _check_pack(path, size)
         else:
             _check_list(path, pack, size)
+
+
+def list_warnings(pairs: tuple[str, ...], pack: str) -> list[str]:
+    """Sentences about lists whose pictures are trained on: what they score is how well those were learnt.
+
+    Parameters
+    ----------
+    pairs : tuple of str
+    pack : str
+    """
+    own = [path for path in pairs if path.endswith(".csv") or Path(path).resolve() == Path(pack).resolve()]
+    return [
+        f"--eval {path}: its pictures are of {pack}, which is trained on: its scores are not of others" for path in own
+    ]
 
 
 def is_pack(path: str) -> bool:
