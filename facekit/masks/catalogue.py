@@ -84,6 +84,10 @@ class MaskType:
         Fewest and most folds that run from each corner.
     seam : (float, float)
         Share of the masks with a seam down the middle, and its darkness.
+    hem : (float, float)
+        Share of the masks with a seam along each side, and its darkness.
+    rim : float
+        Logarithm by which the side edges are brighter: cloth is double there, and its fibres stand out against the dark.
     halves : float
         Deviation of the logarithm by which one half is brighter than the other, in half of the masks.
     corner : float
@@ -112,6 +116,8 @@ class MaskType:
     pleat_depth: float = 0.0
     tension: tuple[int, int] = (0, 0)
     seam: tuple[float, float] = (0.0, 0.0)
+    hem: tuple[float, float] = (0.0, 0.0)
+    rim: float = 0.0
     halves: float = 0.0
     corner: float = 0.0
     gleam: float = 1.0

@@ -71,7 +71,7 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     tuple of Line
     """
     lit = 0.7 + 0.3 * from_above
-    lines = (*_pleats(draw, kind, lit), *_tension(draw, kind, lit), *_seam(draw, kind))
+    lines = (*_pleats(draw, kind, lit), *_tension(draw, kind, lit), *_seam(draw, kind), *_hems(draw, kind))
     return tuple((*line[:7], four_decimals(kind.gleam * line[7]), *line[8:]) for line in lines)
 
 
@@ -91,7 +91,7 @@ def _pleats(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
         ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right, middle - (left + right) / 2)
         dark = depth * 2.718281828 ** draw.bell(0, 0.3)
         along = (draw.uniform(0.6, 1.2), draw.uniform(0.15, 1.1), draw.uniform(0.6, 1.2))
-        lines.append(_stroke(draw, ends, draw.uniform(0.007, 0.013), min(dark, 0.75), lit, along))
+        lines.append(_stroke(draw, ends, draw.uniform(0.008, 0.015), min(dark, 0.7), lit, along))
     return lines
 
 
@@ -120,3 +120,13 @@ def _seam(draw: Draws, kind: MaskType) -> list[Line]:
         draw, ends, draw.uniform(0.0026, 0.0045), -dark if raised else dark, 0.4, (1.0, draw.uniform(0.6, 1.0), 1.0)
     )
     return [line] if worn else []
+
+
+def _hems(draw: Draws, kind: MaskType) -> list[Line]:
+    """Along both sides, where the pleats are sewn together."""
+    sewn, inset, dark = draw.chance(kind.hem[0]), draw.uniform(0.045, 0.085), kind.hem[1] * draw.uniform(0.5, 1.4)
+    lines = []
+    for at in (inset, 1 - inset):
+        ends = (at + draw.bell(0, 0.004), 0.03, at + draw.bell(0, 0.004), 0.97, draw.bell(0, 0.006))
+        lines.append(_stroke(draw, ends, draw.uniform(0.004, 0.008), dark, 0.4, (0.8, draw.uniform(0.6, 1.1), 0.8)))
+    return lines if sewn else []

@@ -98,8 +98,8 @@ class ClothLighting(NamedTuple):
         Darkening from top to bottom, how late it sets in, and darkening from left to right.
     relief, relief_s, relief_t : float32
         Contrast of the folds and the direction from which they are lit.
-    form_s, form_t : float32
-        Darkening from the middle toward the sides, and toward top and bottom.
+    form_s, form_t, rim : float32
+        Darkening from the middle toward the sides, and toward top and bottom, and brightening of the side edges.
     halves, halves_width : float32
         Logarithm by which the right half is brighter than the left one; on a finer grid, half the width over which the
         one becomes the other, where the mask is 2 wide.
@@ -117,6 +117,7 @@ class ClothLighting(NamedTuple):
     relief_t: np.float32
     form_s: np.float32
     form_t: np.float32
+    rim: np.float32
     halves: np.float32
     halves_width: np.float32
 
@@ -423,7 +424,7 @@ def shade(
     relief, relief_s, relief_t = lighting.relief, lighting.relief_s, lighting.relief_t
     fall, curve, across = lighting.falloff, lighting.falloff_curve, lighting.falloff_side
     halves = np.float32(0.5) * lighting.halves
-    form_s, form_t, uneven_share = lighting.form_s, lighting.form_t, lighting.uneven_light_share
+    form_s, form_t, rim, uneven_share = lighting.form_s, lighting.form_t, lighting.rim, lighting.uneven_light_share
     _spread_uneven(scene.uneven, anchor_weights, out)
     for r in range(rows):
         above, below = max(r - stride, 0) * columns, min(r + stride, rows - 1) * columns
@@ -437,7 +438,7 @@ def shade(
             t = st[g, 1]
             e *= F1 - fall * (t + curve * t * (t - F1)) - across * (st[g, 0] - np.float32(0.5))
             x, y = F2 * st[g, 0] - F1, F2 * t - np.float32(0.9)
-            form = form_s * (x * x - np.float32(0.1)) + form_t * (y * y - np.float32(0.15))
+            form = form_s * (x * x - np.float32(0.1)) + form_t * (y * y - np.float32(0.15)) - rim * x**8
             e = max(e * (F1 - ambient) + ambient, np.float32(0.02))
             left, right = max(c - stride, 0), min(c + stride, columns - 1)
             if stride > 1:  # the two columns in the middle coincide

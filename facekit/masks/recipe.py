@@ -19,7 +19,7 @@ __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
-VERSION = 2
+VERSION = 3
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
 HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
@@ -101,8 +101,9 @@ class MaskParams:
         Darkening from top to bottom, how late it sets in, and darkening from left to right.
     relief : (float, float, float)
         Contrast of the folds and the direction (s, t) from which they are lit.
-    form : (float, float)
-        Darkening from the middle toward the sides, and toward top and bottom: cloth bulges more than its outline tells.
+    form : (float, float, float)
+        Darkening from the middle toward the sides, and toward top and bottom, since cloth bulges more than its outline
+        tells; and brightening of the side edges.
     creases : (strength, size, turn, offset s, offset t)
         Where in the map of crumpled cloth this mask lies, and how deep its creases are.
     ambient, light, uneven_light_share, exposure : float
@@ -137,7 +138,7 @@ class MaskParams:
     edge: tuple[float, ...]
     falloff: tuple[float, float, float]
     relief: tuple[float, float, float]
-    form: tuple[float, float]
+    form: tuple[float, float, float]
     creases: tuple[float, float, float, float, float]
     ambient: float
     light: float
@@ -341,8 +342,8 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
         strap_radius=draw.uniform(0.12, 0.24),
-        stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.012, 0.035) + HIGHER_IS_LONGER * higher)),
-        slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.26 - down)),
+        stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.03, 0.045) + HIGHER_IS_LONGER * higher)),
+        slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.2 - down)),
         tilt=draw.uniform(*options.tilt_range),
         gape=draw.uniform(0.0, 0.25 if soft else 0.1),
         corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
@@ -350,10 +351,10 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         halves=draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves),
         folds=_folds(draw, kind),
         gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
-        edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.035, 0.008, 0.012, 0.02)),
+        edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.045, 0.016, 0.012, 0.03)),
         falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
         relief=relief,
-        form=(draw.bell(kind.form[0], 0.2), draw.bell(kind.form[1], 0.25)),
+        form=(draw.bell(kind.form[0], 0.2), draw.bell(kind.form[1], 0.25), draw.bell(kind.rim, 0.1)),
         creases=_creases(draw, kind, relief[0]),
         ambient=draw.uniform(0.0, 0.15),
         light=draw.uniform(*options.light_range),
