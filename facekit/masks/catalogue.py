@@ -86,6 +86,8 @@ class MaskType:
         Share of the masks with a seam down the middle, and its darkness.
     hem : (float, float)
         Share of the masks with a seam along each side, and its darkness.
+    printed : float
+        Share of the masks that bear lettering, a mark or a label.
     rim : float
         Logarithm by which the side edges are brighter: cloth is double there, and its fibres stand out against the dark.
     halves : float
@@ -117,6 +119,7 @@ class MaskType:
     tension: tuple[int, int] = (0, 0)
     seam: tuple[float, float] = (0.0, 0.0)
     hem: tuple[float, float] = (0.0, 0.0)
+    printed: float = 0.0
     rim: float = 0.0
     halves: float = 0.0
     corner: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -14,6 +14,7 @@ import numpy as np
 from facekit.errors import ConfigError
 from facekit.masks.catalogue import MaskType, mask_type
 from facekit.masks.draws import Draws, Line, draw_lines, four_decimals
+from facekit.masks.prints import draw_print
 
 __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 
@@ -40,6 +41,8 @@ class MaskOptions:
         Strength of the light fitted to the face, 0 flat, 1 as on the skin, 2 twice as strong.
     nose_out, under_chin : float
         Shares of masks that are worn wrongly: below the nose, and pulled down under the chin.
+    prints : float
+        Share of masks with lettering, a mark or a label on them, beyond those that have it by their type.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class MaskOptions:
     light_range: Range = (0.9, 1.5)
     nose_out: float = 0.0
     under_chin: float = 0.0
+    prints: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least, most in (("tilt_range", -30, 30), ("shadow_range", 0, 1), ("light_range", 0, 3)):
@@ -61,6 +65,8 @@ class MaskOptions:
         if not (0 <= self.nose_out <= 1 and 0 <= self.under_chin <= 1 and self.nose_out + self.under_chin <= 1):
             shares = f"nose_out is {self.nose_out} and under_chin {self.under_chin}"
             raise ConfigError(f"{shares}; they are shares of all masks, from 0 to 1, together at most 1")
+        if not 0 <= self.prints <= 1:
+            raise ConfigError(f"prints is {self.prints}; it is a share of all masks, from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -289,7 +295,7 @@ def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
     """Folds are lit from above more often than not, and from either side."""
     angle = draw.bell(0.0, 1.0)
     return (
-        four_decimals(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.5), 2.4)),
+        four_decimals(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.65), 3.0)),
         four_decimals(math.sin(angle)),
         four_decimals(-math.cos(angle)),
     )
@@ -309,6 +315,12 @@ def _worn_down(draw: Draws, options: MaskOptions) -> float:
     if which < options.nose_out:
         return low
     return lowest if which < options.nose_out + options.under_chin else 0.0
+
+
+def _print(rng: np.random.Generator, share: float, base: Colour) -> tuple[Line, ...]:
+    """Numbers of its own, drawn last, so that a share of prints leaves everything else as it was."""
+    draw = Draws(rng)
+    return draw_print(draw, 0.2126 * base[0] + 0.7152 * base[1] + 0.0722 * base[2]) if draw.chance(share) else ()
 
 
 def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | None = None) -> MaskParams:
@@ -336,7 +348,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
     inks, higher = _inks(draw, kind), draw.bell(0.0, 0.42)
     down = _worn_down(draw, options)
     soft, relief = kind.shape.cup == 0, _relief(draw, kind)
-    return MaskParams(
+    params = MaskParams(
         type=type,
         texture=draw.choice(kind.textures),
         inks=inks,
@@ -366,3 +378,5 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         softness=draw.uniform(0.0, 0.35),
         grain_seed=int(rng.integers(2**31)),
     )
+    printed = _print(rng, max(options.prints, kind.printed), inks[0])
+    return replace(params, lines=(*params.lines, *printed)) if printed else params
