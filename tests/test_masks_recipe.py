@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ import pytest
 from facekit.errors import ConfigError
 from facekit.masks import TYPES, MaskOptions, MaskParams, sample_params
 from facekit.masks.catalogue import mask_type
+from facekit.masks.draws import Draws
+from facekit.masks.prints import draw_print
 from facekit.masks.recipe import VERSION
+
+MOST_OF_A_PRINT = 54
+"""Lines: three rows of six glyphs of three strokes."""
 
 
 def drawn(type: str, seed: int = 0, options: MaskOptions | None = None) -> MaskParams:
@@ -133,7 +139,8 @@ def test_a_line_of_the_first_ledgers_is_refused_for_its_version() -> None:
 @pytest.mark.parametrize("type", TYPES)
 def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> None:
     kind = mask_type(type)
-    most = kind.pleats[1] + 4 * kind.tension[1] + (kind.seam[0] > 0)
+    most = kind.pleats[1] + 4 * kind.tension[1] + (kind.seam[0] > 0) + 2 * (kind.hem[0] > 0)
+    most += MOST_OF_A_PRINT * (kind.printed > 0)
     for seed in range(100):
         lines = drawn(type, seed).lines
         assert len(lines) <= most
@@ -162,6 +169,38 @@ def test_masks_are_worn_rightly_unless_asked_otherwise() -> None:
     changed = [a - b for a, b in zip(rightly, some, strict=True) if a != b]
     assert 0.2 < len(changed) / 300 < 0.4
     assert 0.2 < sum(change > 4 for change in changed) / len(changed) < 0.5
+
+
+def test_prints_are_added_to_masks_that_are_otherwise_the_same() -> None:
+    def pairs(share: float) -> list[tuple[MaskParams, MaskParams]]:
+        return [
+            (drawn("surgical-black", seed), drawn("surgical-black", seed, MaskOptions(prints=share)))
+            for seed in range(200)
+        ]
+
+    for plain, printed in pairs(1.0):
+        assert printed.lines[: len(plain.lines)] == plain.lines
+        assert len(printed.lines) > len(plain.lines)
+        assert replace(printed, lines=plain.lines) == plain
+        assert MaskParams.from_json(printed.to_json()) == printed
+        for s0, t0, s1, t1, *_ in printed.lines[len(plain.lines) :]:
+            assert 0.1 < min(s0, s1) <= max(s0, s1) < 0.9
+            assert 0.3 < min(t0, t1) <= max(t0, t1) < 0.9
+    assert 0.2 < sum(plain != printed for plain, printed in pairs(0.3)) / 200 < 0.4
+
+
+def test_print_is_lighter_than_dark_cloth_and_darker_than_light_cloth() -> None:
+    def darkness(level: float) -> set[bool]:
+        return {line[6] > 0 for seed in range(50) for line in draw_print(Draws(np.random.default_rng(seed)), level)}
+
+    assert darkness(0.03) == {False}
+    assert darkness(0.6) == {True}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_of_prints_must_be_one(share: float) -> None:
+    with pytest.raises(ConfigError, match=r"prints is .* from 0 to 1"):
+        MaskOptions(prints=share)
 
 
 @pytest.mark.parametrize("shares", [{"nose_out": -0.1}, {"under_chin": 1.1}, {"nose_out": 0.6, "under_chin": 0.6}])

@@ -88,6 +88,7 @@ __all__ = ["command"]
 @click.option("--light", metavar="0..3", help="Strength of the light on the masks (1: as on the skin), likewise.")
 @click.option("--nose-out", type=float, default=0.0, metavar="0..1", help="Share of masks worn below the nose.")
 @click.option("--under-chin", type=float, default=0.0, metavar="0..1", help="Share of masks worn under the chin.")
+@click.option("--prints", type=float, default=0.0, metavar="SHARE", help="Share of masks with lettering or a mark.")
 @click.option(
     "--side", type=click.Choice(["both", "second"]), help="SRC is a .bin: pictures of a pair.  [default: both]"
 )
@@ -262,9 +263,9 @@ def drawn_from(given: dict[str, Any]) -> dict[str, Any]:
     ranges: dict[str, Any] = {
         f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None
     }
-    wrongly = {name: given.pop(name) for name in ("nose_out", "under_chin")}
+    shares = {name: given.pop(name) for name in ("nose_out", "under_chin", "prints")}
     types = parse_types(given["types"], known_types(given["textures"]))
-    return {**given, "types": types, "options": MaskOptions(**ranges, **wrongly)}
+    return {**given, "types": types, "options": MaskOptions(**ranges, **shares)}
 
 
 ONE_IDENTITY = (

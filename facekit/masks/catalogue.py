@@ -89,7 +89,7 @@ class MaskType:
     printed : float
         Share of the masks that bear lettering, a mark or a label.
     rim : float
-        Logarithm by which the side edges are brighter: cloth is double there, and its fibres stand out against the dark.
+        Logarithm by which the side edges are brighter: cloth is double there, and its fibres stand out.
     halves : float
         Deviation of the logarithm by which one half is brighter than the other, in half of the masks.
     corner : float

@@ -21,7 +21,7 @@ Picture = NDArray[np.uint8]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 LEAST_GAIN = np.float32(
-    0.9
+    0.8
 )  # of detail: a soft forehead must not wipe pleats and seams out; the picture's blur softens them
 MOST_GRAIN = np.float32(2.0)  # levels; more reads as a weave that the skin beside it has not
 

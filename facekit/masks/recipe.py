@@ -374,7 +374,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
         cast=(draw.bell(0, 0.26), draw.bell(0.02, 0.2)),
         shadow=draw.uniform(*options.shadow_range),
-        crispness=min(draw.bell(0.1, 2.2), 1.6),
+        crispness=min(draw.bell(-0.25, 2.2), 1.6),
         softness=draw.uniform(0.0, 0.35),
         grain_seed=int(rng.integers(2**31)),
     )

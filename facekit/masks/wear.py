@@ -24,7 +24,7 @@ __all__ = ["checked_seed", "face_finder", "options_of", "unaligned", "wear_mask"
 ALIGNED = 0.087
 """Of the picture's side: mean distance of a face's points from the template's, up to which it is an aligned crop."""
 
-SHARES = ("nose_out", "under_chin")
+SHARES = ("nose_out", "under_chin", "prints")
 
 
 @cache
@@ -97,7 +97,7 @@ def wear_mask(
         The mesh in pixels (x right, y down, z toward the viewer); found by the shipped model when left out.
     **options
         ``tilt`` (degrees), ``shadow`` (0..1), ``light`` (0..3): a number or a range (low, high) to draw from;
-        ``nose_out``, ``under_chin`` (0..1): share of masks worn wrongly.
+        ``nose_out``, ``under_chin`` (0..1): share of masks worn wrongly; ``prints``: of those with lettering or a mark.
 
     Returns
     -------
