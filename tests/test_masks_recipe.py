@@ -49,7 +49,7 @@ def test_draws_stay_within_the_type_and_physics(type: str) -> None:
         assert all(0 <= channel <= 1 for ink in (*params.inks, params.strap) for channel in ink)
         assert kind.folds[0] <= len(params.folds) <= kind.folds[1]
         assert 0.9 < params.stretch[0] < 1.1
-        assert 0.85 <= params.stretch[1] <= 1.15
+        assert 0.85 <= params.stretch[1] <= 1.2
         assert -1.3 <= params.slide[1] <= 0.98  # not below the nose, which takes 1.6 cm
 
 

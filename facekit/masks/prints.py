@@ -14,6 +14,7 @@ __all__ = ["draw_print"]
 DARK_CLOTH = 0.15
 """Linear level below which cloth is printed in a lighter ink."""
 WIDEST = 0.75  # height over width of a texture: one tall is as many texels as .75 wide
+RIGHTMOST = 0.86  # where a row ends at the latest
 STROKES = (
     (0.0, 0.0, 0.0, 1.0),
     (1.0, 0.0, 1.0, 1.0),
@@ -56,6 +57,7 @@ def _stroke(ends: tuple[float, ...], bow: float, width: float, ink: float) -> Li
 def _row(draw: Draws, left: float, top: float, height: float, glyphs: int, ink: float) -> list[Line]:
     """Glyphs side by side, each of two or three strokes."""
     wide, bold, lines = WIDEST * height * draw.uniform(0.5, 0.7), height * draw.uniform(0.05, 0.09), []
+    left = max(min(left, RIGHTMOST - 1.5 * glyphs * wide), 1 - RIGHTMOST)
     for k in range(glyphs):
         s, first = left + 1.5 * k * wide, draw.count(0, len(STROKES) - 1)
         for n in range(draw.count(2, 3)):
