@@ -30,7 +30,7 @@ TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the pictu
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
 # skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
-WARM, COOL = 0.3, 0.38
+WARM, COOL = 0.38, 0.42
 SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
 LEAST_WHITE = 0.28  # linear level of white in the darkest pictures: cameras expose for what is bright in them
 MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have three times as much
