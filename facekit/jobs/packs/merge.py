@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.checks import check_choice
+from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
@@ -82,6 +82,7 @@ class MergeConfig:
         if len(set(map(Path, self.sources))) < len(self.sources):
             raise ConfigError("a pack is named twice: its pictures would be in the merged one twice")
         check_choice("layout", self.layout, LAYOUTS)
+        check_at_least("workers", self.workers, 1)
 
 
 @dataclass(frozen=True)
