@@ -14,7 +14,8 @@ from train_packs import QUICK, changes, facekit, pattern_pack, with_masks
 from facekit.errors import ConfigError, FacekitError
 from facekit.images import encode_jpeg
 from facekit.jobs.train.config import TrainConfig
-from facekit.jobs.train.job import train
+from facekit.jobs.train.job import facts_of, train
+from facekit.masks.augment import MaskAugment
 from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
 from facekit.records.index import RecordIndex, read_index, save_sidecar
@@ -24,6 +25,7 @@ from facekit.train.iresnet import IResNet
 from facekit.train.model import load_initial_weights, open_model
 from facekit.train.plugin import PackFacts, load_plugin
 from facekit.train.recipe import read_settings
+from facekit.train.samples import TrainingSet
 
 
 def warnings_of(pack: Path, out: Path, plugin: str, recipe: str, *given: str) -> str:
@@ -210,6 +212,17 @@ def test_a_run_begins_from_another_and_from_a_plain_backbone(tmp_path: Path) -> 
     torch.testing.assert_close(other.conv1.weight, plain.conv1.weight)
     with pytest.raises(ConfigError, match="does not fit this network"):
         load_initial_weights(IResNet((1, 1, 1, 1), 8, 0.0, (40, 36), (16, 32, 64, 128)), str(tmp_path / "backbone.pt"))
+
+
+def test_log_n_counts_what_is_stored_and_no_mask_that_is_put_on(tmp_path: Path) -> None:
+    counts = (9, 3, 7, 5)
+    pack = with_masks(pattern_pack(tmp_path / "pack", counts))
+    plugin = load_plugin("bcl")
+    settings = read_settings(plugin, "bcl-small", ["online_masks=.5"])
+    samples = TrainingSet(str(pack), settings.train, MaskAugment(0.5, "all", 0))
+    head = plugin.build_head(settings.plugin, facts_of(samples, samples.labels))
+    assert samples.masked_share() == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_allclose(head.state_dict()["log_counts"], np.log(counts))
 
 
 @pytest.mark.parametrize("recipe", ["dul_cls-small", "dul_mag-small", "magface-small"])
