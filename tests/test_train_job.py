@@ -20,10 +20,11 @@ from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
 from facekit.records.index import RecordIndex, read_index, save_sidecar
 from facekit.records.label_sidecar import save_labels
+from facekit.train.classifier import Classifier
 from facekit.train.config import unusual_settings
 from facekit.train.iresnet import IResNet
 from facekit.train.model import load_initial_weights, open_model
-from facekit.train.plugin import PackFacts, load_plugin
+from facekit.train.plugin import Batch, PackFacts, load_plugin
 from facekit.train.recipe import read_settings
 from facekit.train.samples import TrainingSet
 
@@ -262,3 +263,20 @@ def test_sigma_begins_where_it_is_told() -> None:
         assert found.uncertainty is not None
         typical = found.uncertainty.square().mean().div(128 * np.exp(0.5)).sqrt()  # log-variance N(2 log start, 1)
         assert float(typical.detach()) == pytest.approx(start, rel=0.1)
+
+
+@pytest.mark.parametrize("recipe", ["maskdul-small", "dul_cls-small", "dul_mag-small"])
+def test_a_step_of_maskdul_is_its_loss(recipe: str) -> None:
+    """The plugin puts the parts together for any classifier, `UncertaintyLoss` for one that is whole."""
+    plugin = load_plugin("maskdul")
+    config = read_settings(plugin, recipe).plugin
+    facts = PackFacts(np.ones(5, np.int64), (40, 36))
+    torch.manual_seed(0)
+    network, head = plugin.build_network(config, facts).train(), plugin.build_head(config, facts).train()
+    classifier, labels = Classifier(5, config.dimensions), torch.arange(8) % 5
+    image, masked = torch.randn(8, 3, 40, 36), torch.arange(8) % 2 == 0
+    torch.manual_seed(1)
+    step = plugin.training_step(config, network, head, classifier, Batch(image, labels, masked))
+    torch.manual_seed(1)
+    mu, log_variance = network(image, masked if config.two_stream else torch.zeros_like(masked))
+    torch.testing.assert_close(step.loss, head(mu, log_variance, masked, classifier.weight, labels))
