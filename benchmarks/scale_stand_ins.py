@@ -56,15 +56,12 @@ def stand_ins() -> Any:
 
 
 def run_embed(source: str, destination: str) -> None:
-    from facekit.jobs.embed import plan, shard
     from facekit.jobs.embed.job import EmbedConfig, embed
     from facekit.jobs.inputs.model import ModelChoice
 
-    for module in (plan, shard):
-        module.open_engine = stand_in  # type: ignore[attr-defined]
     model = Path(destination).with_suffix(".onnx")
     model.write_bytes(b"\x08\x07")  # an ONNX model of version 7, and nothing else
-    embed(EmbedConfig(source, destination, ModelChoice(str(model)), workers=1))
+    embed(EmbedConfig(source, destination, ModelChoice(str(model)), workers=1), stand_in)
 
 
 def run_mask(source: str, destination: str) -> None:
