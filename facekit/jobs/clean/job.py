@@ -14,13 +14,13 @@ from facekit.clean.decisions import Decisions
 from facekit.clean.pairs import BlockEngine
 from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
 from facekit.clean.settings import CleanSettings
-from facekit.jobs.clean.compare import compare_modes
+from facekit.jobs.clean.compare import ModeOutcome, compare_modes
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
 from facekit.jobs.clean.engine import block_engine
 from facekit.jobs.clean.features import FaceVectors, open_inputs
 from facekit.jobs.clean.findings import add_findings
 from facekit.jobs.clean.tabulate import override_table, summarise, tabulate
-from facekit.jobs.clean.write import write_output
+from facekit.jobs.clean.write import AboutIdentities, write_output
 from facekit.jobs.inputs.model import model_input
 from facekit.jobs.inputs.source import source_bytes, source_input
 from facekit.output import Input, check_folder, folder_input, input_of, open_folder
@@ -56,22 +56,21 @@ def clean(config: CleanConfig) -> CleanSummary:
     source, faces = inputs.source, inputs.faces
     if config.allow_loss < 1:
         check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
-    modes = _modes(config, len(source))
-    with block_engine(config) as engine:
-        by_mode = {settings.mode: decide(faces, settings, engine) for settings in modes}
-    decisions = by_mode[config.settings.mode]
+    decisions, compared = _decide(faces, config)
     check_loss(measure_loss(decisions), config.allow_loss)
     table = tabulate(decisions, source, faces.model, config.round)
-    table.about["comparison"] = compare_modes(by_mode)
+    table.about["comparison"] = compared
     table = add_findings(table, inputs, config)
     table = override_table(table, inputs.overrides.arrays())
+    found = AboutIdentities(decisions.identities, decisions.pairs)
+    del decisions  # the table has their columns, and others where something was changed
     record = {"input": source.content, "model": faces.model, "config": config.record(),
               "overrides": inputs.overrides.to_json(), "instruction_set": instruction_set()}  # fmt: skip
     read = [*guarded, source_input(source, config.source)]
     needed = 0 if config.decisions_only else source_bytes(source)
     with open_folder(config.destination, "clean", read, record, config.overwrite, needed) as output:
         if not output.published:
-            write_output(output.new_folder(), source, table, pack=not config.decisions_only, decisions=decisions,
+            write_output(output.new_folder(), source, table, pack=not config.decisions_only, found=found,
                          report=config.report)  # fmt: skip
             output.publish()
     return summarise(config.destination, table, perf_counter() - started)
@@ -85,15 +84,25 @@ def guarded_inputs(config: CleanConfig) -> list[Input]:
     return inputs if config.model is None else [*inputs, model_input(config.model)]
 
 
-def _modes(config: CleanConfig, images: int) -> list[CleanSettings]:
-    """The settings that were asked for, and for the report those of the other mode.
+def _decide(faces: FaceVectors, config: CleanConfig) -> tuple[Decisions, list[dict[str, str | int]]]:
+    """Decide, and for the report compare with what the other mode decides; of that one only what is compared stays."""
+    other = _other_mode(config, len(faces.labels))
+    with block_engine(config) as engine:
+        beside = None if other is None else ModeOutcome.of(other.mode, decide(faces, other, engine))
+        decisions = decide(faces, config.settings, engine)
+    own = ModeOutcome.of(config.settings.mode, decisions)
+    return decisions, [] if beside is None else compare_modes(own, beside)
 
-    Not where the other mode is the robust one and the pack so large that it would cost minutes.
+
+def _other_mode(config: CleanConfig, images: int) -> CleanSettings | None:
+    """The settings of the mode that was not asked for, where a report compares both.
+
+    Not where that is the robust one and the pack so large that it would cost minutes.
     """
     asked = config.settings
     if not config.report or (asked.mode == "published" and images > COMPARED_IMAGES):
-        return [asked]
-    return [asked, dataclasses.replace(asked, mode="robust" if asked.mode == "published" else "published")]
+        return None
+    return dataclasses.replace(asked, mode="robust" if asked.mode == "published" else "published")
 
 
 def decide(faces: FaceVectors, settings: CleanSettings, engine: BlockEngine | None = None) -> Decisions:

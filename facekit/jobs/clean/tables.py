@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, label_homes
+from facekit.clean.decisions import ACTIONS, REASONS, Action, Identities, label_homes
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
 from facekit.records.distinct import blocks
@@ -304,19 +304,19 @@ def _codes(column: pa.Array, words: tuple[str, ...]) -> npt.NDArray[np.int8]:
     return np.array([places[word] for word in found], np.int8)[indices]
 
 
-def write_tables(folder: Path, table: DecisionTable, decisions: Decisions | None = None) -> None:
+def write_tables(folder: Path, table: DecisionTable, found: Identities | None = None) -> None:
     """Write all tables: decisions, what became of each identity, old labels to new ones, and the lines for training.
 
     Parameters
     ----------
     folder : Path
     table : DecisionTable
-    decisions : Decisions, optional
-        As they came from cleaning: what was found of each identity is written too.
+    found : Identities, optional
+        What cleaning found of each identity is written too.
     """
     labels, homes = label_homes(table.old_label, table.reason_code, table.new_label)
     write_decisions(folder / DECISIONS, table)
-    _write_identities(folder / IDENTITIES, table, labels, homes, decisions)
+    _write_identities(folder / IDENTITIES, table, labels, homes, found)
     write_labels(folder / LABELS, dict(zip(labels.tolist(), homes.tolist(), strict=True)))
     classes = int(table.new_label.max(initial=-1)) + 1
     write_train_config(folder / TRAIN_CONFIG, classes, int(np.count_nonzero(table.new_label >= 0)))
@@ -327,7 +327,7 @@ def _write_identities(
     table: DecisionTable,
     labels: npt.NDArray[np.int64],
     homes: npt.NDArray[np.int64],
-    decisions: Decisions | None,
+    found: Identities | None,
 ) -> None:
     """One row for each old label, with what became of its faces."""
     import pyarrow as pa
@@ -340,7 +340,6 @@ def _write_identities(
     columns: dict[str, Any] = {"label": labels, "faces": by_action.sum(1)}
     columns.update({action.word: np.ascontiguousarray(by_action[:, action]) for action in Action})
     columns["new_label"] = homes
-    if decisions is not None:
-        found = decisions.identities
+    if found is not None:
         columns.update(cluster=found.members, fallback=found.fallback, merged_into=found.merged_into)
     write_parquet(path, pa.table(columns))

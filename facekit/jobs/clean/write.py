@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions
+from facekit.clean.decisions import ACTIONS, REASONS, Action, Identities
+from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
 from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, another_pack, read_block, share_blocks, shared_block
 from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
@@ -36,9 +38,16 @@ from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path
 from facekit.run.progress import progress
 from facekit.run.shards import Shard
 
-__all__ = ["Share", "copy_pack", "write_output", "write_pack"]
+__all__ = ["AboutIdentities", "Share", "copy_pack", "write_output", "write_pack"]
 
 BLOCK = 2048
+
+
+class AboutIdentities(NamedTuple):
+    """What cleaning found of identities, beside what the table says of faces."""
+
+    identities: Identities
+    pairs: Pairs  # of old labels
 
 
 def write_output(
@@ -47,7 +56,7 @@ def write_output(
     table: DecisionTable,
     *,
     pack: bool,
-    decisions: Decisions | None,
+    found: AboutIdentities | None,
     report: bool,
     share: Share | None = None,
 ) -> None:
@@ -60,8 +69,8 @@ def write_output(
     table : DecisionTable
     pack : bool
         Whether a pack is written, or the decisions alone.
-    decisions : Decisions or None
-        As they came from cleaning: adds clusters and similar pairs to the tables.
+    found : AboutIdentities or None
+        Adds clusters and similar pairs to the tables.
     report : bool
     share : Share, optional
         Who else may read the pictures.
@@ -80,15 +89,15 @@ def write_output(
         copy_pack(source, folder)
     elif pack:
         write_pack(source, table, folder, share)
-    write_tables(folder, table, decisions)
+    write_tables(folder, table, None if found is None else found.identities)
     place = source.name if source.stored is not None else os.path.realpath(source.path)
     (folder / SOURCE_PATH).write_bytes(os.fsencode(place) + b"\n")
     if source.files:
         write_source_list(source, folder / SOURCE_LIST)
-    if decisions is not None:
-        write_pairs(folder / PAIRS, decisions.pairs)
+    if found is not None:
+        write_pairs(folder / PAIRS, found.pairs)
         if report:
-            write_report(folder / "report", source, table, decisions.pairs)
+            write_report(folder / "report", source, table, found.pairs)
 
 
 def _check_counts(table: DecisionTable) -> None:
