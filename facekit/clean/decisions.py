@@ -82,7 +82,8 @@ class Decisions:
     action_code, reason_code : (N,) int8
         Codes of `Action` and `Reason`.
     old_label, new_label : (N,) int64
-        New labels are contiguous from 0, in the order of each group's smallest old label; -1 is out.
+        New labels are contiguous from 0, in the order of each group's smallest old label, that of a second person's
+        cluster included; -1 is out.
     similarity : (N,) float32
         Cosine with the centre that decided; nan where there was none.
     threshold : (N,) float32
