@@ -219,7 +219,7 @@ def test_the_command_serves_until_it_is_interrupted(cleaned: Path, tmp_path: Pat
 
 
 def test_review_of_what_is_not_there(cleaned: Path, tmp_path: Path) -> None:
-    with pytest.raises(FacekitError, match="cannot be read as decisions"):
+    with pytest.raises(FacekitError, match="is an empty folder, not decisions"):
         open_review(ReviewConfig(str(tmp_path)))
     other = make_pack(tmp_path, seed=5)
     with pytest.raises(FacekitError, match="not the pack that was cleaned"):
