@@ -88,7 +88,7 @@ class Decisions:
         Cosine with the centre that decided; nan where there was none.
     threshold : (N,) float32
         What the similarity was compared with.
-    nearest : (N,) int64
+    nearest : (N,) int32, or int64 where labels need it
         The old label whose centre decided (for relabelled faces and hubs another identity's); -1 where there is none.
     cluster : (N,) int8
         0: in the largest cluster of its identity, 1: in another one, -1: in none.

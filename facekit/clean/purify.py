@@ -121,6 +121,8 @@ def _decide(
     group, similarity = found.group, found.similarity
     group[blank], similarity[blank] = -1, np.nan
     leaders = np.append(np.where(found.leader >= 0, identities.labels[found.leader], -1), -1)
+    if leaders.max() < 1 << 31:
+        leaders = leaders.astype(np.int32)  # as many as faces are taken of them
     nearest = leaders[found.decided_by]
     if copies_of is not None:
         copy = _where(np.asarray(copies_of), lambda some: some >= 0)
@@ -138,7 +140,7 @@ def _decide(
         threshold=np.broadcast_to(np.float32(found.settings["intra"]), len(labels)),  # type: ignore[arg-type]
         nearest=nearest,
         cluster=_cluster_ranks(nodes, main.astype(np.int32)[identities.of_row]),
-        identities=_identities(identities, nodes, main, leaders[found.group_of_identity]),
+        identities=_identities(identities, nodes, main, leaders[found.group_of_identity].astype(np.int64)),
         pairs=Pairs(identities.labels[found.pairs.left], identities.labels[found.pairs.right], found.pairs.similarity),
         settings=found.settings,
     )

@@ -219,7 +219,7 @@ def _bare_rows(source: Source, flags: MaskFlags) -> npt.NDArray[np.integer]:
         found = rows_of(origins, flags.sources[part][bare], ascending=True)
         fresh = np.flatnonzero((found >= 0) & (first[found] < 0))[::-1]
         first[found[fresh]] = part.start + bare[fresh]
-    copies = np.full(len(source), -1, np.int64)
+    copies = np.full(len(source), -1, np.int32 if len(source) < 1 << 31 else np.int64)
     for part in blocks(len(masked)):
         some = masked[part]
         rows = first[np.searchsorted(origins, flags.sources[some])]

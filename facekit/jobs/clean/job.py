@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from facekit.clean import clean_embeddings
 from facekit.clean.decisions import Decisions
@@ -19,10 +20,11 @@ from facekit.jobs.clean.config import CleanConfig, CleanSummary
 from facekit.jobs.clean.engine import block_engine
 from facekit.jobs.clean.features import FaceVectors, open_inputs
 from facekit.jobs.clean.findings import add_findings
+from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.clean.tabulate import override_table, summarise, tabulate
 from facekit.jobs.clean.write import AboutIdentities, write_output
 from facekit.jobs.inputs.model import model_input
-from facekit.jobs.inputs.source import source_bytes, source_input
+from facekit.jobs.inputs.source import Source, source_bytes, source_input
 from facekit.output import Input, check_folder, folder_input, input_of, open_folder
 from facekit.run.platform_stamp import instruction_set
 
@@ -52,6 +54,19 @@ def clean(config: CleanConfig) -> CleanSummary:
     """
     started, guarded = perf_counter(), guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
+    source, table, found, record = _decided(config)
+    read = [*guarded, source_input(source, config.source)]
+    needed = 0 if config.decisions_only else source_bytes(source)
+    with open_folder(config.destination, "clean", read, record, config.overwrite, needed) as output:
+        if not output.published:
+            write_output(output.new_folder(), source, table, pack=not config.decisions_only, found=found,
+                         report=config.report)  # fmt: skip
+            output.publish()
+    return summarise(config.destination, table, perf_counter() - started)
+
+
+def _decided(config: CleanConfig) -> tuple[Source, DecisionTable, AboutIdentities, dict[str, Any]]:
+    """What is to be written, and what identifies it; everything else that was held is gone when it is written."""
     inputs = open_inputs(config)
     source, faces = inputs.source, inputs.faces
     if config.allow_loss < 1:
@@ -62,18 +77,9 @@ def clean(config: CleanConfig) -> CleanSummary:
     table.about["comparison"] = compared
     table = add_findings(table, inputs, config)
     table = override_table(table, inputs.overrides.arrays())
-    found = AboutIdentities(decisions.identities, decisions.pairs)
-    del decisions  # the table has their columns, and others where something was changed
     record = {"input": source.content, "model": faces.model, "config": config.record(),
               "overrides": inputs.overrides.to_json(), "instruction_set": instruction_set()}  # fmt: skip
-    read = [*guarded, source_input(source, config.source)]
-    needed = 0 if config.decisions_only else source_bytes(source)
-    with open_folder(config.destination, "clean", read, record, config.overwrite, needed) as output:
-        if not output.published:
-            write_output(output.new_folder(), source, table, pack=not config.decisions_only, found=found,
-                         report=config.report)  # fmt: skip
-            output.publish()
-    return summarise(config.destination, table, perf_counter() - started)
+    return source, table, AboutIdentities(decisions.identities, decisions.pairs), record
 
 
 def guarded_inputs(config: CleanConfig) -> list[Input]:

@@ -42,12 +42,13 @@ _META = b"facekit.clean"
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """The rows of ``decisions.parquet`` as arrays, in the physical order of the source's images: 63 bytes a row, less
+    """The rows of ``decisions.parquet`` as arrays, in the physical order of the source's images: 59 bytes a row, less
     where one value stands for a whole column.
 
     Attributes
     ----------
-    keys, old_label, new_label, nearest : (N,) int64
+    keys, old_label, new_label : (N,) int64
+    nearest : (N,) int32 or int64
     payload_hash : (N, 16) uint8
         BLAKE2b of the payload.
     action_code, reason_code, cluster : (N,) int8
@@ -70,7 +71,7 @@ class DecisionTable:
     reason_code: npt.NDArray[np.int8]
     similarity: npt.NDArray[np.float32]
     threshold: npt.NDArray[np.float32]
-    nearest: npt.NDArray[np.int64]
+    nearest: npt.NDArray[np.int32] | npt.NDArray[np.int64]
     cluster: npt.NDArray[np.int8]
     round: npt.NDArray[np.int32]
     evidence_code: npt.NDArray[np.int32]
@@ -163,7 +164,7 @@ def _arrow_rows(table: DecisionTable, part: slice) -> pa.Table:
         "reason": _words(table.reason_code[part], REASONS),
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
         "threshold": pa.array(table.threshold[part]),
-        "nearest": pa.array(table.nearest[part]),
+        "nearest": pa.array(table.nearest[part], pa.int64()),
         "cluster": pa.array(table.cluster[part]),
         "round": pa.array(table.round[part]),
         "model": _words(np.zeros(count, np.int32), (str(table.about.get("model", "")),)),

@@ -71,7 +71,8 @@ def _evidence(decisions: Decisions) -> tuple[npt.NDArray[np.int32], tuple[str, .
     """Say of each face which centre decided, and whether the face is in its identity's own cluster."""
 
     def combined(part: slice) -> npt.NDArray[np.int64]:
-        return np.asarray(decisions.nearest[part] * len(_CLUSTERS) + decisions.cluster[part] % len(_CLUSTERS))
+        centre = decisions.nearest[part].astype(np.int64)
+        return np.asarray(centre * len(_CLUSTERS) + decisions.cluster[part] % len(_CLUSTERS))
 
     found = distinct_of(combined(part) for part in blocks(len(decisions)))
     codes = np.empty(len(decisions), np.int32)
