@@ -129,17 +129,9 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
     FacekitError
         A payload is not the one that was decided about, or the numbers do not add up.
     """
-    rows = np.flatnonzero(table.new_label >= 0)
+    rows = _rows_in_order(table.new_label, source.layout)
     if not len(rows):
         raise FacekitError("the decisions keep no image: give a lower --intra")
-    if source.layout == "insightface":
-        labels = table.new_label[rows].astype(np.int32)
-        order = None if ascends(labels) else np.argsort(labels, kind="stable")
-        del labels
-        if order is not None:
-            for span in blocks(len(rows)):  # in place: a third array would be eight bytes a record more
-                order[span] = rows[order[span]]
-            rows = order
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
@@ -159,18 +151,32 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
     aside.rename(folder / LEDGER)
 
 
+def _rows_in_order(new_label: npt.NDArray[np.int64], layout: str) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
+    """The rows that are written, in that order; four bytes each where that is enough."""
+    kind = np.int32 if len(new_label) < 1 << 31 else np.int64
+    rows = np.flatnonzero(new_label >= 0).astype(kind)
+    if layout != "insightface":
+        return rows
+    labels = new_label[rows].astype(np.int32)
+    if ascends(labels):
+        return rows
+    order = np.argsort(labels, kind="stable")
+    del labels
+    return rows[order]
+
+
 def _no_task(shard: Shard, path: Path) -> BlockTask:
     raise AssertionError(f"{shard} of none, {path}")
 
 
 def _written(
-    source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], writer: PackWriter, share: Share | None
+    source: Source, table: DecisionTable, rows: npt.NDArray[np.integer], writer: PackWriter, share: Share | None
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Write records, and yield which rows were written and the keys they got."""
     shards = [Shard(first // BLOCK, first, min(first + BLOCK, len(rows))) for first in range(0, len(rows), BLOCK)]
 
     def task_of(shard: Shard, path: Path) -> BlockTask:
-        part = rows[shard.first : shard.stop]
+        part = rows[shard.first : shard.stop].astype(np.int64)
         return BlockTask(shard, path, source.select_rows(part), table.payload_hash[part])
 
     shared = share is not None and share_blocks(share, task_of, shards)
@@ -178,7 +184,7 @@ def _written(
         yield from _copied(source, table, rows, writer)
         return
     for shard in shards:
-        part = rows[shard.first : shard.stop]
+        part = rows[shard.first : shard.stop].astype(np.int64)
         if share is not None and shared:
             block = shared_block(share.output.shard(shard.number))
         else:
@@ -187,14 +193,14 @@ def _written(
 
 
 def _copied(
-    source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], writer: PackWriter
+    source: Source, table: DecisionTable, rows: npt.NDArray[np.integer], writer: PackWriter
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Copy records from a pack on the disk, by blocks of bytes."""
     rec = Path(source.path)
     where = extents_of(rec, source.offsets, source.keys)
     with ThreadPoolExecutor(hashing_threads()) as pool:
         for span in blocks(len(rows)):  # the labels of all would be a column more
-            some = rows[span]
+            some = rows[span].astype(np.int64)
             for done in copy_records(rec, where, some, table.new_label[some], writer):
                 part = some[done.rows]
                 _check_hashes(source, table, part, hash_block(done.block, done.starts, pool))
