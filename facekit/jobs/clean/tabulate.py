@@ -149,7 +149,7 @@ def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
 
 def _hash_parts(source: Source) -> Iterator[tuple[slice, bytes]]:
     """The hashes of some records after others: of a pack many at once, in several threads."""
-    if source.kind == "pack":
+    if source.kind == "pack" and source.stored is None:
         with ThreadPoolExecutor(hashing_threads()) as pool:
             for read in read_blocks(Path(source.path), source.offsets, source.keys):
                 yield read.rows, hash_block(read.block, read.starts, pool)
