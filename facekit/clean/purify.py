@@ -11,7 +11,7 @@ import numpy as np
 from facekit.clean.assignment import Assignment, Faces
 from facekit.clean.calibrate import calibrate_eps
 from facekit.clean.centres import choose_main
-from facekit.clean.cluster import PLAUSIBLE_FACES, Nodes, find_nodes
+from facekit.clean.cluster import PLAUSIBLE_FACES, Clustering, Nodes, cluster_chunks, find_nodes
 from facekit.clean.decisions import Action, Decisions, Identities, Reason
 from facekit.clean.identity_groups import IdentityGroups, group_by_identity
 from facekit.clean.pairs import BlockEngine, Pairs
@@ -35,6 +35,7 @@ def clean_embeddings(
     copies_of: np.ndarray | None = None,
     shapes_centres: np.ndarray | None = None,
     engine: BlockEngine | None = None,
+    clustering: Clustering = cluster_chunks,
 ) -> Decisions:
     """Clean a labelled set of face embeddings: ID-Union, Inter-ID, Intra-ID.
 
@@ -55,6 +56,8 @@ def clean_embeddings(
         with none of them is shaped by all of its own.
     engine : BlockEngine, optional
         Where pairs of centres are multiplied, the processor by default.
+    clustering : callable
+        Who clusters inside the identities, the threads of this process by default.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def clean_embeddings(
     faces = Faces(vectors, identities, usable, engine)
     _warn_of_crowds(identities)
     settings = _with_eps(settings, faces)
-    nodes = find_nodes(vectors, identities, settings, usable)
+    nodes = find_nodes(vectors, identities, settings, usable, clustering)
     _LOG.info("%d faces, %d identities, %d clusters", len(labels), identities.identity_count, len(nodes.size))
     assign = assign_published if settings.mode == "published" else assign_robust
     return _decide(assign(faces, nodes, settings), labels, identities, nodes, copies_of)
@@ -121,6 +124,8 @@ def _decide(
     group, similarity = found.group, found.similarity
     group[blank], similarity[blank] = -1, np.nan
     leaders = np.append(np.where(found.leader >= 0, identities.labels[found.leader], -1), -1)
+    if leaders.max() < 1 << 31:
+        leaders = leaders.astype(np.int32)  # as many as faces are taken of them
     nearest = leaders[found.decided_by]
     if copies_of is not None:
         copy = _where(np.asarray(copies_of), lambda some: some >= 0)
@@ -138,7 +143,7 @@ def _decide(
         threshold=np.broadcast_to(np.float32(found.settings["intra"]), len(labels)),  # type: ignore[arg-type]
         nearest=nearest,
         cluster=_cluster_ranks(nodes, main.astype(np.int32)[identities.of_row]),
-        identities=_identities(identities, nodes, main, leaders[found.group_of_identity]),
+        identities=_identities(identities, nodes, main, leaders[found.group_of_identity].astype(np.int64)),
         pairs=Pairs(identities.labels[found.pairs.left], identities.labels[found.pairs.right], found.pairs.similarity),
         settings=found.settings,
     )

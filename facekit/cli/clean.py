@@ -125,6 +125,11 @@ def command(as_json: bool, features: str | None, model: str | None, **given: Any
     settings = take_settings(given, threads)
     if not model and not features:
         raise ConfigError("nothing says what the faces look like: give --features F or --model M")
+    if not features and given["executor"].part is not None:
+        raise ConfigError(
+            "parts of clean share the clustering of faces that are embedded already: share facekit embed first, and "
+            "give --features F"
+        )
     features = features or embed_beside(
         given["source"], given["destination"], choice, given["partial_index"]
     )

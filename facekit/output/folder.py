@@ -34,7 +34,7 @@ from facekit.output.staging import (
 )
 from facekit.output.system import refuse_long_name, require_space, system_error
 
-__all__ = ["FolderOutput", "check_folder", "flush_files", "open_folder"]
+__all__ = ["FolderOutput", "check_folder", "flush_files", "is_begun", "open_folder"]
 
 FLUSHED_ONE_BY_ONE = 1000
 """Files up to which each is forced to the disk; above it the whole system is, which is quicker."""
@@ -99,6 +99,11 @@ def open_folder(
         The system refuses, or the disk cannot hold the output.
     """
     return FolderOutput(_target(path), command, tuple(inputs), dict(settings or {}), overwrite, needed, shared)
+
+
+def is_begun(path: str | os.PathLike[str]) -> bool:
+    """Whether an unfinished run, or a part of one, has left something for a destination."""
+    return os.path.lexists(staging_folder(_target(path)))
 
 
 class FolderOutput:

@@ -41,7 +41,7 @@ class CleanRows(NamedTuple):
         Positions in `actions` and `reasons`.
     similarity, threshold : (N,) float32
         NaN where there is none.
-    nearest : (N,) int64
+    nearest : (N,) int32 or int64
         Old label of the most similar other identity; -1: none.
     evidence : (N,) int32
         Positions in `sentences`; -1: none.
@@ -58,7 +58,7 @@ class CleanRows(NamedTuple):
     reason: npt.NDArray[np.int8]
     similarity: npt.NDArray[np.float32]
     threshold: npt.NDArray[np.float32]
-    nearest: npt.NDArray[np.int64]
+    nearest: npt.NDArray[np.int32] | npt.NDArray[np.int64]
     evidence: npt.NDArray[np.int32]
     pair_left: npt.NDArray[np.int64]  # old labels
     pair_right: npt.NDArray[np.int64]

@@ -144,7 +144,7 @@ def masked_among(
     """Type, params and score of those of some keys that wear a mask."""
     chosen = rows_of(masks.keys, keys, ascending=True)
     chosen = chosen[chosen >= 0]
-    rows = masks.rows.take(chosen)
+    rows = masks.said(chosen)
     values = zip(*(rows[name].to_pylist() for name in ("type", "params", "score")), strict=True)
     return dict(zip(masks.keys[chosen].tolist(), values, strict=True))
 
