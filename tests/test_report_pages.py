@@ -1,4 +1,4 @@
-"""What a person meets on the pages: keys, the dialog, narrow windows, contrast. In a real browser where there is one."""
+"""What a person meets on the pages: keys, the dialog, narrow windows, contrast; in a browser where there is one."""
 
 from __future__ import annotations
 
