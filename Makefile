@@ -53,6 +53,7 @@ test-all:
 
 docs: $(VENV)/.core
 	$(BIN)/python tools/write_commands_page.py
+	$(BIN)/python tools/write_settings_page.py
 
 clean:
 	rm -rf build $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis

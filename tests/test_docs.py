@@ -17,6 +17,7 @@ from typing import NamedTuple
 import click
 import pytest
 
+from facekit.clean.settings import CleanSettings
 from facekit.cli import COMMANDS, main
 from facekit.masks import TYPES
 
@@ -93,6 +94,25 @@ def test_the_page_of_commands_is_what_the_help_says(tmp_path: Path) -> None:
     subprocess.run(command, check=True)
     written = (tmp_path / "commands.md").read_text("utf-8")
     assert (ROOT / "docs" / "commands.md").read_text("utf-8") == written, "run make docs"
+
+
+def test_the_page_of_settings_is_what_the_docstrings_say(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "write_settings_page.py"), str(tmp_path / "settings.md")]
+    subprocess.run(command, check=True)
+    written = (tmp_path / "settings.md").read_text("utf-8")
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == written, "run make docs"
+    for row in re.findall(r"^\| `\w+` \|.*$", written, re.M):
+        assert re.fullmatch(r"\| `\w+` \| .+ \| .* \| \S.* \|", row), f"no meaning: {row}"
+
+
+def test_the_choices_of_the_page_of_settings_are_those_that_are_allowed() -> None:
+    from facekit.clean.settings import _CHOICES
+    from facekit.run.described import described_fields
+    from facekit.train.config import CHOICES, LoopConfig
+
+    for config, choices in ((LoopConfig, CHOICES), (CleanSettings, _CHOICES)):
+        said = {one.name: set(re.findall(r'"(\w+)"', one.kind)) for one in described_fields(config)}
+        assert {name: said[name] for name in choices} == {name: set(values) for name, values in choices.items()}
 
 
 def test_the_help_of_mask_names_every_type() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.records import read_bins, write_bins
 
+NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 PAYLOADS = [b"\xff\xd8 one", b"", b"\n'\\\"\x00" * 100, b"four"]
 
 
@@ -52,7 +53,7 @@ def test_every_protocol_and_every_kind_of_bytes(tmp_path: Path, protocol: int, a
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("kind", ["?", *(f"{order}{name}" for order in "<>" for name in "i1 u1 i2 u2 i4 u4 i8 u8 f2 f4 f8".split())])
+@pytest.mark.parametrize("kind", ["?", *(order + name for order in "<>" for name in NUMBERS)])
 @pytest.mark.parametrize("whole", [True, False], ids=["array", "scalars"])
 def test_flags_are_numbers_of_any_kind(tmp_path: Path, protocol: int, kind: str, whole: bool) -> None:
     given = np.array([1, 0], kind)

@@ -137,8 +137,8 @@ def command(as_json: bool, features: str | None, model: str | None, **given: Any
 
 
 MODES = {
-    "published": "--mode robust, which also moves dropped faces to where they belong, kept people better together where "
-    "that was measured (pairwise F1 .999 against .933)",
+    "published": "--mode robust, which also moves dropped faces to where they belong, kept people better together "
+    "where that was measured (pairwise F1 .999 against .933)",
     "robust": "--mode published is the method as published, for results that are to be compared with others'",
 }
 """What the mode that was not chosen is for; see ``docs/cleaning.md``."""
