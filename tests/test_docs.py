@@ -22,7 +22,7 @@ from facekit.cli import COMMANDS, main
 from facekit.masks import TYPES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", ROOT / "docs" / "python.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]+)")
 
@@ -73,6 +73,18 @@ def test_every_example_on_the_page_runs(
             exec(compile(block.text, str(page), "exec"), names)
         ran += block.language in ("console", "python")
     assert ran >= 2
+
+
+@pytest.mark.parametrize("page", sorted({*ROOT.glob("docs/*.md")} - {ROOT / "docs" / "commands.md"}), ids=lambda page: page.name)
+def test_every_command_that_a_page_shows_parses(page: Path) -> None:
+    """Those that are not run too: names of commands and options, and the kinds of their values."""
+    for block in blocks(page):
+        for line in block.text.replace("\\\n", " ").splitlines() if block.language in ("sh", "text") else ():
+            words = shlex.split(line, comments=True)
+            if words[:1] != ["facekit"] or len(words) < 2 or words[1] not in COMMANDS or re.search(r"[<>|$;&]|\.\.\.", line):
+                continue
+            command: click.Command = import_module(f"facekit.cli.{words[1]}").command
+            command.make_context(words[1], words[2:])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

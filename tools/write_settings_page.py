@@ -29,7 +29,8 @@ def page() -> str:
     for one in find_plugins():
         if one.name in OWN and one.plugin is not None:
             recipes = ", ".join(f"`{name}`" for name in one.plugin.recipes)
-            parts += [f"## Plugin {one.name}\n\n{one.plugin.summary} Recipes: {recipes}.\n", table_of(one.plugin.config)]
+            head = f"## Plugin {one.name}\n\n{one.plugin.summary} Recipes: {recipes}.\n"
+            parts += [head, table_of(one.plugin.config)]
     parts += [f"Backbones: {', '.join(f'`{name}`' for name in BACKBONES)}.\n", "## The loop\n", table_of(LoopConfig)]
     parts += ["## Self-learning\n\nWhat `facekit selflearn` is asked to do; its options have the same names.\n"]
     parts += [table_of(SelfLearnConfig), "## Cleaning\n", table_of(CleanSettings)]
@@ -41,8 +42,8 @@ def table_of(settings: type) -> str:
     rows = ["| setting | kind or choices | default | meaning |", "|---|---|---|---|"]
     for one in described_fields(settings):
         default = f"`{one.default}`" if one.default and len(one.default) < 40 else ""
-        kind = one.kind.replace("|", "\\|")
-        rows.append(f"| `{one.name}` | {kind} | {default} | {one.meaning.replace('``', '`').replace('|', chr(92) + '|')} |")
+        kind, meaning = (text.replace("``", "`").replace("|", "\\|") for text in (one.kind, one.meaning))
+        rows.append(f"| `{one.name}` | {kind} | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 
