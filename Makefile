@@ -54,6 +54,7 @@ test-all:
 docs: $(VENV)/.core
 	$(BIN)/python tools/write_commands_page.py
 	$(BIN)/python tools/write_settings_page.py
+	$(BIN)/python tools/write_json_page.py
 
 clean:
 	rm -rf build $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis

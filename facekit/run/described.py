@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
 __all__ = ["Described", "described_fields"]
@@ -35,12 +35,12 @@ class Described:
 
 
 def described_fields(settings: type) -> list[Described]:
-    """The fields of a dataclass, in their order, as the section Attributes of its docstring describes them.
+    """The fields of a dataclass or named tuple, as the section Attributes of its docstring has them.
 
     Parameters
     ----------
     settings : type
-        A dataclass.
+        A dataclass, or a named tuple.
 
     Returns
     -------
@@ -52,11 +52,13 @@ def described_fields(settings: type) -> list[Described]:
     [('name', 'str'), ('kind', 'str')]
     """
     said = _attributes(inspect.getdoc(settings) or "")
-    found = []
-    for one in fields(settings):
-        kind, meaning = said.get(one.name, (str(one.type), ""))
-        found.append(Described(one.name, kind, _default(one), meaning))
-    return found
+    if not is_dataclass(settings):
+        types, defaults = settings.__annotations__, getattr(settings, "_field_defaults", {})
+        plain = [(name, str(kind), _written(defaults.get(name))) for name, kind in types.items()]
+    else:
+        plain = [(one.name, str(one.type), _default(one)) for one in fields(settings)]
+    return [Described(name, said.get(name, (kind, ""))[0], default, said.get(name, ("", ""))[1])
+            for name, kind, default in plain]  # fmt: skip
 
 
 def _attributes(doc: str) -> dict[str, tuple[str, str]]:
