@@ -277,7 +277,7 @@ def _hdbscan(block: np.ndarray, order: np.ndarray, starts: np.ndarray, min_sampl
     try:
         from hdbscan import HDBSCAN
     except ImportError as error:
-        raise ConfigError("--cluster hdbscan needs the hdbscan package: pip install 'facekit-mfr[clean]'") from error
+        raise ConfigError("--cluster hdbscan needs hdbscan: pip install '.[clean]' in the checkout") from error
     from facekit.clean.kernels import place_rows
 
     rows, norms, labels = placed = _Clustered.empty(len(order), block.shape[1])

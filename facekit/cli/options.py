@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from functools import reduce, wraps
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
             try:
                 return command(*before, as_json=as_json, **given, **chosen)
             except PartFinished as finished:
-                echo(json.dumps(finished.done._asdict(), indent=2) if as_json else text_of_part(finished.done))
+                echo(to_json(finished.done) if as_json else text_of_part(finished.done))
                 return 0
 
         return reduce(lambda function, option: option(function), reversed(options), run)

@@ -191,7 +191,7 @@ def read_table(path: str, sources: tuple[PackSource, ...]) -> Wanted:
     numbers = {str(Path(source.name)): number for number, source in enumerate(sources)}
     wanted: Wanted = [{} for _ in sources]
     try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
             if not set(COLUMNS[:3]) <= set(rows.fieldnames or ()):
                 raise FacekitError(f"{path} lacks one of the columns {', '.join(COLUMNS[:3])}")
