@@ -22,7 +22,7 @@ from facekit.clean.vectors import Vectors
 from facekit.errors import FacekitError
 from facekit.records.distinct import blocks, distinct_of
 
-__all__ = ["clean_embeddings"]
+__all__ = ["clean_embeddings", "purify"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +35,6 @@ def clean_embeddings(
     copies_of: np.ndarray | None = None,
     shapes_centres: np.ndarray | None = None,
     engine: BlockEngine | None = None,
-    clustering: Clustering = cluster_chunks,
 ) -> Decisions:
     """Clean a labelled set of face embeddings: ID-Union, Inter-ID, Intra-ID.
 
@@ -56,8 +55,6 @@ def clean_embeddings(
         with none of them is shaped by all of its own.
     engine : BlockEngine, optional
         Where pairs of centres are multiplied, the processor by default.
-    clustering : callable
-        Who clusters inside the identities, the threads of this process by default.
 
     Returns
     -------
@@ -80,6 +77,19 @@ def clean_embeddings(
     >>> clean_embeddings(vectors, np.zeros(4, int), CleanSettings(intra=0.3)).action.tolist()
     ['keep', 'keep', 'keep', 'drop']
     """
+    return purify(vectors, labels, settings, copies_of, shapes_centres, engine, cluster_chunks)
+
+
+def purify(
+    vectors: Vectors,
+    labels: np.ndarray,
+    settings: CleanSettings,
+    copies_of: np.ndarray | None,
+    shapes_centres: np.ndarray | None,
+    engine: BlockEngine | None,
+    clustering: Clustering,
+) -> Decisions:
+    """As `clean_embeddings`; ``clustering`` says who clusters inside the identities."""
     labels = _checked_labels(vectors, labels)
     identities = group_by_identity(labels)
     usable = _usable(identities, _checked_copies(copies_of, labels), shapes_centres)

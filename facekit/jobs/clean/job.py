@@ -10,11 +10,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from facekit.clean import clean_embeddings
 from facekit.clean.cluster import Clustering, cluster_chunks
 from facekit.clean.decisions import Decisions
 from facekit.clean.pairs import BlockEngine
 from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
+from facekit.clean.purify import purify
 from facekit.clean.settings import CleanSettings
 from facekit.jobs.clean.compare import ModeOutcome, compare_modes
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
@@ -154,12 +154,5 @@ def decide(
     clustering : callable, optional
         Who clusters inside the identities; by default the threads of this process.
     """
-    return clean_embeddings(
-        faces.vectors,
-        faces.labels,
-        settings,
-        copies_of=faces.copies_of,
-        shapes_centres=~faces.masked,
-        engine=engine,
-        clustering=clustering or cluster_chunks,
-    )
+    clustering = clustering or cluster_chunks
+    return purify(faces.vectors, faces.labels, settings, faces.copies_of, ~faces.masked, engine, clustering)
