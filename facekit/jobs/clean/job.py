@@ -24,6 +24,7 @@ from facekit.jobs.clean.write import write_output
 from facekit.jobs.inputs.model import model_input
 from facekit.jobs.inputs.source import source_bytes, source_input
 from facekit.output import Input, check_folder, folder_input, input_of, open_folder
+from facekit.output.dry_run import stop_if_dry
 from facekit.run.platform_stamp import instruction_set
 
 __all__ = ["clean", "decide"]
@@ -57,6 +58,8 @@ def clean(config: CleanConfig) -> CleanSummary:
     if config.allow_loss < 1:
         check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
     modes = _modes(config, len(source))
+    every = (*guarded, source_input(source, config.source))
+    stop_if_dry("clean", Path(config.destination), every, 0 if config.decisions_only else source_bytes(source))
     with block_engine(config) as engine:
         by_mode = {settings.mode: decide(faces, settings, engine) for settings in modes}
     decisions = by_mode[config.settings.mode]
