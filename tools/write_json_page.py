@@ -45,6 +45,7 @@ PARTS = {
     "One size (cost)": "facekit.jobs.cost.job:Cost",
     "One step (cost)": "facekit.jobs.cost.job:Step",
     "One round (selflearn)": "facekit.jobs.selflearn.round:Round",
+    "What --dry-run tells": "facekit.output.dry_run:Plan",
     "A part": "facekit.run.choice:PartDone",
 }
 SAID = {

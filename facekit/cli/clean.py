@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.embed import model_options, take_model
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def _number(name: str, text: str) -> float | str:
 )
 @click.option("--round", type=int, default=0, show_default=True, help="Of self-learning; noted in the decisions.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DST/report/index.html.")
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @partial_index_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 from facekit.errors import ConfigError, FacekitError
 
@@ -75,6 +75,7 @@ __all__ = ["command"]
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures: a preview.")
+@dry_run_option
 @engine_options()
 @click.option(
     "--layout",

@@ -13,6 +13,7 @@ from typing import Any
 import facekit
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
+from facekit.output.dry_run import stop_if_dry
 from facekit.output.inputs import Input, refuse_changed, refuse_related
 from facekit.output.lock import release
 from facekit.output.places import real
@@ -135,6 +136,7 @@ class FolderOutput:
         self.settings = plain({"facekit": facekit.__version__, "command": command, **settings})
         refuse_related(target, inputs)
         unfinished = os.path.lexists(self.staging)
+        stop_if_dry(command, target, inputs, needed, unfinished)
         try:
             self._lock: int | None = open_staging(self.staging, shared)
         except OSError as error:

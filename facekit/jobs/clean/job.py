@@ -28,6 +28,7 @@ from facekit.jobs.clean.write import AboutIdentities, write_output
 from facekit.jobs.inputs.model import model_input
 from facekit.jobs.inputs.source import source_bytes, source_input
 from facekit.output import Input, check_folder, folder_input, input_of, is_begun, open_folder
+from facekit.output.dry_run import stop_if_dry
 from facekit.run.platform_stamp import instruction_set
 
 __all__ = ["clean", "decide"]
@@ -60,10 +61,11 @@ def clean(config: CleanConfig) -> CleanSummary:
     check_folder(config.destination, guarded, config.overwrite)
     inputs = open_inputs(config)
     source, record = inputs.source, _record(config, inputs)
-    # Shared or begun, the clusters come from the output's journal; else nothing is opened before all is decided.
-    decided = None if _is_shared(config) else _decide(config, inputs)
     read, shared = [*guarded, source_input(source, config.source)], config.executor.part is not None
     needed = 0 if config.decisions_only else source_bytes(source)
+    stop_if_dry("clean", Path(config.destination), tuple(read), needed)
+    # Shared or begun, the clusters come from the output's journal; else nothing is opened before all is decided.
+    decided = None if _is_shared(config) else _decide(config, inputs)
     with open_folder(config.destination, "clean", read, record, config.overwrite, needed, shared) as output:
         if decided is None:
             decided = _decide(config, inputs, None if output.published else share_clustering(output, config))

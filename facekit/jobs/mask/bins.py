@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import textured_shells
 from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, masked_copies
 from facekit.output import BINS, PARQUET, check_files, input_of, open_files
+from facekit.output.dry_run import stop_if_dry
 from facekit.records import Header, Record, unframe, unpack_record
 from facekit.records.bins import Bins, read_bins, write_bins
 from facekit.run.executors import open_executor
@@ -111,6 +113,7 @@ def mask_bins(
     targets = {str(ledger): PARQUET, config.destination: BINS}
     read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]
     _refuse_name_of_pack(Path(config.destination))
+    stop_if_dry("mask", Path(config.destination), tuple(read), 2 * os.path.getsize(config.source))
     check_files(targets, read, config.overwrite)
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
