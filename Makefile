@@ -1,5 +1,6 @@
 # make demo       an environment, the main job on drawn people, and where its results are
 # make test       an environment with everything the tests need, and every check that this machine can run
+# make dist       the sdist and the wheel, each tried in an environment of its own
 # make test-all   the same with real mxnet and Chromium, installed where that is possible
 #
 # PYTHON names the interpreter that makes the environment (3.10 to 3.13), VENV the folder of the environment:
@@ -12,7 +13,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test test-all lint types tests kernels generic docs clean
+.PHONY: demo test test-all lint types tests kernels generic docs dist clean
 
 # The files whose results may depend on the processor.
 NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
@@ -53,6 +54,12 @@ test-all:
 
 docs: $(VENV)/.core
 	$(BIN)/python tools/write_commands_page.py
+	$(BIN)/python tools/write_settings_page.py
+	$(BIN)/python tools/write_json_page.py
+
+dist:
+	rm -rf dist build
+	$(PYTHON) tools/try_dist.py
 
 clean:
 	rm -rf build $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -137,7 +137,7 @@ def measured(command: list[str], log: Path) -> Cost:
                 child = max([child, *map(anonymous, children(process.pid))])
             time.sleep(0.005)
     after = os.times()
-    if process.returncode not in (0, 1):
+    if process.returncode not in (0, 1) or "Traceback" in log.read_text(errors="replace"):
         raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()[-3000:]}")
     seconds = after.children_user - before.children_user + after.children_system - before.children_system
     return Cost(seconds, time.perf_counter() - started, own, child)

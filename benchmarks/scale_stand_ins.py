@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,26 @@ class StandIn:
         self.preprocessing = Preprocessing((112, 112))
         self._vectors, self._seen = np.load(vectors, mmap_mode="r"), 0
 
-    def run(self, planes: Any, _: Any) -> Any:
-        from facekit.embeddings.engine import NetworkOutput
+    def next(self, count: int) -> Any:
+        """As many vectors as pictures, whatever their lengths."""
+        from facekit.embeddings.engine import Embedded
 
-        first, self._seen = self._seen, self._seen + len(planes)
-        return NetworkOutput(self._vectors[first : self._seen].astype(np.float32), None)
+        first, self._seen = self._seen, self._seen + count
+        return Embedded(self._vectors[first : self._seen].astype(np.float32), np.ones(count, np.float32), None)
+
+
+def undecoded(source: Any, size: int, *_: object) -> Iterator[Any]:
+    """Batches of no pixels: decoding is measured by feed.py."""
+    from facekit.jobs.embed.feed import Batch
+
+    for first in range(0, len(source), size):
+        rows = slice(first, min(first + size, len(source)))
+        count = rows.stop - rows.start
+        yield Batch(rows, np.ones(count, np.bool_), np.empty((count, 0, 0, 3), np.uint8), {})
+
+
+def next_vectors(engine: StandIn, pictures: Any, *_: object) -> Any:
+    return engine.next(len(pictures))
 
 
 def stand_in(choice: Any) -> StandIn:
@@ -56,15 +72,14 @@ def stand_ins() -> Any:
 
 
 def run_embed(source: str, destination: str) -> None:
-    from facekit.jobs.embed import plan, shard
+    from facekit.jobs.embed import shard
     from facekit.jobs.embed.job import EmbedConfig, embed
     from facekit.jobs.inputs.model import ModelChoice
 
-    for module in (plan, shard):
-        module.open_engine = stand_in  # type: ignore[attr-defined]
+    shard.decoded_batches, shard.embed_pictures = undecoded, next_vectors  # type: ignore[assignment]
     model = Path(destination).with_suffix(".onnx")
     model.write_bytes(b"\x08\x07")  # an ONNX model of version 7, and nothing else
-    embed(EmbedConfig(source, destination, ModelChoice(str(model)), workers=1))
+    embed(EmbedConfig(source, destination, ModelChoice(str(model)), workers=1), stand_in)
 
 
 def run_mask(source: str, destination: str) -> None:

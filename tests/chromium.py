@@ -54,12 +54,25 @@ class Chromium:
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
+    def type_together(self, *keys: str) -> None:
+        """Press keys one after another, then release them: a letter with Control."""
+        actions = [{"type": "keyDown", "value": key} for key in keys]
+        actions += [{"type": "keyUp", "value": key} for key in reversed(keys)]
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+
     def click(self, selector: str) -> None:
         found = self.call("POST", "/element", {"using": "css selector", "value": selector})
         self.call("POST", f"/element/{next(iter(found.values()))}/click")
 
     def resize(self, width: int, height: int) -> None:
         self.call("POST", "/window/rect", {"width": width, "height": height})
+
+    def emulate(self, width: int, height: int, scheme: str = "light") -> None:
+        """Give the page a viewport, which may be narrower than a window can be, and a colour scheme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        for command, given in (("setDeviceMetricsOverride", size), ("setEmulatedMedia", media)):
+            self.call("POST", "/goog/cdp/execute", {"cmd": f"Emulation.{command}", "params": given})
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("GET", "/screenshot")))

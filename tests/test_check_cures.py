@@ -85,7 +85,7 @@ def test_no_cure_is_named_where_checking_would_not_help(
     ):
         assert cli.repair_hint(error) == ""
     assert cli.repair_hint(RecordError("damaged", rec, 1, 8)) != ""
-    assert call("inspect", tmp_path / "nowhere") == 1
+    assert call("inspect", tmp_path / "nowhere") == 2
     assert "--repair" not in capsys.readouterr().err
 
 

@@ -120,11 +120,11 @@ def test_a_person_decides_and_apply_obeys(cleaned: Path, tmp_path: Path) -> None
         page.open(address + "/")
         page.click("[data-tab=faces]")
         first, second, third = page.run("return C.faces.slice(0, 3).map((face) => face.key)")
-        page.type("k", "d", "k", "u")
+        page.type("y", "d", "y", "u")
         page.click("[data-tab=groups]")
         split = page.run("return C.groups[0].members[1].label")
         page.click(".row .acts button")
-        page.type("w")
+        page.type_together("\ue009", "s")
         page.wait("return document.getElementById('status').textContent === 'saved'")
         given = json.loads(saved.read_text())
         assert given == {"format": 1, "keep": [first], "drop": [second], "move": {}, "merge": [], "split": [split]}
@@ -219,7 +219,7 @@ def test_the_command_serves_until_it_is_interrupted(cleaned: Path, tmp_path: Pat
 
 
 def test_review_of_what_is_not_there(cleaned: Path, tmp_path: Path) -> None:
-    with pytest.raises(FacekitError, match="cannot be read as decisions"):
+    with pytest.raises(FacekitError, match="not decisions: name what facekit clean wrote"):
         open_review(ReviewConfig(str(tmp_path)))
     other = make_pack(tmp_path, seed=5)
     with pytest.raises(FacekitError, match="not the pack that was cleaned"):

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from clean_packs import make_pack
+from clean_packs import DrawnPack, make_pack
 from killed_runs import whole
 from writing_commands import call, do
 
 from facekit.clean import pairs, shared_blocks
 from facekit.clean.pairs import Pairs, pairs_above, pairs_between
 from facekit.clean.shared_blocks import SharedBlocks
+from facekit.embeddings.store import DESCRIPTION, FAILURES, FORMAT, INDEX, VECTORS, index_schema
 from facekit.errors import FacekitError
+from facekit.jobs.clean import node_shards
+from facekit.records import open_pack
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +81,59 @@ def test_clean_writes_the_same_bytes_with_workers(tmp_path: Path, monkeypatch: p
     assert sorted(os.listdir(tmp_path)) == ["out", "pack", "vectors.npy"]
 
 
-def test_clean_has_no_parts_and_says_what_has(tmp_path: Path) -> None:
-    said = call(["clean", tmp_path, tmp_path / "out", "--features", tmp_path / "f.npy", "--part", "1/2"])
+def write_features(folder: Path, made: DrawnPack) -> None:
+    """The vectors as a folder of two shards in another order than that of the pack; one picture has none."""
+    with open_pack(made.folder) as pack:
+        keys = pack.keys
+    rows = np.random.default_rng(3).permutation(len(keys))
+    rows, lost = rows[1:], rows[:1]
+    (folder / VECTORS).mkdir(parents=True)
+    for number, part in enumerate(np.array_split(rows, 2)):
+        np.save(folder / VECTORS / f"{number:08d}.npy", np.load(made.features)[part].astype(np.float32))
+    said = {"key": keys[rows], "label": made.labels[rows], "norm": np.ones(len(rows), np.float32),
+            "masked": np.zeros(len(rows), bool), "source_key": keys[rows]}  # fmt: skip
+    pq.write_table(pa.table(said), folder / INDEX)
+    none = {"key": keys[lost], "label": made.labels[lost], "error": ["no face"]}
+    pq.write_table(pa.table(none, pa.schema([index_schema().field(name) for name in none])), folder / FAILURES)
+    about = {"format": FORMAT, "dimensions": 64, "count": len(rows), "model": "0" * 32}
+    (folder / DESCRIPTION).write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("features", ["vectors.npy", "features"])
+@pytest.mark.parametrize("mode", ["published", "robust"])
+def test_clean_in_parts_writes_the_same_bytes(
+    mode: str, features: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three parts, of which the last is never given; faces of an identity lie scattered over the pack."""
+    monkeypatch.setattr(node_shards, "SHARD_ROWS", 40)
+    made = make_pack(tmp_path, layout="flat", identities=60)
+    write_features(tmp_path / "features", made)
+    words = ["clean", tmp_path / "pack", tmp_path / "out", "--features", tmp_path / features, "--mode", mode]
+    do(words)
+    alone = whole(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    ran: list[int] = []
+    work = node_shards.start_worker
+    monkeypatch.setattr(node_shards, "start_worker", lambda path: counted(work(path), ran))
+    for part in (1, 2):
+        said = call([*words, "--part", f"{part}/3"])
+        assert said.code == 0
+        assert f"part {part}/3" in said.out + said.err
+        assert not (tmp_path / "out").exists()
+    shards = len(ran)
+    do(words)
+    assert whole(tmp_path / "out") == alone
+    assert sorted(set(ran)) == sorted(ran)
+    assert shards < len(ran)
+    assert ran[shards:] == [number for number in range(len(ran)) if number % 3 == 2]
+    assert not (tmp_path / "out.partial").exists()
+
+
+def counted(work: Callable[[Any], Any], ran: list[int]) -> Callable[[Any], Any]:
+    return lambda task: (ran.append(task.shard.number), work(task))[1]
+
+
+def test_parts_want_faces_that_are_embedded(tmp_path: Path) -> None:
+    said = call(["clean", tmp_path, tmp_path / "out", "--model", tmp_path / "m.onnx", "--part", "1/2"])
     assert said.code == 2
     assert "facekit embed" in said.err

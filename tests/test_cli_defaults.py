@@ -43,6 +43,7 @@ JOBS = {
     "split": Job("facekit.jobs.packs.split", "split", ("SRC", "DST", "--test", "0.1")),
     "reindex": Job("facekit.jobs.packs.reindex", "reindex", ("SRC",)),
     "bins make": Job("facekit.jobs.packs.bins", "make_bins", ("LIST", "SRC", "DST")),
+    "bins draw": Job("facekit.jobs.packs.bins", "draw_bins", ("SRC", "DST")),
     "bins show": Job("facekit.jobs.packs.bins", "show_bins", ("SRC",)),
     "train": Job("facekit.jobs.train.job", "train", ("bcl", "SRC", "OUT")),
     "export": Job("facekit.jobs.train.export", "export", ("RUN", "model.onnx")),
@@ -50,7 +51,7 @@ JOBS = {
 }
 """Commands by their words. A new command belongs here, or below where it has no settings."""
 
-WITHOUT_SETTINGS = {"textures list", "textures preview", "textures check", "diff", "explain", "plugins"}
+WITHOUT_SETTINGS = {"doctor", "textures list", "textures preview", "textures check", "diff", "explain", "plugins"}
 """Commands whose job takes plain arguments; their options are switches, or defaults of `FUNCTIONS`."""
 
 FUNCTIONS = {("textures preview", "seed"): ("facekit.jobs.textures.job", "preview")}

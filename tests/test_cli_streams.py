@@ -25,6 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("streams")
     save_pack(found / "pack", people=3, each=2)
     save_model(found / "model.onnx")
+    (found / "damaged").mkdir()
+    (found / "damaged" / "train.rec").write_text("hello")
     return found
 
 
@@ -60,9 +62,10 @@ def test_what_is_published_is_told_to_nobody(folder: Path, name: str, streams: s
 
 @pytest.mark.parametrize("streams", STREAMS)
 def test_the_exit_code_is_that_of_the_command(folder: Path, streams: str) -> None:
-    """What check finds, a file that is not there, and bad usage: whoever listens."""
+    """What check finds, a pack that is not there, and bad usage: whoever listens."""
     for line, code in (
-        ("check nowhere", 1),
+        ("check nowhere", 2),
+        ("check damaged", 1),
         ("inspect pack --sample 0", 2),
         ("textures list", 0),
         ("--help", 0),

@@ -17,11 +17,12 @@ from typing import NamedTuple
 import click
 import pytest
 
+from facekit.clean.settings import CleanSettings
 from facekit.cli import COMMANDS, main
 from facekit.masks import TYPES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", ROOT / "docs" / "python.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]+)")
 
@@ -74,6 +75,21 @@ def test_every_example_on_the_page_runs(
     assert ran >= 2
 
 
+SHOWN = sorted({*ROOT.glob("docs/*.md")} - {ROOT / "docs" / "commands.md"})
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
+def test_every_command_that_a_page_shows_parses(page: Path) -> None:
+    """Those that are not run too: names of commands and options, and the kinds of their values."""
+    for block in blocks(page):
+        for line in block.text.replace("\\\n", " ").splitlines() if block.language in ("sh", "text") else ():
+            words = shlex.split(line, comments=True)
+            if words[:1] != ["facekit"] or words[1:2] == [] or re.search(r"[<>|$;&]|\.\.\.", line):
+                continue
+            command: click.Command = import_module(f"facekit.cli.{words[1]}").command
+            command.make_context(words[1], words[2:])
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_each_command_has_an_example_that_parses(name: str) -> None:
     command: click.Command = import_module(f"facekit.cli.{name}").command
@@ -93,6 +109,34 @@ def test_the_page_of_commands_is_what_the_help_says(tmp_path: Path) -> None:
     subprocess.run(command, check=True)
     written = (tmp_path / "commands.md").read_text("utf-8")
     assert (ROOT / "docs" / "commands.md").read_text("utf-8") == written, "run make docs"
+
+
+def test_the_page_of_settings_is_what_the_docstrings_say(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "write_settings_page.py"), str(tmp_path / "settings.md")]
+    subprocess.run(command, check=True)
+    written = (tmp_path / "settings.md").read_text("utf-8")
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == written, "run make docs"
+    for row in re.findall(r"^\| `\w+` \|.*$", written, re.M):
+        assert re.fullmatch(r"\| `\w+` \| .+ \| .* \| \S.* \|", row), f"no meaning: {row}"
+
+
+def test_the_page_of_json_is_what_the_docstrings_say(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "write_json_page.py"), str(tmp_path / "json.md")]
+    subprocess.run(command, check=True)
+    written = (tmp_path / "json.md").read_text("utf-8")
+    assert (ROOT / "docs" / "json.md").read_text("utf-8") == written, "run make docs"
+    rows = re.findall(r"^\| `.*$", written, re.M)
+    assert [row for row in rows if not re.fullmatch(r"\| `\w+` \| .+ \| \S.* \|", row)] == [], "no meaning"
+
+
+def test_the_choices_of_the_page_of_settings_are_those_that_are_allowed() -> None:
+    from facekit.clean.settings import _CHOICES
+    from facekit.run.described import described_fields
+    from facekit.train.config import CHOICES, LoopConfig
+
+    for config, choices in ((LoopConfig, CHOICES), (CleanSettings, _CHOICES)):
+        said = {one.name: set(re.findall(r'"(\w+)"', one.kind)) for one in described_fields(config)}
+        assert {name: said[name] for name in choices} == {name: set(values) for name, values in choices.items()}
 
 
 def test_the_help_of_mask_names_every_type() -> None:

@@ -146,10 +146,12 @@ def test_weights_cannot_run_code(tmp_path: Path) -> None:
 def test_bad_models_are_named(tmp_path: Path) -> None:
     good = save_model(tmp_path / "m.onnx")
     (tmp_path / "junk.onnx").write_bytes(b"not a network")
+    (tmp_path / "other.h5").write_bytes(b"of another library")
     for choice, message in (
-        (ModelChoice(str(tmp_path / "no.onnx")), "no such model file"),
-        (ModelChoice(str(tmp_path / "no.pt"), arch="r18"), "no such model file"),
-        (ModelChoice(str(tmp_path / "model.h5")), "neither an .onnx file nor .pt"),
+        (ModelChoice(str(tmp_path / "no.onnx")), "no such model"),
+        (ModelChoice(str(tmp_path / "no.pt"), arch="r18"), "no such model"),
+        (ModelChoice(str(tmp_path / "model.h5")), "no such model"),
+        (ModelChoice(str(tmp_path / "other.h5")), "neither an .onnx file nor .pt"),
         (ModelChoice(str(good), branch="face"), "no input mask_flag"),
         (ModelChoice(str(good), device="cuda"), "CUDAExecutionProvider"),
         (ModelChoice(str(good), columns=(0, 3)), "3 wide; the network takes 10"),

@@ -115,10 +115,10 @@ def test_intervals_are_said(room: tuple[Path, NoisePack], tmp_path: Path) -> Non
     result = CliRunner().invoke(program, command)
     assert result.exit_code == 0, result.output
     score = json.loads(CliRunner().invoke(program, [*command, "--json"]).output)["scores"][0]
-    low, high = score["accuracy_interval"]
+    low, high = score["accuracy_interval"].values()
     assert f"accuracy {score['accuracy']:.2%} [{low:.2%}, {high:.2%}] +- " in result.output
     assert f"thresholds {min(score['fold_thresholds']):.4f} to {max(score['fold_thresholds']):.4f}" in result.output
-    low, high = score["intervals"][0]
+    low, high = score["intervals"][0].values()
     assert f"[{low:.2%}, {high:.2%}] at FAR 0.1" in result.output
     assert evaluate(EvalConfig(str(folder / "features"), ModelChoice(""), bootstrap=5)).scores[0].intervals
 

@@ -315,7 +315,7 @@ def test_the_command_and_its_plots(room: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(program, arguments)
     assert "rank-1 identification" in result.output
     summary = json.loads(CliRunner().invoke(program, [*arguments, "--json", "--far", "0.1"]).output)
-    assert summary["scores"][0]["points"][0][0] == 0.1
+    assert summary["scores"][0]["points"][0]["far"] == 0.1
     assert summary["milliseconds_per_image"] > 0
 
 

@@ -16,7 +16,7 @@ from photo import face
 from facekit.cli import main
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.images import decode, encode_jpeg, jpeg_coding
-from facekit.jobs.mask.bins import mask_bins
+from facekit.jobs.mask.bins import mask_bin_files, mask_bins
 from facekit.jobs.mask.config import MaskConfig, parse_types
 from facekit.masks import MaskOptions
 from facekit.records.bins import read_bins, write_bins
@@ -110,3 +110,36 @@ def test_the_command(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "2 of 8 pictures of 4 pairs are masked" in said
     assert "1 of 4 were refused and stay bare" in said
+
+
+def test_several_files_are_masked_into_a_folder(pairs: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.bin"
+    other.write_bytes(pairs.read_bytes())
+    out = tmp_path / "sets"
+    summaries = mask_bin_files(MaskConfig("", str(out)), [str(pairs), str(other)], "both", stored_mesh, painter)
+    assert [summary.destination for summary in summaries] == [str(out / "pairs.bin"), str(out / "other.bin")]
+    run(pairs, tmp_path / "alone.bin")
+    alone = (tmp_path / "alone.bin").read_bytes()
+    assert [(out / name).read_bytes() for name in ("pairs.bin", "other.bin")] == [alone, alone]
+    with pytest.raises(DestinationExists, match=r"pairs\.bin exists"):
+        mask_bin_files(MaskConfig("", str(out)), [str(pairs)], "both", stored_mesh, painter)
+
+
+@pytest.mark.parametrize(
+    ("names", "destination", "message"),
+    [
+        (["pairs.bin", "people"], "out", "people is no .bin"),
+        (["pairs.bin", "pairs.bin"], "out", "two sources are called pairs.bin"),
+        (["pairs.bin", "other.bin"], "out.bin", "name a folder for the 2"),
+        (["pairs.bin", "text.bin"], "out", "not a verification .bin"),
+    ],
+)
+def test_several_files_are_refused_before_the_first(
+    pairs: Path, tmp_path: Path, names: list[str], destination: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.bin").write_text("hello\n")
+    with pytest.raises(SystemExit) as caught:
+        main(["mask", *(str(tmp_path / name) for name in names), str(tmp_path / destination)])
+    assert caught.value.code in (1, 2)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / destination).exists()

@@ -232,7 +232,7 @@ def test_nothing_to_pack_says_why_and_leaves_the_way_free(tmp_path: Path) -> Non
         pack(config(tmp_path / "p", tmp_path / "out", size=None))
     with pytest.raises(ConfigError, match="holds the input"):
         pack(config(tmp_path / "p", tmp_path, overwrite=True))
-    with pytest.raises(FacekitError, match="neither a folder"):
+    with pytest.raises(FacekitError, match="no such folder of pictures"):
         pack(config(tmp_path / "nowhere", tmp_path / "out2"))
     with pytest.raises(ConfigError, match="a pack already"):
         pack(config(tmp_path / "out", tmp_path / "out2"))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.records import read_bins, write_bins
 
+NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 PAYLOADS = [b"\xff\xd8 one", b"", b"\n'\\\"\x00" * 100, b"four"]
 
 
@@ -49,6 +50,36 @@ def test_every_protocol_and_every_kind_of_bytes(tmp_path: Path, protocol: int, a
         bins = [array[:, None] for array in bins]
     found = bins_of(pickle.dumps((bins, same), protocol), tmp_path)
     assert (found.payloads, found.same.tolist()) == (PAYLOADS, [True, False])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", ["?", *(order + name for order in "<>" for name in NUMBERS)])
+@pytest.mark.parametrize("whole", [True, False], ids=["array", "scalars"])
+def test_flags_are_numbers_of_any_kind(tmp_path: Path, protocol: int, kind: str, whole: bool) -> None:
+    given = np.array([1, 0], kind)
+    flags = given if whole else list(given)
+    found = bins_of(pickle.dumps((PAYLOADS, flags), protocol), tmp_path)
+    assert (found.payloads, found.same.tolist()) == (PAYLOADS, [True, False])
+    wrong = np.array([1, 2], kind) if kind != "?" else np.array([1, 2])
+    with pytest.raises(RecordError, match="not the two lists"):
+        bins_of(pickle.dumps((PAYLOADS, wrong if whole else list(wrong)), protocol), tmp_path)
+
+
+@pytest.mark.parametrize("flags", [[1.0, 0.0], [True, 0.0], (1, np.float64(0))])
+def test_flags_are_floats_too(tmp_path: Path, flags: Any) -> None:
+    assert bins_of(pickle.dumps((PAYLOADS, flags)), tmp_path).same.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("flags", [[0.5, 0.0], [float("nan"), 1], ["1", "0"], [None, 1], [2, 0]])
+def test_what_is_no_flag_is_refused(tmp_path: Path, flags: Any) -> None:
+    with pytest.raises(RecordError, match="not the two lists"):
+        bins_of(pickle.dumps((PAYLOADS, flags)), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"hello, this is text\n" * 50, b"name,same\n1,2\n", b"\xff\xd8\xff\xe0 JFIF"])
+def test_text_is_no_verification_bin(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(RecordError, match="not a verification"):
+        bins_of(content, tmp_path)
 
 
 def test_pickles_of_python_2(tmp_path: Path) -> None:
@@ -156,7 +187,7 @@ DEEP = b"(K\x00t" + b"2\x86" * 60  # 2**60 leaves, had anyone to hash or print i
     ],
 )
 def test_anything_else_is_refused_quickly(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(RecordError, match=r"pickle|pictures|picture 1"):
+    with pytest.raises(RecordError, match=r"pickle|pictures|picture 1|empty file"):
         bins_of(content, tmp_path)
 
 
@@ -174,7 +205,7 @@ def test_damage_is_refused_or_read(tmp_path_factory: Any, junk: bytes, place: in
 
 
 def test_doors(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="cannot be read: No such file"):
+    with pytest.raises(RecordError, match="there is no such file"):
         read_bins(tmp_path / "missing.bin")
     with pytest.raises(ConfigError, match="want two pictures each, 3 were given"):
         write_bins(tmp_path / "a.bin", [b"", b"", b""], [True])

@@ -95,7 +95,7 @@ def test_a_length_of_half_a_gigabyte_allocates_nothing() -> None:
 @pytest.mark.parametrize(
     ("framed", "problem"),
     [
-        (b"ABCDEFGH", "no part starts here: 41 42 43 44"),
+        (b"ABCDEFGH", "not a RecordIO file: it begins with 41 42 43 44"),
         (MAGIC + struct.pack("<I", 2 << 29), "flag 2 stands where flag 0 or 1"),
         (MAGIC + struct.pack("<I", 3 << 29), "flag 3 stands where flag 0 or 1"),
         (MAGIC + struct.pack("<I", 7 << 29), "flag 7"),

@@ -141,5 +141,5 @@ def test_no_worker_is_bad_usage() -> None:
 
 def test_ray_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"facekit-mfr\[ray\]"):
+    with pytest.raises(ConfigError, match=r"\.\[ray\]"):
         open_executor(2, squares, 0, ExecutorChoice("ray"))

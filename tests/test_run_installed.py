@@ -30,7 +30,7 @@ def test_one_distribution_is_no_rival(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_that_broke_each_other_are_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after ``pip install facekit-mfr[clean,gpu]`` and ``pip uninstall faiss-gpu``: the folder is half there."""
+    """As after ``pip install .[clean,gpu]`` and ``pip uninstall faiss-gpu``: the folder is half there."""
     monkeypatch.setattr(installed, "packages_distributions", lambda: {"faiss": ["faiss-gpu", "faiss-cpu"]})
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ConfigError, match="pip uninstall faiss-cpu faiss-gpu, and install one"):
@@ -40,7 +40,7 @@ def test_two_that_broke_each_other_are_named_with_the_cure(monkeypatch: pytest.M
 def test_one_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "packages_distributions", dict)
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ConfigError, match=r"needs faiss: pip install 'facekit-mfr\[clean\]'"):
+    with pytest.raises(ConfigError, match=r"needs faiss: pip install '\.\[clean\]'"):
         approximate_pairs(np.eye(8, dtype=np.float32), 0.5)
 
 

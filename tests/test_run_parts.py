@@ -83,7 +83,7 @@ def test_parts_and_the_rest_give_the_bytes_of_one_run(name: str, material: Path,
     said = call([*words, "--part", "3/3", "--json"])
     assert said.code == 0, said.err
     done = json.loads(said.out)
-    assert (done["part"], done["finished"]) == ([3, 3], done["shards"])
+    assert (done["part"], done["finished"]) == ({"number": 3, "of": 3}, done["shards"])
     assert 0 < done["shards"] < done["total"]
     assert os.listdir(target.parent) == ["out.partial"]
     do([*words, "--part", "1/3"])

@@ -14,7 +14,7 @@ import pytest
 
 from facekit.cli import main
 
-pytest.importorskip("ray", reason="Ray is not installed here: pip install 'facekit-mfr[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed here: pip install '.[ray]'")
 
 SCRIPT = Path(__file__).with_name("ray_runs.py")
 DRAWN = ("--identities", "6", "--images", "4")

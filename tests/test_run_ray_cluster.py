@@ -15,7 +15,7 @@ from writing_commands import do
 
 from facekit.run import shards
 
-pytest.importorskip("ray", reason="Ray is not installed here: pip install 'facekit-mfr[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed here: pip install '.[ray]'")
 
 SCRIPT = Path(__file__).with_name("ray_cluster_runs.py")
 DRAWN = ("--identities", "20", "--images", "2")

@@ -14,16 +14,19 @@ from train_packs import QUICK, changes, facekit, pattern_pack, with_masks
 from facekit.errors import ConfigError, FacekitError
 from facekit.images import encode_jpeg
 from facekit.jobs.train.config import TrainConfig
-from facekit.jobs.train.job import train
+from facekit.jobs.train.job import facts_of, train
+from facekit.masks.augment import MaskAugment
 from facekit.records import Header, PackWriter, open_pack
 from facekit.records.bins import write_bins
 from facekit.records.index import RecordIndex, read_index, save_sidecar
 from facekit.records.label_sidecar import save_labels
+from facekit.train.classifier import Classifier
 from facekit.train.config import unusual_settings
 from facekit.train.iresnet import IResNet
 from facekit.train.model import load_initial_weights, open_model
-from facekit.train.plugin import PackFacts, load_plugin
+from facekit.train.plugin import Batch, PackFacts, load_plugin
 from facekit.train.recipe import read_settings
+from facekit.train.samples import TrainingSet
 
 
 def warnings_of(pack: Path, out: Path, plugin: str, recipe: str, *given: str) -> str:
@@ -212,6 +215,17 @@ def test_a_run_begins_from_another_and_from_a_plain_backbone(tmp_path: Path) -> 
         load_initial_weights(IResNet((1, 1, 1, 1), 8, 0.0, (40, 36), (16, 32, 64, 128)), str(tmp_path / "backbone.pt"))
 
 
+def test_log_n_counts_what_is_stored_and_no_mask_that_is_put_on(tmp_path: Path) -> None:
+    counts = (9, 3, 7, 5)
+    pack = with_masks(pattern_pack(tmp_path / "pack", counts))
+    plugin = load_plugin("bcl")
+    settings = read_settings(plugin, "bcl-small", ["online_masks=.5"])
+    samples = TrainingSet(str(pack), settings.train, MaskAugment(0.5, "all", 0))
+    head = plugin.build_head(settings.plugin, facts_of(samples, samples.labels))
+    assert samples.masked_share() == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_allclose(head.state_dict()["log_counts"], np.log(counts))
+
+
 @pytest.mark.parametrize("recipe", ["dul_cls-small", "dul_mag-small", "magface-small"])
 def test_relatives_of_maskdul_run_with_online_masks_of_bare_patterns(recipe: str, tmp_path: Path) -> None:
     """No face can be found in a pattern: it stays bare, and is told to the network as bare."""
@@ -249,3 +263,20 @@ def test_sigma_begins_where_it_is_told() -> None:
         assert found.uncertainty is not None
         typical = found.uncertainty.square().mean().div(128 * np.exp(0.5)).sqrt()  # log-variance N(2 log start, 1)
         assert float(typical.detach()) == pytest.approx(start, rel=0.1)
+
+
+@pytest.mark.parametrize("recipe", ["maskdul-small", "dul_cls-small", "dul_mag-small"])
+def test_a_step_of_maskdul_is_its_loss(recipe: str) -> None:
+    """The plugin puts the parts together for any classifier, `UncertaintyLoss` for one that is whole."""
+    plugin = load_plugin("maskdul")
+    config = read_settings(plugin, recipe).plugin
+    facts = PackFacts(np.ones(5, np.int64), (40, 36))
+    torch.manual_seed(0)
+    network, head = plugin.build_network(config, facts).train(), plugin.build_head(config, facts).train()
+    classifier, labels = Classifier(5, config.dimensions), torch.arange(8) % 5
+    image, masked = torch.randn(8, 3, 40, 36), torch.arange(8) % 2 == 0
+    torch.manual_seed(1)
+    step = plugin.training_step(config, network, head, classifier, Batch(image, labels, masked))
+    torch.manual_seed(1)
+    mu, log_variance = network(image, masked if config.two_stream else torch.zeros_like(masked))
+    torch.testing.assert_close(step.loss, head(mu, log_variance, masked, classifier.weight, labels))

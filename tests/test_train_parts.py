@@ -201,9 +201,15 @@ def test_every_recipe_of_every_plugin_is_valid_and_the_papers_are_as_printed() -
     bcl = read_settings(load_plugin("bcl"))
     assert (bcl.train.epochs, bcl.train.batch, bcl.train.milestones) == (24, 160, (10, 18, 22))
     assert (bcl.plugin.backbone, bcl.plugin.scale, bcl.plugin.margin) == ("irse101", 128, 0.5)
+    assert (bcl.train.lr, bcl.train.recipe_batch, bcl.plugin.t_momentum) == (0.1, 5120, 0.01)
     maskdul = read_settings(load_plugin("maskdul"))
     assert (maskdul.train.epochs, maskdul.train.batch, maskdul.train.lr) == (30, 128, 0.05)
     assert (maskdul.plugin.backbone, maskdul.plugin.kl_weight, maskdul.plugin.lambda_g) == ("iresnet50", 0.01, 35)
+    assert (maskdul.train.milestones, maskdul.train.masked_share, maskdul.plugin.scale) == ((10, 18, 25), 0.5, 64)
+    assert (maskdul.plugin.magnitude_bounds, maskdul.plugin.margin_bounds) == ((10, 110), (0.45, 0.8))
+    assert (maskdul.plugin.sigma_bounds, maskdul.plugin.xi_bounds) == ((10, 25), (0.5, 1))
+    for train in (bcl.train, maskdul.train):
+        assert (train.schedule, train.gamma, train.momentum, train.weight_decay) == ("step", 0.1, 0.9, 5e-4)
 
 
 def test_settings_come_from_files_and_words(tmp_path: Path) -> None:

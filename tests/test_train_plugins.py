@@ -103,6 +103,6 @@ def test_a_plugin_that_is_not_there_is_named_with_those_that_are() -> None:
 
 def test_the_settings_of_one_plugin_are_shown() -> None:
     done = facekit("plugins", "bcl")
-    assert "scale = 128.0" in done.stdout
+    assert "scale = 128  (float)" in done.stdout
     assert facekit("plugins", "nonsense").returncode == 2
     assert len(QUICK) == 6

@@ -21,6 +21,14 @@ Every command takes two options more. On a terminal progress is a bar; elsewhere
 seconds logs a line at each tenth of it and once a minute, and `--quiet` leaves both out. With `--log-json` progress,
 warnings and errors are JSON lines on stderr with time, level, logger and message, progress also with title, unit, done,
 total, rate (a second) and seconds_left.
+
+Names of commands and options are completed by the shell after one of these lines, in its startup file or for a session:
+
+```sh
+eval "$(_FACEKIT_COMPLETE=bash_source facekit)"      # bash 4.4 or later: ~/.bashrc
+eval "$(_FACEKIT_COMPLETE=zsh_source facekit)"       # zsh: ~/.zshrc
+_FACEKIT_COMPLETE=fish_source facekit | source       # fish: ~/.config/fish/config.fish
+```
 """
 
 

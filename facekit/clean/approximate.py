@@ -109,7 +109,7 @@ def _build(rows: np.ndarray, threads: int, probed_share: float) -> Any:
         rivals = rival_distributions("faiss")
         cure = f"{rivals}; " if rivals else ""
         raise ConfigError(
-            f"approximate search of {len(rows)} centres needs faiss: {cure}pip install 'facekit-mfr[clean]'"
+            f"approximate search of {len(rows)} centres needs faiss: {cure}pip install '.[clean]' in the checkout"
         ) from error
     faiss.omp_set_num_threads(threads)
     lists = int(np.clip(4 * np.sqrt(len(rows)), 1, len(rows) / 40 + 1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from facekit.clean.settings import DEFAULTS, CleanSettings
 from facekit.clean.vectors import Vectors, map_in_order, read_rows
 from facekit.errors import ConfigError, FacekitError
 
-__all__ = ["Nodes", "cluster_identities", "find_nodes"]
+__all__ = ["ChunkNodes", "Clustering", "Nodes", "cluster_chunks", "cluster_identities", "find_nodes"]
 
 MIN_HDBSCAN = 2
 
@@ -43,17 +43,26 @@ class Nodes(NamedTuple):
     norms: np.ndarray  # (N,) float32 length of each row as given
 
 
-class _ChunkNodes(NamedTuple):
-    """The nodes of one chunk; labels count from 0 in it."""
+class ChunkNodes(NamedTuple):
+    """The nodes of a run of whole identities."""
 
-    rows: np.ndarray | slice
-    order: np.ndarray
-    labels: np.ndarray
-    norms: np.ndarray
-    identity: np.ndarray
-    size: np.ndarray
-    sums: np.ndarray
-    fallback: np.ndarray
+    rows: np.ndarray | slice  # where its n rows are in the input
+    order: np.ndarray  # (k,) which of them may enter a cluster
+    labels: np.ndarray  # (k,) the node of each of those, from 0; -1: none
+    norms: np.ndarray  # (n,) float32
+    identity: np.ndarray  # (m,) int64 of all identities
+    size: np.ndarray  # (m,) int64
+    sums: np.ndarray  # (m, D) float32
+    fallback: np.ndarray  # (m,) bool
+
+
+class Clustering(Protocol):
+    """Who finds the nodes of all identities: `cluster_chunks` here, or others."""
+
+    def __call__(
+        self, vectors: Vectors, identities: IdentityGroups, settings: CleanSettings, usable: np.ndarray | None
+    ) -> Iterator[ChunkNodes]:
+        """Yield the nodes of runs of identities, in order."""
 
 
 class _Clustered(NamedTuple):
@@ -125,8 +134,32 @@ def cluster_identities(
     return clusters
 
 
-def find_nodes(
+def cluster_chunks(
     vectors: Vectors, identities: IdentityGroups, settings: CleanSettings, usable: np.ndarray | None = None
+) -> Iterator[ChunkNodes]:
+    """Cluster every identity by the threads of this process; see `find_nodes`.
+
+    Yields
+    ------
+    ChunkNodes
+        Of all identities, in order.
+
+    Raises
+    ------
+    ConfigError
+        The chosen clustering needs a package that is not installed.
+    """
+    cluster = _cluster_function(settings.cluster, float(settings.eps), settings.min_samples)
+    work = _chunk_worker(vectors, usable, cluster)
+    yield from map_in_order(work, iterate_chunks(identities), settings.workers)
+
+
+def find_nodes(
+    vectors: Vectors,
+    identities: IdentityGroups,
+    settings: CleanSettings,
+    usable: np.ndarray | None = None,
+    clustering: Clustering = cluster_chunks,
 ) -> Nodes:
     """Cluster every identity in one pass and sum each cluster's members.
 
@@ -141,6 +174,8 @@ def find_nodes(
         `cluster`, `eps` (a number), `min_samples` and `workers` are read.
     usable : (N,) bool, optional
         Rows that may enter a cluster; the others, and rows of length zero, get node -1.
+    clustering : callable
+        Who clusters.
 
     Returns
     -------
@@ -151,15 +186,14 @@ def find_nodes(
     FacekitError
         A row is not finite.
     """
-    cluster = _cluster_function(settings.cluster, float(settings.eps), settings.min_samples)
     total, width = vectors.shape
     of_row, norms = np.full(total, -1, np.int32), np.empty(total, np.float32)
     parts: list[tuple[np.ndarray, ...]] = []  # identity, size, sums and fallback of the nodes of each chunk
     count = 0
-    work = _chunk_worker(vectors, usable, cluster)
-    for chunk, found in map_in_order(lambda c: (c, work(c)), iterate_chunks(identities), settings.workers):
-        _refuse_bad_rows(found.norms, chunk.rows)
-        where = np.arange(chunk.rows.start, chunk.rows.stop) if isinstance(chunk.rows, slice) else chunk.rows
+    for found in clustering(vectors, identities, settings, usable):
+        rows = found.rows
+        _refuse_bad_rows(found.norms, rows)
+        where = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         norms[where] = found.norms
         of_row[where[found.order]] = np.where(found.labels >= 0, found.labels + count, -1)
         parts.append((found.identity, found.size, found.sums, found.fallback))
@@ -171,8 +205,8 @@ def find_nodes(
     return Nodes(of_row, identity, size, sums, fallback, norms)
 
 
-def _chunk_worker(vectors: Vectors, usable: np.ndarray | None, cluster: _Cluster) -> Callable[[Chunk], _ChunkNodes]:
-    def work(chunk: Chunk) -> _ChunkNodes:
+def _chunk_worker(vectors: Vectors, usable: np.ndarray | None, cluster: _Cluster) -> Callable[[Chunk], ChunkNodes]:
+    def work(chunk: Chunk) -> ChunkNodes:
         from facekit.clean.kernels import sum_nodes
 
         block = read_rows(vectors, chunk.rows)
@@ -189,7 +223,7 @@ def _chunk_worker(vectors: Vectors, usable: np.ndarray | None, cluster: _Cluster
         sums = np.zeros((len(node_identity), block.shape[1]), np.float32)
         sum_nodes(placed.rows, labels, sums)
         first = chunk.identities.start
-        return _ChunkNodes(chunk.rows, order, labels, lengths, node_identity + first, size, sums, fallback)
+        return ChunkNodes(chunk.rows, order, labels, lengths, node_identity + first, size, sums, fallback)
 
     return work
 
@@ -243,7 +277,7 @@ def _hdbscan(block: np.ndarray, order: np.ndarray, starts: np.ndarray, min_sampl
     try:
         from hdbscan import HDBSCAN
     except ImportError as error:
-        raise ConfigError("--cluster hdbscan needs the hdbscan package: pip install 'facekit-mfr[clean]'") from error
+        raise ConfigError("--cluster hdbscan needs hdbscan: pip install '.[clean]' in the checkout") from error
     from facekit.clean.kernels import place_rows
 
     rows, norms, labels = placed = _Clustered.empty(len(order), block.shape[1])

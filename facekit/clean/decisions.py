@@ -82,12 +82,13 @@ class Decisions:
     action_code, reason_code : (N,) int8
         Codes of `Action` and `Reason`.
     old_label, new_label : (N,) int64
-        New labels are contiguous from 0, in the order of each group's smallest old label; -1 is out.
+        New labels are contiguous from 0, in the order of each group's smallest old label, that of a second person's
+        cluster included; -1 is out.
     similarity : (N,) float32
         Cosine with the centre that decided; nan where there was none.
     threshold : (N,) float32
         What the similarity was compared with.
-    nearest : (N,) int64
+    nearest : (N,) int32, or int64 where labels need it
         The old label whose centre decided (for relabelled faces and hubs another identity's); -1 where there is none.
     cluster : (N,) int8
         0: in the largest cluster of its identity, 1: in another one, -1: in none.

@@ -8,7 +8,8 @@ which adds in a fixed order: no decision depends on block sizes, threads or the 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from facekit.compiled import kernel
 
 __all__ = [
     "MARGIN",
@@ -34,7 +35,7 @@ PANEL = 64
 """Columns of the similarity matrix finished at a time: 64 embeddings of 512 columns fill an eighth of an L2 cache."""
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def exact_similarity(a: np.ndarray, b: np.ndarray) -> float:
     """Return the dot product of two rows, added in order in float64: the same on every path.
 
@@ -48,7 +49,7 @@ def exact_similarity(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def hash_rows(bits: np.ndarray, odd: np.ndarray, hashes: np.ndarray) -> None:
     """Hash each row by its content.
 
@@ -71,7 +72,7 @@ def hash_rows(bits: np.ndarray, odd: np.ndarray, hashes: np.ndarray) -> None:
         hashes[i] = total * np.uint64(0x9E3779B97F4A7C15)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def place_rows(rows: np.ndarray, order: np.ndarray, placed: np.ndarray, norms: np.ndarray) -> None:
     """Copy rows at unit length and in another order; zero rows stay zero.
 
@@ -96,7 +97,7 @@ def place_rows(rows: np.ndarray, order: np.ndarray, placed: np.ndarray, norms: n
             placed[i, k] = row[k] * scale
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _root(parent: np.ndarray, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -104,14 +105,14 @@ def _root(parent: np.ndarray, i: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _is_near(similarity: float, threshold: float, a: np.ndarray, b: np.ndarray) -> bool:
     if abs(similarity - threshold) > MARGIN:
         return similarity > threshold
     return exact_similarity(a, b) >= threshold
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     total = np.float32(0.0)
     for k in range(a.shape[0]):
@@ -119,7 +120,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def _dot_4x4(rows: np.ndarray, i: int, j: int, out: np.ndarray, at: int) -> None:
     """Fill ``out[at:at + 4, j:j + 4]`` with products of four rows with four others: sixteen sums in registers."""
     a0, a1, a2, a3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
@@ -151,7 +152,7 @@ def _dot_4x4(rows: np.ndarray, i: int, j: int, out: np.ndarray, at: int) -> None
     out[at + 3, j], out[at + 3, j + 1], out[at + 3, j + 2], out[at + 3, j + 3] = s30, s31, s32, s33
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _fill_strip(rows: np.ndarray, first: int, last: int, strip: np.ndarray) -> None:
     """Fill ``strip[i, j]`` with the similarity of rows first + i and j, for j > first + i only."""
     n = rows.shape[0]
@@ -168,7 +169,7 @@ def _fill_strip(rows: np.ndarray, first: int, last: int, strip: np.ndarray) -> N
             strip[i - first, j] = _dot(rows[i], rows[j])
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _count_neighbours(
     strip: np.ndarray, first: int, last: int, rows: np.ndarray, threshold: float, degree: np.ndarray
 ) -> None:
@@ -179,7 +180,7 @@ def _count_neighbours(
                 degree[j] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _link_cores(
     strip: np.ndarray, first: int, last: int, rows: np.ndarray, threshold: float, core: np.ndarray, parent: np.ndarray
 ) -> None:
@@ -199,7 +200,7 @@ def _link_cores(
                 mine = low
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _name_cores(core: np.ndarray, parent: np.ndarray, smallest: int, labels: np.ndarray) -> int:
     """Number the components of core rows by their first row; those of fewer than `smallest` rows are noise."""
     n = core.shape[0]
@@ -218,13 +219,13 @@ def _name_cores(core: np.ndarray, parent: np.ndarray, smallest: int, labels: np.
     return clusters
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _adopt(core: np.ndarray, labels: np.ndarray, border: int, neighbour: int, adopted: np.ndarray) -> None:
     if not core[border] and core[neighbour] and (adopted[border] < 0 or labels[neighbour] < adopted[border]):
         adopted[border] = labels[neighbour]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _adopt_borders(
     strip: np.ndarray,
     first: int,
@@ -242,7 +243,7 @@ def _adopt_borders(
                 _adopt(core, labels, j, i, adopted)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _cluster_pairs(
     rows: np.ndarray, threshold: float, strips: np.ndarray, parent: np.ndarray, core: np.ndarray
 ) -> None:
@@ -255,7 +256,7 @@ def _cluster_pairs(
         _link_cores(strip, first, last, rows, threshold, core, parent)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _cluster_dense(
     rows: np.ndarray,
     threshold: float,
@@ -290,7 +291,7 @@ def _cluster_dense(
             labels[i] = adopted[i]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def dbscan_identities(
     block: np.ndarray,
     order: np.ndarray,
@@ -338,7 +339,7 @@ def dbscan_identities(
             _cluster_dense(rows[a:b], threshold, min_samples, strips, parent, core, labels[a:b])
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sum_nodes(rows: np.ndarray, nodes: np.ndarray, sums: np.ndarray) -> None:
     """Add each row to the sum of its node, in the order of the rows.
 
@@ -357,7 +358,7 @@ def sum_nodes(rows: np.ndarray, nodes: np.ndarray, sums: np.ndarray) -> None:
                 sums[node, k] += rows[i, k]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def score_rows(
     rows: np.ndarray, norms: np.ndarray, centres: np.ndarray, groups: np.ndarray, scores: np.ndarray
 ) -> None:
@@ -381,14 +382,14 @@ def score_rows(
             scores[i] = _dot(rows[i], centres[groups[i]]) / norms[i]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def measure_rows(rows: np.ndarray, norms: np.ndarray) -> None:
     """Fill `norms`, (n,) float32, with the length of each of the `rows`, (n, d) float32."""
     for i in range(rows.shape[0]):
         norms[i] = np.sqrt(_dot(rows[i], rows[i]))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_above(block: np.ndarray, threshold: float, upper: bool, counts: np.ndarray) -> None:
     """Count the entries of each row of a block of similarities that reach a threshold.
 
@@ -411,7 +412,7 @@ def count_above(block: np.ndarray, threshold: float, upper: bool, counts: np.nda
         counts[i] = count
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def gather_above(
     block: np.ndarray, threshold: float, upper: bool, counts: np.ndarray, left: np.ndarray, right: np.ndarray
 ) -> None:
@@ -436,7 +437,7 @@ def gather_above(
                 at += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def recheck_pairs(
     rows: np.ndarray, others: np.ndarray, left: np.ndarray, right: np.ndarray, threshold: float, similarity: np.ndarray
 ) -> None:
@@ -460,7 +461,7 @@ def recheck_pairs(
             similarity[p] = exact_similarity(a, b)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def _square_distance(a: np.ndarray, b: np.ndarray) -> float:
     total = 0.0
     for k in range(len(a)):
@@ -469,7 +470,7 @@ def _square_distance(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def spanning_tree(rows: np.ndarray, left: np.ndarray, right: np.ndarray, squares: np.ndarray) -> None:
     """Find a minimum spanning tree of rows by their Euclidean distance, in memory for one number a row.
 

@@ -23,6 +23,7 @@ __all__ = [
     "override",
     "read_overrides",
     "renumber",
+    "require_known",
 ]
 
 FORMAT = 1
@@ -196,6 +197,24 @@ def override(
     new[rows], reason[rows] = homes[targets], Reason.OVERRIDE
     action[rows] = np.where(targets == identity[rows], Action.KEEP, Action.MOVE)
     return Overridden(action, reason, new)
+
+
+def require_known(given: Overrides, keys: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse overrides that could not be applied to some decisions.
+
+    Parameters
+    ----------
+    given : Overrides
+    keys : (N,) int64
+    labels : (I,) int64
+        Old labels, ascending.
+
+    Raises
+    ------
+    FacekitError
+        A key or label that the decisions do not know.
+    """
+    _rows_named(given.arrays(), keys, labels)
 
 
 def _rows_named(given: OverrideArrays, keys: np.ndarray, labels: np.ndarray) -> OverrideArrays:

@@ -11,7 +11,7 @@ import numpy as np
 from facekit.clean.assignment import Assignment, Faces
 from facekit.clean.calibrate import calibrate_eps
 from facekit.clean.centres import choose_main
-from facekit.clean.cluster import PLAUSIBLE_FACES, Nodes, find_nodes
+from facekit.clean.cluster import PLAUSIBLE_FACES, Clustering, Nodes, cluster_chunks, find_nodes
 from facekit.clean.decisions import Action, Decisions, Identities, Reason
 from facekit.clean.identity_groups import IdentityGroups, group_by_identity
 from facekit.clean.pairs import BlockEngine, Pairs
@@ -22,7 +22,7 @@ from facekit.clean.vectors import Vectors
 from facekit.errors import FacekitError
 from facekit.records.distinct import blocks, distinct_of
 
-__all__ = ["clean_embeddings"]
+__all__ = ["clean_embeddings", "purify"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,13 +77,26 @@ def clean_embeddings(
     >>> clean_embeddings(vectors, np.zeros(4, int), CleanSettings(intra=0.3)).action.tolist()
     ['keep', 'keep', 'keep', 'drop']
     """
+    return purify(vectors, labels, settings, copies_of, shapes_centres, engine, cluster_chunks)
+
+
+def purify(
+    vectors: Vectors,
+    labels: np.ndarray,
+    settings: CleanSettings,
+    copies_of: np.ndarray | None,
+    shapes_centres: np.ndarray | None,
+    engine: BlockEngine | None,
+    clustering: Clustering,
+) -> Decisions:
+    """As `clean_embeddings`; ``clustering`` says who clusters inside the identities."""
     labels = _checked_labels(vectors, labels)
     identities = group_by_identity(labels)
     usable = _usable(identities, _checked_copies(copies_of, labels), shapes_centres)
     faces = Faces(vectors, identities, usable, engine)
     _warn_of_crowds(identities)
     settings = _with_eps(settings, faces)
-    nodes = find_nodes(vectors, identities, settings, usable)
+    nodes = find_nodes(vectors, identities, settings, usable, clustering)
     _LOG.info("%d faces, %d identities, %d clusters", len(labels), identities.identity_count, len(nodes.size))
     assign = assign_published if settings.mode == "published" else assign_robust
     return _decide(assign(faces, nodes, settings), labels, identities, nodes, copies_of)
@@ -121,6 +134,8 @@ def _decide(
     group, similarity = found.group, found.similarity
     group[blank], similarity[blank] = -1, np.nan
     leaders = np.append(np.where(found.leader >= 0, identities.labels[found.leader], -1), -1)
+    if leaders.max() < 1 << 31:
+        leaders = leaders.astype(np.int32)  # as many as faces are taken of them
     nearest = leaders[found.decided_by]
     if copies_of is not None:
         copy = _where(np.asarray(copies_of), lambda some: some >= 0)
@@ -138,7 +153,7 @@ def _decide(
         threshold=np.broadcast_to(np.float32(found.settings["intra"]), len(labels)),  # type: ignore[arg-type]
         nearest=nearest,
         cluster=_cluster_ranks(nodes, main.astype(np.int32)[identities.of_row]),
-        identities=_identities(identities, nodes, main, leaders[found.group_of_identity]),
+        identities=_identities(identities, nodes, main, leaders[found.group_of_identity].astype(np.int64)),
         pairs=Pairs(identities.labels[found.pairs.left], identities.labels[found.pairs.right], found.pairs.similarity),
         settings=found.settings,
     )

@@ -37,6 +37,7 @@ class CleanSettings:
     min_samples : int
         Faces that make a cluster.
     cluster : {"dbscan", "hdbscan"}
+        How the faces of one identity are clustered.
     union : float
         ID-Union: centres at least this similar are the same identity.
     union_action : {"join", "drop"}

@@ -169,6 +169,8 @@ def repair_hint(error: FacekitError) -> str:
     # A fault without an offset is none of the bytes: a key that the pack does not have.
     if path.suffix not in (".rec", ".idx") or error.offset is None or not rec.is_file():
         return ""
+    if "not a RecordIO file" in error.problem:
+        return ""  # nothing of it is whole
     return f"\nfacekit check {shlex.quote(str(rec))} --repair DST saves what is whole"
 
 

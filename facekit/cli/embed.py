@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def take_model(path: str, given: dict[str, Any]) -> ModelChoice:
 @click.option("--model", required=True, metavar="FILE", help="An .onnx file, or .pt weights with --arch.")
 @model_options
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures.")
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote there; discard an unfinished other run.")
 @partial_index_option

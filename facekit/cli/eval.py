@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from facekit.cli.embed import model_options, take_model
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 from facekit.errors import ConfigError
 
@@ -97,7 +96,7 @@ def command(as_json: bool, subject: str, part: str | None, **given: Any) -> None
         )
     model = take_model(subject, given)
     summary = evaluate(EvalConfig(subject=subject, model=model, **given))
-    echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    echo(to_json(summary) if as_json else text_of(summary))
 
 
 def text_of(summary: EvalSummary) -> str:

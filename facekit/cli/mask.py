@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 from facekit.errors import ConfigError, FacekitError
 
@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 
 @click.command("mask", short_help="Put worn masks on the faces of a pack.")
-@click.argument("source", metavar="SRC")
+@click.argument("source", metavar="SRC...", nargs=-1, required=True)
 @click.argument("destination", metavar="DST")
 @click.option("--photos", is_flag=True, help="SRC is a folder of photographs, not of aligned crops: find the faces.")
 @click.option(
@@ -75,6 +75,7 @@ __all__ = ["command"]
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures: a preview.")
+@dry_run_option
 @engine_options()
 @click.option(
     "--layout",
@@ -105,7 +106,7 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     interrupted, in whatever way, goes on where it was when the same command is given again.
 
     SRC may also be a verification .bin; then every picture of the pairs, or the second of each, is masked, DST is a
-    .bin too, and its ledger lies beside it.
+    .bin too, and its ledger lies beside it. Of several .bin files DST is the folder, and each keeps its name.
 
     With --photos SRC is a folder of photographs, in folders or not. Every face that is found is masked, of any size and
     turned any way, and DST is the same tree with the same names; JPEG, PNG, WebP, AVIF and BMP stay what they are, with
@@ -114,11 +115,18 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     Types: surgical-blue, surgical-white, surgical-black, n95-cup, n95-valve, kn95, cloth-pattern, sponge-black.
 
     \b
-    Example, a preview of the first 200 pictures:
+    Examples, a preview of the first 200 pictures and all standard sets at once:
       facekit mask ms1m-retinaface masked-preview --limit 200
+      facekit mask lfw.bin cfp_fp.bin agedb_30.bin masked-sets
     """
     from facekit.jobs.mask.job import mask
 
+    sources = given.pop("source")
+    given["source"] = sources[0]
+
+    if len(sources) > 1:
+        mask_several(context, given, sources, as_json)
+        return
     if given["photos"]:
         mask_photographs(context, given, as_json)
         return
@@ -220,8 +228,35 @@ def mask_pairs(context: click.Context, given: dict[str, Any], as_json: bool) -> 
     side = given["side"] or "both"
     summary = mask_bins(config_of(context, given), side)
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_pairs(summary))
+    refuse_bare(summary)
+
+
+def refuse_bare(summary: MaskBinsSummary) -> None:
+    """Complain where nothing could be masked.
+
+    Raises
+    ------
+    FacekitError
+        Names the ledger.
+    """
     if not summary.masked:
         raise FacekitError(f"not one picture could be masked; {summary.ledger} says why for each")
+
+
+def mask_several(context: click.Context, given: dict[str, Any], sources: tuple[str, ...], as_json: bool) -> None:
+    """The same for several verification .bin files, into a folder."""
+    from facekit.jobs.mask.bins import mask_bin_files
+
+    refuse_given(context, ("photos", *FOR_PHOTOS), "is for one folder of photographs; SRC are several")
+    refuse_given(context, NOT_FOR_PAIRS, "is for packs; of a .bin every picture of --side is masked")
+    side = given["side"] or "both"
+    summaries = mask_bin_files(config_of(context, given), sources, side)
+    if as_json:
+        echo(json.dumps([asdict(summary) for summary in summaries], indent=2))
+    else:
+        echo("\n".join(text_of_pairs(summary) for summary in summaries))
+    for summary in summaries:
+        refuse_bare(summary)
 
 
 def text_of_pairs(summary: MaskBinsSummary) -> str:

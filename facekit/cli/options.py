@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from functools import reduce, wraps
@@ -10,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
+    from facekit.output.dry_run import Plan
     from facekit.run.choice import PartDone
 
-__all__ = ["engine_options", "partial_index_option", "take_executor"]
+__all__ = ["dry_run_option", "engine_options", "partial_index_option", "take_executor"]
 
 partial_index_option = click.option(
     "--partial-index", is_flag=True, help="Take a pack whose index does not reach its end, as far as it goes."
@@ -63,12 +64,46 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
             try:
                 return command(*before, as_json=as_json, **given, **chosen)
             except PartFinished as finished:
-                echo(json.dumps(finished.done._asdict(), indent=2) if as_json else text_of_part(finished.done))
+                echo(to_json(finished.done) if as_json else text_of_part(finished.done))
                 return 0
 
         return reduce(lambda function, option: option(function), reversed(options), run)
 
     return give
+
+
+def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--dry-run``: it tells what it would read and write, and writes nothing."""
+
+    @wraps(command)
+    def run(*before: Any, dry_run: bool, **given: Any) -> Any:
+        if not dry_run:
+            return command(*before, **given)
+        from facekit.output.dry_run import DryRun
+        from facekit.output.dry_run import dry_run as only_told
+
+        with only_told():
+            try:
+                return command(*before, **given)
+            except DryRun as stopped:
+                echo(to_json(stopped.plan) if given["as_json"] else text_of_plan(stopped.plan))
+                return 0
+
+    return click.option("--dry-run", is_flag=True, help="Say what would be read and written, and write nothing.")(run)
+
+
+def text_of_plan(plan: Plan) -> str:
+    """What a command would do, for a person."""
+    free = "" if plan.bytes_free < 0 else f", {plan.bytes_free / 1e6:,.1f} MB are free"
+    short = " -- too few" if 0 <= plan.bytes_free < plan.bytes_needed else ""
+    lines = [
+        f"facekit {plan.command} would read {plan.files:,} files with {plan.bytes_read / 1e6:,.1f} MB:",
+        *(f"  {name}" for name in plan.reads),
+        f"and write {plan.destination}: at most {plan.bytes_needed / 1e6:,.1f} MB{free}{short}",
+        *["it would go on from an unfinished run that lies there"] * plan.unfinished,
+        "nothing is written; facekit cost SRC predicts hours and memory",
+    ]
+    return "\n".join(lines)
 
 
 def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options
+from facekit.cli.options import dry_run_option, engine_options
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ __all__ = ["command"]
     "--quality", type=int, default=95, show_default=True, help="JPEG quality of what is not stored byte for byte."
 )
 @click.option("--root", metavar="DIR", help="What the paths in a .lst are relative to.  [default: its folder]")
+@dry_run_option
 @engine_options()
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,4 +63,15 @@ def lines_of(found: PluginEntry, whole: bool) -> list[str]:
     if found.plugin is None:
         return [f"{found.name}  ({found.distribution})  cannot be used: {found.problem}"]
     lines = [f"{found.name}  ({found.distribution})  {found.plugin.summary}", f"  {', '.join(found.plugin.recipes)}"]
-    return lines + [f"  {name} = {value}" for name, value in settings_of(found).items()] if whole else lines
+    return lines + settings_lines(found.plugin.config) if whole else lines
+
+
+def settings_lines(config: type) -> list[str]:
+    """The settings of a plugin with their defaults, choices and meaning."""
+    from facekit.run.described import described_fields
+
+    lines = []
+    for one in described_fields(config):
+        lines.append(f"  {one.name} = {one.default}  ({one.kind})")
+        lines += [f"      {line}" for line in textwrap.wrap(one.meaning, 100)]
+    return lines

@@ -218,7 +218,7 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
     try:
         import onnxruntime as ort
     except ImportError as error:
-        raise ConfigError("ONNX models need onnxruntime: pip install facekit-mfr[embed]") from error
+        raise ConfigError("ONNX models need onnxruntime: pip install '.[embed]' in the checkout") from error
     provider = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
     if provider not in ort.get_available_providers():
         rivals = rival_distributions("onnxruntime")

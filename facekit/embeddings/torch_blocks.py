@@ -35,7 +35,7 @@ class TorchBlocks:
         try:
             import torch
         except ImportError as error:
-            raise ConfigError("pairs on a graphics card need torch: pip install facekit-mfr[train]") from error
+            raise ConfigError("pairs on a GPU need torch: pip install '.[train]' in the checkout") from error
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ConfigError(f"device {device}: torch sees no graphics card here")
         self.block_rows, self._device = block_rows, torch.device(device)

@@ -46,7 +46,7 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         import torch
     except ImportError as error:
-        raise ConfigError("weights of PyTorch need torch: pip install facekit-mfr[train]") from error
+        raise ConfigError("weights of PyTorch need torch: pip install '.[train]' in the checkout") from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever the bytes lead it to

@@ -7,8 +7,9 @@ bin of the first pass, the rest the place inside the bin, which the second pass 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from facekit.compiled import kernel
 
 __all__ = ["BINS", "PLACES", "count_ahead", "count_bins", "count_places", "list_pairs"]
 
@@ -17,7 +18,7 @@ PLACES = 1 << LOW_BITS
 BINS = 1 << (32 - LOW_BITS)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _rank(bits: np.uint32) -> np.uint32:
     """The place of a float32, given as its bits, in the order of all float32; -0 counts as 0."""
     if bits == np.uint32(0x80000000):
@@ -27,7 +28,7 @@ def _rank(bits: np.uint32) -> np.uint32:
     return bits | np.uint32(0x80000000)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_bins(
     bits: NDArray[np.uint32],
     probe_labels: NDArray[np.int64],
@@ -63,7 +64,7 @@ def count_bins(
                     impostor[place] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_places(
     bits: NDArray[np.uint32],
     probe_labels: NDArray[np.int64],
@@ -99,7 +100,7 @@ def count_places(
                     impostor[slot, place] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_ahead(
     similarity: NDArray[np.float32],
     probe_labels: NDArray[np.int64],
@@ -132,7 +133,7 @@ def count_ahead(
         ahead[i] = count if found else -1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def list_pairs(
     similarity: NDArray[np.float32],
     probe_labels: NDArray[np.int64],

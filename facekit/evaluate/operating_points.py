@@ -181,4 +181,5 @@ def roc_from_counts(genuine: NDArray[np.int64], impostor: NDArray[np.int64]) -> 
 def _rounded_up(impostor: int) -> str:
     """1 / n, rounded up so that what is printed can be asked for."""
     exponent = math.floor(math.log10(impostor)) + 3
-    return f"{math.ceil(10**exponent / impostor)}e-{exponent}"
+    digits = math.ceil(10**exponent / impostor)  # three of them, or 1000
+    return f"{digits / 100:g}e-{exponent - 2}" if digits < 1000 else f"1e-{exponent - 3}"

@@ -10,8 +10,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from facekit.compiled import kernel
 
 __all__ = ["Drape", "Frame", "Landmarks", "drape", "face_normals", "face_scale"]
 
@@ -93,7 +94,7 @@ class Frame(NamedTuple):
     scale: np.float32
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _carry(weights: Floats, controls: Ints, vertices: Floats, points: Floats) -> None:
     """Grid points (3, G) from the control vertices: weights (C, G)."""
     points[:] = F0
@@ -105,7 +106,7 @@ def _carry(weights: Floats, controls: Ints, vertices: Floats, points: Floats) ->
             points[2, g] += weights[c, g] * z
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _normalise(rows: Floats) -> None:
     for i in range(rows.shape[0]):
         scale = F1 / max(np.sqrt(rows[i, 0] ** 2 + rows[i, 1] ** 2 + rows[i, 2] ** 2), np.float32(1e-6))
@@ -113,7 +114,7 @@ def _normalise(rows: Floats) -> None:
             rows[i, k] *= scale
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
     """Unit vertex normals of a mesh, weighted by the area of the triangles around.
 
@@ -138,7 +139,7 @@ def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
     _normalise(normals)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
     """Axes of the face from its edges, hairline and chin."""
     axes = np.empty((3, 3), np.float32)
@@ -173,7 +174,7 @@ def face_scale(vertices: Floats, landmarks: Landmarks) -> float:
     return math.dist(left, right) / float(CANONICAL_WIDTH)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _place(points: Floats, middle: int, frame: Frame, wear: Drape) -> None:
     """Stretch, tilt and slide the shell about grid point `middle`, in the face's own axes."""
     cosine, sine = np.float32(np.cos(wear.tilt)), np.float32(np.sin(wear.tilt))
@@ -192,7 +193,7 @@ def _place(points: Floats, middle: int, frame: Frame, wear: Drape) -> None:
         points[2, g] = oz + x * a[0, 2] + y * a[1, 2] + z * a[2, 2]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _grid_normals(
     points: Floats, columns: int, rows: int, stride: int, crease: np.float32, normals: Floats
 ) -> None:
@@ -225,7 +226,7 @@ def _grid_normals(
     _normalise(normals)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
     """Height (G,) of the cloth over its smooth surface; folds (F, 6): s, t, angle, half length, half width, height."""
     heights[:] = F0
@@ -253,7 +254,7 @@ def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
                 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Drape, frame: Frame) -> None:
     """Raise the grid along its normals by `heights` and by a gap at the side edges, and push the lower corners out.
 
@@ -269,12 +270,12 @@ def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Dr
             points[k, g] += amount * normals[g, k] + out * frame.axes[0, k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _across(vertices: Floats, v: int, right: Floats) -> np.float32:
     return vertices[v, 0] * right[0] + vertices[v, 1] * right[1]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, frame: Frame) -> None:
     """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
 
@@ -315,7 +316,7 @@ def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: 
             points[1, g] += need * down[1]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _wave(st: Floats, edge: Floats, out: Floats) -> None:
     """Move the texture's upper and lower edge up and down along s: constant, slope and bow of each, in units of t."""
     for g in range(st.shape[0]):
@@ -325,7 +326,7 @@ def _wave(st: Floats, edge: Floats, out: Floats) -> None:
         out[g, 0], out[g, 1] = st[g, 0], t + (F1 - t) * top + t * bottom
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _bounds(points: Floats) -> Bounds:
     """Least and largest x and y."""
     left, right, top, bottom = points[0, 0], points[0, 0], points[1, 0], points[1, 0]
@@ -335,7 +336,7 @@ def _bounds(points: Floats) -> Bounds:
     return float(left), float(right), float(top), float(bottom)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def drape(
     vertices: Floats,
     landmarks: Landmarks,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from facekit.compiled import kernel
 
 __all__ = ["draw_lines", "dye"]
 
@@ -13,7 +14,7 @@ Floats = NDArray[np.float32]
 F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Floats, out: Floats) -> None:
     """Colour and crumple a texture.
 
@@ -66,7 +67,7 @@ def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Flo
 LINE_REACH = np.float32(7)  # widths below a line at which its shade has faded; three above it
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _profile(d: np.float32, dark: np.float32, lip: np.float32, shade: np.float32) -> np.float32:
     """Change of brightness `d` widths below a line: a bright lip, the dark line, a shade that fades."""
     change = F0
@@ -81,7 +82,7 @@ def _profile(d: np.float32, dark: np.float32, lip: np.float32, shade: np.float32
     return change
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def draw_lines(lines: Floats, out: Floats) -> None:
     """Draw lines that shade themselves on a dyed texture.
 

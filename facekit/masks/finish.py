@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from facekit.compiled import kernel
 from facekit.masks.raster import Window
 
 __all__ = ["Border", "Curves", "Finish", "finish_picture"]
@@ -92,7 +92,7 @@ class Finish(NamedTuple):
     grain_y: int
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: Floats) -> None:
     """Average each pixel's samples in linear light, expose and encode.
 
@@ -129,7 +129,7 @@ def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: F
             pixel[3] = a
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _weigh(source: Floats, taps: Floats, step: int, out: Floats) -> None:
     """Symmetric filter of an array (n,) with taps (2 m + 1,) that lie `step` apart, from the middle outward.
 
@@ -149,7 +149,7 @@ def _weigh(source: Floats, taps: Floats, step: int, out: Floats) -> None:
                 target[x] += first * (a[x] + b[x]) + second * (c[x] + d[x])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
     """Separable symmetric filter of (h, w, channels) with taps (2 m + 1,) from the middle outward.
 
@@ -162,7 +162,7 @@ def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
     _weigh(line, taps, source.shape[1] * source.shape[2], out.reshape(source.size))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
     """Mean |Laplacian| of green where the layer is whole, levels; 0 where it nowhere is."""
     total, count, solid = F0, 0, np.float32(0.995)
@@ -179,7 +179,7 @@ def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
     return total / np.float32(max(count, 1))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.float32, grain: Floats) -> None:
     """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
     target = np.float32(finish.sharpness)
@@ -203,7 +203,7 @@ def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.f
                 layer[y, x, k] = min(max(value, F0), np.float32(255) * a)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _shadow_reach(vertices: Floats, border: Border, window: Window, scale: np.float32, out: Floats) -> None:
     """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
     oval = border.oval
@@ -236,7 +236,7 @@ def _shadow_reach(vertices: Floats, border: Border, window: Window, scale: np.fl
                 out[y, x] = max(out[y, x], min(max(np.float32(1.6) - F2 * across, F0), F1))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _compose(
     image: Picture,
     layer: Floats,
@@ -266,7 +266,7 @@ def _compose(
                 out[py, px, k] = np.uint8(min(max(value, F0), np.float32(255)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def finish_picture(
     image: Picture,
     samples: Floats,

@@ -6,9 +6,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from facekit.compiled import kernel
 from facekit.faces.landmarks import FOREHEAD, LIPS
 from facekit.faces.topology import load_topology
 
@@ -149,7 +149,7 @@ def face_tables() -> FaceTables:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _solve(a: Doubles, b: Doubles, x: Doubles) -> None:
     """Cholesky in place for a small positive definite system."""
     n = b.shape[0]
@@ -171,7 +171,7 @@ def _solve(a: Doubles, b: Doubles, x: Doubles) -> None:
         x[i] = total / a[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _sample(
     image: Picture,
     to_linear: Floats,
@@ -201,7 +201,7 @@ def _sample(
     return seen
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _fit(basis: Floats, luminance: Floats, seen: Floats, terms: Floats) -> Doubles:
     """Robust least squares of luminance over the basis; reweighting leaves hair, rims and highlights out.
 
@@ -237,7 +237,7 @@ def _fit(basis: Floats, luminance: Floats, seen: Floats, terms: Floats) -> Doubl
     return weight
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _uneven(basis: Floats, luminance: Floats, seen: Floats, terms: Floats, anchors: Ints, uneven: Floats) -> None:
     """Logarithm of found over fitted light at the anchors, within a factor of 2."""
     for n in range(anchors.shape[0]):
@@ -252,7 +252,7 @@ def _uneven(basis: Floats, luminance: Floats, seen: Floats, terms: Floats, ancho
         uneven[n] = min(max(np.float32(np.log(ratio)), np.float32(-0.7)), np.float32(0.5))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float, float]:
     """Luma histogram (256,), mean chroma and spread of the tint of every third pixel; second over first differences at
     edges."""
@@ -284,7 +284,7 @@ def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float,
     return chroma / max(cells, 1), spread, (laplacian / gradient if gradient > 0 else 0.3)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _sharpness(image: Picture, vertices: Floats, forehead: Ints) -> float:
     """Mean |Laplacian| of green over 3 x 3 pixels at the forehead's vertices, levels.
 
@@ -304,7 +304,7 @@ def _sharpness(image: Picture, vertices: Floats, forehead: Ints) -> float:
     return total / count if count > 0 else 6.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def estimate_scene(
     image: Picture, to_linear: Floats, vertices: Floats, normals: Floats, tables: FaceTables
 ) -> SceneEstimate:
@@ -369,7 +369,7 @@ def estimate_scene(
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _spread_uneven(uneven: Floats, weights: Floats, out: Floats) -> None:
     """Uneven light (G,) of the grid: averages of the anchors in view, weights (A, G)."""
     total = np.full(out.shape[0], np.float32(1e-3), np.float32)
@@ -384,7 +384,7 @@ def _spread_uneven(uneven: Floats, weights: Floats, out: Floats) -> None:
         out[g] /= total[g]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def shade(
     normals: Floats,
     st: Floats,

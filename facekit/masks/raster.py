@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from facekit.compiled import kernel
 
 __all__ = ["SAMPLES", "Strap", "Tables", "Window", "draw"]
 
@@ -82,7 +83,7 @@ class Strap(NamedTuple):
     blue: float
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _project(points: Floats, axis: int, origin: int, out: Floats) -> None:
     """One axis of some points (3, n) or of a mesh's vertices (transposed) in samples of the window: (n,)."""
     factor, shift = np.float32(SAMPLES), (HALF - np.float32(origin)) * np.float32(SAMPLES) - HALF
@@ -90,7 +91,7 @@ def _project(points: Floats, axis: int, origin: int, out: Floats) -> None:
         out[i] = points[axis, i] * factor + shift
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: np.float32) -> Side:
     """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
@@ -102,7 +103,7 @@ def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: 
     return px, py, (qx - px) / dy, 1 if (dy > F0) == (area < F0) else -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tuple[np.float32, np.float32]:
     """The part of a row on the triangle's side of an edge; a hair wider, so that neighbours leave no gap."""
     at = edge[0] + (y - edge[1]) * edge[2]
@@ -111,7 +112,7 @@ def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tup
     return low, (min(high, at + TOUCH) if edge[3] < 0 else high)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _slope(
     a: np.float32, b: np.float32, c: np.float32, bx: np.float32, by: np.float32, cx: np.float32, cy: np.float32
 ) -> tuple[np.float32, np.float32]:
@@ -121,7 +122,7 @@ def _slope(
     return b * cy - c * by, c * bx - b * cx
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -> None:
     """z-buffer (rows, columns) of the face's front where it may hide the mask."""
     height, width = depth.shape
@@ -154,7 +155,7 @@ def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -
                 depth[y, x] = max(depth[y, x], z + zx * np.float32(x))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _between(texture: Floats, u: np.float32, v: np.float32, n: int) -> np.float32:
     """Bilinear value of a texture's channel."""
     j, k = np.uintp(v), np.uintp(u)
@@ -164,7 +165,7 @@ def _between(texture: Floats, u: np.float32, v: np.float32, n: int) -> np.float3
     return above + fv * (below - above)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _draw_shell(
     points: Floats,
     st: Floats,
@@ -231,7 +232,7 @@ def _draw_shell(
                 depth[y, x], layer[y, x, 3] = z, cover
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def _draw_strap(
     points: Floats,
     first: int,
@@ -298,7 +299,7 @@ def _draw_strap(
                 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel()
 def draw(
     vertices: Floats,
     points: Floats,

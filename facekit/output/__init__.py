@@ -19,7 +19,7 @@ from facekit.output.files import (
     check_files,
     open_files,
 )
-from facekit.output.folder import FolderOutput, check_folder, flush_files, open_folder
+from facekit.output.folder import FolderOutput, check_folder, flush_files, is_begun, open_folder
 from facekit.output.inputs import Input, folder_input, input_of
 from facekit.output.prefix import PrefixOutput, open_prefix
 from facekit.output.record import RECORD, note_replaced, read_record
@@ -46,6 +46,7 @@ __all__ = [
     "flush_files",
     "folder_input",
     "input_of",
+    "is_begun",
     "new_aside",
     "note_replaced",
     "open_files",

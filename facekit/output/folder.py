@@ -13,6 +13,7 @@ from typing import Any
 import facekit
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
+from facekit.output.dry_run import stop_if_dry
 from facekit.output.inputs import Input, refuse_changed, refuse_related
 from facekit.output.lock import release
 from facekit.output.places import real
@@ -34,7 +35,7 @@ from facekit.output.staging import (
 )
 from facekit.output.system import refuse_long_name, require_space, system_error
 
-__all__ = ["FolderOutput", "check_folder", "flush_files", "open_folder"]
+__all__ = ["FolderOutput", "check_folder", "flush_files", "is_begun", "open_folder"]
 
 FLUSHED_ONE_BY_ONE = 1000
 """Files up to which each is forced to the disk; above it the whole system is, which is quicker."""
@@ -101,6 +102,11 @@ def open_folder(
     return FolderOutput(_target(path), command, tuple(inputs), dict(settings or {}), overwrite, needed, shared)
 
 
+def is_begun(path: str | os.PathLike[str]) -> bool:
+    """Whether an unfinished run, or a part of one, has left something for a destination."""
+    return os.path.lexists(staging_folder(_target(path)))
+
+
 class FolderOutput:
     """An output folder while it is made; see `open_folder`.
 
@@ -130,6 +136,7 @@ class FolderOutput:
         self.settings = plain({"facekit": facekit.__version__, "command": command, **settings})
         refuse_related(target, inputs)
         unfinished = os.path.lexists(self.staging)
+        stop_if_dry(command, target, inputs, needed, unfinished)
         try:
             self._lock: int | None = open_staging(self.staging, shared)
         except OSError as error:

@@ -11,6 +11,7 @@ from facekit.errors import ConfigError, FacekitError, RecordError
 
 __all__ = [
     "cured",
+    "free_bytes",
     "memory_limit",
     "refusal_in_words",
     "refuse_long_name",
@@ -122,7 +123,7 @@ def require_space(target: Path, needed: int) -> None:
     FacekitError
         The file system has less.
     """
-    free = _free(target)
+    free = free_bytes(target)
     if needed > free >= 0:
         raise FacekitError(
             f"{target} needs about {_size(needed)} and its disk has {_size(free)} free: free some space, "
@@ -157,7 +158,7 @@ def refuse_long_name(target: Path) -> None:
         )
 
 
-def _free(path: Path) -> int:
+def free_bytes(path: Path) -> int:
     """Bytes that this user may still write where a path lies or will lie; -1 where it cannot be known."""
     for place in (path, *path.parents):
         if place.exists():

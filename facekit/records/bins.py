@@ -19,9 +19,13 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.output.aside import replacing
 from facekit.records.named_inputs import require_there
-from facekit.records.pickle_walk import ByteArray, PickleError, PickleWalk
+from facekit.records.pickle_walk import ByteArray, NoPickle, PickleError, PickleWalk
 
 __all__ = ["Bins", "read_bins", "write_bins"]
+
+
+_HEAD = 64
+"""Bytes in which it shows whether a file is a pickle; what fails later is a damaged one."""
 
 
 class Bins(NamedTuple):
@@ -64,6 +68,9 @@ def read_bins(path: str | os.PathLike[str]) -> Bins:
     walk = PickleWalk(content)
     try:
         held = walk.run()
+    except NoPickle as error:
+        what = "this is not a verification .bin: it begins as no pickle does" if walk.offset < _HEAD else str(error)
+        raise RecordError(what if content else "this is an empty file", path, None, walk.offset) from None
     except PickleError as error:
         raise RecordError(str(error), path, None, walk.offset) from None
     return _pairs(held, path)
@@ -130,10 +137,17 @@ def _payload(item: Any) -> bytes | None:
 
 def _flags(same: Any) -> npt.NDArray[np.bool_] | None:
     if isinstance(same, ByteArray):
-        return np.frombuffer(same.content, np.uint8).astype(np.bool_) if same.kind in ("b1", "u1") else None
+        given = np.frombuffer(same.content, np.uint8 if same.kind == "b1" else same.kind)
+        return given == 1 if ((given == 0) | (given == 1)).all() else None
     if not isinstance(same, (list, tuple)):
         return None
-    values = [item.content != b"\0" if isinstance(item, ByteArray) and item.kind == "b1" else item for item in same]
-    if not all(isinstance(value, (bool, int)) and value in (0, 1) for value in values):
-        return None
-    return np.array(values, np.bool_)
+    values = [_flag(item) for item in same]
+    return None if None in values else np.array(values, np.bool_)
+
+
+def _flag(item: Any) -> bool | None:
+    """Whether a flag is set; None where it is none: 0 or 1, of whichever type."""
+    if isinstance(item, ByteArray):
+        found = _flags(item)
+        return bool(found[0]) if found is not None and len(found) == 1 else None
+    return bool(item) if isinstance(item, (bool, int, float)) and item in (0, 1) else None

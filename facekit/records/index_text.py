@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ def parse_text(
     """Read ``key <tab> offset`` lines, LF or CRLF.
 
     As lenient as mxnet 1.9.1 (``MXIndexedRecordIO.open``): spaces around a number, columns after the second and
-    negative numbers are allowed. A blank line, on which mxnet fails, is passed over.
+    negative numbers are allowed. A blank line or a byte order mark, on which mxnet fails, is passed over.
 
     Parameters
     ----------
@@ -62,6 +63,10 @@ def parse_text(
     line, at = 1, 0
     while at < size:
         text = os.pread(descriptor, _BLOCK, at)
+        if at == 0 and on_bad_line is None and text.startswith(BOM_UTF8):
+            at, text = len(BOM_UTF8), text[len(BOM_UTF8) :]
+            if not text:
+                break
         if not text:
             raise RecordError("the index became shorter while it was read", path, None, at)
         if at + len(text) < size and b"\n" in text:

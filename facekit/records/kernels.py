@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from facekit.compiled import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["hop_records"]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def hop_records(words: NDArray[np.uint32], at: int, starts: NDArray[np.int64]) -> tuple[int, int]:
     """Hop from whole record to whole record in a window of a file.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import struct
+from array import array
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,7 @@ from facekit.output.aside import new_aside
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, Header, Record, pack_record, unpack_record
 from facekit.records.index import sidecar_path
+from facekit.records.key_rows import rows_of
 from facekit.records.label_sidecar import LabelWriter, labels_path
 from facekit.records.layout import LAYOUTS
 from facekit.records.patch import patch_headers
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["PackWriter"]
 
 _SIZE_OF_NO_PICTURE = (112, 112)
+
+_FRESH = 1 << 16
+"""Labels of identities that wait to be sorted in among the others."""
 
 
 class PackWriter:
@@ -276,7 +283,7 @@ class PackWriter:
             raise ConfigError(f"{self.path} has no image, which the layout insightface cannot say: write layout flat")
         header = Header(2, np.array([first, first + count], np.float32), 0, 0)
         self._opened.write_bytes(0, pack_record(header, b""))
-        stops = [*identities.starts[1:], first]
+        stops = chain(identities.starts[1:], [first])
         for key, start, stop in zip(range(first, first + count), identities.starts, stops, strict=True):
             header = Header(2, np.array([start, stop], np.float32), key, 0)
             self._opened.write_bytes(key, pack_record(header, b""))
@@ -297,12 +304,14 @@ class PackWriter:
 
 
 class _Identities:
-    """Runs of images with one label, in key order."""
+    """Runs of images with one label, in key order: 16 bytes each, where a list and a set of numbers take 130."""
 
     def __init__(self) -> None:
-        self.starts: list[int] = []
-        self._seen: set[float] = set()
+        self.starts = array("q")
+        self._seen = np.zeros(0)  # labels, ascending
+        self._fresh: set[float] = set()  # those that are not among them yet
         self._last: float | None = None
+        self._largest = -math.inf
 
     def starting(self, labels: NDArray[np.number]) -> NDArray[np.integer]:
         """Which of further labels start an identity.
@@ -315,19 +324,31 @@ class _Identities:
         changes = np.flatnonzero(labels[1:] != labels[:-1]) + 1
         if self._last is None or labels[0] != self._last:
             changes = np.append(0, changes)
-        fresh = labels[changes].tolist()
-        if len(set(fresh)) < len(fresh) or not self._seen.isdisjoint(fresh):
-            again = next(label for place, label in enumerate(fresh) if label in self._seen or label in fresh[:place])
+        fresh = labels[changes]
+        if len(fresh) and not (fresh[0] > self._largest and (fresh[1:] > fresh[:-1]).all()):
+            self._refuse_again(fresh.tolist())
+        return changes
+
+    def _refuse_again(self, fresh: list[float]) -> None:
+        wanted = np.array(fresh, np.float64)
+        known = {*wanted[rows_of(self._seen, wanted, ascending=True) >= 0].tolist(), *self._fresh.intersection(fresh)}
+        if known or len(set(fresh)) < len(fresh):
+            again = next(label for place, label in enumerate(fresh) if label in known or label in fresh[:place])
             raise ConfigError(
                 f"images of label {again:g} do not follow one another, as the layout insightface wants: "
                 "sort the records by label or write layout flat"
             )
-        return changes
 
     def add(self, labels: NDArray[np.number], starting: NDArray[np.integer], first_key: int) -> None:
-        self._seen.update(labels[starting].tolist())
-        self.starts += (starting + first_key).tolist()
-        self._last = labels[-1].item()
+        fresh = labels[starting]
+        if not len(fresh):
+            return
+        self._fresh.update(fresh.tolist())
+        if len(self._fresh) >= _FRESH:
+            self._seen = np.sort(np.append(self._seen, np.fromiter(self._fresh, np.float64)))
+            self._fresh.clear()
+        self.starts.frombytes((starting + first_key).astype(np.int64).tobytes())
+        self._last, self._largest = labels[-1].item(), max(self._largest, *fresh.tolist())
 
 
 def _header_and_payload(

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["ByteArray", "PickleError", "PickleWalk"]
+__all__ = ["ByteArray", "NoPickle", "PickleError", "PickleWalk"]
 
 
 class PickleError(ValueError):
@@ -29,8 +29,20 @@ class _Name(NamedTuple):
     name: str
 
 
-class _Dtype(NamedTuple):
-    kind: str
+class NoPickle(PickleError):
+    """Bytes that are no pickle at all, or a broken one."""
+
+
+class _Dtype:
+    """A type of numpy's; its order of bytes comes later, in its state."""
+
+    def __init__(self, kind: str, order: str = "=") -> None:
+        self.kind, self.order = kind, order
+
+    @property
+    def whole(self) -> str:
+        """As numpy writes it, such as ``<i8``."""
+        return self.kind if self.kind in _BYTES else f"{self.order}{self.kind}"
 
 
 class _Text(str):
@@ -40,9 +52,9 @@ class _Text(str):
 
 
 class ByteArray:
-    """An array of one-byte elements, or one such element: its bytes."""
+    """An array of numbers, or one number of numpy's: its type as numpy writes it, and its bytes."""
 
-    def __init__(self, kind: str = "", content: bytes = b"") -> None:
+    def __init__(self, kind: str = "u1", content: bytes = b"") -> None:
         self.kind, self.content = kind, content
 
 
@@ -55,12 +67,16 @@ _NDARRAY, _DTYPE = _Name("numpy", "ndarray"), _Name("numpy", "dtype")
 _ENCODE = _Name("_codecs", "encode")
 _EMPTY_BYTES = {_Name("__builtin__", "bytes"), _Name("builtins", "bytes")}
 _KNOWN = {*_RECONSTRUCT, *_SCALAR, *_FROMBUFFER, *_EMPTY_BYTES, _NDARRAY, _DTYPE, _ENCODE}
-_KINDS = {"u1": "u1", "|u1": "u1", "uint8": "u1", "b1": "b1", "|b1": "b1", "?": "b1", "bool": "b1"}
+_BYTES = ("b1", "i1", "u1")
+_NAMES = {"?": "b1", "bool": "b1", "half": "f2", "single": "f4", "double": "f8"}
+_NAMES |= {f"{name}{8 * size}": f"{name[0]}{size}" for name in ("int", "uint", "float") for size in (1, 2, 4, 8)}
+_KIND = re.compile("([<>|=]?)(b1|[iu][1248]|f[248])")
 
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _IGNORED = {"PROTO", "FRAME"}
 _VALUES = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"),
+    *("FLOAT", "BINFLOAT"),
     *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
     *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
 }
@@ -98,14 +114,14 @@ class PickleWalk:
         except PickleError:
             raise
         except (ValueError, TypeError, IndexError, KeyError, AttributeError, SyntaxError, OverflowError) as error:
-            raise PickleError(f"this is no whole pickle: {error}") from None
+            raise NoPickle(f"this is no whole pickle: {error}") from None
 
     def _run(self) -> Any:
         while True:
             self.offset = self._file.tell()
             code = self._file.read(1)
             if code not in _OPCODES:
-                raise PickleError("the pickle is truncated" if not code else f"no pickle has the opcode {code!r}")
+                raise NoPickle("the pickle is truncated" if not code else f"no pickle has the opcode {code!r}")
             name = _OPCODES[code].name
             if name == "STOP":
                 return self._stack.pop()
@@ -231,16 +247,17 @@ def _encoded(arguments: tuple[Any, ...]) -> bytes:
 
 def _dtype(arguments: tuple[Any, ...]) -> _Dtype:
     name = arguments[0].decode("ascii") if isinstance(arguments[0], bytes) else arguments[0]
-    if not isinstance(name, str) or name not in _KINDS:
-        raise PickleError("an array of something other than uint8 or bool stands in the pickle")
-    return _Dtype(_KINDS[name])
+    found = _KIND.fullmatch(_NAMES.get(name, name)) if isinstance(name, str) else None
+    if found is None:
+        raise PickleError("an array of something other than numbers or bool stands in the pickle")
+    return _Dtype(found[2], found[1] or "=")
 
 
 def _scalar(arguments: tuple[Any, ...]) -> ByteArray:
     dtype, content = arguments
-    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes) or len(content) != 1:
-        raise PickleError("a number of numpy's that is not one byte stands in the pickle")
-    return ByteArray(dtype.kind, content)
+    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes) or len(content) != int(dtype.kind[1]):
+        raise PickleError("a number of numpy's that has not the bytes of its type stands in the pickle")
+    return ByteArray(dtype.whole, content)
 
 
 def _from_buffer(arguments: tuple[Any, ...]) -> ByteArray:
@@ -254,14 +271,18 @@ def _byte_array(dtype: Any, shape: Any, content: Any) -> ByteArray:
     if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
         raise PickleError("an array without a shape stands in the pickle")
     others = [side for side in shape if side != 1]
-    if (others or [1]) != [len(content)]:
+    if [count * int(dtype.kind[1]) for count in others or [1]] != [len(content)]:
         raise PickleError(f"an array of shape {shape} and {len(content)} bytes stands in the pickle")
-    return ByteArray(dtype.kind, content)
+    return ByteArray(dtype.whole, content)
 
 
 def _set_state(state: Any, target: Any) -> None:
-    """``__setstate__`` of an array; a dtype's says nothing that matters here."""
+    """``__setstate__`` of an array, or of a dtype: its second value is the order of bytes."""
     if isinstance(target, _Dtype):
+        order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
+        order = order.decode("latin-1") if isinstance(order, bytes) else order
+        if isinstance(order, str) and order in ("<", ">", "="):
+            target.order = str(order)
         return
     if not isinstance(target, ByteArray) or not isinstance(state, tuple) or len(state) != 5:
         raise PickleError("the pickle fills in what is no array")

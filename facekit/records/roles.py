@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -236,7 +237,7 @@ def read_property(path: Path) -> tuple[int, int, int] | None:
         Number of classes, height and width in pixels.
     """
     try:
-        line = path.read_bytes()[:200].split(b"\n")[0]
+        line = path.read_bytes()[:200].removeprefix(BOM_UTF8).split(b"\n")[0]
         classes, height, width = (int(word) for word in line.split(b","))
     except (OSError, ValueError):
         return None

@@ -1,4 +1,3 @@
-"use strict";
 const C = JSON.parse(document.getElementById("content").textContent);
 const $ = (name, attributes = {}, ...children) => {
   const node = document.createElement(name);
@@ -63,10 +62,16 @@ function toggle(set, key, value) {
 }
 async function save() {
   if (!C.review) return;
-  const answer = await fetch("/overrides", { method: "POST", body: JSON.stringify(overrides()),
-    headers: { "Content-Type": "application/json", "X-Facekit": "review" } });
-  saved = answer.ok;
-  refresh(answer.ok ? "" : `not saved: ${await answer.text()}`);
+  try {
+    const sent = snapshot();
+    const answer = await fetch("/overrides", { method: "POST", body: sent,
+      headers: { "Content-Type": "application/json", "X-Facekit": "review" } });
+    saved = answer.ok && sent === snapshot();
+    refresh(answer.ok ? "" : `not saved: ${await answer.text()}`);
+  } catch {
+    saved = false;
+    refresh("not saved: the server does not answer: is facekit review still running?");
+  }
 }
 
 /* ---- pictures ---- */
@@ -81,18 +86,27 @@ const strip = (keys, kind = "") => keys.map((key, at) => picture(key, `${kind} $
 const typical = (label, count = 3) => (C.samples[label] || []).slice(0, count);
 
 /* ---- a list of which only the visible rows exist ---- */
-const ROW = 92;
+// As the style sheet has it: on a narrow window, where words take several lines, a row is higher.
+const rowHeight = () => parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row"));
 class List {
   constructor(rows, draw, keys) {
     this.rows = rows; this.draw = draw; this.keys = keys; this.current = 0;
-    this.inner = $("div", { style: `height:${rows.length * ROW}px` });
-    this.node = $("div", { class: "list", tabindex: 0, role: "listbox", "aria-label": "rows",
-      onscroll: () => this.paint() }, this.inner);
+    this.inner = $("div", { role: "list" });
+    this.node = $("div", { class: "list", tabindex: 0, role: "region", "aria-label": "rows", onscroll: () => this.paint() }, this.inner);
     this.shown = new Map();
-    this.watch = new ResizeObserver(() => this.paint());
+    this.watch = new ResizeObserver(() => this.measure());
+    this.measure();
     this.watch.observe(this.node);
   }
+  measure() {
+    const before = this.row;
+    this.row = rowHeight();
+    this.inner.style.height = `${this.rows.length * this.row}px`;
+    if (before && before !== this.row) this.node.scrollTop *= this.row / before;
+    this.paint(before !== this.row);
+  }
   paint(all = false) {
+    const ROW = this.row, focused = this.inner.contains(document.activeElement);
     const first = Math.max(0, Math.floor(this.node.scrollTop / ROW) - 4);
     const last = Math.min(this.rows.length, Math.ceil((this.node.scrollTop + this.node.clientHeight) / ROW) + 4);
     for (const [at, node] of this.shown) {
@@ -102,15 +116,22 @@ class List {
       if (this.shown.has(at)) continue;
       const node = this.draw(this.rows[at], at);
       node.style.top = `${at * ROW}px`;
-      node.classList.toggle("current", at === this.current);
+      for (const [name, value] of [["role", "listitem"], ["aria-setsize", this.rows.length], ["aria-posinset", at + 1]]) node.setAttribute(name, value);
+      this.mark(node, at === this.current);
       node.addEventListener("click", () => this.go(at, false));
       this.inner.append(node);
       this.shown.set(at, node);
     }
+    if (focused && !this.inner.contains(document.activeElement)) this.node.focus({ preventScroll: true });
+  }
+  mark(node, current) {
+    node?.classList.toggle("current", current);
+    if (current) node?.setAttribute("aria-current", "true"); else node?.removeAttribute("aria-current");
   }
   go(at, scroll = true) {
     if (!this.rows.length) return;
-    this.shown.get(this.current)?.classList.remove("current");
+    const ROW = this.row;
+    this.mark(this.shown.get(this.current), false);
     this.current = Math.max(0, Math.min(this.rows.length - 1, at));
     const top = this.current * ROW;
     if (scroll && top < this.node.scrollTop) this.node.scrollTop = top;
@@ -118,12 +139,12 @@ class List {
       this.node.scrollTop = top + ROW - this.node.clientHeight;
     }
     this.paint();
-    this.shown.get(this.current)?.classList.add("current");
+    this.mark(this.shown.get(this.current), true);
   }
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const page = Math.max(1, Math.floor(this.node.clientHeight / ROW));
-    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
+    const page = Math.max(1, Math.floor(this.node.clientHeight / this.row));
+    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page };
     if (event.key in steps) this.go(this.current + steps[event.key]);
     else if (event.key === "Home") this.go(0);
     else if (event.key === "End") this.go(this.rows.length - 1);
@@ -138,7 +159,12 @@ class List {
 }
 let list = null;
 // On the document: a button that redraws its row takes the focus away with it.
-document.addEventListener("keydown", (event) => { if (!event.target.closest("input, select, textarea")) list?.key(event); });
+document.addEventListener("keydown", (event) => {
+  if (C.review && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "s") {
+    event.preventDefault();
+    save();
+  } else if (!event.target.closest("input, select, textarea, dialog, nav")) list?.key(event);
+});
 function refresh(message) { list?.paint(true); bar(message); }
 const act = (label, pressed, onclick, title) => (C.review
   ? $("button", { class: "act", "aria-pressed": String(pressed), onclick, title }, label) : null);
@@ -154,16 +180,11 @@ function faceRow(face) {
         + (face.new >= 0 && face.action === "move" ? ` → new ${face.new}` : "") + (face.why ? ` · ${face.why}` : "")),
       now ? $("div", {}, now === "move" ? `you: move to identity ${state.move.get(face.key)}` : `you: ${now}`) : null),
     C.review ? $("div", { class: "acts" },
-      act("keep", now === "keep", () => setFace(face, "keep"), "k"),
+      act("keep", now === "keep", () => setFace(face, "keep"), "y"),
       act("drop", now === "drop", () => setFace(face, "drop"), "d"),
       act("move", now === "move", () => moveFace(face), "m")) : null);
 }
-function moveFace(face) {
-  const given = window.prompt(`Old label of the identity that key ${face.key} belongs to`, face.near >= 0 ? face.near : "");
-  if (given === null || !/^\d+$/.test(given.trim())) return false;
-  setFace(face, "move", Number(given));
-  return true;
-}
+const FACE_KEYS = { y: (face) => setFace(face, "keep"), d: (face) => setFace(face, "drop"), m: moveFace };
 function facesPanel(panel) {
   const reasons = [...new Set(C.faces.map((face) => face.reason))];
   const choice = $("select", { "aria-label": "reason", onchange: show }, $("option", { value: "" }, "every reason"),
@@ -175,9 +196,15 @@ function facesPanel(panel) {
     const rows = C.faces.filter((face) => !choice.value || face.reason === choice.value);
     const more = C.faces_total > C.faces.length ? ` (the ${number(C.faces.length)} most doubtful of ${number(C.faces_total)})` : "";
     count.textContent = `${number(rows.length)} faces, nearest to their threshold first${more}`;
-    use(place, new List(rows, faceRow, { k: (face) => setFace(face, "keep"), d: (face) => setFace(face, "drop"), m: moveFace }));
+    use(place, new List(rows, faceRow, FACE_KEYS));
   }
   show();
+}
+function narrowPanel(panel) {
+  const place = $("div");
+  panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
+    `${number(C.narrow.length)} faces that were kept, the least above their threshold first`)), place);
+  use(place, new List(C.narrow, faceRow, FACE_KEYS));
 }
 function groupRow(group) {
   const changed = group.members.some((member) => state.split.has(member.label));
@@ -220,7 +247,7 @@ function use(place, made) {
   list = made;
   place.replaceChildren(made.node);
   made.paint();
-  made.node.focus({ preventScroll: true });
+  made.measure();
 }
 
 function overview(panel) {
@@ -230,14 +257,14 @@ function overview(panel) {
       $("td", { class: "n" }, number(entry.images)),
       $("td", { style: "width:min(320px,30vw)" }, $("div", { class: "meter", style: `width:${(100 * entry.images) / most}%` })))),
     $("tr", {}, $("td", {}, "all"), $("td"), $("td", { class: "n" }, number(C.flow.reduce((sum, entry) => sum + entry.images, 0))), $("td")))));
-  const charts = $("div", { class: "charts" });
+  const charts = $("div", { class: "charts wide", tabindex: 0, role: "region", "aria-label": "charts" });
   charts.append(document.getElementById("charts").content.cloneNode(true));
   panel.append(charts);
   if (C.comparison.length) {
     const columns = Object.keys(C.comparison[0]).filter((name) => name !== "agree" && name !== "mode");
-    panel.append($("h2", {}, "Published and robust mode"), $("table", { id: "comparison" }, $("tbody", {},
+    panel.append($("h2", {}, "Published and robust mode"), $("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "both modes" }, $("table", { id: "comparison" }, $("tbody", {},
       $("tr", {}, $("td", { class: "quiet" }, "mode"), ...columns.map((name) => $("td", { class: "quiet" }, name))),
-      ...C.comparison.map((row, at) => $("tr", {}, $("td", {}, at ? row.mode : `${row.mode} (this report)`), ...columns.map((name) => $("td", { class: "number" }, number(row[name]))))))),
+      ...C.comparison.map((row, at) => $("tr", {}, $("td", {}, at ? row.mode : `${row.mode} (this report)`), ...columns.map((name) => $("td", { class: "number" }, number(row[name])))))))),
       $("p", { class: "key" }, `They do the same with ${number(C.comparison[0].agree)} of ${number(C.totals.images)} images.`));
   }
   panel.append($("h2", {}, "Settings"), $("table", {}, $("tbody", {}, ...Object.entries(C.settings).map(([name, value]) =>
@@ -246,13 +273,18 @@ function overview(panel) {
 
 /* ---- the page ---- */
 const TABS = [["overview", "Overview", overview], ["faces", `Faces (${number(C.faces_total)})`, facesPanel],
-  ["groups", `Merged (${number(C.groups.length)})`, groupsPanel], ["near", `Near misses (${number(C.near.length)})`, nearPanel]];
+  ["groups", `Merged (${number(C.groups.length)})`, groupsPanel], ["near", `Near misses (${number(C.near.length)})`, nearPanel],
+  ["narrow", `Narrowly kept (${number(C.narrow.length)})`, narrowPanel]];
 function open(name) {
   list?.watch.disconnect();
   list = null;
   const panel = document.getElementById("panel");
   panel.replaceChildren();
-  for (const button of document.querySelectorAll("nav button")) button.setAttribute("aria-selected", String(button.dataset.tab === name));
+  panel.setAttribute("aria-labelledby", `tab-${name}`);
+  for (const button of document.querySelectorAll("nav button")) {
+    button.setAttribute("aria-selected", String(button.dataset.tab === name));
+    button.tabIndex = button.dataset.tab === name ? 0 : -1;
+  }
   TABS.find((tab) => tab[0] === name)[2](panel);
 }
 function bar(message) {
@@ -262,8 +294,8 @@ function bar(message) {
   const count = state.keep.size + state.drop.size + state.move.size + state.merge.size + state.split.size;
   node.replaceChildren($("strong", { id: "count" }, count === 1 ? "1 change" : `${number(count)} changes`),
     $("button", { class: "act", id: "save", onclick: save }, "save"), $("button", { class: "act", onclick: undo }, "undo"),
-    $("span", { id: "status", class: "quiet" }, message || (saved ? (count ? "saved" : "") : "not saved yet")),
-    $("span", { class: "quiet hint" }, ...[["j", "next"], ["k", "keep"], ["d", "drop"], ["m", "move"], ["s", "split"], ["g", "merge"], ["u", "undo"], ["w", "save"]]
+    $("span", { id: "status", class: "quiet", role: "status" }, message || (saved ? (count ? "saved" : "") : "not saved yet")),
+    $("span", { class: "quiet hint" }, ...[["j", "next"], ["k", "previous"], ["y", "keep"], ["d", "drop"], ["m", "move"], ["s", "split"], ["g", "merge"], ["u", "undo"], ["Ctrl+S", "save"]]
       .flatMap(([letter, meaning]) => [$("kbd", {}, letter), ` ${meaning} `])));
 }
 {
@@ -273,7 +305,17 @@ function bar(message) {
     + `${number(t.images_out)} images of ${number(t.identities_out)} identities came out.`;
   document.getElementById("where").textContent = C.source;
   document.getElementById("tabs").append(...TABS.map(([name, label]) =>
-    $("button", { role: "tab", "data-tab": name, onclick: () => open(name) }, label)));
+    $("button", { role: "tab", id: `tab-${name}`, "aria-controls": "panel", "data-tab": name,
+      onclick: () => { open(name); list?.node.focus({ preventScroll: true }); } }, label)));
+  document.getElementById("tabs").addEventListener("keydown", (event) => {
+    const at = TABS.findIndex((tab) => `tab-${tab[0]}` === event.target.id);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: TABS.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    const name = TABS[(to + TABS.length) % TABS.length][0];
+    open(name);
+    document.getElementById(`tab-${name}`).focus();
+    event.preventDefault();
+  });
   if (C.overrides) restore(C.overrides);
   window.addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
   open("overview");

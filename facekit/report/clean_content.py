@@ -13,7 +13,7 @@ from facekit.records.key_rows import rows_of
 
 __all__ = ["CleanRows", "build_content", "pictures_wanted"]
 
-MAX_ROWS, MAX_GROUPS, MAX_NEAR = 20_000, 5_000, 2_000
+MAX_ROWS, MAX_GROUPS, MAX_NEAR, MAX_NARROW = 20_000, 5_000, 2_000, 2_000
 SAMPLES = 4
 EDGES = np.round(np.linspace(-0.5, 1, 61), 3)
 _STAYS = ("inlier", "union", "inter", "override")
@@ -41,7 +41,7 @@ class CleanRows(NamedTuple):
         Positions in `actions` and `reasons`.
     similarity, threshold : (N,) float32
         NaN where there is none.
-    nearest : (N,) int64
+    nearest : (N,) int32 or int64
         Old label of the most similar other identity; -1: none.
     evidence : (N,) int32
         Positions in `sentences`; -1: none.
@@ -58,7 +58,7 @@ class CleanRows(NamedTuple):
     reason: npt.NDArray[np.int8]
     similarity: npt.NDArray[np.float32]
     threshold: npt.NDArray[np.float32]
-    nearest: npt.NDArray[np.int64]
+    nearest: npt.NDArray[np.int32] | npt.NDArray[np.int64]
     evidence: npt.NDArray[np.int32]
     pair_left: npt.NDArray[np.int64]  # old labels
     pair_right: npt.NDArray[np.int64]
@@ -103,8 +103,9 @@ def build_content(
         JSON-able.
     """
     faces, total = _faces(rows, max_rows)
-    groups, near = _groups(rows), _near(rows)
-    shown = [face["old"] for face in faces] + [member["label"] for group in groups for member in group["members"]]
+    groups, near, narrow = _groups(rows), _near(rows), _narrowly_kept(rows, min(max_rows, MAX_NARROW))
+    shown = [face["old"] for face in faces + narrow]
+    shown += [member["label"] for group in groups for member in group["members"]]
     shown += [pair[side] for pair in near for side in ("a", "b")]
     return {
         "source": source,
@@ -119,6 +120,7 @@ def build_content(
         "near": near,
         "faces": faces,
         "faces_total": total,
+        "narrow": narrow,
         "samples": _samples(rows, np.unique(np.array(shown, np.int64))),
     }
 
@@ -139,15 +141,16 @@ def pictures_wanted(content: dict[str, Any], most: int) -> list[int]:
     """
     wanted: dict[int, None] = {}
     samples = content["samples"]
-    for at in range(max(len(content["faces"]), len(content["groups"]), len(content["near"]))):
+    for at in range(max(len(content[name]) for name in ("faces", "groups", "near", "narrow"))):
         for name in ("groups", "near"):
             if at < len(content[name]):
                 entry = content[name][at]
                 labels = [m["label"] for m in entry["members"]] if name == "groups" else [entry["a"], entry["b"]]
                 wanted.update(dict.fromkeys(key for label in labels for key in samples.get(str(label), [])))
-        if at < len(content["faces"]):
-            face = content["faces"][at]
-            wanted.update(dict.fromkeys([face["key"], *samples.get(str(face["old"]), [])]))
+        for name in ("faces", "narrow"):
+            if at < len(content[name]):
+                face = content[name][at]
+                wanted.update(dict.fromkeys([face["key"], *samples.get(str(face["old"]), [])]))
         if len(wanted) >= most:
             break
     return list(wanted)[:most]
@@ -286,6 +289,18 @@ def _faces(rows: CleanRows, most: int) -> tuple[list[dict[str, Any]], int]:
         shown, doubt = shown[near], doubt[near]
     order = shown[np.lexsort((rows.keys[shown], doubt))]
     return [_face(rows, at) for at in order[:most].tolist()], total
+
+
+def _narrowly_kept(rows: CleanRows, most: int) -> list[dict[str, Any]]:
+    """List faces that stayed with their identity, those that are least above their threshold first."""
+    margin = np.full(len(rows.keys), np.inf, np.float32)
+    stays = rows.among(_STAYS[:3])
+    for part in blocks(len(rows.keys)):
+        above = rows.similarity[part] - rows.threshold[part]
+        margin[part] = np.where(stays[part] & (rows.new_label[part] >= 0) & (above >= 0), above, np.inf)
+    nearest = np.argpartition(margin, most - 1)[:most] if 0 < most < len(margin) else np.arange(len(margin))
+    chosen = nearest[np.isfinite(margin[nearest])]
+    return [_face(rows, at) for at in chosen[np.lexsort((rows.keys[chosen], margin[chosen]))].tolist()]
 
 
 def _face(rows: CleanRows, at: int) -> dict[str, Any]:

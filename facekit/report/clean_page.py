@@ -15,6 +15,7 @@ __all__ = ["build_page", "picture_type"]
 
 _DRAWN = ("histogram", "sizes", "sweep")
 """Parts of the content that the charts show and the script does not need."""
+_SCRIPTS = ("clean_move.js", "clean.js")
 _SIGNATURES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp", b"BM": "image/bmp"}
 
 
@@ -56,7 +57,7 @@ def build_page(content: dict[str, Any], pictures: Mapping[int, bytes], review: b
         "/*STYLE*/": (room / "clean.css").read_text("utf-8"),
         "/*CHARTS*/": "".join(clean_charts(content)),
         "/*CONTENT*/": _script_json({**content, "pictures": encoded, "review": review}),
-        "/*SCRIPT*/": (room / "clean.js").read_text("utf-8"),
+        "/*SCRIPT*/": "".join((room / name).read_text("utf-8") for name in _SCRIPTS),
     }
     # Split before anything is put in: a text of the data may hold a placeholder.
     pieces = re.split("(" + "|".join(map(re.escape, parts)) + ")", (room / "clean.html").read_text("utf-8"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.server
+import json
 import logging
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.report.bounded_server import BoundedServer
@@ -19,10 +20,15 @@ _LOG = logging.getLogger(__name__)
 LONGEST = 64 << 20
 """Bytes that a saved file may have."""
 _NUMBER = re.compile("[0-9]{1,19}")
+_NUMBERED = re.compile("/(picture|near|identity)/([0-9]{1,19})")
 _POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'"
 )
+
+
+def _unknown(number: int) -> Any:
+    raise FacekitError(f"nothing is known of {number}")
 
 
 class ReviewHandlers(NamedTuple):
@@ -35,12 +41,18 @@ class ReviewHandlers(NamedTuple):
     picture : callable
         Key to an encoded picture; raises FacekitError for a key that is not there.
     save : callable
-        Takes the bytes of an overrides file; raises ConfigError for what is none.
+        Takes the bytes of an overrides file; raises FacekitError for what is none, or names what is not there.
+    near : callable
+        Key to the identities that the face may belong to, JSON-able; raises FacekitError for a key that is not there.
+    identity : callable
+        Old label to what there is to show of the identity, JSON-able; raises FacekitError where there is none.
     """
 
     page: Callable[[], str]
     picture: Callable[[int], bytes]
     save: Callable[[bytes], None]
+    near: Callable[[int], Any] = _unknown
+    identity: Callable[[int], Any] = _unknown
 
 
 def open_server(handlers: ReviewHandlers, port: int = 0) -> http.server.ThreadingHTTPServer:
@@ -87,8 +99,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN, "this server answers to 127.0.0.1 only")
         elif self.path == "/":
             self._page()
-        elif self.path.startswith("/picture/") and _NUMBER.fullmatch(self.path[9:]):
-            self._picture(int(self.path[9:]))
+        elif found := _NUMBERED.fullmatch(self.path):
+            {"picture": self._picture, "near": self._near, "identity": self._identity}[found[1]](int(found[2]))
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"there is nothing here")
 
@@ -134,6 +146,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, str(error).encode("utf-8", "replace"))
         else:
             self._answer(HTTPStatus.OK, payload, picture_type(payload), "private, max-age=3600")
+
+    def _near(self, key: int) -> None:
+        self._data(self.handlers.near, key)
+
+    def _identity(self, label: int) -> None:
+        self._data(self.handlers.identity, label)
+
+    def _data(self, make: Callable[[int], Any], number: int) -> None:
+        try:
+            found = json.dumps(make(number))
+        except FacekitError as error:
+            self._answer(HTTPStatus.NOT_FOUND, str(error).encode("utf-8", "replace"))
+        else:
+            self._answer(HTTPStatus.OK, found.encode(), "application/json")
 
     def _is_ours(self) -> bool:
         host = self.headers.get("Host", "")

@@ -12,6 +12,8 @@ from facekit.report.charts import Axis, Line, as_percent, chart_svg, linear_axis
 
 __all__ = ["build_rounds_page"]
 
+HEAD = """<!doctype html><html lang=en><meta charset=utf-8>
+<meta name=viewport content='width=device-width, initial-scale=1'>"""
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
@@ -19,7 +21,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left }
 svg { display: block; margin: 1rem 0; max-width: 44rem; width: 100%; height: auto }
-@media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } th, td { border-color: #444 } }
+:root { color-scheme: light dark } a { color: #0059b3 } .wide { overflow-x: auto }
+@media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } th, td { border-color: #444 }
+a { color: #8ab8f0 } }
 """
 
 
@@ -40,9 +44,9 @@ def build_rounds_page(source: str, plugin: str, first: Mapping[str, float], roun
         HTML; it refers only to the reports of the rounds, beside it.
     """
     title = f"Self-learning on {escape(source)} with {escape(plugin)}"
-    parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"]
-    parts += [f"<h1>{title}</h1>", "<h2>Rounds</h2>", _table(first, rounds), _chart(first, rounds)]
-    parts += ["<h2>Reasons</h2>", _reasons(rounds), "</html>"]
+    parts = [HEAD, f"<title>{title}</title><style>{STYLE}</style>"]
+    parts += ["<main>", f"<h1>{title}</h1>", "<h2>Rounds</h2>", _table(first, rounds), _chart(first, rounds)]
+    parts += ["<h2>Reasons</h2>", _reasons(rounds), "</main></html>"]
     return "\n".join(parts) + "\n"
 
 
@@ -77,9 +81,10 @@ def _reasons(rounds: Sequence[Mapping[str, Any]]) -> str:
 
 def _html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; the cells of the rows are HTML already."""
-    first = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    first = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head)
     body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{first}</tr>\n{body}</table>"
+    table = f"<table><tr>{first}</tr>\n{body}</table>"
+    return f"<div class=wide tabindex=0 role=region aria-label='{escape(head[0])}s'>{table}</div>"
 
 
 def _chart(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:

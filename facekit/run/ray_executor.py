@@ -29,7 +29,7 @@ def connect(address: str | None) -> Any:
         import ray
     except ImportError:
         raise ConfigError(
-            "Ray is not installed here: pip install 'facekit-mfr[ray]', or leave out --engine ray"
+            "Ray is not installed here: pip install '.[ray]' in the checkout, or leave out --engine ray"
         ) from None
     if not ray.is_initialized():
         try:

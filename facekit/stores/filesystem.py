@@ -91,7 +91,7 @@ def open_filesystem(address: str) -> tuple[Any, str]:
 def missing_library(address: str, error: ImportError) -> ConfigError:
     """What to install."""
     return ConfigError(
-        f"{address} needs a library that is not installed ({error}): pip install 'facekit-mfr[stores]' has those for "
+        f"{address} needs a library that is not here ({error}): pip install '.[stores]' in the checkout has those for "
         "http, s3 and hf"
     )
 

@@ -14,8 +14,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from facekit.compiled import kernel
 
 __all__ = [
     "EMPTY",
@@ -41,7 +42,7 @@ Scalar = np.floating[Any] | float
 """A number; compiled it is a float32 like everything else."""
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
     """Area-weighted vertex normals, not yet of unit length.
 
@@ -64,7 +65,7 @@ def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
             out[k, 2] += nz
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def rasterize(
     screen: Floats, triangles: Ints, two_sided: NDArray[np.bool_], depth: Floats, ids: Ints, bary: Floats
 ) -> None:
@@ -115,7 +116,7 @@ def rasterize(
                 v += vx
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
     """Add triangles to the depth map of the key light.
 
@@ -148,7 +149,7 @@ def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
                         depth[y, x] = z
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _to_light(x: Scalar, y: Scalar, z: Scalar, matrix: Floats) -> tuple[Scalar, Scalar, Scalar]:
     return (
         matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
@@ -157,7 +158,7 @@ def _to_light(x: Scalar, y: Scalar, z: Scalar, matrix: Floats) -> tuple[Scalar, 
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -> None:
     """Add every ``stride``-th strand to the depth map of the key light.
 
@@ -188,7 +189,7 @@ def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -
                                 depth[row + j, column + i] = w
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _soft_shadow(x: Scalar, y: Scalar, z: Scalar, matrix: Floats, depth: Floats, bias: Scalar) -> Scalar:
     """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth."""
     size = depth.shape[0]
@@ -209,7 +210,7 @@ def _soft_shadow(x: Scalar, y: Scalar, z: Scalar, matrix: Floats, depth: Floats,
     return lit * _F(1.0 / 16)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def place_strands(points: Floats, roots: Floats, sway: Floats, turn: Floats, pivot: Floats, out: Floats) -> None:
     """Put strands on their roots, let them sway with the square of the way, and turn them to camera axes.
 
@@ -237,7 +238,7 @@ def place_strands(points: Floats, roots: Floats, sway: Floats, turn: Floats, piv
                 out[s, p, k] = turn[k, 0] * x + turn[k, 1] * y + turn[k, 2] * z
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _strand_colour(
     points: Floats,
     s: int,
@@ -288,14 +289,14 @@ def _strand_colour(
             out[c] += lights[2 * k + 1, c] * share * tint * (diffuse + shine)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _hidden(x: Scalar, y: Scalar, z: Scalar, depth: Floats, margin: Scalar) -> bool:
     """Whether a point lies in the picture and well behind what is drawn there."""
     column, row = math.floor(x + _F(0.5)), math.floor(y + _F(0.5))
     return 0 <= row < depth.shape[0] and 0 <= column < depth.shape[1] and z < depth[row, column] - margin
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _draw_segment(
     ax: Scalar,
     ay: Scalar,
@@ -345,7 +346,7 @@ def _draw_segment(
                     rgb[row, column, 2] = blue + f * dblue
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def draw_strands(
     points: Floats,
     base: Floats,
@@ -415,7 +416,7 @@ def draw_strands(
             ax, ay, az, hidden = x, y, z, behind
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def mix_colour(albedo: Floats, share: Floats, colour: Floats) -> None:
     """Mix a colour into a texture in place.
 
@@ -433,7 +434,7 @@ def mix_colour(albedo: Floats, share: Floats, colour: Floats) -> None:
                 albedo[row, column, c] += s * (colour[c] - albedo[row, column, c])
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def darken(albedo: Floats, share: Floats, amounts: Floats) -> None:
     """Darken a texture in place: each channel is multiplied by 1 - share * amount.
 
@@ -451,7 +452,7 @@ def darken(albedo: Floats, share: Floats, amounts: Floats) -> None:
                 albedo[row, column, c] *= _F(1) - s * amounts[c]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def nearest_index(points: Floats, others: Floats, out: Indices) -> None:
     """Index of the nearest other point, the first of several.
 
@@ -473,7 +474,7 @@ def nearest_index(points: Floats, others: Floats, out: Indices) -> None:
         out[i] = where
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _texel(atlas: Floats, u: Scalar, v: Scalar, out: Floats) -> None:
     """Bilinear sample of the atlas at texel coordinates."""
     x = min(max(u, _F(0)), _F(atlas.shape[1] - 1.001))
@@ -491,20 +492,20 @@ def _texel(atlas: Floats, u: Scalar, v: Scalar, out: Floats) -> None:
         )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _smoothstep(low: Scalar, high: Scalar, x: Scalar) -> Scalar:
     t = min(_F(1), max(_F(0), (x - low) / (high - low)))
     return t * t * (_F(3) - _F(2) * t)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _hash(a: Scalar, b: Scalar) -> Scalar:
     """A fixed pattern in [0, 1) from two coordinates."""
     h = math.sin(_F(a) * _F(12.9898) + _F(b) * _F(78.233)) * _F(43758.547)
     return h - math.floor(h)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _eye(
     x: Scalar, y: Scalar, z: Scalar, shade: Scalar, eyes: Floats, side: int, view: Floats, lights: Floats, out: Floats
 ) -> None:
@@ -557,7 +558,7 @@ def _eye(
         out[c] = colour * cover * (ambient + lights[1, c] * light) + spark * lights[1, c] * cover * _F(0.55)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _teeth(
     x: Scalar, y: Scalar, z: Scalar, shade: Scalar, mouth: Floats, view: Floats, lights: Floats, out: Floats
 ) -> None:
@@ -602,7 +603,7 @@ def _teeth(
         )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _surface(
     group: Floats, cloth: bool, eye: Floats, lights: Floats, matrix: Floats, shadow: Floats, out: Floats
 ) -> None:
@@ -643,7 +644,7 @@ def _surface(
             out[c] += lights[2 * k + 1, c] * pass_ * (group[6 + c] * diffuse * (_F(0.6) + _F(0.4) * open_) + shine)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def resolve(
     ids: Ints,
     bary: Floats,

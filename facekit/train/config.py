@@ -59,6 +59,7 @@ class LoopConfig:
     Attributes
     ----------
     epochs : int
+        Passes over the pack.
     max_steps : int
         Stop after so many steps, wherever the schedule is; 0: at the end of the last epoch.
     batch : int
@@ -67,21 +68,34 @@ class LoopConfig:
         Batches whose gradients are added up before a step of the optimizer.
     recipe_batch : int
         Images a step, over processes and accumulation, that ``lr`` is meant for; 0: not stated.
-    lr, momentum, weight_decay : float
-        Of SGD; norms and biases do not decay.
+    lr : float
+        Learning rate of SGD; usual 0.0001 to 1.
+    momentum : float
+        Of SGD; usual 0 to 0.99.
+    weight_decay : float
+        Of SGD; norms and biases do not decay. Usual 0 to 0.01.
     schedule : {"step", "poly", "cosine"}
+        How the learning rate falls: at ``milestones``, by a power of what is left, or along half a cosine.
     milestones : tuple of float
         Epochs at which ``step`` multiplies the rate by ``gamma``.
-    gamma, power, warmup : float
-        Factor of ``step``; exponent of ``poly``; epochs over which the rate rises from 0.
+    gamma : float
+        Factor of ``step`` at each milestone.
+    power : float
+        Exponent of ``poly``.
+    warmup : float
+        Epochs over which the rate rises from 0.
     clip : float
         Largest norm of the network's gradient; 0: any.
     ema : float
         Decay of the moving average of the weights, which is then what is exported; 0: none.
     label_smoothing : float
+        Share of the target that is spread over all classes; usual 0 to 0.3.
     precision : {"float32", "bf16", "fp16"}
         Of the network; heads compute in float32 always.
-    channels_last, compile : bool
+    channels_last : bool
+        Memory layout of the pictures; faster on graphics cards.
+    compile : bool
+        Compile the network with torch.compile.
     classifier : {"full", "sharded"}
         With several processes: all classes in each, or spread over them.
     sample_rate : float
@@ -89,8 +103,12 @@ class LoopConfig:
     sampler : {"uniform", "balanced", "paired"}
         Every image once an epoch; every class equally often; or four different images of a class after one another, of
         classes with as many.
-    flip, cutout, online_masks : float
-        Chances of a mirrored picture, of a hole, of a mask that is put on in memory.
+    flip : float
+        Chance of a mirrored picture, from 0 to 1.
+    cutout : float
+        Chance of a hole, from 0 to 1.
+    online_masks : float
+        Chance of a mask that is put on in memory, from 0 to 1.
     cutout_size : float
         Side of the hole over that of the picture, at most.
     brightness, contrast, saturation : float
@@ -102,15 +120,21 @@ class LoopConfig:
     masked_share : float
         Share of masked images that the recipe is meant for; a pack with another gets a warning. Below 0: any.
     seed : int
+        Decides every random choice of the loop.
     workers : int
         Processes that read and augment, besides each that trains.
     threads : int
         Of torch on the CPU; 0: as torch likes.
-    log_every, save_every, eval_every : int
-        Steps; 0: once an epoch.
+    log_every : int
+        Steps between lines of the log.
+    save_every : int
+        Steps between checkpoints; 0: once an epoch.
+    eval_every : int
+        Steps between scores of ``--eval``; 0: once an epoch.
     keep : int
         Checkpoints that are kept.
     device : {"auto", "cpu", "cuda"}
+        Where the network is trained; auto takes a graphics card where there is one.
     """
 
     epochs: int = 24

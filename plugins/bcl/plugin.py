@@ -30,12 +30,17 @@ class BclConfig:
     Attributes
     ----------
     loss : {"bcl", "curricular", "arcface", "balanced_softmax", "cosface", "adaface"}
+        The margin loss; a recipe of the same name sets it and what else its paper does.
     backbone : str
         One of `facekit.train.backbones.BACKBONES`.
     dimensions : int
+        Of an embedding.
     dropout : float
-    scale, margin : float
-        s, and m in radians; of ``cosface`` m is of the cosine.
+        Share of the features before the last layer that are dropped in training, from 0 to below 1.
+    scale : float
+        s, by which cosines are multiplied before the softmax; from 0.1 to 1024, usual 16 to 128.
+    margin : float
+        m, in radians; of ``cosface`` it is of the cosine, ``balanced_softmax`` has none.
     t_momentum : float
         alpha of the moving average t; of ``adaface`` of the norms' mean and deviation.
     concentration : float

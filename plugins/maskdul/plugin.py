@@ -36,18 +36,34 @@ class MaskdulConfig:
     backbone : str
         An IResNet: one of `facekit.train.backbones.BACKBONES`.
     branch_depth : {"stem", "start_block", "stage1"}
+        How much of the network the start for masked faces has of its own.
     shared_init : bool
         Both starts start from the same random weights.
     dimensions : int
+        Of an embedding.
     dropout : float
-    scale, lambda_g, kl_weight : float
-    magnitude_bounds, margin_bounds, sigma_bounds, xi_bounds : (float, float)
-        ``sigma_bounds`` and ``magnitude_bounds`` presume 512 dimensions: a recipe with others scales them by
+        Share of the features before the last layer that are dropped in training, from 0 to below 1.
+    scale : float
+        s, by which cosines are multiplied before the softmax; from 0.1 to 1024, usual 16 to 128.
+    lambda_g : float
+        Weight of the regulariser g of the magnitude (MagFace).
+    kl_weight : float
+        Weight of the divergence from the prior.
+    magnitude_bounds : (float, float)
+        Lower and upper bound of the magnitude of mu; of 512 dimensions: a recipe with others scales them by
         sqrt(dimensions / 512).
+    margin_bounds : (float, float)
+        Margins, in radians, at both bounds of the magnitude.
+    sigma_bounds : (float, float)
+        Bounds of the length of sigma; of 512 dimensions, as ``magnitude_bounds``.
+    xi_bounds : (float, float)
+        Bounds of xi, the standard deviation of the prior of a masked face: the upper one up to the lower bound of
+        sigma, falling to the lower one.
     sigma_start : float
         sigma of a typical dimension before the first step, of which the paper says nothing. At 1 the noise that is
         drawn begins as long as mu itself.
     easy_margin : bool
+        Use the margin only where the angle to the class is below 90 degrees.
     reduction : {"sum", "mean"}
         Of the divergence over dimensions.
     """

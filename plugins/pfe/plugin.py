@@ -26,6 +26,7 @@ class PfeConfig:
     backbone : str
         One of `facekit.train.backbones.BACKBONES`: that of the weights it starts from.
     dimensions : int
+        Of an embedding.
     """
 
     backbone: str = "iresnet50"

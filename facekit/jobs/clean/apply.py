@@ -114,7 +114,7 @@ def apply(config: ApplyConfig) -> CleanSummary:
     with open_folder(config.destination, "apply", read, record, config.overwrite, needed, shared) as output:
         if not output.published:
             share = Share(output, config)
-            write_output(output.new_folder(), source, table, pack=True, decisions=None, report=False, share=share)
+            write_output(output.new_folder(), source, table, pack=True, found=None, report=False, share=share)
             output.publish()
     return summarise(config.destination, table, perf_counter() - started)
 

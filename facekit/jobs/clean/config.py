@@ -51,7 +51,7 @@ class CleanConfig:
     workers : int
         Processes that compare pairs of identities; the output does not depend on it.
     executor : ExecutorChoice
-        Where they are; there are no parts.
+        Where they are, and which part of the clustering inside the identities is done.
     overwrite : bool
     partial_index : bool
         Take a pack whose index does not reach its end.
@@ -80,11 +80,6 @@ class CleanConfig:
 
     def __post_init__(self) -> None:
         check_at_least("workers", self.workers, 1)
-        if self.executor.part is not None:
-            raise ConfigError(
-                "clean decides step by step, each from what the one before found, and has no parts: leave out --part, "
-                "and give --workers or --engine ray; facekit embed, the long part before it, has --part"
-            )
         if self.round < 0:
             raise ConfigError(f"round is {self.round}: give a number from 0")
         if not 0 <= self.allow_loss <= 1:

@@ -74,16 +74,20 @@ class FeatureRows:
     features : Features
     rows : (N,) int64
         Row in the folder, -1 for none.
+
+    Attributes
+    ----------
+    rows : (N,) int64
     """
 
     def __init__(self, features: Features, rows: npt.NDArray[np.int64]) -> None:
-        self._rows = rows
+        self.rows = rows
         self._blocks = [block for _, block in features.blocks()]
         self._starts = np.cumsum([0, *(len(block) for block in self._blocks)])
         self.shape = (len(rows), features.dimensions)
 
     def __getitem__(self, wanted: Any) -> npt.NDArray[np.float32]:
-        rows = self._rows[wanted]
+        rows = self.rows[wanted]
         out = np.zeros((len(rows), self.shape[1]), np.float32)
         shard = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(shard[rows >= 0]):
@@ -219,7 +223,7 @@ def _bare_rows(source: Source, flags: MaskFlags) -> npt.NDArray[np.integer]:
         found = rows_of(origins, flags.sources[part][bare], ascending=True)
         fresh = np.flatnonzero((found >= 0) & (first[found] < 0))[::-1]
         first[found[fresh]] = part.start + bare[fresh]
-    copies = np.full(len(source), -1, np.int64)
+    copies = np.full(len(source), -1, np.int32 if len(source) < 1 << 31 else np.int64)
     for part in blocks(len(masked)):
         some = masked[part]
         rows = first[np.searchsorted(origins, flags.sources[some])]

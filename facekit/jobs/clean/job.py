@@ -8,22 +8,27 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from time import perf_counter
+from typing import Any, NamedTuple
 
-from facekit.clean import clean_embeddings
+from facekit.clean.cluster import Clustering, cluster_chunks
 from facekit.clean.decisions import Decisions
 from facekit.clean.pairs import BlockEngine
 from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
+from facekit.clean.purify import purify
 from facekit.clean.settings import CleanSettings
-from facekit.jobs.clean.compare import compare_modes
+from facekit.jobs.clean.compare import ModeOutcome, compare_modes
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
 from facekit.jobs.clean.engine import block_engine
-from facekit.jobs.clean.features import FaceVectors, open_inputs
+from facekit.jobs.clean.features import CleanInputs, FaceVectors, open_inputs
 from facekit.jobs.clean.findings import add_findings
+from facekit.jobs.clean.node_shards import share_clustering
+from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.clean.tabulate import override_table, summarise, tabulate
-from facekit.jobs.clean.write import write_output
+from facekit.jobs.clean.write import AboutIdentities, write_output
 from facekit.jobs.inputs.model import model_input
 from facekit.jobs.inputs.source import source_bytes, source_input
-from facekit.output import Input, check_folder, folder_input, input_of, open_folder
+from facekit.output import Input, check_folder, folder_input, input_of, is_begun, open_folder
+from facekit.output.dry_run import stop_if_dry
 from facekit.run.platform_stamp import instruction_set
 
 __all__ = ["clean", "decide"]
@@ -49,32 +54,58 @@ def clean(config: CleanConfig) -> CleanSummary:
     FacekitError
         Vectors or overrides that belong to another pack, vectors that do not tell the labels apart, or a result that
         takes more away than was allowed.
+    PartFinished
+        The share of the part that was asked for is done.
     """
     started, guarded = perf_counter(), guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
     inputs = open_inputs(config)
+    source, record = inputs.source, _record(config, inputs)
+    read, shared = [*guarded, source_input(source, config.source)], config.executor.part is not None
+    needed = 0 if config.decisions_only else source_bytes(source)
+    stop_if_dry("clean", Path(config.destination), tuple(read), needed)
+    # Shared or begun, the clusters come from the output's journal; else nothing is opened before all is decided.
+    decided = None if _is_shared(config) else _decide(config, inputs)
+    with open_folder(config.destination, "clean", read, record, config.overwrite, needed, shared) as output:
+        if decided is None:
+            decided = _decide(config, inputs, None if output.published else share_clustering(output, config))
+        del inputs  # nothing is held but what is written
+        if not output.published:
+            write_output(output.new_folder(), source, decided.table, pack=not config.decisions_only,
+                         found=decided.identities, report=config.report)  # fmt: skip
+            output.publish()
+    return summarise(config.destination, decided.table, perf_counter() - started)
+
+
+class _Decided(NamedTuple):
+    """What is written of a cleaning."""
+
+    table: DecisionTable
+    identities: AboutIdentities
+
+
+def _record(config: CleanConfig, inputs: CleanInputs) -> dict[str, Any]:
+    """Everything that decides the bytes."""
+    return {"input": inputs.source.content, "model": inputs.faces.model, "config": config.record(),
+            "overrides": inputs.overrides.to_json(), "instruction_set": instruction_set()}  # fmt: skip
+
+
+def _is_shared(config: CleanConfig) -> bool:
+    return config.workers > 1 or config.executor.is_shared or is_begun(config.destination)
+
+
+def _decide(config: CleanConfig, inputs: CleanInputs, clustering: Clustering | None = None) -> _Decided:
+    """Decide, add findings, obey a person."""
     source, faces = inputs.source, inputs.faces
     if config.allow_loss < 1:
         check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
-    modes = _modes(config, len(source))
-    with block_engine(config) as engine:
-        by_mode = {settings.mode: decide(faces, settings, engine) for settings in modes}
-    decisions = by_mode[config.settings.mode]
+    decisions, compared = _in_both_modes(faces, config, clustering)
     check_loss(measure_loss(decisions), config.allow_loss)
     table = tabulate(decisions, source, faces.model, config.round)
-    table.about["comparison"] = compare_modes(by_mode)
+    table.about["comparison"] = compared
     table = add_findings(table, inputs, config)
     table = override_table(table, inputs.overrides.arrays())
-    record = {"input": source.content, "model": faces.model, "config": config.record(),
-              "overrides": inputs.overrides.to_json(), "instruction_set": instruction_set()}  # fmt: skip
-    read = [*guarded, source_input(source, config.source)]
-    needed = 0 if config.decisions_only else source_bytes(source)
-    with open_folder(config.destination, "clean", read, record, config.overwrite, needed) as output:
-        if not output.published:
-            write_output(output.new_folder(), source, table, pack=not config.decisions_only, decisions=decisions,
-                         report=config.report)  # fmt: skip
-            output.publish()
-    return summarise(config.destination, table, perf_counter() - started)
+    return _Decided(table, AboutIdentities(decisions.identities, decisions.pairs))
 
 
 def guarded_inputs(config: CleanConfig) -> list[Input]:
@@ -85,18 +116,35 @@ def guarded_inputs(config: CleanConfig) -> list[Input]:
     return inputs if config.model is None else [*inputs, model_input(config.model)]
 
 
-def _modes(config: CleanConfig, images: int) -> list[CleanSettings]:
-    """The settings that were asked for, and for the report those of the other mode.
+def _in_both_modes(
+    faces: FaceVectors, config: CleanConfig, clustering: Clustering | None
+) -> tuple[Decisions, list[dict[str, str | int]]]:
+    """Decide, and for the report compare with what the other mode decides; of that one only what is compared stays."""
+    other = _other_mode(config, len(faces.labels))
+    with block_engine(config) as engine:
+        beside = None if other is None else ModeOutcome.of(other.mode, decide(faces, other, engine, clustering))
+        decisions = decide(faces, config.settings, engine, clustering)
+    own = ModeOutcome.of(config.settings.mode, decisions)
+    return decisions, [] if beside is None else compare_modes(own, beside)
 
-    Not where the other mode is the robust one and the pack so large that it would cost minutes.
+
+def _other_mode(config: CleanConfig, images: int) -> CleanSettings | None:
+    """The settings of the mode that was not asked for, where a report compares both.
+
+    Not where that is the robust one and the pack so large that it would cost minutes.
     """
     asked = config.settings
     if not config.report or (asked.mode == "published" and images > COMPARED_IMAGES):
-        return [asked]
-    return [asked, dataclasses.replace(asked, mode="robust" if asked.mode == "published" else "published")]
+        return None
+    return dataclasses.replace(asked, mode="robust" if asked.mode == "published" else "published")
 
 
-def decide(faces: FaceVectors, settings: CleanSettings, engine: BlockEngine | None = None) -> Decisions:
+def decide(
+    faces: FaceVectors,
+    settings: CleanSettings,
+    engine: BlockEngine | None = None,
+    clustering: Clustering | None = None,
+) -> Decisions:
     """Clean the vectors; masked pictures shape no centre, and follow their bare picture where it is there.
 
     Parameters
@@ -105,12 +153,8 @@ def decide(faces: FaceVectors, settings: CleanSettings, engine: BlockEngine | No
     settings : CleanSettings
     engine : BlockEngine, optional
         Where pairs of identities are compared; by default the threads of this process.
+    clustering : callable, optional
+        Who clusters inside the identities; by default the threads of this process.
     """
-    return clean_embeddings(
-        faces.vectors,
-        faces.labels,
-        settings,
-        copies_of=faces.copies_of,
-        shapes_centres=~faces.masked,
-        engine=engine,
-    )
+    clustering = clustering or cluster_chunks
+    return purify(faces.vectors, faces.labels, settings, faces.copies_of, ~faces.masked, engine, clustering)

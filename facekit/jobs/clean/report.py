@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS
-from facekit.clean.overrides import read_overrides
+from facekit.clean.overrides import read_overrides, require_known
 from facekit.clean.pairs import Pairs
 from facekit.clean.sweep import sweep_thresholds
+from facekit.embeddings import is_features
 from facekit.errors import DestinationExists, FacekitError
+from facekit.jobs.clean.candidates import Candidates
+from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
 from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
 from facekit.jobs.outputs.tables import write_parquet
@@ -59,6 +62,9 @@ class ReviewConfig:
         What ``facekit clean`` wrote.
     source : str, optional
         The pack that was cleaned, if it lies elsewhere now.
+    features : str, optional
+        The vectors that the decisions were made from: the identities that a face may belong to are then found by them.
+        By default those beside the folder, where there are such.
     overrides : str, optional
         Where to save; ``overrides.json`` in the folder by default.
     port : int
@@ -67,6 +73,7 @@ class ReviewConfig:
 
     folder: str
     source: str | None = None
+    features: str | None = None
     overrides: str | None = None
     port: int = 0
 
@@ -162,8 +169,10 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
     """
     folder = Path(config.folder)
     table = read_decisions(folder)
-    content = build_report(table, read_pairs(folder / PAIRS), REVIEWED_ROWS)
+    pairs = read_pairs(folder / PAIRS)
+    content = build_report(table, pairs, REVIEWED_ROWS)
     source = _cleaned_source(config.source, folder, table)
+    candidates = Candidates(table, pairs, _vectors_of(config, source, table))
     saved = KeptOverrides(config.overrides or folder / OVERRIDES, [source_input(source, source.path)])
 
     def page() -> str:
@@ -177,7 +186,11 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
             raise FacekitError(f"there is no key {key}")
         return next(read_records(source.select_rows(found[:1]))).record.payload
 
-    return open_server(ReviewHandlers(page, picture, saved.save), config.port)
+    def save(body: bytes) -> None:
+        require_known(read_overrides(body), table.keys, candidates.labels)
+        saved.save(body)
+
+    return open_server(ReviewHandlers(page, picture, save, candidates.near, candidates.identity), config.port)
 
 
 class KeptOverrides:
@@ -242,6 +255,25 @@ class KeptOverrides:
             except OSError as error:
                 raise FacekitError(f"not saved: {refusal_in_words(error, str(self.path))}") from error
             self._stamp = stamp_of([self.path])
+
+
+def _vectors_of(config: ReviewConfig, source: Source, table: DecisionTable) -> Any:
+    """Vectors of the rows of the table, or None where nothing says where they lie.
+
+    Raises
+    ------
+    ConfigError, FacekitError
+        What was named is none, or is of another model or pack.
+    """
+    beside = Path(os.fspath(config.folder).rstrip("/") + ".features")
+    if config.features is None and not is_features(beside):
+        return None
+    faces = open_vectors(config.features or str(beside), source)
+    if faces.model == table.about.get("model"):
+        return faces.vectors
+    if config.features is None:
+        return None
+    raise FacekitError(f"{config.features} has other vectors than those that the decisions were made from")
 
 
 def _cleaned_source(named: str | None, folder: Path, table: DecisionTable) -> Source:

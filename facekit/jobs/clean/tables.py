@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, label_homes
+from facekit.clean.decisions import ACTIONS, REASONS, Action, Identities, label_homes
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
 from facekit.records.distinct import blocks
@@ -42,12 +42,13 @@ _META = b"facekit.clean"
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """The rows of ``decisions.parquet`` as arrays, in the physical order of the source's images: 63 bytes a row, less
+    """The rows of ``decisions.parquet`` as arrays, in the physical order of the source's images: 59 bytes a row, less
     where one value stands for a whole column.
 
     Attributes
     ----------
-    keys, old_label, new_label, nearest : (N,) int64
+    keys, old_label, new_label : (N,) int64
+    nearest : (N,) int32 or int64
     payload_hash : (N, 16) uint8
         BLAKE2b of the payload.
     action_code, reason_code, cluster : (N,) int8
@@ -70,7 +71,7 @@ class DecisionTable:
     reason_code: npt.NDArray[np.int8]
     similarity: npt.NDArray[np.float32]
     threshold: npt.NDArray[np.float32]
-    nearest: npt.NDArray[np.int64]
+    nearest: npt.NDArray[np.int32] | npt.NDArray[np.int64]
     cluster: npt.NDArray[np.int8]
     round: npt.NDArray[np.int32]
     evidence_code: npt.NDArray[np.int32]
@@ -163,7 +164,7 @@ def _arrow_rows(table: DecisionTable, part: slice) -> pa.Table:
         "reason": _words(table.reason_code[part], REASONS),
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
         "threshold": pa.array(table.threshold[part]),
-        "nearest": pa.array(table.nearest[part]),
+        "nearest": pa.array(table.nearest[part], pa.int64()),
         "cluster": pa.array(table.cluster[part]),
         "round": pa.array(table.round[part]),
         "model": _words(np.zeros(count, np.int32), (str(table.about.get("model", "")),)),
@@ -304,19 +305,19 @@ def _codes(column: pa.Array, words: tuple[str, ...]) -> npt.NDArray[np.int8]:
     return np.array([places[word] for word in found], np.int8)[indices]
 
 
-def write_tables(folder: Path, table: DecisionTable, decisions: Decisions | None = None) -> None:
+def write_tables(folder: Path, table: DecisionTable, found: Identities | None = None) -> None:
     """Write all tables: decisions, what became of each identity, old labels to new ones, and the lines for training.
 
     Parameters
     ----------
     folder : Path
     table : DecisionTable
-    decisions : Decisions, optional
-        As they came from cleaning: what was found of each identity is written too.
+    found : Identities, optional
+        What cleaning found of each identity is written too.
     """
     labels, homes = label_homes(table.old_label, table.reason_code, table.new_label)
     write_decisions(folder / DECISIONS, table)
-    _write_identities(folder / IDENTITIES, table, labels, homes, decisions)
+    _write_identities(folder / IDENTITIES, table, labels, homes, found)
     write_labels(folder / LABELS, dict(zip(labels.tolist(), homes.tolist(), strict=True)))
     classes = int(table.new_label.max(initial=-1)) + 1
     write_train_config(folder / TRAIN_CONFIG, classes, int(np.count_nonzero(table.new_label >= 0)))
@@ -327,7 +328,7 @@ def _write_identities(
     table: DecisionTable,
     labels: npt.NDArray[np.int64],
     homes: npt.NDArray[np.int64],
-    decisions: Decisions | None,
+    found: Identities | None,
 ) -> None:
     """One row for each old label, with what became of its faces."""
     import pyarrow as pa
@@ -340,7 +341,6 @@ def _write_identities(
     columns: dict[str, Any] = {"label": labels, "faces": by_action.sum(1)}
     columns.update({action.word: np.ascontiguousarray(by_action[:, action]) for action in Action})
     columns["new_label"] = homes
-    if decisions is not None:
-        found = decisions.identities
+    if found is not None:
         columns.update(cluster=found.members, fallback=found.fallback, merged_into=found.merged_into)
     write_parquet(path, pa.table(columns))

@@ -71,7 +71,8 @@ def _evidence(decisions: Decisions) -> tuple[npt.NDArray[np.int32], tuple[str, .
     """Say of each face which centre decided, and whether the face is in its identity's own cluster."""
 
     def combined(part: slice) -> npt.NDArray[np.int64]:
-        return np.asarray(decisions.nearest[part] * len(_CLUSTERS) + decisions.cluster[part] % len(_CLUSTERS))
+        centre = decisions.nearest[part].astype(np.int64)
+        return np.asarray(centre * len(_CLUSTERS) + decisions.cluster[part] % len(_CLUSTERS))
 
     found = distinct_of(combined(part) for part in blocks(len(decisions)))
     codes = np.empty(len(decisions), np.int32)
@@ -148,7 +149,7 @@ def hash_payloads(source: Source) -> npt.NDArray[np.uint8]:
 
 def _hash_parts(source: Source) -> Iterator[tuple[slice, bytes]]:
     """The hashes of some records after others: of a pack many at once, in several threads."""
-    if source.kind == "pack":
+    if source.kind == "pack" and source.stored is None:
         with ThreadPoolExecutor(hashing_threads()) as pool:
             for read in read_blocks(Path(source.path), source.offsets, source.keys):
                 yield read.rows, hash_block(read.block, read.starts, pool)

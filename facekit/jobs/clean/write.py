@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions
+from facekit.clean.decisions import ACTIONS, REASONS, Action, Identities
+from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
 from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, another_pack, read_block, share_blocks, shared_block
 from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
@@ -36,9 +38,16 @@ from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path
 from facekit.run.progress import progress
 from facekit.run.shards import Shard
 
-__all__ = ["Share", "copy_pack", "write_output", "write_pack"]
+__all__ = ["AboutIdentities", "Share", "copy_pack", "write_output", "write_pack"]
 
 BLOCK = 2048
+
+
+class AboutIdentities(NamedTuple):
+    """What cleaning found of identities, beside what the table says of faces."""
+
+    identities: Identities
+    pairs: Pairs  # of old labels
 
 
 def write_output(
@@ -47,7 +56,7 @@ def write_output(
     table: DecisionTable,
     *,
     pack: bool,
-    decisions: Decisions | None,
+    found: AboutIdentities | None,
     report: bool,
     share: Share | None = None,
 ) -> None:
@@ -60,8 +69,8 @@ def write_output(
     table : DecisionTable
     pack : bool
         Whether a pack is written, or the decisions alone.
-    decisions : Decisions or None
-        As they came from cleaning: adds clusters and similar pairs to the tables.
+    found : AboutIdentities or None
+        Adds clusters and similar pairs to the tables.
     report : bool
     share : Share, optional
         Who else may read the pictures.
@@ -80,15 +89,15 @@ def write_output(
         copy_pack(source, folder)
     elif pack:
         write_pack(source, table, folder, share)
-    write_tables(folder, table, decisions)
+    write_tables(folder, table, None if found is None else found.identities)
     place = source.name if source.stored is not None else os.path.realpath(source.path)
     (folder / SOURCE_PATH).write_bytes(os.fsencode(place) + b"\n")
     if source.files:
         write_source_list(source, folder / SOURCE_LIST)
-    if decisions is not None:
-        write_pairs(folder / PAIRS, decisions.pairs)
+    if found is not None:
+        write_pairs(folder / PAIRS, found.pairs)
         if report:
-            write_report(folder / "report", source, table, decisions.pairs)
+            write_report(folder / "report", source, table, found.pairs)
 
 
 def _check_counts(table: DecisionTable) -> None:
@@ -120,17 +129,9 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
     FacekitError
         A payload is not the one that was decided about, or the numbers do not add up.
     """
-    rows = np.flatnonzero(table.new_label >= 0)
+    rows = _rows_in_order(table.new_label, source.layout)
     if not len(rows):
         raise FacekitError("the decisions keep no image: give a lower --intra")
-    if source.layout == "insightface":
-        labels = table.new_label[rows].astype(np.int32)
-        order = None if ascends(labels) else np.argsort(labels, kind="stable")
-        del labels
-        if order is not None:
-            for span in blocks(len(rows)):  # in place: a third array would be eight bytes a record more
-                order[span] = rows[order[span]]
-            rows = order
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
@@ -150,18 +151,32 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
     aside.rename(folder / LEDGER)
 
 
+def _rows_in_order(new_label: npt.NDArray[np.int64], layout: str) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
+    """The rows that are written, in that order; four bytes each where that is enough."""
+    kind = np.int32 if len(new_label) < 1 << 31 else np.int64
+    rows = np.flatnonzero(new_label >= 0).astype(kind)
+    if layout != "insightface":
+        return rows
+    labels = new_label[rows].astype(np.int32)
+    if ascends(labels):
+        return rows
+    order = np.argsort(labels, kind="stable")
+    del labels
+    return rows[order]
+
+
 def _no_task(shard: Shard, path: Path) -> BlockTask:
     raise AssertionError(f"{shard} of none, {path}")
 
 
 def _written(
-    source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], writer: PackWriter, share: Share | None
+    source: Source, table: DecisionTable, rows: npt.NDArray[np.integer], writer: PackWriter, share: Share | None
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Write records, and yield which rows were written and the keys they got."""
     shards = [Shard(first // BLOCK, first, min(first + BLOCK, len(rows))) for first in range(0, len(rows), BLOCK)]
 
     def task_of(shard: Shard, path: Path) -> BlockTask:
-        part = rows[shard.first : shard.stop]
+        part = rows[shard.first : shard.stop].astype(np.int64)
         return BlockTask(shard, path, source.select_rows(part), table.payload_hash[part])
 
     shared = share is not None and share_blocks(share, task_of, shards)
@@ -169,7 +184,7 @@ def _written(
         yield from _copied(source, table, rows, writer)
         return
     for shard in shards:
-        part = rows[shard.first : shard.stop]
+        part = rows[shard.first : shard.stop].astype(np.int64)
         if share is not None and shared:
             block = shared_block(share.output.shard(shard.number))
         else:
@@ -178,14 +193,14 @@ def _written(
 
 
 def _copied(
-    source: Source, table: DecisionTable, rows: npt.NDArray[np.int64], writer: PackWriter
+    source: Source, table: DecisionTable, rows: npt.NDArray[np.integer], writer: PackWriter
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Copy records from a pack on the disk, by blocks of bytes."""
     rec = Path(source.path)
     where = extents_of(rec, source.offsets, source.keys)
     with ThreadPoolExecutor(hashing_threads()) as pool:
         for span in blocks(len(rows)):  # the labels of all would be a column more
-            some = rows[span]
+            some = rows[span].astype(np.int64)
             for done in copy_records(rec, where, some, table.new_label[some], writer):
                 part = some[done.rows]
                 _check_hashes(source, table, part, hash_block(done.block, done.starts, pool))

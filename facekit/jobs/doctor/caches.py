@@ -6,29 +6,15 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from facekit.compiled import KERNELS, is_compiled, kernels_of
+
 __all__ = ["KernelCache", "compile_kernels", "kernel_cache"]
-
-ROOMS = (
-    "facekit.records.kernels",
-    "facekit.masks.lighting",
-    "facekit.masks.raster",
-    "facekit.masks.drape",
-    "facekit.masks.dye",
-    "facekit.masks.finish",
-    "facekit.synth.kernels",
-    "facekit.clean.kernels",
-    "facekit.evaluate.kernels",
-)
-"""The files with kernels; a test holds that none is missing."""
-
 
 @dataclass(frozen=True)
 class KernelCache:
@@ -51,7 +37,7 @@ class KernelCache:
 
 def kernel_cache() -> KernelCache:
     """Look at the caches; nothing is compiled."""
-    kernels = [kernel for room in ROOMS for kernel in _kernels(room)]
+    kernels = [kernel for room in KERNELS.values() for file in room for kernel in kernels_of(file)]
     folders = sorted({str(kernel.stats.cache_path) for kernel in kernels})
     closed = [folder for folder in folders if not _writable(Path(folder))]
     problem = (
@@ -60,24 +46,12 @@ def kernel_cache() -> KernelCache:
         if closed
         else ""
     )
-    return KernelCache(folders, len(kernels), sum(map(_is_compiled, kernels)), problem)
-
-
-def _kernels(room: str) -> list[Any]:
-    """The functions of a file that are compiled by themselves; with the compiler off there are none."""
-    found = [one for one in vars(import_module(room)).values() if hasattr(one, "py_func") and one.__module__ == room]
-    return [one for one in found if one.targetoptions.get("inline") != "always"]
+    return KernelCache(folders, len(kernels), sum(map(is_compiled, kernels)), problem)
 
 
 def _writable(folder: Path) -> bool:
     near = next(place for place in (folder, *folder.parents) if place.exists())
     return os.access(near, os.W_OK)
-
-
-def _is_compiled(kernel: Any) -> bool:
-    source = Path(kernel.py_func.__code__.co_filename).stat().st_mtime
-    name = f"{Path(kernel.py_func.__code__.co_filename).stem}.{kernel.py_func.__qualname__}-*.nbi"
-    return any(path.stat().st_mtime >= source for path in Path(kernel.stats.cache_path).glob(name))
 
 
 def compile_kernels(say: Callable[[str, float], None]) -> None:
@@ -117,16 +91,20 @@ def _jobs(folder: Path) -> dict[str, Callable[[], object]]:
 
     def purify() -> None:
         from facekit.clean import clean_embeddings
+        from facekit.clean.kernels import spanning_tree
         from facekit.clean.outliers import score_faces
 
         clean_embeddings(unit_vectors(), np.arange(64) // 8)
+        left, right, squares = np.empty(63, np.int64), np.empty(63, np.int64), np.empty(63)
+        spanning_tree(unit_vectors(), left, right, squares)
         score_faces(unit_vectors(), unit_vectors()[:8], np.arange(64) // 8)
 
     def score() -> None:
         from facekit.evaluate import FaceSet, identify, verify_all
+        from facekit.evaluate.all_pairs_bootstrap import all_pairs_intervals
 
         faces = FaceSet(unit_vectors(), np.arange(64) // 8)
-        verify_all(faces)
+        all_pairs_intervals(faces, None, verify_all(faces), replicates=2)
         identify(faces, faces)
 
     def hop() -> None:

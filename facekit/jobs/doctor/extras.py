@@ -55,7 +55,7 @@ def find_extras() -> list[Extra]:
 
 def _extra(name: str, requirements: list[str]) -> Extra:
     missing = [one for one in requirements if not _installed(one)]
-    command = f"pip install '{DISTRIBUTION}[{name}]', or from a checkout: pip install '.[{name}]'" if missing else ""
+    command = f"pip install '.[{name}]' in the checkout" if missing else ""
     return Extra(name, ADDS.get(name, ""), missing, command)
 
 

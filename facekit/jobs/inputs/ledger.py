@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
+from facekit.jobs.inputs.mask_rows import MaskRows
 from facekit.jobs.inputs.source import Source
 from facekit.records.distinct import ascends, blocks, distinct
 from facekit.records.key_rows import row_lookup, rows_of
@@ -42,13 +43,23 @@ class AlreadyMasked(NamedTuple):
     keys : (M,) int64, ascending
     bare : (M,) int64
         Key in the pack of the picture that each was made from; its own where that is not there.
+    places : (M,) int64 or None
+        Row of each in `rows`; None where they stand in the order of the keys.
     rows : pyarrow.Table
-        type, params and score of each.
+        type, params and score, in the order of the ledger (`facekit.jobs.inputs.mask_rows`).
     """
 
     keys: npt.NDArray[np.int64]
     bare: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64] | None
     rows: pa.Table
+
+    def said(self, chosen: pa.Array | npt.NDArray[np.int64]) -> pa.Table:
+        """Type, params and score of some of the M, (n,); of nulls, nulls."""
+        import pyarrow as pa
+
+        chosen = pa.array(chosen)
+        return self.rows.take(chosen if self.places is None else pa.array(self.places).take(chosen))
 
     def bare_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Key of the picture that each was made from; its own where it is not masked."""
@@ -65,27 +76,27 @@ def already_masked(rec: Path) -> AlreadyMasked | None:
     FacekitError
         It cannot be read.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    path = ledger_path(rec)
+    path, rows = ledger_path(rec), MaskRows()
     if not path.exists():
         return None
-    parts = []
+    parts, origins = [], []
     for batch in ledger_batches(path, "key", "source_key", "action", "type", "params", "score"):
         found = batch.filter(pc.and_(pc.is_valid(batch["key"]), pc.equal(batch["action"], "mask")))
         if found.num_rows:
-            parts.append(found)
+            rows.add(found)
+            parts.append(found["key"].to_numpy())
+            origins.append(pc.coalesce(found["source_key"], found["key"]).to_numpy())
     if not parts:
         return None
-    masks = pa.Table.from_batches(parts)
+    keys, made_from, places = np.concatenate(parts), np.concatenate(origins), None
     parts.clear()
-    if not ascends(masks["key"].to_numpy()):
-        masks = masks.sort_by("key")
-    masks = masks.combine_chunks()
-    keys = masks["key"].to_numpy()
-    made_from = pc.coalesce(masks["source_key"], masks["key"]).to_numpy()
-    return AlreadyMasked(keys, _copies_of(path, made_from, keys), masks.select(["type", "params", "score"]))
+    origins.clear()
+    if not ascends(keys):
+        places = np.argsort(keys, kind="stable")
+        keys, made_from = keys[places], made_from[places]
+    return AlreadyMasked(keys, _copies_of(path, made_from, keys), places, rows.table())
 
 
 def _copies_of(path: Path, made_from: npt.NDArray[np.int64], instead: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -111,7 +111,7 @@ def _lines(path: str) -> list[list[str]]:
     if not Path(path).is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        rows = [line.split() for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
+        rows = [line.split() for line in Path(path).read_text("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise FacekitError(f"{path} is no text: {error}") from error
     if not rows:

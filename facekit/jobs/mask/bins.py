@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -21,13 +22,14 @@ from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import textured_shells
 from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, masked_copies
 from facekit.output import BINS, PARQUET, check_files, input_of, open_files
+from facekit.output.dry_run import stop_if_dry
 from facekit.records import Header, Record, unframe, unpack_record
 from facekit.records.bins import Bins, read_bins, write_bins
 from facekit.run.executors import open_executor
 from facekit.run.ledger import LedgerRow, LedgerWriter, ledger_path, payload_hash, table
 from facekit.run.progress import progress
 
-__all__ = ["MaskBinsSummary", "mask_bins"]
+__all__ = ["MaskBinsSummary", "mask_bin_files", "mask_bins"]
 
 SIDES = ("both", "second")
 PICTURES_A_TASK = 128
@@ -111,6 +113,7 @@ def mask_bins(
     targets = {str(ledger): PARQUET, config.destination: BINS}
     read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]
     _refuse_name_of_pack(Path(config.destination))
+    stop_if_dry("mask", Path(config.destination), tuple(read), 2 * os.path.getsize(config.source))
     check_files(targets, read, config.overwrite)
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
@@ -123,6 +126,51 @@ def mask_bins(
             out.append(table(rows))
         write_bins(output.paths[1], payloads, bins.same)
     return _summarise(config, ledger, bins, rows, len(wanted), perf_counter() - started)
+
+
+def mask_bin_files(
+    config: MaskConfig,
+    sources: Sequence[str],
+    side: str = "both",
+    estimator: Callable[[], MeshEstimator] = LiteRTMesh,
+    wear: Callable[[MaskConfig], Wear] = textured_shells,
+) -> list[MaskBinsSummary]:
+    """The same for several files, each published when it is done under its own name in the folder ``destination``.
+
+    Parameters
+    ----------
+    config : MaskConfig
+    sources : sequence of str
+        Take the place of ``config.source``.
+    side : str
+    estimator, wear : callable
+        As in `mask_bins`.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        Before anything is written: one is no ``.bin``, two have one name, the destination is a file's name, or a file
+        of it exists.
+    RecordError
+        A source is no verification ``.bin``.
+    """
+    names = [Path(source).name for source in sources]
+    other = next((source for source in sources if not source.endswith(".bin")), None)
+    if other is not None:
+        raise ConfigError(f"{other} is no .bin: several sources must be verification .bin files; mask packs one by one")
+    if config.destination.endswith(".bin"):
+        raise ConfigError(f"{config.destination} is a file's name: name a folder for the {len(sources)} .bin files")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"two sources are called {twice}, and DST has room for one: mask them into two folders")
+    each = [replace(config, source=source, destination=str(Path(config.destination, name)))
+            for source, name in zip(sources, names, strict=True)]  # fmt: skip
+    there = next((one.destination for one in each if Path(one.destination).exists()), None)
+    if there is not None and not config.overwrite:
+        raise DestinationExists(f"{there} exists: leave out what is done, choose another folder, or ask to overwrite")
+    for source in sources:
+        read_bins(source)
+    return [mask_bins(one, side, estimator, wear) for one in each]
 
 
 def _refuse_name_of_pack(destination: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facekit.compiled import say_compiling
 from facekit.errors import ConfigError
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.faces.pack_meshes import mesh_fingerprint
@@ -98,6 +99,8 @@ def mask(
         config.workers,
         config.executor,
     )
+    if wear is textured_shells:
+        say_compiling("masks")
     done = run_job(output, work, lambda output: assemble_output(plan, worker, output))
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 
@@ -141,7 +144,7 @@ def masked_among(
     """Type, params and score of those of some keys that wear a mask."""
     chosen = rows_of(masks.keys, keys, ascending=True)
     chosen = chosen[chosen >= 0]
-    rows = masks.rows.take(chosen)
+    rows = masks.said(chosen)
     values = zip(*(rows[name].to_pylist() for name in ("type", "params", "score")), strict=True)
     return dict(zip(masks.keys[chosen].tolist(), values, strict=True))
 

@@ -66,9 +66,9 @@ def copied_rows(
     if params is not None:
         columns["params"] = pa.array([params], pa.string()).take(pa.array(np.zeros(count, np.int64), mask=masked))
     if masks is not None and masked.any():
-        rows = masks.rows.take(pa.array(place, mask=~masked))
+        rows = masks.said(pa.array(place, mask=~masked))
         for name in ("type", "params", "score"):
-            said = rows[name].combine_chunks()
+            said = rows[name].combine_chunks().cast(columns[name].type)
             columns[name] = said if name != "params" or params is None else _first_said(said, columns[name])
     return pa.table(columns, schema())
 

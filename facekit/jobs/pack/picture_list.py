@@ -174,7 +174,7 @@ def _refuse_binary(path: Path) -> None:
 
 def _entries(path: Path) -> Iterator[Entry]:
     kind = None
-    with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             columns = line.rstrip("\r\n").split("\t")
             if columns == [""]:

@@ -377,7 +377,7 @@ def keys_to_drop(path: str, keys: npt.NDArray[np.int64], source: str) -> npt.NDA
 def read_keys(path: str) -> npt.NDArray[np.int64]:
     """Keys, one a line."""
     try:
-        return np.array([int(line) for line in Path(path).read_text("utf-8").split()], np.int64)
+        return np.array([int(line) for line in Path(path).read_text("utf-8-sig").split()], np.int64)
     except OSError as error:
         raise RecordError(f"the keys cannot be read: {error.strerror}", path) from error
     except (ValueError, OverflowError) as error:

@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.checks import check_choice
+from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
@@ -82,6 +82,7 @@ class MergeConfig:
         if len(set(map(Path, self.sources))) < len(self.sources):
             raise ConfigError("a pack is named twice: its pictures would be in the merged one twice")
         check_choice("layout", self.layout, LAYOUTS)
+        check_at_least("workers", self.workers, 1)
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def read_table(path: str, sources: tuple[PackSource, ...]) -> Wanted:
     numbers = {str(Path(source.name)): number for number, source in enumerate(sources)}
     wanted: Wanted = [{} for _ in sources]
     try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
             if not set(COLUMNS[:3]) <= set(rows.fieldnames or ()):
                 raise FacekitError(f"{path} lacks one of the columns {', '.join(COLUMNS[:3])}")

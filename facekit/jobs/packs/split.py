@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.inputs.checks import check_choice, check_seed
+from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.copy_shards import GatheredRecords
 from facekit.jobs.outputs.rewrite import (
@@ -80,6 +80,7 @@ class SplitConfig:
             raise ConfigError(f"test is {self.test:g}; it must be above 0 and below 1")
         check_choice("layout", self.layout, ("same", *LAYOUTS))
         check_seed(self.seed)
+        check_at_least("workers", self.workers, 1)
 
 
 @dataclass(frozen=True)

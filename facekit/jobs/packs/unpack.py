@@ -20,6 +20,7 @@ from facekit.jobs.outputs.rewrite import NO_LABEL
 from facekit.jobs.packs.unpack_names import name_hashes, plan_names
 from facekit.jobs.packs.unpack_shard import UnpackTask, start_worker
 from facekit.output import FolderOutput, open_folder
+from facekit.records.distinct import ascends, blocks, distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.pack import pack_paths
 from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
@@ -121,8 +122,9 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
     """
     started = perf_counter()
     source = _labelled(config)
-    unlabelled, source = len(source), source.select_rows(np.flatnonzero(source.labels >= 0))
-    unlabelled -= len(source)
+    unlabelled = sum(int((source.labels[part] < 0).sum()) for part in blocks(len(source)))
+    if unlabelled:
+        source = source.select_rows(np.flatnonzero(source.labels >= 0))
     source = source.slice(0, min(len(source), config.limit or len(source)))
     names = plan_names(Path(source.path), source.keys, source.labels)
     settings = {**given_settings(config), "input": {"content": source.content, "changed": source.changed}}
@@ -162,7 +164,10 @@ def write_list(output: FolderOutput, shards: Sequence[Shard]) -> None:
             for row in read_rows(output.shard(shard.number)).to_pylist():
                 lines.write(b"%d\t%d\t%s\n" % (row["key"], row["label"], row["name"]))
             hashes.append(name_hashes(read_rows(output.shard(shard.number))["name"].to_pylist()))
-    if hashes and len(np.unique(found := np.concatenate(hashes))) < len(found):
+    found = np.concatenate([np.zeros(0, np.uint64), *hashes])
+    hashes.clear()
+    found.sort()
+    if not ascends(found, strictly=True):
         raise FacekitError("two records of the pack would have the same file name: remove source.lst beside the pack")
 
 
@@ -175,5 +180,5 @@ def _summarise(config: UnpackConfig, source: Source, unlabelled: int, seconds: f
             strange += name.endswith(b".bin\n")
             named += os.path.splitext(name)[0] != b"%07d/%08d" % (int(label), int(key))
     dropped = {NO_LABEL: unlabelled} if unlabelled else {}
-    people = len(np.unique(source.labels))
+    people = len(distinct(source.labels))
     return UnpackSummary(str(place), len(source), people, strange, named, dropped, str(place / LIST), seconds)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.jobs.outputs.original_names import mask_types, original_names
+from facekit.records.distinct import blocks, distinct
 from facekit.records.key_rows import rows_of
 
 __all__ = ["KINDS", "FileNames", "Origin", "file_name", "name_hashes", "plan_names"]
@@ -117,7 +118,10 @@ def plan_names(rec: Path, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.in
     if names is None:
         return FileNames(None, None, nothing, nothing, keys)
     if not _folders_tell(names, labels):
-        names = pa.array(_in_folders_of_labels(names, labels), pa.binary())
+        names = pa.concat_arrays(
+            [pa.array(_in_folders_of_labels(names[part.start : part.stop], labels[part]), pa.binary())
+             for part in blocks(len(labels))]
+        )  # fmt: skip
     told = np.asarray(names.is_valid())
     whole = name_hashes(name.as_py() or b"" for name in names)
     first = _first_of_each(whole, told)
@@ -149,16 +153,21 @@ def name_hashes(names: Iterable[bytes]) -> npt.NDArray[np.uint64]:
 
 def _first_of_each(hashes: npt.NDArray[np.uint64], told: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which records are the first that have their name."""
-    rows = np.flatnonzero(told)
-    first = np.zeros(len(hashes), np.bool_)
-    first[rows[np.unique(hashes[rows], return_index=True)[1]]] = True
+    order = np.argsort(hashes, kind="stable")  # of those with one name the first record comes first
+    first, last = np.zeros(len(hashes), np.bool_), None
+    for part in blocks(len(order)):
+        rows = order[part][told[order[part]]]
+        found = hashes[rows]
+        first[rows] = np.append(last is None or found[:1] != last, found[1:] != found[:-1])[: len(found)]
+        last = found[-1] if len(found) else last
     return first
 
 
 def _is_alone(stems: npt.NDArray[np.uint64], first: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which records' stem belongs to one file."""
-    values, counts = np.unique(stems[first], return_counts=True)
-    shared = values[counts > 1]
+    values = stems[first]
+    values.sort()
+    shared = distinct(values[1:][values[1:] == values[:-1]])
     return rows_of(shared, stems, ascending=True) < 0
 
 

@@ -27,7 +27,9 @@ class SelfLearnConfig:
     source : str
         The initial pack.
     destination : str
+        Folder of the rounds.
     plugin : str
+        A name that ``facekit plugins`` lists.
     rounds : int
         Those that are finished already are shown even where they are more.
     init : str, optional
@@ -40,9 +42,11 @@ class SelfLearnConfig:
     mask_preset : str, optional
         ``bcl`` or ``maskdul``: types, mode and share of a published recipe.
     recipe : str, optional
+        A name of the plugin's, or a TOML file.
     changes : tuple of str
         ``key=value`` of the plugin or the loop.
     settings : CleanSettings
+        Of the cleaning of each round.
     pairs : tuple of str
         Lists that each model is scored on: ``.bin``, or ``.csv`` over the keys of the initial pack.
     truth : str, optional

@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.compiled import say_compiling
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
@@ -110,6 +111,7 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     work = ShardWork(
         "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.executor
     )
+    say_compiling("synth")
     done = run_job(output, work, lambda output: assemble_output(shards, config.layout, output))
     return _summarise(config, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
 

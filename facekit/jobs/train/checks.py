@@ -25,7 +25,7 @@ def require(what: str, *libraries: str) -> None:
     """Raise ConfigError where a library that something needs is not installed."""
     missing = [name for name in libraries if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"{what} needs {' and '.join(missing)}: pip install facekit-mfr[train]")
+        raise ConfigError(f"{what} needs {' and '.join(missing)}: pip install '.[train]' in the checkout")
 
 
 def refuse_faults(pack: str) -> None:

@@ -1,0 +1,87 @@
+"""What a command would read and write, told instead of done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+from facekit.output.inputs import Input
+from facekit.output.system import free_bytes
+
+__all__ = ["DryRun", "Plan", "dry_run", "stop_if_dry"]
+
+_ASKED: ContextVar[bool] = ContextVar("dry_run", default=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command would do.
+
+    Attributes
+    ----------
+    command : str
+        That writes; ``clean --model`` begins with ``embed``.
+    destination : str
+        What it would write.
+    reads : tuple of str
+        What it would read, as it was named.
+    files, bytes_read : int
+        Files of these on the disk, and their size.
+    bytes_needed : int
+        That it would write at the most, what is kept on the way included.
+    bytes_free : int
+        Of the destination's disk; -1: not known.
+    unfinished : bool
+        Whether a run that was interrupted lies there, from which this one would go on.
+    """
+
+    command: str
+    destination: str
+    reads: tuple[str, ...]
+    files: int
+    bytes_read: int
+    bytes_needed: int
+    bytes_free: int
+    unfinished: bool
+
+
+class DryRun(Exception):
+    """Raised where a job would begin to write, when it was asked only to tell. It is no error.
+
+    Attributes
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(f"nothing is written to {plan.destination}")
+        self.plan = plan
+
+
+@contextmanager
+def dry_run() -> Iterator[None]:
+    """Make every job that is called inside raise `DryRun` before it writes."""
+    token = _ASKED.set(True)
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
+
+
+def stop_if_dry(command: str, target: Path, inputs: tuple[Input, ...], needed: int, unfinished: bool = False) -> None:
+    """End here where only the plan is wanted.
+
+    Raises
+    ------
+    DryRun
+    """
+    if not _ASKED.get():
+        return
+    sizes = [os.stat(file).st_size for one in inputs for file in one.files() if os.path.exists(file)]
+    reads = tuple(one.path for one in inputs)
+    free = free_bytes(target)
+    raise DryRun(Plan(command, str(target), reads, len(sizes), sum(sizes), needed, free, unfinished))

@@ -1,0 +1,202 @@
+"""What a person meets on the pages: keys, the dialog, narrow windows, contrast; in a browser where there is one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import Chromium, open_chromium
+from clean_packs import make_pack
+
+from facekit.clean.overrides import Overrides, require_known
+from facekit.clean.settings import CleanSettings
+from facekit.cli.review import has_display
+from facekit.errors import FacekitError
+from facekit.jobs.clean.candidates import Candidates
+from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.clean.job import clean
+from facekit.jobs.clean.report import PAIRS, ReviewConfig, open_review, read_pairs
+from facekit.jobs.clean.tables import read_decisions
+from facekit.report.rounds_page import build_rounds_page
+
+HERE = Path(__file__).parent
+ENTER, ESCAPE, TAB, DOWN, RIGHT = "\ue007", "\ue00c", "\ue004", "\ue015", "\ue014"
+CONTRAST = (HERE / "page_contrast.js").read_text("utf-8")
+CUT = (HERE / "page_cut.js").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cleaned")
+    pack = make_pack(folder, identities=60)
+    settings = CleanSettings(mode="robust", threads=1)
+    clean(CleanConfig(str(pack.folder), str(folder / "out"), features=str(pack.features), settings=settings))
+    return folder
+
+
+@contextmanager
+def reviewed(cleaned: Path, saved: Path, vectors: bool = True) -> Iterator[str]:
+    features = str(cleaned / "vectors.npy") if vectors else None
+    with open_review(ReviewConfig(str(cleaned / "out"), features=features, overrides=str(saved))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def open_tab(page: Chromium, address: str, tab: str) -> None:
+    page.open(address)
+    page.click(f"[data-tab={tab}]")
+
+
+def test_the_nearest_identities_are_those_of_the_vectors(cleaned: Path) -> None:
+    """Against a plain loop over all identities."""
+    table, pairs = read_decisions(cleaned / "out"), read_pairs(cleaned / "out" / PAIRS)
+    vectors = np.load(cleaned / "vectors.npy")
+    candidates = Candidates(table, pairs, vectors)
+    row = int(np.flatnonzero(table.reason == "relabel")[0])
+    expected = []
+    for label in sorted(set(table.old_label.tolist()) - {int(table.old_label[row])}):
+        rows = np.flatnonzero(table.old_label == label)
+        best = rows[np.argmax(table.similarity[rows])]
+        expected.append((float(vectors[best] @ vectors[row]), label))
+    found = candidates.near(int(table.keys[row]))
+    assert [one["similarity"] for one in found] == pytest.approx(
+        sorted((s for s, _ in expected), reverse=True)[:8], abs=2e-3
+    )
+    assert found[0]["label"] == max(expected)[1]
+    for one in found:
+        assert one["faces"] == (table.old_label == one["label"]).sum()
+        assert set(table.old_label[np.isin(table.keys, one["pictures"])].tolist()) == {one["label"]}
+
+
+def test_without_vectors_similar_identities_are_offered(cleaned: Path) -> None:
+    table, pairs = read_decisions(cleaned / "out"), read_pairs(cleaned / "out" / PAIRS)
+    candidates = Candidates(table, pairs)
+    a, b = int(pairs.left[0]), int(pairs.right[0])
+    key = int(table.keys[np.flatnonzero(table.old_label == a)[0]])
+    assert b in [one["label"] for one in candidates.near(key)]
+    assert a not in [one["label"] for one in candidates.near(key)]
+
+
+@pytest.mark.parametrize("given", [Overrides(move={1: 99999}), Overrides(keep=(10**9,)), Overrides(split=(99999,))])
+def test_what_the_decisions_do_not_know_is_refused(cleaned: Path, given: Overrides) -> None:
+    table = read_decisions(cleaned / "out")
+    with pytest.raises(FacekitError, match="which the decisions do not know"):
+        require_known(given, table.keys, np.unique(table.old_label))
+
+
+def test_a_face_is_moved_with_the_keyboard_alone(cleaned: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "overrides.json"
+    with reviewed(cleaned, saved) as address, open_chromium(tmp_path / "profile") as page:
+        page.open(address)
+        page.run("document.getElementById('tab-overview').focus()")
+        page.type(RIGHT)
+        assert page.run("return document.querySelector('[aria-selected=true]').id") == "tab-faces"
+        page.type(TAB, TAB, DOWN)  # past the choice of reasons, into the list
+        assert page.run("return list.current") == 1
+        page.type("k")
+        assert page.run("return list.current") == 0, "k goes back and keeps nothing"
+        key = page.run("return list.rows[0].key")
+        page.type("m")
+        page.wait(
+            "return document.querySelectorAll('.choice').length === 8 && document.activeElement.matches('.choice')"
+        )
+        page.type(ESCAPE)
+        page.wait("return !document.getElementById('move')")
+        page.type("m")
+        page.wait("return document.querySelectorAll('.choice').length === 8")
+        page.run("document.getElementById('label').focus()")
+        page.type(*"99999", ENTER)
+        page.wait("return document.getElementById('said').textContent.startsWith('no identity has the label 99999')")
+        assert page.run("return [...state.move]") == []
+        page.run("document.getElementById('label').value = ''")
+        table = read_decisions(cleaned / "out")
+        other = next(
+            label for label in np.unique(table.old_label).tolist() if label != table.old_label[table.row_of(key)]
+        )
+        page.type(*str(other), ENTER)
+        page.wait(f"return document.activeElement.textContent.includes('identity {other} ')")
+        page.type(ENTER)
+        assert page.run("return [...state.move]") == [[key, other]]
+        assert page.run("return list.current") == 1
+        page.type_together("\ue009", "s")
+        page.wait("return document.getElementById('status').textContent === 'saved'")
+        assert json.loads(saved.read_text())["move"] == {str(key): other}
+        page.run("state.move.set(1, 99999); save()")
+        page.wait("return document.getElementById('status').textContent.includes('99999')")
+        assert json.loads(saved.read_text())["move"] == {str(key): other}
+
+
+def test_narrowly_kept_faces_are_reviewed_too(cleaned: Path, tmp_path: Path) -> None:
+    table = read_decisions(cleaned / "out")
+    with reviewed(cleaned, tmp_path / "o.json") as address, open_chromium(tmp_path / "profile") as page:
+        open_tab(page, address, "narrow")
+        rows = page.run("return C.narrow")
+        margin = table.similarity - table.threshold
+        places = [table.row_of(row["key"]) for row in rows]
+        assert len(rows) == np.isin(table.reason, ["inlier", "union", "inter"]).sum()
+        assert np.array_equal(margin[places], np.sort(margin[places]))
+        page.type("d")
+        assert page.run("return [...state.drop]") == [rows[0]["key"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_every_word_can_be_read(cleaned: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    """No text is cut off, and all has the contrast that WCAG 2.2 asks of it (1.4.3: 4.5 to 1)."""
+    with reviewed(cleaned, tmp_path / "o.json") as address, open_chromium(tmp_path / "profile") as page:
+        page.emulate(width, 800, scheme)
+        page.open(address)
+        for tab in ("overview", "faces", "groups", "near", "narrow"):
+            page.click(f"[data-tab={tab}]")
+            if tab == "faces":
+                page.type("y", "d")
+            assert page.run(CUT) == [], tab
+            assert [found for found in page.run(CONTRAST) if found[0] < 4.5] == [], tab
+        page.click("[data-tab=faces]")
+        page.type("m")
+        page.wait("return document.querySelectorAll('.choice').length")
+        assert page.run(CUT) == []
+        page.run("saved = true")
+
+
+def rounds(number: int) -> dict[str, Any]:
+    return {
+        "number": number, "images": 100, "identities": 10, "kept": 90, "identities_kept": 9, "purity": 0.9,
+        "purity_before": 0.8, "newly_kept": 1, "newly_dropped": 2, "scores": {"a": 0.9}, "reasons": {"intra": 10},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_page_of_rounds_can_be_read(tmp_path: Path, width: int, scheme: str) -> None:
+    (tmp_path / "rounds.html").write_text(
+        build_rounds_page("people", "bcl", {"a": 0.8}, [rounds(1), rounds(2)]), "utf-8"
+    )
+    with open_chromium(tmp_path / "profile") as page:
+        page.emulate(width, 800, scheme)
+        page.open((tmp_path / "rounds.html").as_uri())
+        assert page.run(CUT) == []
+        assert [found for found in page.run(CONTRAST) if found[0] < 4.5] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "there"),
+    [
+        ({}, "linux", False),
+        ({"DISPLAY": ""}, "linux", False),
+        ({"DISPLAY": ":0"}, "linux", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
+        ({}, "darwin", True),
+    ],
+)
+def test_no_browser_is_opened_without_a_display(environment: dict[str, str], platform: str, there: bool) -> None:
+    assert has_display(environment, platform) is there
