@@ -109,3 +109,14 @@ def test_names_that_meet_all_the_same_are_refused(tmp_path: Path) -> None:
 
 def test_without_a_list_files_are_called_by_label_and_key() -> None:
     assert file_name(Origin(), 7, 3, "png") == "0000003/00000007.png"
+
+
+def test_a_type_behind_a_name_is_no_other_files_name_whatever_its_suffix(tmp_path: Path) -> None:
+    pack = write(tmp_path / "pack", [(0, "p/a.jpg", None, True), (0, "p/a.jpg", "kn95", True),
+                                     (0, "p/a-kn95.png", None, True)])  # fmt: skip
+    unpack(UnpackConfig(str(pack), str(tmp_path / "out")))
+    found = tree(tmp_path / "out")
+    del found["unpacked.lst"]
+    assert {name: content[-1] for name, content in found.items()} == {
+        "p/a.png": 0, "p/a-00000001.png": 1, "p/a-kn95.png": 2
+    }  # fmt: skip

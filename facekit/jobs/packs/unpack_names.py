@@ -127,7 +127,7 @@ def plan_names(rec: Path, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.in
     first = _first_of_each(whole, told)
     stems = name_hashes(os.path.splitext(name.as_py() or b"")[0] for name in names)
     alone = _is_alone(stems, first)
-    return FileNames(names, _telling_types(names, mask_types(rec, keys), first, whole), first, alone, keys)
+    return FileNames(names, _telling_types(names, mask_types(rec, keys), first, stems), first, alone, keys)
 
 
 def _folders_tell(names: Iterable[Any], labels: npt.NDArray[np.int64]) -> bool:
@@ -171,19 +171,18 @@ def _is_alone(stems: npt.NDArray[np.uint64], first: npt.NDArray[np.bool_]) -> np
     return rows_of(shared, stems, ascending=True) < 0
 
 
-def _telling_types(names: Any, types: Any, first: npt.NDArray[np.bool_], whole: npt.NDArray[np.uint64]) -> Any:
-    """The types, null where a type would give a name that another record has."""
+def _telling_types(names: Any, types: Any, first: npt.NDArray[np.bool_], stems: npt.NDArray[np.uint64]) -> Any:
+    """The types, null where a type would give a name that another record has, whatever suffixes they end up with."""
     import pyarrow as pa
 
     repeated = np.flatnonzero(~first & np.asarray(names.is_valid()) & np.asarray(types.is_valid()))
     asked = name_hashes(_with_type(names[row].as_py(), types[row].as_py()) for row in repeated.tolist())
     once = _first_of_each(asked, np.ones(len(asked), np.bool_))
-    taken = rows_of(np.unique(whole), asked, ascending=True) >= 0
+    taken = rows_of(np.unique(stems), asked, ascending=True) >= 0
     keep = np.zeros(len(first), np.bool_)
     keep[repeated[once & ~taken]] = True
     return pa.compute.if_else(pa.array(keep), types, pa.scalar(None, pa.string()))
 
 
 def _with_type(name: bytes, kind: str) -> bytes:
-    stem, extension = os.path.splitext(name)
-    return stem + b"-" + kind.encode() + extension
+    return os.path.splitext(name)[0] + b"-" + kind.encode()
