@@ -77,6 +77,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "MOST", 500)
     monkeypatch.setattr(calibrate, "FEWEST", 500)
     monkeypatch.setattr(calibrate, "FACES", (6, 12))
+    monkeypatch.setattr(calibrate, "TIMES", 1)
+    monkeypatch.setattr(calibrate, "CENTRES", (2000, 4000))
 
 
 @pytest.mark.usefixtures("small")
