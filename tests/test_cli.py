@@ -63,7 +63,7 @@ def test_the_version_is_the_one_of_the_distribution() -> None:
     ("arguments", "code", "message"),
     [
         (["nonsense"], 2, "No such command 'nonsense'"),
-        (["mask"], 2, "Missing argument 'SRC'"),
+        (["mask"], 2, "Missing argument 'SRC...'"),
         (["mask", "PACK", "DST", "--ratio", "1"], 2, "below 1"),
         (["mask", "PACK", "DST", "--ratio", "much"], 2, "not a valid float"),
         (["mask", "PACK", "DST", "--types", "n95"], 2, "type is 'n95'; it must be one of surgical-blue"),
@@ -143,7 +143,7 @@ def test_presets_give_way_to_what_is_given() -> None:
 
     def config(*arguments: str):  # type: ignore[no-untyped-def]
         context = command.make_context("mask", ["a", "b", *arguments])
-        given = {name: value for name, value in context.params.items() if name not in ("as_json", "side")}
+        given = {name: value for name, value in context.params.items() if name not in ("as_json", "side", "dry_run")}
         given |= take_executor(given, None)
         with context:
             return config_of(click.get_current_context(), given)

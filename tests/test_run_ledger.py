@@ -66,7 +66,8 @@ def test_queries_say_what_the_rows_say(tmp_path_factory: pytest.TempPathFactory,
     found = already_masked(path.parent / "train.rec")
     assert (found is None) == (not masks)
     if found is not None:
-        said = zip(found.keys.tolist(), found.bare.tolist(), found.rows["params"].to_pylist(), strict=True)
+        params = found.said(np.arange(len(found.keys)))["params"].to_pylist()
+        said = zip(found.keys.tolist(), found.bare.tolist(), params, strict=True)
         assert list(said) == [(key, bare.get(row.source_key, key), row.params) for key, row in sorted(masks.items())]
     asked = np.array([row.key for row in written] + [5], np.int64)
     known = {row.key: row.payload_hash for row in written}

@@ -208,6 +208,9 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "halves": _number(0, 1),
     "corner": _number(0, 3),
     "gleam": _number(0, 4),
+    "hem": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "printed": _number(0, 1),
+    "rim": _number(-1, 1),
 }
 """Every key besides ``like``, ``kind`` and ``textures``: what it may be, in words and as a check."""
 
