@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -76,10 +77,10 @@ def run_embed(source: str, destination: str) -> None:
     from facekit.jobs.embed.job import EmbedConfig, embed
     from facekit.jobs.inputs.model import ModelChoice
 
-    shard.decoded_batches, shard.embed_pictures = undecoded, next_vectors  # type: ignore[assignment]
     model = Path(destination).with_suffix(".onnx")
     model.write_bytes(b"\x08\x07")  # an ONNX model of version 7, and nothing else
-    embed(EmbedConfig(source, destination, ModelChoice(str(model)), workers=1), stand_in)
+    with mock.patch.multiple(shard, decoded_batches=undecoded, embed_pictures=next_vectors):
+        embed(EmbedConfig(source, destination, ModelChoice(str(model)), workers=1), stand_in)
 
 
 def run_mask(source: str, destination: str) -> None:

@@ -18,10 +18,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import AbstractContextManager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import perf_counter, sleep
+from typing import Any
 
 import numpy as np
 from timing import machine
@@ -96,7 +98,7 @@ def speed(root: Path) -> None:
         tell("in: tars, s3", count, run("convert", "s3://faces/webdataset", root / "o3", "--workers", 1))
 
 
-def s3():  # type: ignore[no-untyped-def]
+def s3() -> AbstractContextManager[Any]:
     import pytest
 
     sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -190,8 +190,14 @@ def _problems(job: Job, folder: Path, expected: Content) -> list[str]:
 
 
 def _difference(expected: Content, found: Content) -> str:
-    extra = set(map(str, found.get("names", []))) ^ set(map(str, expected.get("names", [])))  # type: ignore[call-overload]
+    extra = _names_in(found) ^ _names_in(expected)
     return ", ".join(sorted(extra)[:5])
+
+
+def _names_in(content: Content) -> set[str]:
+    """The names of a folder's files, where the content says them."""
+    names = content.get("names")
+    return set(names) if isinstance(names, list) else set()
 
 
 def _start(words: list[str]) -> subprocess.Popen[bytes]:

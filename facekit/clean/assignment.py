@@ -38,6 +38,7 @@ class Assignment(NamedTuple):
     leader: np.ndarray  # (G,) int64 identity whose label the group has, -1: a new person
     group_of_identity: np.ndarray  # (I,) int64, -1: none
     pairs: Pairs  # of identities
+    intra: float  # the threshold in force
     settings: dict[str, object]
 
 

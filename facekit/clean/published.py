@@ -41,7 +41,7 @@ def assign_published(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Ass
     out = group.copy()
     out[action == Action.DROP] = -1
     found = settings_in_force(settings, threshold, settings.inter, null, merged.pairs.recall)
-    return Assignment(out, action, reason, scores, group, merged.leader, merged.group, merged.pairs, found)
+    return Assignment(out, action, reason, scores, group, merged.leader, merged.group, merged.pairs, threshold, found)
 
 
 def _outcomes(

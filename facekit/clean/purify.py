@@ -150,7 +150,7 @@ def _decide(
         old_label=labels,
         new_label=_number_through(group),
         similarity=similarity,
-        threshold=np.broadcast_to(np.float32(found.settings["intra"]), len(labels)),  # type: ignore[arg-type]
+        threshold=np.broadcast_to(np.float32(found.intra), len(labels)),
         nearest=nearest,
         cluster=_cluster_ranks(nodes, main.astype(np.int32)[identities.of_row]),
         identities=_identities(identities, nodes, main, leaders[found.group_of_identity].astype(np.int64)),

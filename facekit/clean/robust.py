@@ -122,7 +122,7 @@ def assign_robust(faces: Faces, nodes: Nodes, settings: CleanSettings) -> Assign
         out[outliers] = relabelled.group
     pairs = Pairs(nodes.identity[grouped.pairs.left], nodes.identity[grouped.pairs.right], grouped.pairs.similarity)
     found = settings_in_force(settings, threshold, grouped.threshold, null, grouped.pairs.recall)
-    return Assignment(out, action, reason, scores, group, grouped.leader, home, pairs, found)
+    return Assignment(out, action, reason, scores, group, grouped.leader, home, pairs, threshold, found)
 
 
 def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:

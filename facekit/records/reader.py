@@ -116,7 +116,7 @@ class RecordReader:
         if mapped and self.size:
             self._map = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
             # A closure over this reader replaces the method: looking up self costs a fifth of the time.
-            self.read = _mapped_read(self, self._map)  # type: ignore[assignment,method-assign]
+            self.read = _mapped_read(self, self._map)  # type: ignore[assignment,method-assign]  # as said above
 
     def _open_index(self, idx: str | os.PathLike[str] | None) -> tuple[Path | None, RecordIndex]:
         path = Path(idx) if idx is not None else self.path.with_suffix(".idx")

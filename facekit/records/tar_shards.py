@@ -12,7 +12,7 @@ import os
 import tarfile
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from facekit.errors import RecordError
 from facekit.records.header import Header, Record
+from facekit.records.open_files import OpenFiles
 from facekit.records.tar_members import declared_header, read_declared, samples_in, whole_key
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ __all__ = [
     "tar_name",
 ]
 
-_MAX_OPEN = 64
 
 
 def picture_suffix(payload: bytes | memoryview) -> str:
@@ -269,11 +269,11 @@ def _all_differ(keys: NDArray[np.int64]) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        file = open(path, "rb")  # noqa: SIM115 -- closed below
-    except OSError as error:
-        raise RecordError(f"the tar file cannot be read: {error.strerror}", path) from error
-    with file:
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise RecordError(f"the tar file cannot be read: {error.strerror}", path) from error
         yield file
 
 
@@ -281,8 +281,7 @@ class TarReader:
     """Reads records of shards by place, holding a few of the files open."""
 
     def __init__(self, samples: TarSamples) -> None:
-        self._samples = samples
-        self._opened: dict[int, IO[bytes]] = {}
+        self._samples, self._files = samples, OpenFiles(samples.paths)
 
     def read(self, place: int) -> Record:
         """The record of a sample.
@@ -310,26 +309,12 @@ class TarReader:
         return Record(key, header._replace(id=key) if header.id < 0 else header, payload)
 
     def _read(self, shard: int, offset: int, size: int, key: int) -> bytes:
-        path = self._samples.paths[shard]
-        try:
-            content = os.pread(self._file(shard).fileno(), size, offset)
-        except OSError as error:
-            raise RecordError(f"reading failed: {error.strerror}", path, key, offset) from error
-        if len(content) < size:
-            raise RecordError("the file became shorter while it was read", path, key, offset)
-        return content
-
-    def _file(self, shard: int) -> IO[bytes]:
-        if shard not in self._opened:
-            if len(self._opened) == _MAX_OPEN:
-                self._opened.pop(next(iter(self._opened))).close()
-            self._opened[shard] = open(self._samples.paths[shard], "rb", buffering=0)  # noqa: SIM115 -- kept open
-        return self._opened[shard]
+        content = bytearray(size)
+        self._files.read_into(shard, offset, memoryview(content), key)
+        return bytes(content)
 
     def __enter__(self) -> TarReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in self._opened.values():
-            file.close()
-        self._opened.clear()
+        self._files.__exit__()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,10 +125,7 @@ def calibrate(config: CostConfig, folder: Path) -> dict[str, Rate]:
         "clean": [*clean, "--allow-loss", "1"],
         "apply": ["apply", "{at}/pack", "{at}/out-clean", "{at}/out-apply"],
     }
-    rates = {
-        name: of_records(name, lambda at, words=words: [word.format(at=at) for word in words])  # type: ignore[misc]
-        for name, words in given.items()
-    }
+    rates = {name: of_records(name, partial(_placed, words)) for name, words in given.items()}
     ratio = ["--mode", "replace", "--ratio", "1", "--workers", "1"]
     rates["mask"] = of_faces("mask", lambda at: ["mask", f"{at}/pack", f"{at}/out-mask", *ratio])
     if config.model is not None:
@@ -135,6 +133,11 @@ def calibrate(config: CostConfig, folder: Path) -> dict[str, Rate]:
         rates["embed"] = of_faces("embed", lambda at: ["embed", f"{at}/pack", f"{at}/out-embed", *model])
     rates["read"] = _reading(made.faces[1] / "pack")
     return rates
+
+
+def _placed(words: list[str], at: Path) -> list[str]:
+    """The words of a command with the folder that they speak of."""
+    return [word.format(at=at) for word in words]
 
 
 def _rate(small: _Run, large: _Run) -> Rate:

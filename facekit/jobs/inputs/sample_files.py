@@ -175,6 +175,7 @@ def read_samples(file: Stored) -> Iterator[Sample]:
             yield from samples_in_parquet(raw, file.address)
         return
     with open_stream(file) as stream:
+        # What it calls, read, seek and tell, a stream has; the stubs of tarfile below it ask for a whole file.
         yield from samples_in(stream, file.address)  # type: ignore[arg-type]
 
 

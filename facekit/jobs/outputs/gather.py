@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import RecordError
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.ledger_rows import layout_keys, layout_rows
 from facekit.jobs.outputs.rewrite import Written
 from facekit.records import PackWriter, Record, unframe, unpack_record
 from facekit.records.framing import FramingError
+from facekit.records.open_files import OpenFiles
 from facekit.records.tar_shards import distinct_keys
 from facekit.run.ledger import LEDGER, LedgerWriter, schema
 from facekit.run.progress import progress
@@ -33,7 +33,6 @@ __all__ = ["GatheredReader", "GatheredSamples", "LeftOut", "read_samples_of_shar
 BLOCK = 4 << 20
 """Bytes of records that are put into order at once."""
 
-_MAX_OPEN = 128
 _WINDOW = 1 << 18
 
 
@@ -158,7 +157,7 @@ def write_gathered(
     new = np.full(len(samples.keys), -1, np.int64)
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, layout, overwrite=True) as writer, LedgerWriter(aside) as ledger:
-        with progress(title, len(rows)) as advance, _ShardFiles(samples.paths) as files:
+        with progress(title, len(rows)) as advance, OpenFiles(samples.paths) as files:
             for part in _blocks(samples, rows):
                 chosen = rows[part]
                 new[chosen] = _append(samples, chosen, labels[part], files, writer)
@@ -193,7 +192,7 @@ def _append(
     samples: GatheredSamples,
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
-    files: _ShardFiles,
+    files: OpenFiles,
     writer: PackWriter,
 ) -> npt.NDArray[np.int64]:
     """Append the records of a block; the keys they got."""
@@ -241,43 +240,11 @@ def _ledger_rows(
     return rows
 
 
-class _ShardFiles:
-    """Shard files, a few of them open."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._opened: dict[int, IO[bytes]] = {}
-
-    def read_into(self, shard: int, offset: int, buffer: memoryview) -> None:
-        """Fill a buffer from an offset on."""
-        file = self._opened.get(shard) or self._open(shard)
-        try:
-            read = os.preadv(file.fileno(), [buffer], offset)
-        except OSError as error:
-            raise RecordError(f"reading failed: {error.strerror}", self._paths[shard], None, offset) from error
-        if read != len(buffer):
-            raise RecordError("the file became shorter while it was read", self._paths[shard], None, offset)
-
-    def _open(self, shard: int) -> IO[bytes]:
-        if len(self._opened) == _MAX_OPEN:
-            self._opened.pop(next(iter(self._opened))).close()
-        self._opened[shard] = open(self._paths[shard], "rb", buffering=0)  # noqa: SIM115 -- kept open
-        return self._opened[shard]
-
-    def __enter__(self) -> _ShardFiles:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self._opened.values():
-            file.close()
-        self._opened.clear()
-
-
 class GatheredReader:
     """Reads the records of samples by place."""
 
     def __init__(self, samples: GatheredSamples) -> None:
-        self._samples, self._files = samples, _ShardFiles(samples.paths)
+        self._samples, self._files = samples, OpenFiles(samples.paths)
 
     def read(self, place: int) -> Record:
         """The record of a sample.
