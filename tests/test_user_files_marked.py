@@ -12,7 +12,7 @@ import pytest
 from facekit.errors import RecordError
 from facekit.jobs.inputs.template_lists import _lines
 from facekit.jobs.pack.picture_list import _entries
-from facekit.jobs.packs.convert import read_keys
+from facekit.jobs.packs.convert_write import read_keys
 from facekit.records import open_pack
 from facekit.records.index_text import parse_text
 from facekit.records.roles import read_property
