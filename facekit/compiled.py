@@ -25,7 +25,7 @@ KERNELS = {
     "records": ("facekit.records.kernels",),
     "masks": tuple(f"facekit.masks.{name}" for name in ("lighting", "raster", "drape", "dye", "finish")),
     "synth": ("facekit.synth.kernels",),
-    "clean": ("facekit.clean.kernels",),
+    "clean": ("facekit.clean.kernels", "facekit.clean.tree_kernels"),
     "evaluate": ("facekit.evaluate.kernels",),
 }
 """The files with kernels, by room; a test holds that none is missing."""

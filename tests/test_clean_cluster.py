@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import DBSCAN
 
 from facekit.clean import cluster as cluster_module
-from facekit.clean import kernels, purify
+from facekit.clean import kernels, purify, tree_kernels
 from facekit.clean.cluster import cluster_identities, find_nodes
 from facekit.clean.identity_groups import group_by_identity
 from facekit.clean.settings import CleanSettings
@@ -159,7 +159,7 @@ def test_hdbscan_of_a_spanning_tree_is_that_of_all_distances(
 def test_the_spanning_tree_is_as_short_as_that_of_scipy(count: int, seed: int) -> None:
     rows = np.random.default_rng(seed).standard_normal((count, 5)).astype(np.float32)
     left, right, squares = np.empty(count - 1, np.int64), np.empty(count - 1, np.int64), np.empty(count - 1)
-    kernels.spanning_tree(rows, left, right, squares)
+    tree_kernels.spanning_tree(rows, left, right, squares)
     all_distances = squareform(pdist(rows.astype(np.float64)))
     np.testing.assert_allclose(np.sqrt(squares), all_distances[left, right], rtol=1e-12)
     assert np.isclose(np.sqrt(squares).sum(), minimum_spanning_tree(all_distances).sum())

@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_processes import run_script
 
 from facekit.cli import main
 
 pytest.importorskip("ray", reason="Ray is not installed here: pip install '.[ray]'")
 
-SCRIPT = Path(__file__).with_name("ray_runs.py")
 DRAWN = ("--identities", "6", "--images", "4")
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What tests/ray_runs.py wrote."""
-    out = tmp_path_factory.mktemp("ray")
-    # Ray asks nobody outside and leaves nothing in the home of who runs the tests. Its folder is short: the path of a
-    # socket below it must stay under 108 bytes.
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "HOME": str(out)}
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | settings
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
-        command = [sys.executable, str(SCRIPT), folder, str(out), *DRAWN]
-        # Into a file: Ray's servers hold what they inherit a while longer than the script runs.
-        with open(out / "said.txt", "w+") as said:
-            done = subprocess.run(command, env=environment, stdout=said, stderr=said, check=False)
-            said.seek(0)
-            assert done.returncode == 0, said.read()
-    return out
+    return run_script("ray_runs.py", tmp_path_factory.mktemp("ray"), *DRAWN)
 
 
 @pytest.fixture(scope="module")

@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_processes import run_script
 from writing_commands import do
 
 from facekit.run import shards
 
 pytest.importorskip("ray", reason="Ray is not installed here: pip install '.[ray]'")
 
-SCRIPT = Path(__file__).with_name("ray_cluster_runs.py")
 DRAWN = ("--identities", "20", "--images", "2")
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What tests/ray_cluster_runs.py wrote."""
-    out = tmp_path_factory.mktemp("cluster")
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "HOME": str(out)}
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | settings
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
-        command = [sys.executable, str(SCRIPT), folder, str(out), *DRAWN]
-        # Into a file: Ray's servers hold what they inherit a while longer than the script runs.
-        with open(out / "said.txt", "w+") as said:
-            done = subprocess.run(command, env=environment, stdout=said, stderr=said, check=False, timeout=400)
-            said.seek(0)
-            assert done.returncode == 0, said.read()
-    return out
+    return run_script("ray_cluster_runs.py", tmp_path_factory.mktemp("cluster"), *DRAWN)
 
 
 @pytest.fixture(scope="module")

@@ -310,7 +310,7 @@ def _spanning_tree(rows: np.ndarray) -> Any:
     """
     from scipy.sparse import coo_matrix
 
-    from facekit.clean.kernels import spanning_tree
+    from facekit.clean.tree_kernels import spanning_tree
 
     count = len(rows)
     left, right, squares = np.empty(count - 1, np.int64), np.empty(count - 1, np.int64), np.empty(count - 1)

@@ -1,4 +1,4 @@
-"""Every compiled loop of cleaning, in one file because numba's cache does not see edits in another.
+"""Every compiled loop of cleaning but the spanning tree's, in one file: numba's cache does not see edits in another.
 
 Similarities come out of a blocked matrix product, whose last bit depends on the shape of the block. Wherever a
 similarity is compared with a threshold and lies within `MARGIN` of it, it is computed again by `exact_similarity`,
@@ -459,47 +459,3 @@ def recheck_pairs(
         # 4 MARGIN of slack relative to the lengths: rows may be longer than 1.
         if _dot(a, b) >= threshold - 4 * MARGIN * (1 + np.sqrt(_dot(a, a) * _dot(b, b))):
             similarity[p] = exact_similarity(a, b)
-
-
-@kernel(fastmath={"reassoc", "contract"})
-def _square_distance(a: np.ndarray, b: np.ndarray) -> float:
-    total = 0.0
-    for k in range(len(a)):
-        difference = np.float64(a[k]) - np.float64(b[k])
-        total += difference * difference
-    return total
-
-
-@kernel()
-def spanning_tree(rows: np.ndarray, left: np.ndarray, right: np.ndarray, squares: np.ndarray) -> None:
-    """Find a minimum spanning tree of rows by their Euclidean distance, in memory for one number a row.
-
-    Prim, Shortest connection networks and some generalizations, Bell System Technical Journal, 1957: every distance is
-    computed once, when one of its ends joins the tree.
-
-    Parameters
-    ----------
-    rows : (n, D) float32
-    left, right : (n - 1,) int64
-        Written: the ends of each edge.
-    squares : (n - 1,) float64
-        Written: its square length.
-    """
-    count = len(rows)
-    nearest = np.zeros(count, np.int64)
-    best = np.full(count, np.inf)
-    waiting = np.arange(1, count)
-    newest = 0
-    for edge in range(count - 1):
-        closest = 0
-        for place in range(len(waiting)):
-            i = waiting[place]
-            square = _square_distance(rows[newest], rows[i])
-            if square < best[i]:
-                best[i], nearest[i] = square, newest
-            if best[i] < best[waiting[closest]]:
-                closest = place
-        newest = waiting[closest]
-        left[edge], right[edge], squares[edge] = nearest[newest], newest, best[newest]
-        waiting[closest] = waiting[-1]
-        waiting = waiting[:-1]

@@ -91,8 +91,8 @@ def _jobs(folder: Path) -> dict[str, Callable[[], object]]:
 
     def purify() -> None:
         from facekit.clean import clean_embeddings
-        from facekit.clean.kernels import spanning_tree
         from facekit.clean.outliers import score_faces
+        from facekit.clean.tree_kernels import spanning_tree
 
         clean_embeddings(unit_vectors(), np.arange(64) // 8)
         left, right, squares = np.empty(63, np.int64), np.empty(63, np.int64), np.empty(63)
