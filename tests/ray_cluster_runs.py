@@ -3,14 +3,19 @@
     python tests/ray_cluster_runs.py FOLDER OUT OPTION...
 
 A Ray cluster of two nodes on this machine, whose files go to FOLDER. `facekit synth` draws OUT/people with the OPTIONs,
-by one worker on the node of the driver and two on the other, which is killed in mid-run. Then a worker is told of an
-instruction set that it has not.
+by one worker on the node of the driver and two on the other, which is killed in mid-run with every process that it
+has. Then a worker is told of an instruction set that it has not.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +38,7 @@ class Witness:
 
     def __init__(self, cluster: Any, node: Any) -> None:
         self.cluster, self.node = cluster, node
-        self.started, self.finished, self.replaced, self.lost_after = 0, 0, 0, -1
+        self.started, self.finished, self.replaced, self.killed, self.lost_after = 0, 0, 0, 0, -1
         self._answer, self._replace = RayTasks._answer, RayTasks._replace
 
     def answer(self, tasks: RayTasks, ready: Any, call: Any) -> Any:
@@ -42,7 +47,7 @@ class Witness:
         self.finished += call.task is not None
         if self.node is not None and self.started == WORKERS and call.task is not None:
             self.lost_after = self.finished
-            self.cluster.remove_node(self.node, allow_graceful=False)
+            self.killed = lose(self.cluster, self.node)
             self.node = None
         return found
 
@@ -53,6 +58,38 @@ class Witness:
     def watch(self) -> None:
         RayTasks._answer = lambda *call: self.answer(*call)  # type: ignore[method-assign]
         RayTasks._replace = lambda *call: self.replace(*call)  # type: ignore[method-assign]
+
+
+def lose(cluster: Any, node: Any) -> int:
+    """Take a node away as a machine goes: with its workers, which would go on for a while without their raylet.
+
+    Returns when they are gone, with their number: what they had not handed over is lost, and so is what they are asked
+    next.
+    """
+    workers = list(descendants(node.all_processes["raylet"][0].process.pid))
+    cluster.remove_node(node, allow_graceful=False)
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    while any(map(runs, workers)):
+        time.sleep(0.01)
+    return len(workers)
+
+
+def descendants(process: int) -> Iterator[int]:
+    """Process identifiers of the children of all its threads, of theirs, and so on."""
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            yield child
+            yield from descendants(child)
+
+
+def runs(process: int) -> bool:
+    """Whether a process is there and not merely waiting to be taken note of."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def other_instructions() -> list[str]:
@@ -84,7 +121,8 @@ if __name__ == "__main__":
         main(["synth", f"{out}/people", *drawn, "--engine", "ray", "--workers", str(WORKERS)])
     except SystemExit as ended:
         code = ended.code
-    found = {"code": code, "lost_after": witness.lost_after, "replaced": witness.replaced, "shards": witness.finished}
+    found = {"code": code, "lost_after": witness.lost_after, "workers": witness.killed, "replaced": witness.replaced}
+    found["shards"] = witness.finished
     found["instructions"] = other_instructions()
     Path(out, "found.json").write_text(json.dumps(found))
     ray.shutdown()

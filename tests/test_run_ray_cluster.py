@@ -31,7 +31,8 @@ def found(out: Path) -> Any:
 
 def test_the_shards_of_a_lost_node_are_done_by_others(found: Any, out: Path) -> None:
     assert found["code"] == 0, (out / "said.txt").read_text()
-    assert 1 <= found["replaced"] <= 2  # of the node's two workers one at least was in mid-shard
+    assert found["workers"] >= 2  # that were killed with the node
+    assert found["replaced"] == 2
     assert 0 < found["lost_after"] < found["shards"]
 
 
