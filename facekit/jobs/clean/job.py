@@ -29,6 +29,7 @@ from facekit.jobs.inputs.model import model_input
 from facekit.jobs.inputs.source import source_bytes, source_input
 from facekit.output import Input, check_folder, folder_input, input_of, is_begun, open_folder
 from facekit.output.dry_run import stop_if_dry
+from facekit.run.memory import release_freed
 from facekit.run.platform_stamp import instruction_set
 
 __all__ = ["clean", "decide"]
@@ -70,6 +71,7 @@ def clean(config: CleanConfig) -> CleanSummary:
         if decided is None:
             decided = _decide(config, inputs, None if output.published else share_clustering(output, config))
         del inputs  # nothing is held but what is written
+        release_freed()
         if not output.published:
             write_output(output.new_folder(), source, decided.table, pack=not config.decisions_only,
                          found=decided.identities, report=config.report)  # fmt: skip
