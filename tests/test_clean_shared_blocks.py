@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,16 +102,24 @@ def write_features(folder: Path, made: DrawnPack) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(about))
 
 
-@pytest.mark.parametrize("features", ["vectors.npy", "features"])
-@pytest.mark.parametrize("mode", ["published", "robust"])
+@pytest.mark.parametrize(
+    ("features", "more"),
+    [
+        ("vectors.npy", ["--mode", "published"]),
+        ("features", ["--mode", "published"]),
+        ("vectors.npy", ["--mode", "robust"]),
+        ("features", ["--mode", "robust"]),
+        ("features", ["--mode", "robust", "--cluster", "hdbscan"]),
+    ],
+)
 def test_clean_in_parts_writes_the_same_bytes(
-    mode: str, features: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    features: str, more: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three parts, of which the last is never given; faces of an identity lie scattered over the pack."""
     monkeypatch.setattr(node_shards, "SHARD_ROWS", 40)
     made = make_pack(tmp_path, layout="flat", identities=60)
     write_features(tmp_path / "features", made)
-    words = ["clean", tmp_path / "pack", tmp_path / "out", "--features", tmp_path / features, "--mode", mode]
+    words = ["clean", tmp_path / "pack", tmp_path / "out", "--features", tmp_path / features, *more]
     do(words)
     alone = whole(tmp_path / "out")
     shutil.rmtree(tmp_path / "out")
@@ -131,6 +142,48 @@ def test_clean_in_parts_writes_the_same_bytes(
 
 def counted(work: Callable[[Any], Any], ran: list[int]) -> Callable[[Any], Any]:
     return lambda task: (ran.append(task.shard.number), work(task))[1]
+
+
+KILLED = """
+import os, signal, sys
+from facekit.cli import main
+from facekit.jobs.clean import node_shards
+
+node_shards.SHARD_ROWS, left, start = 40, [int(sys.argv[1])], node_shards.start_worker
+
+def dying(path):
+    work = start(path)
+
+    def die_or_work(task):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(task)
+
+    return die_or_work
+
+node_shards.start_worker = dying
+main(sys.argv[2:])
+"""
+"""A run of facekit that kills itself when it is given the shard of this number among its own."""
+
+
+def test_a_part_of_clean_that_is_killed_costs_nothing_but_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_shards, "SHARD_ROWS", 40)
+    made = make_pack(tmp_path, layout="flat", identities=60)
+    write_features(tmp_path / "features", made)
+    words = ["clean", tmp_path / "pack", tmp_path / "out", "--features", tmp_path / "features"]
+    do(words)
+    alone = whole(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    died = subprocess.run([sys.executable, "-c", KILLED, "3", *map(str, words), "--part", "1/2"], check=False)
+    assert died.returncode == -signal.SIGKILL
+    said = json.loads(call([*words, "--part", "1/2", "--json"]).out)
+    assert said["finished"] == said["shards"] + 2  # those that were finished before are not done again
+    do(words)
+    assert whole(tmp_path / "out") == alone
 
 
 def test_parts_want_faces_that_are_embedded(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from facekit.images import decode, encode_jpeg, jpeg_coding, open_picture_file, 
 from facekit.jobs.photos.config import PhotosConfig
 from facekit.jobs.photos.job import mask_photos
 from facekit.masks import MaskParams
+from facekit.run.choice import ExecutorChoice, Part, PartFinished
 
 SHOWN = np.ascontiguousarray(photograph()[20:260, 110:340])
 
@@ -111,7 +112,13 @@ def test_the_bytes_do_not_depend_on_the_workers_and_a_run_goes_on(
         mask_photos(config(photos, tmp_path / "three", seed=3))
     assert not (tmp_path / "three").exists()
     assert mask_photos(config(photos, tmp_path / "three", seed=3)).pictures_per_second == 0
-    assert tree(tmp_path / "one") == tree(tmp_path / "two") == tree(tmp_path / "three")
+    with pytest.raises(PartFinished) as ended:
+        mask_photos(config(photos, tmp_path / "four", seed=3, executor=ExecutorChoice(part=Part(2, 2))))
+    assert 0 < ended.value.done.finished < ended.value.done.total
+    assert not (tmp_path / "four").exists()
+    mask_photos(config(photos, tmp_path / "four", seed=3))
+    trees = [tree(tmp_path / name) for name in ("one", "two", "three", "four")]
+    assert trees == [trees[0]] * 4
     assert not list(tmp_path.glob("*.partial"))
     (tmp_path / "one" / "mine.txt").write_text("kept")
     with pytest.raises(DestinationExists):
