@@ -243,7 +243,61 @@ def test_a_check_that_cannot_be_shared_says_what_can(more: list[object], materia
     assert "give --deep, and --journal DIR" in said.err
 
 
-def test_eval_has_no_parts_and_says_what_has(material: Path) -> None:
-    said = call(["eval", material / "model.onnx", "--pairs", material / "pairs.csv", "--part", "1/2"])
+@pytest.mark.parametrize("more", [[], ["--pairs", "pairs.csv", "--folds", 2]])
+def test_eval_in_parts_scores_what_one_process_scores(more: list[object], material: Path, tmp_path: Path) -> None:
+    pack, model = material / "people", material / "model.onnx"
+    more = [material / word if word == "pairs.csv" else word for word in more]
+    words = ["eval", model, "--pack", pack, *more, "--json"]
+    alone = json.loads(call(words).out)
+    shared = [*words, "--features", tmp_path / "vectors"]
+    done = json.loads(call([*shared, "--part", "2/3"]).out)
+    assert 0 < done["finished"] < done["total"]
+    assert not (tmp_path / "vectors").exists()
+    together = json.loads(call([*shared, "--workers", 2]).out)
+    own = {"milliseconds_per_image": 0, "pictures": 0}  # without a folder, only what is in pairs is embedded
+    assert together | own == alone | own
+    do(["embed", pack, tmp_path / "embedded", "--model", model])
+    vectors = [(tmp_path / name / "vectors" / "00000000.npy").read_bytes() for name in ("vectors", "embedded")]
+    assert vectors[0] == vectors[1]
+    assert json.loads(call(shared).out) == together  # what is there is taken as it is
+
+
+def test_eval_takes_no_vectors_of_another_pack_or_model(material: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "vectors"
+    words = ["eval", material / "model.onnx", "--pack", material / "people", "--features", kept]
+    do(["split", material / "people", tmp_path / "half", "--test", 0.5])
+    do(["embed", tmp_path / "half" / "train", kept, "--model", material / "model.onnx"])
+    before = whole(kept)
+    for more, wanted in (([], "was made from another pack than"), (["--flip"], "flip is True, was False")):
+        said = call([*words, *more])
+        assert said.code == 2
+        assert wanted in said.err
+        assert "name another folder with --features" in said.err
+        assert whole(kept) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--pack", "people", "--part", "1/2"], "give --features DIR with --pack"),
+        (["--pack", "people", "--workers", "2"], "give --features DIR with --pack"),
+        (["--pack", "people", "--ray", "--workers", "1"], "give --features DIR with --pack"),
+        (["--pairs", "pairs.bin", "--features", "new"], "give a pack, or leave it out"),
+        (["--pack", "people", "--features", "new", "--blur", "2"], "leave it out"),
+        (["--pack", "people", "--features", "material/people"], "material/people"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_shared_says_what_can(words: list[str], wanted: str, material: Path) -> None:
+    places = {name: material / name for name in ("people", "pairs.bin", "new")}
+    places |= {"material/people": material / "people"}
+    said = call(["eval", material / "model.onnx", *(places.get(word, word) for word in words)])
     assert said.code == 2
-    assert "share facekit embed with --part" in said.err
+    assert wanted in said.err
+    assert not (material / "new").exists()
+
+
+def test_vectors_are_not_embedded(material: Path, tmp_path: Path) -> None:
+    words = ["eval", material / "vectors", "--pack", material / "people", "--features", tmp_path / "new"]
+    said = call(words)
+    assert said.code == 2
+    assert "is a folder of vectors, of which --features would make another" in said.err

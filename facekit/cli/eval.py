@@ -9,8 +9,8 @@ import click
 
 from facekit.cli.embed import model_options, take_model
 from facekit.cli.named_json import to_json
+from facekit.cli.options import engine_options
 from facekit.cli.printing import echo
-from facekit.errors import ConfigError
 
 if TYPE_CHECKING:
     from facekit.evaluate import Interval
@@ -38,7 +38,6 @@ BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked fac
 )
 @click.option("--blur", type=float, default=0.0, metavar="SIGMA", help="Blur all pictures by that many pixels.")
 @click.option("--groups", metavar="FILE", help="A .csv or .parquet with key and columns of groups to score one by one.")
-@click.option("--part", metavar="I/N", help="Not here: share facekit embed, and give the folder that it writes.")
 @click.option("--far", "fars", type=float, multiple=True, metavar="RATE", help="A FAR; may be repeated.")
 @click.option("--folds", type=int, default=10, show_default=True, metavar="N", help="Folds of the accuracy.")
 @click.option(
@@ -69,10 +68,14 @@ BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked fac
     "--aggregate", type=click.Choice(["mean", "norm"]), default="mean", show_default=True, help="Pictures to templates."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the masks, and of the bootstrap.")
+@click.option(
+    "--features", metavar="DIR", help="Embed the --pack into this folder first, shared; what is there is taken."
+)
+@engine_options(workers=1)
 @click.option("--plots", metavar="DIR", help="Write the ROC, and what is known of uncertainty, as SVG pictures.")
 @click.option("--overwrite", is_flag=True, help="Replace pictures that facekit drew there before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def command(as_json: bool, subject: str, part: str | None, **given: Any) -> None:
+def command(as_json: bool, subject: str, **given: Any) -> None:
     """Score a model, or the vectors it made.
 
     With --pairs: 10-fold accuracy and TAR at FARs. With --gallery and --probe: TAR over all pairs, identification by
@@ -82,6 +85,9 @@ def command(as_json: bool, subject: str, part: str | None, **given: Any) -> None
     .75 of bare to bare at 1e-6. A masked copy is never compared with its original. A FAR below one over the number of
     impostor pairs is refused.
 
+    --features DIR keeps the vectors of the --pack and shares the work: several processes, a Ray cluster, or one
+    --part I/N on each machine, and then the same command without --part, which scores.
+
     \b
     Example, LFW with a mask on the second picture of each pair:
       facekit eval w600k_r50.onnx --pairs lfw.bin --wear surgical-blue --flip
@@ -89,11 +95,6 @@ def command(as_json: bool, subject: str, part: str | None, **given: Any) -> None
     from facekit.jobs.evaluate.config import EvalConfig
     from facekit.jobs.evaluate.job import evaluate
 
-    if part is not None:
-        raise ConfigError(
-            "what takes long in eval is the network: share facekit embed with --part, then give eval the folder of "
-            "vectors, and leave out --part"
-        )
     model = take_model(subject, given)
     summary = evaluate(EvalConfig(subject=subject, model=model, **given))
     echo(to_json(summary) if as_json else text_of(summary))

@@ -13,17 +13,15 @@ from facekit.embeddings import Engine, embed_pictures, is_features, open_feature
 from facekit.errors import ConfigError, PictureError
 from facekit.images import decode
 from facekit.jobs.embed.plan import embedded_by
+from facekit.jobs.embed.reuse import SAME_SPACE, difference
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.source import open_source, read_records
 from facekit.run.ledger import payload_hash
 
-__all__ = ["HASH", "SAME_SPACE", "ExclusionSet", "difference", "hashes_of", "open_exclusion_set"]
+__all__ = ["HASH", "ExclusionSet", "hashes_of", "open_exclusion_set"]
 
 HASH = "S16"
 """How a BLAKE2b hash of 16 bytes is compared: bytes that sort."""
-
-SAME_SPACE = ("model", "preprocessing", "flip")
-"""What has to be the same for two vectors to be comparable."""
 
 
 class ExclusionSet(NamedTuple):
@@ -105,10 +103,3 @@ def _embed(engine: Engine, model: ModelChoice, pictures: list[npt.NDArray[np.uin
 def hashes_of(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
     """View (N, 16) uint8 hashes as (N,) bytes that can be sorted and looked up."""
     return np.ascontiguousarray(hashes).view(HASH).reshape(-1)
-
-
-def difference(asked: dict[str, Any], made: dict[str, Any], names: tuple[str, ...]) -> str:
-    """In what two ways to embed differ; empty where they do not."""
-    return "; ".join(
-        f"{name} is {asked.get(name)}, was {made.get(name)}" for name in names if asked.get(name) != made.get(name)
-    )

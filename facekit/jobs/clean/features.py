@@ -14,9 +14,9 @@ from facekit.clean.vectors import Vectors
 from facekit.embeddings import Features, is_features, open_features
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanConfig
-from facekit.jobs.clean.exclusion import SAME_SPACE, ExclusionSet, difference, open_exclusion_set
-from facekit.jobs.embed.job import EmbedConfig, embed
-from facekit.jobs.embed.plan import embedded_by
+from facekit.jobs.clean.exclusion import ExclusionSet, open_exclusion_set
+from facekit.jobs.embed.config import EmbedConfig
+from facekit.jobs.embed.reuse import embed_once
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import Source, open_source
@@ -135,17 +135,8 @@ def embed_beside(source: str, destination: str, model: ModelChoice, partial_inde
         There are vectors that another model made, or the same one in another way.
     """
     path = destination.rstrip("/") + ".features"
-    if Path(path).exists():
-        made = open_features(path).description
-        found = difference(embedded_by(open_engine(model), model), made, (*SAME_SPACE, "branch"))
-        if found:
-            raise ConfigError(
-                f"{path} was embedded in another way than --model {model.path} asks for ({found}): move it away, "
-                "or name it with --features and leave --model out"
-            )
-    else:
-        embed(EmbedConfig(source, path, model, partial_index=partial_index))
-    return path
+    config = EmbedConfig(source, path, model, partial_index=partial_index)
+    return embed_once(config, "name it with --features and leave --model out")
 
 
 def open_vectors(path: str, source: Source) -> FaceVectors:

@@ -9,6 +9,7 @@ from facekit.evaluate import AGGREGATIONS
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.masks.catalogue import TYPES
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["EvalConfig"]
 
@@ -62,6 +63,14 @@ class EvalConfig:
         Of worn masks, and of the bootstrap.
     plots : str, optional
         Folder for the pictures.
+    features : str, optional
+        Folder of vectors into which ``pack`` is embedded first; one that this model made of it is taken as it is.
+    workers : int
+        Processes that embed into ``features``.
+    executor : ExecutorChoice
+        Where they are, and which part of the shards is embedded; no score depends on it.
+    overwrite : bool
+        Replace pictures that were drawn before.
     """
 
     subject: str
@@ -85,6 +94,9 @@ class EvalConfig:
     aggregate: str = "mean"
     seed: int = 0
     plots: str | None = None
+    features: str | None = None
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -98,6 +110,7 @@ class EvalConfig:
             raise ConfigError("--wear masks pairs or probes; give --pairs, or --gallery and --probe")
         if self.side not in SIDES:
             raise ConfigError(f"side is {self.side!r}; it must be one of {', '.join(SIDES)}")
+        self._check_shared()
         if not 0 <= self.blur < 100:
             raise ConfigError(f"blur is {self.blur}; it must be a number of pixels from 0 to 100")
         if any(not 0 < far <= 1 for far in self.fars):
@@ -117,3 +130,17 @@ class EvalConfig:
             raise ConfigError(
                 "--groups is for pairs by key and for one pack; a gallery and probes have keys of their own"
             )
+
+    def _check_shared(self) -> None:
+        """What is shared is the embedding of one pack as it is, into a folder of vectors."""
+        if self.features is None:
+            if self.workers > 1 or self.executor.is_shared:
+                raise ConfigError(
+                    "--workers, --engine and --part share what the network does, and its vectors need a place: give "
+                    "--features DIR with --pack, or share facekit embed and give eval the folder that it writes"
+                )
+            return
+        if self.pack is None or (self.pairs or "").endswith(".bin"):
+            raise ConfigError("--features is where the pictures of a --pack are embedded: give a pack, or leave it out")
+        if self.wear or self.blur:
+            raise ConfigError("--wear and --blur change pictures, and --features keeps them as they are: leave it out")

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.embeddings import Features
+from facekit.embeddings import Features, is_features, open_features
 from facekit.errors import ConfigError
 from facekit.evaluate import OpenSetPoint
+from facekit.jobs.embed.config import EmbedConfig
+from facekit.jobs.embed.reuse import embed_once
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, open_subject
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
 from facekit.jobs.evaluate.template_scores import template_scores
+from facekit.jobs.inputs.source import open_source
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.report.score_charts import density_svg, det_svg, roc_svg
 
@@ -85,13 +88,16 @@ def evaluate(config: EvalConfig) -> EvalSummary:
     Raises
     ------
     ConfigError
-        The settings contradict each other, a FAR that was asked for cannot be measured, or there is nothing to compare.
+        The settings contradict each other, a FAR that was asked for cannot be measured, there is nothing to compare, or
+        the vectors that are there are of another pack or model.
+    PartFinished
+        The share of the part that was asked for is done.
     RecordError, FacekitError
         Something that is to be read is missing or corrupt.
     """
     if config.plots is not None:
         check_folder(config.plots, eval_inputs(config), config.overwrite)
-    subject = open_subject(config.subject, config.model)
+    subject = open_subject(config.subject, config.model) if config.features is None else embedded_pack(config)
     if isinstance(subject, Features) and (config.wear or config.blur):
         raise ConfigError("--wear and --blur change pictures, and a folder of vectors has none: give the model")
     if config.templates is not None:
@@ -103,6 +109,26 @@ def evaluate(config: EvalConfig) -> EvalSummary:
     else:
         found = pack_scores(config, subject)
     return _summary(config, subject, found)
+
+
+def embedded_pack(config: EvalConfig) -> Features:
+    """The vectors of the pack, made by the model now or before.
+
+    Raises
+    ------
+    ConfigError
+        The subject is a folder of vectors itself, or the vectors that are there are of another pack or model.
+    PartFinished
+        The share of the part that was asked for is done.
+    """
+    features, pack = str(config.features), str(config.pack)
+    if is_features(Path(config.subject)):
+        raise ConfigError(f"{config.subject} is a folder of vectors, of which --features would make another: give one")
+    asked = EmbedConfig(pack, features, config.model, workers=config.workers, executor=config.executor)
+    found = open_features(embed_once(asked, "name another folder with --features"))
+    if found.description.get("input", {}).get("content") != open_source(pack, layout="flat")[0].content:
+        raise ConfigError(f"{features} was made from another pack than {pack}: name another folder with --features")
+    return found
 
 
 def _summary(config: EvalConfig, subject: Network | Features, found: Findings) -> EvalSummary:
