@@ -5,12 +5,15 @@
 #
 # PYTHON names the interpreter that makes the environment (3.10 to 3.13), VENV the folder of the environment:
 # make test PYTHON=python3.12 VENV=.venv-3.12
+# TESTERS is the number of processes that run tests side by side, each a file at a time.
 
 PYTHON ?= python3
 VENV   ?= .venv
 MXNET  ?= .venv-mxnet
 BIN    := $(VENV)/bin
 DEMO   ?= demo
+TESTERS ?= 2
+BESIDE := -n $(TESTERS) --dist loadfile
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .PHONY: demo test test-all lint types tests kernels generic docs dist clean
@@ -35,7 +38,7 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 tests: $(VENV)/.test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(BESIDE)
 
 # The kernels are tested compiled above; here once with bounds checked and once without the compiler.
 kernels: $(VENV)/.test
@@ -46,7 +49,7 @@ kernels: $(VENV)/.test
 generic: $(VENV)/.test
 	@echo "the numeric tests as on an older processor"
 	@ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=generic \
-	  NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-generic $(BIN)/python -m pytest -q $(NUMERIC)
+	  NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-generic $(BIN)/python -m pytest -q $(BESIDE) $(NUMERIC)
 
 test-all:
 	tools/install_counterparts.sh $(MXNET) $(MXNET_PYTHON)
