@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,17 @@ import numpy.typing as npt
 from facekit.errors import PictureError
 from facekit.images import decode, picture_size
 from facekit.jobs.inputs.checks import check_seed
+from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
+from facekit.jobs.outputs.ledger_rows import copied_rows
 from facekit.jobs.packs.pair_lists import RowPairs, draw_pairs, listed_pairs
-from facekit.output import BINS, PNG, Input, check_files, check_folder, input_of, open_files, open_folder
+from facekit.output import BINS, PARQUET, PNG, Input, check_files, check_folder, input_of, open_files, open_folder
 from facekit.records import Bins, read_bins, write_bins
 from facekit.records.tar_shards import picture_suffix
+from facekit.run.ledger import LedgerWriter, ledger_path, payload_hash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["BinsSummary", "DrawConfig", "MakeConfig", "ShowConfig", "draw_bins", "make_bins", "show_bins"]
 
@@ -127,6 +134,8 @@ class BinsSummary:
 def make_bins(config: MakeConfig) -> BinsSummary:
     """Write a .bin of listed pairs; payloads are those of the source, byte for byte.
 
+    Of a pack with masked pictures it gets a ledger beside it, by which those are known for what they are.
+
     Parameters
     ----------
     config : MakeConfig
@@ -151,7 +160,7 @@ def make_bins(config: MakeConfig) -> BinsSummary:
 
 
 def draw_bins(config: DrawConfig) -> BinsSummary:
-    """Write a .bin of drawn pairs; payloads are those of the source, byte for byte.
+    """Write a .bin of drawn pairs; payloads are those of the source, byte for byte, and a ledger as `make_bins` does.
 
     Parameters
     ----------
@@ -176,14 +185,35 @@ def draw_bins(config: DrawConfig) -> BinsSummary:
 
 
 def _write(source: Source, pairs: RowPairs, read: list[Input], config: MakeConfig | DrawConfig) -> BinsSummary:
-    targets, inputs = {config.destination: BINS}, [*read, source_input(source, config.source)]
+    rows, places = np.unique(pairs.rows, return_inverse=True)
+    payloads = [record.record.payload for record in read_records(source.select_rows(rows))]
+    bins = Bins([payloads[place] for place in places.reshape(-1).tolist()], pairs.same)
+    ledger, said = ledger_path(Path(config.destination)), _masks_of(source, pairs, bins)
+    # One that lies there speaks of other pictures: it is replaced with the .bin.
+    targets = {str(ledger): PARQUET} if said is not None or ledger.exists() else {}
+    targets[config.destination] = BINS
+    inputs = [*read, source_input(source, config.source)]
     with open_files(targets, "bins", inputs, asdict(config), config.overwrite) as output:
-        rows, places = np.unique(pairs.rows, return_inverse=True)
-        payloads = [record.record.payload for record in read_records(source.select_rows(rows))]
-        bins = Bins([payloads[place] for place in places.reshape(-1).tolist()], pairs.same)
-        write_bins(output.paths[0], bins.payloads, bins.same)
-        size = output.paths[0].stat().st_size
+        if len(targets) > 1:
+            with LedgerWriter(output.paths[0]) as out:
+                out.append(_ledger_rows(source, pairs, bins, None) if said is None else said)
+        write_bins(output.paths[-1], bins.payloads, bins.same)
+        size = output.paths[-1].stat().st_size
     return summarise(config.destination, bins, size)
+
+
+def _masks_of(source: Source, pairs: RowPairs, bins: Bins) -> pa.Table | None:
+    """The ledger of a .bin in which masked pictures go on being known as such; None where there are none."""
+    masks = already_masked(Path(source.path)) if source.kind == "pack" and source.stored is None else None
+    if masks is None or not np.isin(source.keys[pairs.rows], masks.keys).any():
+        return None
+    return _ledger_rows(source, pairs, bins, masks)
+
+
+def _ledger_rows(source: Source, pairs: RowPairs, bins: Bins, masks: AlreadyMasked | None) -> pa.Table:
+    """A row for each picture, by its place in the .bin; ``source_key`` is that of the pack."""
+    hashes = b"".join(map(payload_hash, bins.payloads))
+    return copied_rows(np.arange(len(bins.payloads)), source.keys[pairs.rows.reshape(-1)], hashes, masks)
 
 
 def show_bins(config: ShowConfig) -> BinsSummary:
