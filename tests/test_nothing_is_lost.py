@@ -206,7 +206,7 @@ def test_a_folder_that_was_written_is_written_again_and_what_came_into_it_stays(
 
 def ledger_of(command: Command, target: Path) -> list[str]:
     """The second file that a command writes, where it does."""
-    return [target.stem + ".ledger.parquet"] if command.name == "mask (bin)" else []
+    return [target.stem + ".ledger.parquet"] if command.name in ("mask (bin)", "bins draw") else []
 
 
 @commands()

@@ -118,11 +118,23 @@ def test_a_source_that_changes_is_never_published(tmp_path: Path) -> None:
 
 
 def test_a_foreign_staging_folder_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "a.png.partial").mkdir()
-    (tmp_path / "a.png.partial" / "mine").write_text("mine")
+    (tmp_path / "a.txt.partial").mkdir()
+    (tmp_path / "a.txt.partial" / "mine").write_text("mine")
     with pytest.raises(DestinationExists, match="move it away"):
         draw(tmp_path)
-    assert tree(tmp_path) == {"a.png.partial/": "", "a.png.partial/mine": "mine"}
+    assert tree(tmp_path) == {"a.txt.partial/": "", "a.txt.partial/mine": "mine"}
+
+
+def test_two_runs_on_one_name_exclude_each_other_whatever_they_write_beside_it(tmp_path: Path) -> None:
+    named = {str(tmp_path / "pairs.bin"): ANY}
+    with (
+        open_files({str(tmp_path / "pairs.ledger.parquet"): ANY, **named}, "test") as output,
+        pytest.raises(ConfigError, match="another run is writing"),
+    ):
+        for path in output.paths:
+            path.write_bytes(START)
+        open_files(named, "test")
+    assert sorted(os.listdir(tmp_path)) == ["pairs.bin", "pairs.ledger.parquet"]
 
 
 def test_a_name_of_another_kind_is_refused(tmp_path: Path) -> None:

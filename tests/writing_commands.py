@@ -83,8 +83,6 @@ class Command:
 
     def staging(self, folder: Path, target: Path) -> Path:
         """Where the output of that destination is made."""
-        if self.name == "mask (bin)":
-            return staging_folder(target.with_name(target.stem + ".ledger.parquet"))
         return staging_folder(folder / self.fixed if self.fixed else target)
 
 

@@ -122,7 +122,7 @@ def open_files(
     Parameters
     ----------
     targets : mapping from path to FileKind
-        The last one to appear comes last.
+        The last one to appear comes last: the one that the user named.
     command : str
     inputs : iterable of Input
         Everything that was named to be read.
@@ -176,8 +176,8 @@ class FilesOutput:
         in_place: bool,
     ) -> None:
         self._kinds, self._inputs, self._overwrite, self._in_place = kinds, inputs, overwrite, in_place
-        first = next(iter(kinds))
-        self.staging = staging_folder(first)
+        # Beside the file that was named, whatever else is written with it: two runs on one name exclude each other.
+        self.staging = staging_folder(list(kinds)[-1])
         stamps = [one.stamp for one in inputs]
         names = [str(target) for target in kinds]
         made_with = {"facekit": facekit.__version__, "command": command, "inputs": stamps, "files": names, **settings}
