@@ -42,6 +42,7 @@ FAMILIES = {
     "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},
     "evaluate": SHARED | {"embed"},
+    "overlap": SHARED | {"embed", "clean"},
     "train": SHARED | {"packs", "evaluate"},
     "selflearn": SHARED | {"embed", "clean", "mask", "train", "evaluate"},
 }

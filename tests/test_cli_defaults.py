@@ -41,6 +41,7 @@ JOBS = {
     "unpack": Job("facekit.jobs.packs.unpack", "unpack", ("SRC", "DST")),
     "merge": Job("facekit.jobs.packs.merge", "merge", ("A", "B", "DST")),
     "split": Job("facekit.jobs.packs.split", "split", ("SRC", "DST", "--test", "0.1")),
+    "overlap": Job("facekit.jobs.overlap.job", "overlap", ("A", "B")),
     "reindex": Job("facekit.jobs.packs.reindex", "reindex", ("SRC",)),
     "bins make": Job("facekit.jobs.packs.bins", "make_bins", ("LIST", "SRC", "DST")),
     "bins draw": Job("facekit.jobs.packs.bins", "draw_bins", ("SRC", "DST")),

@@ -124,6 +124,7 @@ WRITING = (
     Command("apply", lambda m, to: ["apply", m / "people", m / "decided", to], ("people", "decided")),
     Command("eval", lambda m, to: ["eval", m / "vectors", "--pairs", m / "pairs.csv", f"--plots={to}", "--folds", 2],
             ("vectors", "pairs.csv")),
+    Command("overlap", lambda m, to: ["overlap", m / "people", m / "pairs.bin", to], ("people", "pairs.bin")),
     Command("textures preview", lambda m, to: ["textures", "preview", to, "kn95"], (), ".png"),
     Command("train", lambda m, to: ["train", "bcl", m / "patterns", to, "--recipe", "bcl-small", *changes()],
             ("patterns",), overwrites=False),

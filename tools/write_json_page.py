@@ -26,6 +26,7 @@ SUMMARIES = {
     "diff": "facekit.jobs.clean.compare:DecisionDiff",
     "explain": "facekit.jobs.clean.compare:Explanation",
     "eval": "facekit.jobs.evaluate.job:EvalSummary",
+    "overlap": "facekit.jobs.overlap.config:OverlapSummary",
     "convert": "facekit.jobs.packs.convert:ConvertSummary",
     "check": "facekit.jobs.packs.check:CheckSummary",
     "inspect": "facekit.jobs.packs.inspect:InspectSummary",
@@ -38,6 +39,7 @@ SUMMARIES = {
     "selflearn": "facekit.jobs.selflearn.job:SelfLearnSummary",
 }
 PARTS = {
+    "A set of faces (overlap)": "facekit.jobs.overlap.config:SideSummary",
     "A score (eval)": "facekit.jobs.evaluate.comparisons:Score",
     "A point of a score (eval)": "facekit.evaluate.operating_points:OperatingPoint",
     "An interval (eval)": "facekit.evaluate.bootstrap:Interval",

@@ -20,9 +20,10 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
-from facekit.jobs.clean.tabulate import hash_payloads, override_table, summarise
+from facekit.jobs.clean.tabulate import override_table, summarise
 from facekit.jobs.clean.write import Share, write_output
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
+from facekit.jobs.outputs.payload_hashes import hash_payloads
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.index_policy import index_policy

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.clean.vectors import unit
-from facekit.embeddings import Engine, embed_pictures, is_features, open_features
-from facekit.errors import ConfigError, PictureError
-from facekit.images import decode
+from facekit.embeddings import Engine, is_features, open_features
+from facekit.errors import ConfigError
+from facekit.jobs.embed.in_memory import embed_payloads
 from facekit.jobs.embed.plan import embedded_by
 from facekit.jobs.embed.reuse import SAME_SPACE, difference
 from facekit.jobs.inputs.model import ModelChoice
@@ -64,14 +64,8 @@ def open_exclusion_set(
         raise ConfigError(f"--exclude {path} holds pictures: give the --model that made the features to embed them")
     _refuse_other_space(path, embedded_by(engine, model), faces_by)
     payloads = _payloads(path)
-    pictures = []
-    for at, payload in enumerate(payloads):
-        try:
-            pictures.append(decode(payload))
-        except PictureError as error:
-            raise PictureError(f"{path}, picture {at}: {error}") from error
     hashes = np.frombuffer(b"".join(map(payload_hash, payloads)), np.uint8).reshape(-1, 16)
-    return ExclusionSet(name, _embed(engine, model, pictures), hashes_of(hashes))
+    return ExclusionSet(name, embed_payloads(engine, model, payloads, path), hashes_of(hashes))
 
 
 def _refuse_other_space(path: str, own: dict[str, Any], faces_by: dict[str, Any] | None) -> None:
@@ -90,14 +84,6 @@ def _payloads(path: str) -> list[bytes]:
         return [bytes(payload) for payload in read_bins(path).payloads]
     source, _ = open_source(path, layout="flat")
     return [record.payload for record, _ in read_records(source)]
-
-
-def _embed(engine: Engine, model: ModelChoice, pictures: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
-    parts = []
-    for first in range(0, len(pictures), model.batch):
-        some = np.stack(pictures[first : first + model.batch])
-        parts.append(embed_pictures(engine, some, np.zeros(len(some), np.bool_), flip=model.flip).vectors)
-    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
 
 def hashes_of(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:

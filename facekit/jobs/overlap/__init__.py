@@ -1,0 +1,1 @@
+"""``facekit overlap``: what two sets of faces share."""
