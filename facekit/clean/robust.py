@@ -168,6 +168,7 @@ def group_nodes(nodes: Nodes, count: int, settings: CleanSettings, engine: Block
     joined = clear & (pairs.similarity >= threshold)
     near = Pairs(*(column[joined] for column in pairs[:3]))
     named = merge_groups(len(used), near, guard=settings.guard, sums=sums, threshold=threshold)
+    del sums
     alone = np.bincount(named, minlength=len(used))[named] == 1
     stay = is_main[used] | (~hub & (~alone | (size >= MIN_ALONE)))
     group = np.full(len(nodes.size), -1, np.int64)

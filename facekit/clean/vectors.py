@@ -11,6 +11,8 @@ import numpy as np
 
 __all__ = ["Vectors", "map_in_order", "read_rows", "read_unit_rows", "unit"]
 
+UNIT_ROWS = 4096
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -41,9 +43,16 @@ def read_rows(vectors: Vectors, rows: np.ndarray | slice) -> np.ndarray:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Return (n, D) `rows`, of any floating dtype, at unit length, float32; a zero row stays zero."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+    """Return (n, D) `rows`, of any floating dtype, at unit length, float32; a zero row stays zero.
+
+    Some rows at a time: the quotients are float64, and of all centres that would be twice what they take.
+    """
+    out = np.empty(rows.shape, np.float32)
+    for first in range(0, len(rows), UNIT_ROWS):
+        some = rows[first : first + UNIT_ROWS]
+        lengths = np.sqrt(np.einsum("ij,ij->i", some, some, dtype=np.float64))
+        out[first : first + UNIT_ROWS] = some / np.where(lengths > 0, lengths, 1)[:, None]
+    return out
 
 
 def read_unit_rows(vectors: Vectors, rows: np.ndarray | slice) -> np.ndarray:
