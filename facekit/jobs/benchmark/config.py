@@ -9,7 +9,6 @@ from facekit.errors import ConfigError
 from facekit.jobs.benchmark.presets import PRESETS, BenchmarkSpec
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.jobs.inputs.model import ModelChoice
-from facekit.output import HTML
 from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["MakeConfig", "RunConfig", "ScoreConfig"]

@@ -33,7 +33,17 @@ from facekit.synth.planted_vectors import HARD_COSINE, plant_vectors
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CLEANING", "DRAWN_TASK", "FACES", "GROUPS", "MANIFEST", "PAIRS", "write_faces", "write_planted", "write_truth"]
+__all__ = [
+    "CLEANING",
+    "DRAWN_TASK",
+    "FACES",
+    "GROUPS",
+    "MANIFEST",
+    "PAIRS",
+    "write_faces",
+    "write_planted",
+    "write_truth",
+]
 
 MANIFEST, FACES, PAIRS, GROUPS = "benchmark.json", "train.faces.parquet", "pairs.csv", "groups.csv"
 CLEANING, DRAWN_TASK = "cleaning", "drawn"

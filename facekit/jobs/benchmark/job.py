@@ -144,8 +144,9 @@ def start(config: MakeConfig) -> Callable[[FaceTask], Shard]:
     work = _cut(config)
     count = len(work.plan.person)
     spec = cleaning_pack(config.spec)
-    draw, synth = start_drawing(config.spec), start_worker(
-        SynthWorker(SynthConfig(config.destination, spec, "flat"), textured_shells)
+    draw, synth = (
+        start_drawing(config.spec),
+        start_worker(SynthWorker(SynthConfig(config.destination, spec, "flat"), textured_shells)),
     )
 
     def do(task: FaceTask) -> Shard:

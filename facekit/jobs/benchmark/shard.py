@@ -78,19 +78,18 @@ def start_drawing(spec: BenchmarkSpec) -> Callable[[FaceTask], Shard]:
                 payload = encode_jpeg(altered.image, altered.quality)
                 header = Header(0, float(plan.person[position]), position, 0)
                 offsets.append(out.write(frame(pack_record(header, payload))))
-                source, action = int(plan.source[position]), "mask" if altered.mask else "draw"
-                rows.append(
-                    LedgerRow(None, source, payload_hash(payload), action, altered.mask, _params(plan, position, altered))
-                )
+                rows.append(_row(plan, position, altered, payload))
             out.finish(table(rows).append_column("offset", [offsets]))
         return task.shard
 
     return work
 
 
-def _params(plan: BenchmarkPlan, position: int, altered: Altered) -> str:
-    slot = plan.slots[plan.slot[position]]
-    return altered.params or json.dumps({"person": int(plan.person[position]), "image": slot.image, "role": slot.role})
+def _row(plan: BenchmarkPlan, position: int, altered: Altered, payload: bytes) -> LedgerRow:
+    slot, source = plan.slots[plan.slot[position]], int(plan.source[position])
+    about = {"person": int(plan.person[position]), "image": slot.image, "role": slot.role}
+    params, action = altered.params or json.dumps(about), "mask" if altered.mask else "draw"
+    return LedgerRow(None, source, payload_hash(payload), action, altered.mask, params)
 
 
 def draw_faces(spec: BenchmarkSpec, plan: BenchmarkPlan, first: int, stop: int) -> list[tuple[int, Altered]]:

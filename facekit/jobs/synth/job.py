@@ -94,8 +94,8 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     Raises
     ------
     ConfigError, DestinationExists
-        The settings contradict each other, the seed is one of the benchmarks', the destination exists, another run is writing it, or an unfinished run was
-        made with other settings or on a processor of another instruction set.
+        The settings contradict each other, the seed is one of the benchmarks', the destination exists, another run is
+        writing it, or an unfinished run was made with other settings or on a processor of another instruction set.
     """
     started = perf_counter()
     if config.spec.seed >= BENCHMARK_SEEDS:
