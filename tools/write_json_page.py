@@ -35,13 +35,17 @@ SUMMARIES = {
     "cost": "facekit.jobs.cost.job:CostSummary",
     "reindex": "facekit.jobs.packs.reindex:ReindexSummary",
     "bins make, draw, show": "facekit.jobs.packs.bins:BinsSummary",
+    "benchmark make": "facekit.jobs.benchmark.job:MakeSummary",
+    "benchmark run": "facekit.jobs.benchmark.run:RunSummary",
+    "benchmark score-cleaning": "facekit.jobs.benchmark.cleaning:CleaningSummary",
     "selflearn": "facekit.jobs.selflearn.job:SelfLearnSummary",
 }
 PARTS = {
-    "A score (eval)": "facekit.jobs.evaluate.comparisons:Score",
+    "A score (eval, benchmark run)": "facekit.jobs.evaluate.comparisons:Score",
     "A point of a score (eval)": "facekit.evaluate.operating_points:OperatingPoint",
     "An interval (eval)": "facekit.evaluate.bootstrap:Interval",
     "A point of open_set (eval)": "facekit.evaluate.open_set:OpenSetPoint",
+    "A score of a cleaner (benchmark score-cleaning)": "facekit.evaluate.cleaning:CleaningScore",
     "One size (cost)": "facekit.jobs.cost.job:Cost",
     "One step (cost)": "facekit.jobs.cost.job:Step",
     "One round (selflearn)": "facekit.jobs.selflearn.round:Round",
