@@ -43,7 +43,10 @@ class CleaningScore(NamedTuple):
 
     Attributes
     ----------
-    images, kept, wrong, removed : int
+    images, kept : int
+        All of the task, and those that the cleaner keeps.
+    wrong, removed : int
+        Of those that are scored: wrong ones, and those that the cleaner removes from their label.
     drop_precision, drop_recall, drop_f1 : float
         Images removed from their label against wrong ones.
     pairwise_f1 : float

@@ -29,6 +29,7 @@ class CleaningSummary:
     Attributes
     ----------
     benchmark, task : str
+        Their names.
     result : CleaningScore
         Of the cleaner.
     as_given : CleaningScore

@@ -62,6 +62,7 @@ class MakeSummary:
     published : bool or None
         Whether it is the published one; None where none is published.
     people, pictures, pairs : int
+        Of the faces to recognize, and of the verification list.
     by_role : dict from str to int
         Pictures by what they are for.
     cleaning : dict from str to int

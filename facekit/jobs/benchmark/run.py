@@ -43,10 +43,12 @@ class RunSummary:
     score : float or None
         A quarter of masked to bare and three quarters of bare to bare.
     scores : tuple of Score
+        Of every protocol, and of the verification list.
     style_gap : dict from str to float
         By how much the TAR falls from the pictures as drawn to the same ones in each other look, over what it was as
         drawn.
     page : str or None
+        What was written.
     """
 
     benchmark: str
