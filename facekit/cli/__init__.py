@@ -47,7 +47,7 @@ COMMANDS = {
     "cost": "Predict hours, disk and memory of every step for a large pack.",
     "reindex": "Make the index of a pack anew from its records.",
     "bins": "Make verification .bin files, or look into one.",
-    "benchmark": "Make a benchmark of drawn people, and score recognizers and cleaners on it.",
+    "benchmark": "Draw a benchmark, and score recognizers and cleaners on it.",
     "train": "Train a recognizer on a pack.",
     "export": "Turn a trained network into an ONNX file.",
     "plugins": "List the training plugins and their recipes.",

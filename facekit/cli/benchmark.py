@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("benchmark", short_help="Make a benchmark of drawn people, and score recognizers and cleaners on it.")
+@click.group("benchmark", short_help="Draw a benchmark, and score recognizers and cleaners on it.")
 def command() -> None:
-    """Make a benchmark of drawn people, and score recognizers and cleaners on it.
+    """Draw a benchmark, and score recognizers and cleaners on it.
 
     A drawn benchmark needs no photographs, no server and no licence: it follows from a preset and a seed, and its name
     is a hash of everything that was sampled for it. It ranks recognizers that were not trained on drawn people; its

@@ -96,7 +96,8 @@ def run_benchmark(config: RunConfig) -> RunSummary:
                      folds=benchmark.spec.folds, folds_by="identity"), config.page)  # fmt: skip
     if config.page is not None:
         with open_files({config.page: HTML}, "benchmark run", read, asdict(config), config.overwrite) as output:
-            output.paths[0].write_text(build_benchmark_page(config.subject, summary), "utf-8")
+            # A name that is not UTF-8 is shown with its bytes escaped.
+            output.paths[0].write_text(build_benchmark_page(config.subject, summary), "utf-8", "backslashreplace")
     return summary
 
 
