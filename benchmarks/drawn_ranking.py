@@ -4,7 +4,7 @@
     python benchmarks/drawn_ranking.py drawn --work ranking [--shared ../shared]
 
 Trains small networks in --work (on real faces, and on drawn people of seeds that the benchmark never uses), takes a
-snapshot of each after every epoch that is named below, and scores them, an embedder of photographs with seven ways to
+snapshot of each after every epoch that is named below, and scores them, an embedder of photographs with five ways to
 spoil its input, and recognizers that learn nothing (raw pixels, HOG, LBP, colours) on the benchmark and on real people
 whom none was trained on. Prints a table of the recognizers and one of the correlations, with 95% intervals over
 recognizers (drawn again with replacement). What is trained already in --work is not trained again.
@@ -30,6 +30,7 @@ from facekit.evaluate import FaceSet, verify_all
 from facekit.images import decode, encode_jpeg
 from facekit.jobs.benchmark.opened import open_benchmark
 from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES
+from facekit.jobs.benchmark.protocols import alikeness
 from facekit.jobs.inputs.ledger import read_flags
 from facekit.jobs.inputs.source import open_source, read_records
 
@@ -151,8 +152,6 @@ def embedder(path: Path) -> Iterator[Recognizer]:
         "embedder, noise 40": lambda one, rng: np.asarray(
             (one + 40 * rng.standard_normal(one.shape)).clip(0, 255), np.uint8
         ),
-        "embedder, upside down": lambda one, _: np.ascontiguousarray(one[::-1]),
-        "embedder, JPEG 5": lambda one, _: decode(encode_jpeg(np.ascontiguousarray(one), 5)),
         "embedder, eyes only": lambda one, _: np.concatenate([one[:58], np.full_like(one[58:], 128)]),
     }
     for name, spoil in ways.items():
@@ -195,7 +194,7 @@ def unlearned() -> Iterator[Recognizer]:
 
         def embed(pictures: Pictures, feature: Callable[[Pictures], NDArray[Any]] = feature) -> Vectors:
             values = np.stack([feature(one) for one in pictures])
-            return unit(values - values.mean(axis=0))
+            return unit(values)
 
         yield Recognizer(name, False, embed)
 
@@ -232,6 +231,7 @@ def scores_of(side: Side, vectors: Vectors) -> dict[str, float]:
                          ("masked", verify_all(faces.take(masked), faces.take(bare), FARS))):  # fmt: skip
         found |= {f"{name} {point.far:g}": point.tar for point in scores.points}
         found[f"{name} auc"] = float(np.trapezoid(scores.roc.tar, scores.roc.far))
+    found["alike"] = alikeness(faces.take(bare)) or 0.0
     for role in ("bare, styled", *STYLES):
         if (side.roles == role).any():
             found[role] = verify_all(faces.take(side.roles == role), None, FARS[:1]).points[0].tar
@@ -261,18 +261,20 @@ def interval(a: NDArray[Any], b: NDArray[Any], replicates: int = 5000) -> tuple[
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:
-    print("| recognizer | real 1e-2 | drawn 1e-2 | real masked | drawn masked | lost: light | colour | texture |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| recognizer | real 1e-2 | drawn 1e-2 | real masked | drawn masked | lost: light | colour | texture | two drawn people |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for name, found in sorted(results.items(), key=lambda one: -one[1]["real"]["bare 0.01"]):
         real, drawn = found["real"], found["drawn"]
         cells = [real["bare 0.01"], drawn["bare 0.01"], real["masked 0.01"], drawn["masked 0.01"]]
         lost = [1 - drawn[style] / max(drawn["bare, styled"], 1e-9) for style in STYLES]
         shown = " | ".join(f"{100 * value:.1f}" for value in cells + lost)
-        print(f"| {name}{' (trained on drawn)' * found['seen']} | {shown} |")
+        print(f"| {name}{' (trained on drawn)' * found['seen']} | {shown} | {drawn['alike']:.2f} |")
     print("\n| over | measure | Spearman | 95% |\n|---|---|---|---|")
     for words, seen in (("that saw no drawn face", (False,)), ("all", (False, True))):
         chosen = [one for one in results.values() if one["seen"] in seen]
-        for measure in chosen[0]["real"]:
+        for measure in (one for one in chosen[0]["real"] if one != "alike"):
             a, b = (np.array([one[side][measure] for one in chosen]) for side in ("real", "drawn"))
             low, high = interval(a, b)
             print(f"| {len(chosen)} {words} | {measure} | {spearman(a, b):.3f} | {low:.2f} to {high:.2f} |")

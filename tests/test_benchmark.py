@@ -170,6 +170,19 @@ def test_a_model_and_its_vectors_score_alike_and_the_page_says_it(folder: Path) 
     assert f"{first['score']:.2%}" in said.out
 
 
+def test_who_spreads_drawn_people_is_told_from_who_finds_them_alike(tiny: Benchmark) -> None:
+    rng = np.random.default_rng(0)
+    spread = with_vectors(tiny, rng.normal(size=(len(tiny.faces.key), 64)))
+    alike = with_vectors(tiny, rng.normal(size=(len(tiny.faces.key), 64)) + 1)
+    bare = np.flatnonzero((tiny.faces.role == BARE) & ~tiny.faces.child)
+    for faces, saw_drawn in ((spread, True), (alike, False)):
+        found = run_on(tiny, faces, "noise", settings(tiny))
+        cosines = [faces.set.vectors[a] @ faces.set.vectors[b] for a in bare for b in bare
+                   if tiny.faces.person[a] != tiny.faces.person[b]]  # fmt: skip
+        assert found.alike == pytest.approx(np.mean(cosines), abs=1e-5)
+        assert found.saw_drawn == saw_drawn
+
+
 def test_pictures_without_a_vector_are_counted_and_left_out(tiny: Benchmark) -> None:
     everybody = with_vectors(tiny, np.eye(6)[tiny.faces.person])
     some = Faces(everybody.set.take(np.arange(3, len(tiny.faces.key))), everybody.keys[3:], everybody.masked[3:])

@@ -130,6 +130,9 @@ def text_of_run(summary: RunSummary) -> str:
         lines.append(f"{score.name:24}" + "".join(f"{tars.get(far, ''):>10}" for far in fars) + accuracy_of(score))
     if summary.score is not None:
         lines.append(f".25 masked to bare + .75 bare to bare at FAR {summary.far:g}: {summary.score:.2%}")
+    if summary.alike is not None:
+        warning = ": it was probably trained on drawn people, and ranks too high" if summary.saw_drawn else ""
+        lines.append(f"mean cosine of two drawn people {summary.alike:.3f}{warning}")
     lines += [f"lost of the TAR as drawn, {name}: {gap:.1%}" for name, gap in summary.style_gap.items()]
     lines += [f"{summary.missing:,} pictures without a vector: their pairs are left out"] * bool(summary.missing)
     lines += [f"name     {summary.benchmark}", f"content  {summary.content}", f"model    {summary.model}"]

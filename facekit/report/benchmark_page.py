@@ -73,6 +73,8 @@ def _about(summary: Any) -> str:
         ["pictures, as drawn here", summary.content],
         ["the published pictures, byte for byte", same[summary.published]],
         ["model", summary.model],
+        ["mean cosine of two drawn people", "" if summary.alike is None else f"{summary.alike:.3f}"],
+        ["probably trained on drawn people", "yes: it ranks too high" if summary.saw_drawn else "no"],
         ["pictures with a vector", f"{summary.pictures:,}"],
         ["pictures without one", f"{summary.missing:,}"],
     ]

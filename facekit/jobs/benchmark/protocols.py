@@ -18,13 +18,16 @@ from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces
 from facekit.jobs.inputs.pair_tables import read_pairs
 
-__all__ = ["AS_DRAWN", "BARE_TO_BARE", "MASKED_TO_BARE", "PAIRS", "Protocol", "protocols_of", "score_of", "scores_of",
-           "tar_of"]  # fmt: skip
+__all__ = ["ALIKE", "AS_DRAWN", "BARE_TO_BARE", "MASKED_TO_BARE", "PAIRS", "Protocol", "alikeness", "drawn_people", "protocols_of", "score_of",
+           "scores_of",           "tar_of"]  # fmt: skip
 
 MASKED_TO_BARE, BARE_TO_BARE, CHILDREN, PAIRS = "masked to bare", "bare to bare", "children", "verification pairs"
 AS_DRAWN = "as drawn"
 """The pictures that were restyled, before."""
 
+ALIKE = 0.18
+"""Networks of photographs find two drawn people more alike than this on average, those of drawn people less:
+benchmarks/drawn_ranking.py."""
 Rows = npt.NDArray[np.bool_]
 
 
@@ -137,6 +140,36 @@ def _verification(benchmark: Benchmark, faces: Faces, config: EvalConfig) -> Sco
     similarity = np.einsum("pd,pd->p", faces.set.vectors[rows[:, 0]], faces.set.vectors[rows[:, 1]])
     places = np.searchsorted(benchmark.faces.key, listed.keys[there])
     return score_or_reason(PAIRS, similarity, same, benchmark.faces.person[places], config)
+
+
+def alikeness(faces: FaceSet) -> float | None:
+    """Mean cosine of two pictures of different people; None where there is one person only.
+
+    Training on a kind of pictures spreads their vectors around zero; a kind that a network never saw lies together.
+
+    Parameters
+    ----------
+    faces : FaceSet
+
+    Returns
+    -------
+    float or None
+    """
+    vectors = faces.vectors.astype(np.float64)
+    _, person = np.unique(faces.labels, return_inverse=True)
+    sums, counts = np.zeros((int(person.max(initial=-1)) + 1, vectors.shape[1])), np.bincount(person)
+    np.add.at(sums, person, vectors)
+    pairs = int(counts.sum() ** 2 - (counts**2).sum())
+    total = sums.sum(axis=0)
+    return float(total @ total - (sums**2).sum()) / pairs if pairs else None
+
+
+def drawn_people(benchmark: Benchmark, faces: Faces) -> FaceSet:
+    """The bare pictures of its adults that have a vector."""
+    table = benchmark.faces
+    found = _set(table, faces, faces.rows_of(table.key), (table.role == BARE) & ~table.child)
+    assert found is not None
+    return found
 
 
 def tar_of(scores: list[Score], name: str, far: float) -> float | None:

@@ -9,7 +9,7 @@ from facekit.errors import ConfigError
 from facekit.jobs.benchmark.config import RunConfig
 from facekit.jobs.benchmark.opened import Benchmark, open_benchmark
 from facekit.jobs.benchmark.plan import STYLES
-from facekit.jobs.benchmark.protocols import AS_DRAWN, score_of, scores_of, tar_of
+from facekit.jobs.benchmark.protocols import ALIKE, AS_DRAWN, alikeness, drawn_people, score_of, scores_of, tar_of
 from facekit.jobs.evaluate.comparisons import Score
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, of_features, of_pack, open_subject
@@ -44,6 +44,10 @@ class RunSummary:
         A quarter of masked to bare and three quarters of bare to bare.
     scores : tuple of Score
         Of every protocol, and of the verification list.
+    alike : float or None
+        Mean cosine of bare pictures of two people. A network of photographs finds drawn people alike.
+    saw_drawn : bool
+        It does not: it was probably trained on drawn people, and ranks too high.
     style_gap : dict from str to float
         By how much the TAR falls from the pictures as drawn to the same ones in each other look, over what it was as
         drawn.
@@ -60,6 +64,8 @@ class RunSummary:
     far: float
     score: float | None
     scores: tuple[Score, ...]
+    alike: float | None
+    saw_drawn: bool
     style_gap: dict[str, float]
     page: str | None = None
 
@@ -120,6 +126,7 @@ def run_on(benchmark: Benchmark, faces: Faces, model: str, config: EvalConfig, p
     RunSummary
     """
     scores, far = scores_of(benchmark, faces, config), benchmark.spec.far
+    alike = alikeness(drawn_people(benchmark, faces))
     pictures = int((faces.rows_of(benchmark.faces.key) >= 0).sum())
     return RunSummary(
         benchmark=benchmark.name,
@@ -131,6 +138,8 @@ def run_on(benchmark: Benchmark, faces: Faces, model: str, config: EvalConfig, p
         far=far,
         score=score_of(scores, far),
         scores=tuple(scores),
+        alike=alike,
+        saw_drawn=alike is not None and alike < ALIKE,
         style_gap=_style_gap(scores, far),
         page=page,
     )
