@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from facekit.embeddings.onnx_engine import OnnxEngine
 from facekit.evaluate import FaceSet, verify_all
-from facekit.images import decode, encode_jpeg
+from facekit.images import decode
 from facekit.jobs.benchmark.opened import open_benchmark
 from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES
 from facekit.jobs.benchmark.protocols import alikeness
@@ -261,10 +261,8 @@ def interval(a: NDArray[Any], b: NDArray[Any], replicates: int = 5000) -> tuple[
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:
-    print(
-        "| recognizer | real 1e-2 | drawn 1e-2 | real masked | drawn masked | lost: light | colour | texture | two drawn people |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = ("recognizer", "real", "drawn", "real masked", "drawn masked", "lost: light", "colour", "texture", "alike")
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, found in sorted(results.items(), key=lambda one: -one[1]["real"]["bare 0.01"]):
         real, drawn = found["real"], found["drawn"]
         cells = [real["bare 0.01"], drawn["bare 0.01"], real["masked 0.01"], drawn["masked 0.01"]]

@@ -18,8 +18,20 @@ from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces
 from facekit.jobs.inputs.pair_tables import read_pairs
 
-__all__ = ["ALIKE", "AS_DRAWN", "BARE_TO_BARE", "MASKED_TO_BARE", "PAIRS", "Protocol", "alikeness", "drawn_people", "protocols_of", "score_of",
-           "scores_of",           "tar_of"]  # fmt: skip
+__all__ = [
+    "ALIKE",
+    "AS_DRAWN",
+    "BARE_TO_BARE",
+    "MASKED_TO_BARE",
+    "PAIRS",
+    "Protocol",
+    "alikeness",
+    "drawn_people",
+    "protocols_of",
+    "score_of",
+    "scores_of",
+    "tar_of",
+]
 
 MASKED_TO_BARE, BARE_TO_BARE, CHILDREN, PAIRS = "masked to bare", "bare to bare", "children", "verification pairs"
 AS_DRAWN = "as drawn"
