@@ -261,7 +261,17 @@ def interval(a: NDArray[Any], b: NDArray[Any], replicates: int = 5000) -> tuple[
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:
-    columns = ("recognizer", "real", "drawn", "real masked", "drawn masked", "lost: light", "colour", "texture", "alike")
+    columns = (
+        "recognizer",
+        "real",
+        "drawn",
+        "real masked",
+        "drawn masked",
+        "lost: light",
+        "colour",
+        "texture",
+        "alike",
+    )
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for name, found in sorted(results.items(), key=lambda one: -one[1]["real"]["bare 0.01"]):
         real, drawn = found["real"], found["drawn"]

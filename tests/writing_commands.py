@@ -152,8 +152,14 @@ READING = {
     "textures check": lambda m: ["textures", "check", m / "masks.toml"],
     "check": lambda m: ["check", m / "people", "--deep"],
     "inspect": lambda m: ["inspect", m / "people"],
-    "benchmark score-cleaning": lambda m: ["benchmark", "score-cleaning", m / "bench", m / "kept.csv", "--task",
-                                           "planted-strong"],
+    "benchmark score-cleaning": lambda m: [
+        "benchmark",
+        "score-cleaning",
+        m / "bench",
+        m / "kept.csv",
+        "--task",
+        "planted-strong",
+    ],
     "bins show": lambda m: ["bins", "show", m / "pairs.bin"],
     "eval": lambda m: ["eval", m / "vectors", "--pairs", m / "pairs.csv", "--folds", 2],
 }
