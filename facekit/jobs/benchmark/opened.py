@@ -12,6 +12,7 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.benchmark.finish import CLEANING, FACES, MANIFEST
 from facekit.jobs.benchmark.presets import BenchmarkSpec, PlantedTask
+from facekit.records.named_inputs import require_there
 from facekit.run.ledger import LEDGER
 from facekit.run.ledger_reader import ledger_batches
 from facekit.run.parquet import read_parquet
@@ -83,6 +84,7 @@ def open_benchmark(path: str) -> Benchmark:
         Its pictures are no longer those that were drawn.
     """
     folder = Path(path)
+    require_there(folder, "benchmark")
     if not (folder / MANIFEST).is_file():
         raise ConfigError(f"{path} is no benchmark: it has no {MANIFEST}; facekit benchmark make writes one")
     about = read_json(folder / MANIFEST, CURE)
