@@ -95,6 +95,17 @@ class NoisePack(NamedTuple):
     sources: np.ndarray
 
 
+def save_pooling_model(path: Path) -> Path:
+    """Means of 16 x 16 pixels of a picture of 112 x 112, as its vector."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 112, 112])
+    out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", 147])
+    nodes = [helper.make_node("AveragePool", ["image"], ["means"], kernel_shape=[16, 16], strides=[16, 16]),
+             helper.make_node("Flatten", ["means"], ["embedding"])]  # fmt: skip
+    graph = helper.make_graph(nodes, "pool", [image], [out])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
 def save_pack(path: Path, people: int = 6, each: int = 4, ledger: bool = True, seed: int = 0) -> NoisePack:
     """People are noise, their pictures the noise with more of it; the last picture of each is a copy "with a mask"."""
     rng = np.random.default_rng(seed)

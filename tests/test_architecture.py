@@ -38,6 +38,7 @@ FAMILIES = {
     "inputs": set[str](),
     "outputs": {"inputs"},
     **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures", "cost"), SHARED),
+    "benchmark": SHARED | {"packs", "synth", "evaluate"},
     "photos": SHARED | {"mask"},
     "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},

@@ -46,6 +46,11 @@ JOBS = {
     "bins make": Job("facekit.jobs.packs.bins", "make_bins", ("LIST", "SRC", "DST")),
     "bins draw": Job("facekit.jobs.packs.bins", "draw_bins", ("SRC", "DST")),
     "bins show": Job("facekit.jobs.packs.bins", "show_bins", ("SRC",)),
+    "benchmark make": Job("facekit.jobs.benchmark.job", "make_benchmark", ("DST",)),
+    "benchmark run": Job("facekit.jobs.benchmark.run", "run_benchmark", ("BENCH", "model.onnx")),
+    "benchmark score-cleaning": Job(
+        "facekit.jobs.benchmark.cleaning", "score_result", ("BENCH", "mine.csv", "--task", "drawn")
+    ),
     "train": Job("facekit.jobs.train.job", "train", ("bcl", "SRC", "OUT")),
     "export": Job("facekit.jobs.train.export", "export", ("RUN", "model.onnx")),
     "selflearn": Job("facekit.jobs.selflearn.job", "selflearn", ("SRC", "OUT")),

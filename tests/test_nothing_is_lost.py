@@ -108,7 +108,7 @@ def ways_to(source: Path, command: Command) -> dict[str, Path]:
     return ways
 
 
-@commands("synth", "textures preview", "reindex")
+@commands("synth", "benchmark make", "textures preview", "reindex")
 def test_a_destination_that_touches_a_source_is_refused(command: Command, material: Path) -> None:
     for name in command.reads:
         for way, target in ways_to(material / name, command).items():
@@ -288,7 +288,7 @@ def test_odd_names(
     if target in words:
         words.remove(target)
         words += ["--", target]
-        if command.name in ("textures preview", "synth", "merge"):
+        if command.name in ("textures preview", "synth", "benchmark make", "merge"):
             words = command.words(tmp_path / odd, target)
             words[words.index(target)] = f"./{target}"
     do(words)

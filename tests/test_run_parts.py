@@ -25,7 +25,7 @@ from facekit.records import Header, PackWriter
 from facekit.run import shards
 from facekit.run.choice import Part, parse_part
 
-SHARED = ("mask", "synth", "pack", "unpack", "embed", "convert", "merge", "split", "apply")
+SHARED = ("mask", "synth", "pack", "unpack", "embed", "convert", "merge", "split", "apply", "benchmark make")
 """Commands that do their work in shards."""
 
 KILLED = """

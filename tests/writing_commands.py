@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from small_models import save_model, save_pack
+from small_models import save_model, save_pack, save_pooling_model
 from train_packs import pattern_pack
 
 from facekit.cli import main
@@ -119,6 +119,10 @@ WRITING = (
             ".png"),
     Command("inspect", lambda m, to: ["inspect", m / "people", f"--sheet={to}"], ("people",), ".png"),
     Command("embed", lambda m, to: ["embed", m / "people", to, "--model", m / "model.onnx"], ("people", "model.onnx")),
+    Command("benchmark make", lambda m, to: ["benchmark", "make", to, "--preset", "drawn-tiny", "--workers", 1], (),
+            quick=False),
+    Command("benchmark run", lambda m, to: ["benchmark", "run", m / "bench", m / "pool.onnx", f"--page={to}",
+            "--bootstrap", 0], ("bench", "pool.onnx"), ".html"),
     Command("clean", lambda m, to: ["clean", m / "people", to, "--features", m / "vectors.npy"],
             ("people", "vectors.npy")),
     Command("apply", lambda m, to: ["apply", m / "people", m / "decided", to], ("people", "decided")),
@@ -147,6 +151,14 @@ READING = {
     "textures check": lambda m: ["textures", "check", m / "masks.toml"],
     "check": lambda m: ["check", m / "people", "--deep"],
     "inspect": lambda m: ["inspect", m / "people"],
+    "benchmark score-cleaning": lambda m: [
+        "benchmark",
+        "score-cleaning",
+        m / "bench",
+        m / "kept.csv",
+        "--task",
+        "planted-strong",
+    ],
     "bins show": lambda m: ["bins", "show", m / "pairs.bin"],
     "eval": lambda m: ["eval", m / "vectors", "--pairs", m / "pairs.csv", "--folds", 2],
 }
@@ -207,6 +219,9 @@ def make_material(folder: Path) -> Path:
     texture[x**4 + y**4 > 1] = 0
     Image.fromarray(texture).save(folder / "mine.png")
     pattern_pack(folder / "patterns", (3, 3))
+    save_pooling_model(folder / "pool.onnx")
+    do(["benchmark", "make", folder / "bench", "--preset", "drawn-tiny", "--workers", 1])
+    shutil.copy(folder / "bench" / "cleaning" / "planted-strong" / "images.csv", folder / "kept.csv")
     do(["unpack", folder / "people", folder / "pictures"])
     do(["convert", folder / "people", folder / "shards", "--layout", "webdataset"])
     do(["convert", folder / "people", folder / "parquet", "--layout", "parquet"])

@@ -48,6 +48,7 @@ COMMANDS = {
     "cost": "Predict hours, disk and memory of every step for a large pack.",
     "reindex": "Make the index of a pack anew from its records.",
     "bins": "Make verification .bin files, or look into one.",
+    "benchmark": "Draw a benchmark, and score recognizers and cleaners on it.",
     "train": "Train a recognizer on a pack.",
     "export": "Turn a trained network into an ONNX file.",
     "plugins": "List the training plugins and their recipes.",
@@ -56,7 +57,7 @@ COMMANDS = {
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 
-RESUMABLE = ("mask", "synth", "pack", "unpack", "embed", "selflearn")
+RESUMABLE = ("mask", "synth", "benchmark", "pack", "unpack", "embed", "selflearn")
 """Commands that keep what is done when they are interrupted."""
 
 

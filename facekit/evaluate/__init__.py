@@ -3,6 +3,7 @@
 from facekit.evaluate.all_pairs import AllPairs, verify_all
 from facekit.evaluate.all_pairs_bootstrap import all_pairs_intervals
 from facekit.evaluate.bootstrap import Interval
+from facekit.evaluate.cleaning import CleaningScore, CleaningTruth, score_cleaning
 from facekit.evaluate.faces import FaceSet
 from facekit.evaluate.folds import people_of_pairs
 from facekit.evaluate.identification import Identification, identify
@@ -25,6 +26,8 @@ __all__ = [
     "BARE_FAR",
     "MASKED_FAR",
     "AllPairs",
+    "CleaningScore",
+    "CleaningTruth",
     "FaceSet",
     "FoldAccuracy",
     "FoldChoice",
@@ -49,6 +52,7 @@ __all__ = [
     "masked_protocol",
     "operating_points",
     "people_of_pairs",
+    "score_cleaning",
     "verify_all",
     "verify_pairs",
 ]

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
 
-__all__ = ["KINDS", "SIZES", "PackSpec", "PlannedRecord", "Roster", "make_roster", "plan_records"]
+__all__ = ["BENCHMARK_SEEDS", "KINDS", "SIZES", "PackSpec", "PlannedRecord", "Roster", "make_roster", "plan_records"]
 
 KINDS = ("clean", "label_noise", "outlier", "near_duplicate", "low_quality", "masked", "duplicate_identity")
 SIZES = ("equal", "long-tail")
 FIRST_FOREIGN_IMAGE = 10**9
 """Number from which the pictures count that stand under somebody else's label; a person's own are far fewer."""
 MAX_COUNT = 10**8
+BENCHMARK_SEEDS = 1 << 62
+"""Seeds from here on belong to benchmarks: nobody trains on their people."""
 _SIZES, _ORDER, _SPLIT, _KINDS = 3, 4, 5, 6
 """Tags that keep the streams of random numbers apart; :mod:`facekit.synth.sampling` has 1 and 2."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +21,7 @@ from facekit.run.shards import Shard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SHEET", "TRUTH", "assemble_output", "truth_schema"]
+__all__ = ["SHEET", "TRUTH", "assemble_output", "assemble_pack", "truth_schema"]
 
 TRUTH, SHEET = "train.truth.parquet", "contact.png"
 
@@ -61,10 +63,33 @@ def assemble_output(shards: list[Shard], layout: str, output: FolderOutput) -> N
     FacekitError
         The counts do not add up: a defect of facekit, and nothing is published.
     """
-    import pyarrow.parquet as pq
-
     folder = output.new_folder()
     aside = {name: output.scratch(name) for name in (LEDGER, TRUTH)}
+    assemble_pack([output.shard(shard.number) for shard in shards], shards[-1].stop, layout, folder, aside)
+
+
+def assemble_pack(files: Sequence[Path], pictures: int, layout: str, folder: Path, aside: Mapping[str, Path]) -> None:
+    """Make the pack of some finished shards, with its ledger, truth and sheet.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The shards, in order.
+    pictures : int
+        That they hold.
+    layout : str
+    folder : Path
+        Empty.
+    aside : mapping
+        Where the ledger and the truth are written first, by their names.
+
+    Raises
+    ------
+    FacekitError
+        The counts do not add up: a defect of facekit.
+    """
+    import pyarrow.parquet as pq
+
     labels = 0
     with (
         PackWriter(folder, layout) as pack,
@@ -73,15 +98,15 @@ def assemble_output(shards: list[Shard], layout: str, output: FolderOutput) -> N
         pq.ParquetWriter(file, truth_schema(), compression="zstd", use_dictionary=["kind", "mask"]) as truth,
     ):
         first = pack.next_key
-        for shard in shards:
-            rows, block = read_rows(output.shard(shard.number)), read_records(output.shard(shard.number))
+        for path in files:
+            rows, block = read_rows(path), read_records(path)
             keys = pack.append_block(block, rows["offset"].to_numpy(), rows["label"].to_numpy(), new_ids=True)
             ledger.append(_with_keys(rows, keys).select(schema().names))
             truth.write_table(_truth(rows, keys, first))
         labels = int(rows["label"][-1].as_py()) + 1
         written = pack.next_key - first
         ledger.append(layout_rows(layout_keys(layout, pack.next_key, labels)))
-    check_counts(("pictures", written, shards[-1].stop), ("records", ledger.written, records_in(folder)))
+    check_counts(("pictures", written, pictures), ("records", ledger.written, records_in(folder)))
     for name, path in aside.items():
         path.rename(folder / name)
     draw_sheet(folder, folder / SHEET)

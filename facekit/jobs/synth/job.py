@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.compiled import say_compiling
+from facekit.errors import ConfigError
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
@@ -24,7 +25,7 @@ from facekit.run.parquet import parquet_batches
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import ShardWork, run_job
-from facekit.synth.plan import make_roster
+from facekit.synth.plan import BENCHMARK_SEEDS, make_roster
 
 __all__ = ["SynthSummary", "synth", "textured_shells"]
 
@@ -93,10 +94,15 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     Raises
     ------
     ConfigError, DestinationExists
-        The settings contradict each other, the destination exists, another run is writing it, or an unfinished run was
-        made with other settings or on a processor of another instruction set.
+        The settings contradict each other, the seed is one of the benchmarks', the destination exists, another run is
+        writing it, or an unfinished run was made with other settings or on a processor of another instruction set.
     """
     started = perf_counter()
+    if config.spec.seed >= BENCHMARK_SEEDS:
+        raise ConfigError(
+            f"seed is {config.spec.seed}; seeds from 2**62 on are those of facekit benchmark, and a network trained on "
+            "its people would be measured on people that it knows: choose a smaller one"
+        )
     check_folder(config.destination, (), config.overwrite)
     settings = {
         "config": config.settings(),
