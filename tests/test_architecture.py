@@ -41,6 +41,7 @@ FAMILIES = {
     "photos": SHARED | {"mask"},
     "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},
+    "lists": SHARED | {"clean"},
     "evaluate": SHARED | {"embed"},
     "train": SHARED | {"packs", "evaluate"},
     "selflearn": SHARED | {"embed", "clean", "mask", "train", "evaluate"},
