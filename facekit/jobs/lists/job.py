@@ -48,11 +48,11 @@ def export_list(config: ExportConfig) -> ListSummary:
     require_there(config.cleaned, "folder of decisions, nor a table of them")
     decisions = Path(config.cleaned)
     decisions = decisions / DECISIONS if decisions.is_dir() else decisions
+    table = read_decisions(config.cleaned)
     place = config.source or _source_of(decisions)
     require_there(place, "pack")
     guarded = [input_of(config.cleaned, lambda: (decisions,)), input_of(place, lambda: ())]
     check_files({config.destination: PARQUET}, guarded, config.overwrite)
-    table = read_decisions(config.cleaned)
     source, _ = open_source(place, layout="flat", partial_index=index_policy(config.partial_index))
     settings = {"who": config.who}
     read = [*guarded, source_input(source, place)]
