@@ -42,6 +42,7 @@ FAMILIES = {
     "photos": SHARED | {"mask"},
     "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},
+    "lists": SHARED | {"clean"},
     "evaluate": SHARED | {"embed"},
     "overlap": SHARED | {"embed", "clean"},
     "train": SHARED | {"packs", "evaluate"},

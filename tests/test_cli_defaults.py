@@ -31,6 +31,9 @@ JOBS = {
     "embed": Job("facekit.jobs.embed.job", "embed", ("SRC", "DST", "--model", "model.onnx")),
     "clean": Job("facekit.jobs.clean.job", "clean", ("SRC", "DST", "--features", "F")),
     "apply": Job("facekit.jobs.clean.apply", "apply", ("SRC", "DECISIONS", "DST")),
+    "lists export": Job("facekit.jobs.lists.job", "export_list", ("CLEANED", "LIST")),
+    "lists merge": Job("facekit.jobs.lists.merge", "merge_lists", ("A", "B", "DST")),
+    "lists sign": Job("facekit.jobs.lists.signature", "sign", ("LIST", "--key", "KEY")),
     "sweep": Job("facekit.jobs.clean.sweep", "sweep", ("SRC", "F")),
     "review": Job("facekit.jobs.clean.report", "open_review", ("DIR",)),
     "eval": Job("facekit.jobs.evaluate.job", "evaluate", ("model.onnx", "--pairs", "lfw.bin")),
@@ -57,7 +60,8 @@ JOBS = {
 }
 """Commands by their words. A new command belongs here, or below where it has no settings."""
 
-WITHOUT_SETTINGS = {"doctor", "textures list", "textures preview", "textures check", "diff", "explain", "plugins"}
+WITHOUT_SETTINGS = {"doctor", "textures list", "textures preview", "textures check", "diff", "explain", "plugins",
+                    "lists show", "lists diff"}  # fmt: skip
 """Commands whose job takes plain arguments; their options are switches, or defaults of `FUNCTIONS`."""
 
 FUNCTIONS = {("textures preview", "seed"): ("facekit.jobs.textures.job", "preview")}

@@ -108,7 +108,7 @@ def ways_to(source: Path, command: Command) -> dict[str, Path]:
     return ways
 
 
-@commands("synth", "benchmark make", "textures preview", "reindex")
+@commands("synth", "benchmark make", "textures preview", "reindex", "lists sign")
 def test_a_destination_that_touches_a_source_is_refused(command: Command, material: Path) -> None:
     for name in command.reads:
         for way, target in ways_to(material / name, command).items():
@@ -141,7 +141,7 @@ FOREIGN: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", list(FOREIGN))
-@commands("reindex")
+@commands("reindex", "lists sign")
 def test_what_somebody_else_put_at_the_destination_stays(command: Command, kind: str, material: Path) -> None:
     target = command.destination(material)
     FOREIGN[kind](target)
@@ -184,7 +184,7 @@ def test_what_has_the_name_of_the_staging_folder_stays(command: Command, materia
         assert not os.path.lexists(staging)
 
 
-@commands("train", "selflearn", "reindex", "export")
+@commands("train", "selflearn", "reindex", "export", "lists sign")
 def test_a_folder_that_was_written_is_written_again_and_what_came_into_it_stays(
     command: Command, material: Path
 ) -> None:
@@ -295,7 +295,7 @@ def test_odd_names(
     assert command.fixed or target.exists()
 
 
-@commands("reindex")
+@commands("reindex", "lists sign")
 def test_a_name_that_is_too_long_is_refused(command: Command, material: Path) -> None:
     before = snapshot(material)
     for length in (255, 256, 3000):

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,12 @@ WRITING = (
     Command("clean", lambda m, to: ["clean", m / "people", to, "--features", m / "vectors.npy"],
             ("people", "vectors.npy")),
     Command("apply", lambda m, to: ["apply", m / "people", m / "decided", to], ("people", "decided")),
+    Command("lists export", lambda m, to: ["lists", "export", m / "decided", to, "--source", m / "people"],
+            ("decided", "people"), ".list"),
+    Command("lists merge", lambda m, to: ["lists", "merge", m / "decided.list", m / "other.list", to],
+            ("decided.list", "other.list"), ".list"),
+    Command("lists sign", lambda m, to: ["lists", "sign", m / "decided.list", "--key", m / "key"],
+            ("decided.list", "key"), ".sig", "decided.list.sig"),
     Command("eval", lambda m, to: ["eval", m / "vectors", "--pairs", m / "pairs.csv", f"--plots={to}", "--folds", 2],
             ("vectors", "pairs.csv")),
     Command("overlap", lambda m, to: ["overlap", m / "people", m / "pairs.bin", to], ("people", "pairs.bin")),
@@ -143,6 +150,8 @@ ELSEWHERE = ("review", "cost")
 
 READING = {
     "diff": lambda m: ["diff", m / "decided", m / "decided"],
+    "lists show": lambda m: ["lists", "show", m / "decided.list"],
+    "lists diff": lambda m: ["lists", "diff", m / "decided.list", m / "other.list"],
     "explain": lambda m: ["explain", m / "decided", 1],
     "sweep": lambda m: ["sweep", m / "people", m / "vectors.npy"],
     "plugins": lambda m: ["plugins"],
@@ -231,6 +240,9 @@ def make_material(folder: Path) -> Path:
     do(["bins", "make", folder / "drawn.csv", folder / "drawn", folder / "drawn.bin"])
     do(["embed", folder / "people", folder / "vectors", "--model", folder / "model.onnx"])
     do([*named("clean").words(folder, folder / "decided"), "--decisions-only"])
+    do(named("lists export").words(folder, folder / "decided.list"))
+    shutil.copy(folder / "decided.list", folder / "other.list")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True)
     do(named("train").words(folder, folder / "trained"))
     shutil.copytree(folder / "people", folder / "bare")
     (folder / "bare" / "train.idx").unlink()

@@ -23,6 +23,8 @@ SUMMARIES = {
     "pack": "facekit.jobs.pack.job:PackSummary",
     "embed": "facekit.jobs.embed.summary:EmbedSummary",
     "clean, apply": "facekit.jobs.clean.config:CleanSummary",
+    "lists export, merge, show": "facekit.jobs.lists.config:ListSummary",
+    "lists diff": "facekit.jobs.lists.compare:ListDiff",
     "diff": "facekit.jobs.clean.compare:DecisionDiff",
     "explain": "facekit.jobs.clean.compare:Explanation",
     "eval": "facekit.jobs.evaluate.job:EvalSummary",

@@ -33,6 +33,7 @@ COMMANDS = {
     "embed": "Turn the faces of a pack into vectors.",
     "clean": "Purify a pack: merge identities, drop wrong faces.",
     "apply": "Apply decisions to a pack, or undo them.",
+    "lists": "Lists of decisions that travel without the pictures.",
     "diff": "Compare two sets of decisions.",
     "explain": "Say why an image was kept, moved or dropped.",
     "sweep": "Show what every threshold of Intra-ID would keep.",

@@ -20,17 +20,26 @@ __all__ = ["command"]
 @click.argument("destination", metavar="DST")
 @click.option(
     "--match",
-    type=click.Choice(["key", "hash"]),
+    type=click.Choice(["key", "hash", "auto"]),
     default="key",
     show_default=True,
-    help="Find pictures by key in the same pack, or by their bytes in any pack of the same pictures.",
+    help="Find pictures by key in the same pack, by their bytes in any pack of the same pictures, or those of a "
+    "list by their bytes and then by what they show.",
 )
 @click.option(
     "--unmatched",
     type=click.Choice(["refuse", "drop"]),
     default="refuse",
     show_default=True,
-    help="Pictures that the decisions do not know.",
+    help="Pictures that the decisions do not know; with --match auto they are dropped.",
+)
+@click.option(
+    "--least-found",
+    type=float,
+    default=0.9,
+    show_default=True,
+    metavar="SHARE",
+    help="With --match auto, refuse a pack of which the list knows less.",
 )
 @click.option(
     "--revert",
@@ -47,11 +56,14 @@ def command(as_json: bool, **given: Any) -> None:
     """Apply decisions to a pack, or undo them.
 
     DECISIONS is a decisions.parquet, or the folder with one. With --revert all, DST is SRC again, byte for byte. With
-    --match hash, decisions that somebody else made on their pack of the same pictures apply to yours.
+    --match hash, decisions that somebody else made on their pack of the same pictures apply to yours. With --match
+    auto, DECISIONS is a list (facekit lists export), and your pictures may be stored in another way: as JPEG of another
+    quality, as PNG, a few pixels larger or smaller.
 
     \b
-    Example:
+    Examples:
       facekit apply ms1m ms1m-clean ms1m-restored --revert all
+      facekit apply my-ms1m ms1m.list my-ms1m-clean --match auto
     """
     from facekit.cli.clean import text_of
     from facekit.jobs.clean.apply import ApplyConfig, apply

@@ -133,9 +133,7 @@ def command(as_json: bool, features: str | None, model: str | None, **given: Any
             "parts of clean share the clustering of faces that are embedded already: share facekit embed first, and "
             "give --features F"
         )
-    features = features or embed_beside(
-        given["source"], given["destination"], choice, given["partial_index"]
-    )
+    features = features or embed_beside(given["source"], given["destination"], choice, given["partial_index"])
     config = CleanConfig(features=features, model=choice if model else None, settings=settings, device=device, **given)
     summary = clean(config)
     text = text_of(summary, pack=not config.decisions_only, hint=True)
@@ -173,6 +171,9 @@ def text_of(summary: CleanSummary, pack: bool = True, hint: bool = False) -> str
         else f"{given} would be left; decisions only, in {summary.destination} ({summary.seconds:,.1f} s)",
         *[summary.config] * pack,
     ]
+    lines += [f"  {name:20}{count:>12,}" for name, count in summary.found.items()]
+    if summary.found.get("with channels swapped"):
+        lines.append("channels are swapped: red and blue of those pictures are the other way round than in the list")
     report = Path(summary.destination, "report", "index.html")
     if hint and report.is_file():
         lines.append(f"report  {report}; facekit review {shlex.quote(summary.destination)} opens it for changes")

@@ -17,11 +17,13 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
 from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.clean.apply_list import AllowedLoss, match_list
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
 from facekit.jobs.clean.tabulate import override_table, summarise
 from facekit.jobs.clean.write import Share, write_output
+from facekit.jobs.inputs.clean_list import is_list
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.jobs.outputs.payload_hashes import hash_payloads
 from facekit.output import Input, check_folder, input_of, open_folder
@@ -42,10 +44,13 @@ class ApplyConfig:
     Attributes
     ----------
     source, decisions, destination : str
-    match : {"key", "hash"}
-        How decisions find their pictures: by key in the same pack, or by payload hash in any pack of the same pictures.
+    match : {"key", "hash", "auto"}
+        How decisions find their pictures: by key in the same pack, by payload hash in any pack of the same pictures, or
+        those of a list (``facekit lists export``) by payload hash and then by what the pictures show.
     unmatched : {"refuse", "drop"}
-        What happens to pictures that the decisions do not know.
+        What happens to pictures that the decisions do not know; with ``auto`` they are dropped.
+    least_found : float
+        With ``auto``: the share of the pictures that the list must know.
     revert : tuple of str
         Actions or reasons whose decisions are undone (the faces stay with their old identity); ``all`` for every one.
     overrides : str, optional
@@ -63,6 +68,7 @@ class ApplyConfig:
     destination: str
     match: str = "key"
     unmatched: str = "refuse"
+    least_found: float = 0.9
     revert: tuple[str, ...] = ()
     overrides: str | None = None
     workers: int = 1
@@ -71,9 +77,11 @@ class ApplyConfig:
     partial_index: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in (("match", ("key", "hash")), ("unmatched", ("refuse", "drop"))):
+        for name, allowed in (("match", ("key", "hash", "auto")), ("unmatched", ("refuse", "drop"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+        if not 0 <= self.least_found <= 1:
+            raise ConfigError(f"least_found is {self.least_found}: give a share from 0 to 1")
         unknown = set(self.revert) - {"all", *ACTIONS, *REASONS}
         if unknown:
             raise ConfigError(
@@ -102,7 +110,11 @@ def apply(config: ApplyConfig) -> CleanSummary:
     started, guarded = perf_counter(), _guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
     source, _ = open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))
-    if config.match == "key":
+    found: dict[str, int] = {}
+    if config.match == "auto" or is_list(config.decisions):
+        allowed = AllowedLoss(config.match, config.unmatched == "drop", config.least_found)
+        table, found = match_list(config.decisions, source, allowed)
+    elif config.match == "key":
         table = match_keys(
             read_decisions(config.decisions, known={"keys": source.keys, "old_label": source.labels}), source
         )
@@ -117,7 +129,7 @@ def apply(config: ApplyConfig) -> CleanSummary:
             share = Share(output, config)
             write_output(output.new_folder(), source, table, pack=True, found=None, report=False, share=share)
             output.publish()
-    return summarise(config.destination, table, perf_counter() - started)
+    return dataclasses.replace(summarise(config.destination, table, perf_counter() - started), found=found)
 
 
 def _matched_by_hash(config: ApplyConfig, source: Source) -> DecisionTable:
@@ -155,7 +167,7 @@ def _guarded_inputs(config: ApplyConfig) -> list[Input]:
 
 def _record(config: ApplyConfig, source: Source, table: DecisionTable, overrides: Overrides) -> dict[str, Any]:
     """Everything that decides the output."""
-    names = ("source", "decisions", "match", "unmatched", "revert")
+    names = ("source", "decisions", "match", "unmatched", "least_found", "revert")
     return {
         "input": source.content,
         "config": {name: getattr(config, name) for name in names},

@@ -116,6 +116,8 @@ class CleanSummary:
     config : str
         The lines for a training config.
     seconds : float
+    found : dict from str to int
+        Of ``apply`` with a list: images by the key that found them in it, and those that it does not know.
     """
 
     destination: str
@@ -131,3 +133,4 @@ class CleanSummary:
     settings: dict[str, Any]
     config: str
     seconds: float
+    found: dict[str, int] = field(default_factory=dict)

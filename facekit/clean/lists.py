@@ -1,0 +1,162 @@
+"""Decisions that travel: a row for each picture, known by its bytes and by what it shows, and no picture in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit.clean.decisions import ACTIONS, REASONS, Action
+from facekit.errors import FacekitError
+from facekit.records.distinct import ascends, distinct
+
+__all__ = ["MOST_VOTERS", "CleanList", "Pictures", "as_bytes", "make_list", "numbered"]
+
+MOST_VOTERS = 63
+
+
+class Pictures(NamedTuple):
+    """What pictures are known by.
+
+    Attributes
+    ----------
+    payload_hash : (N, 16) uint8
+        BLAKE2b of the payload.
+    perceptual : (N, 40) uint8
+        See `facekit.images.perceptual`; zero where a picture does not decode, or shows nothing.
+    """
+
+    payload_hash: npt.NDArray[np.uint8]
+    perceptual: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.payload_hash)
+
+    def select_rows(self, rows: npt.NDArray[np.int64]) -> Pictures:
+        """Some of them, in that order."""
+        return Pictures(self.payload_hash[rows], self.perceptual[rows])
+
+
+@dataclass(frozen=True)
+class CleanList:
+    """The rows of a list as arrays: 82 bytes a row. They ascend by payload hash.
+
+    Attributes
+    ----------
+    pictures : Pictures
+    action_code, reason_code : (N,) int8
+        Codes of `Action` and `Reason`.
+    identity : (N,) int64
+        Who the picture shows, as a number that means nothing outside the list; -1: the picture is out.
+    known_by, said_by : (N,) uint64
+        Bit k: voter k knows the picture; says the same of it (in, or out).
+    about : dict
+        ``voters``, a list of objects: who, by which model, with what settings, and how many pictures.
+
+    Raises
+    ------
+    FacekitError
+        A picture has an identity and is out, or has none and is in; or rows do not ascend.
+    """
+
+    pictures: Pictures
+    action_code: npt.NDArray[np.int8]
+    reason_code: npt.NDArray[np.int8]
+    identity: npt.NDArray[np.int64]
+    known_by: npt.NDArray[np.uint64]
+    said_by: npt.NDArray[np.uint64]
+    about: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        out = (self.action_code == Action.DROP) | (self.action_code == Action.REVIEW)
+        if not np.array_equal(self.identity < 0, out):
+            raise FacekitError("the list contradicts itself: a picture has an identity exactly if it is kept or moved")
+        hashes = as_bytes(self.pictures.payload_hash)
+        if not ascends(hashes):
+            raise FacekitError("the list is not sorted by payload hash: it is damaged, or no list of facekit's")
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def counts(self) -> dict[str, int]:
+        """How many pictures there are for each action; they add up to ``len(self)``."""
+        found = np.bincount(self.action_code, minlength=len(ACTIONS)).tolist()
+        return dict(zip(ACTIONS, found, strict=True))
+
+    def reasons(self) -> dict[str, int]:
+        """How many pictures there are for each reason that occurs."""
+        found = np.bincount(self.reason_code, minlength=len(REASONS)).tolist()
+        return {reason: count for reason, count in zip(REASONS, found, strict=True) if count}
+
+    def identities(self) -> int:
+        """How many people are in."""
+        return int((distinct(self.identity) >= 0).sum())
+
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The first row of each different payload, (m,)."""
+        hashes = as_bytes(self.pictures.payload_hash)
+        return np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)])
+
+    def select_rows(self, rows: npt.NDArray[np.int64]) -> CleanList:
+        """Some of the rows, in that order, which must ascend."""
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return dataclasses.replace(self, pictures=self.pictures.select_rows(rows), **columns)
+
+
+_COLUMNS = ("action_code", "reason_code", "identity", "known_by", "said_by")
+
+
+def as_bytes(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """View (N, B) uint8 as (N,) bytes that sort and compare."""
+    return np.ascontiguousarray(hashes).view(f"S{hashes.shape[1]}").reshape(-1)
+
+
+def numbered(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Number values through by where they stand first; negative ones become -1.
+
+    >>> numbered(np.array([7, -2, 3, 7])).tolist()
+    [0, -1, 1, 0]
+    """
+    order = np.argsort(values, kind="stable")
+    fresh = np.append(True, values[order][1:] != values[order][:-1])[: len(values)]
+    firsts = order[fresh]
+    inside = values[firsts] >= 0
+    ranks = np.full(len(firsts), -1, np.int64)
+    ranks[inside] = np.argsort(np.argsort(firsts[inside]))
+    numbers = np.empty(len(values), np.int64)
+    numbers[order] = ranks[np.cumsum(fresh) - 1]
+    return numbers
+
+
+def make_list(
+    pictures: Pictures,
+    action_code: npt.NDArray[np.int8],
+    reason_code: npt.NDArray[np.int8],
+    identity: npt.NDArray[np.int64],
+    about: dict[str, Any],
+    known_by: npt.NDArray[np.uint64] | None = None,
+    said_by: npt.NDArray[np.uint64] | None = None,
+) -> CleanList:
+    """Sort rows, and number the people by their first picture in that order: nothing of the source's labels is left.
+
+    Parameters
+    ----------
+    As `CleanList` has them, in any order; one voter says all of it where none is named.
+    """
+    rows = np.argsort(as_bytes(pictures.payload_hash), kind="stable")
+    fresh = numbered(identity[rows])
+    hashes = as_bytes(pictures.payload_hash[rows])
+    again = np.lexsort((fresh, reason_code[rows], action_code[rows], _ranks(hashes)))
+    rows, fresh = rows[again], numbered(fresh[again])
+    one = np.ones(len(rows), np.uint64)
+    known = one if known_by is None else known_by[rows]
+    said = one if said_by is None else said_by[rows]
+    return CleanList(pictures.select_rows(rows), action_code[rows], reason_code[rows], fresh, known, said, about)
+
+
+def _ranks(ascending: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+    """Equal values get equal numbers, (n,)."""
+    return np.cumsum(np.append(False, ascending[1:] != ascending[:-1])[: len(ascending)])

@@ -1,0 +1,42 @@
+"""``facekit lists merge``: lists in, one list by vote out."""
+
+from __future__ import annotations
+
+from facekit.clean.list_votes import merged_list
+from facekit.jobs.inputs.clean_list import read_list, write_list
+from facekit.jobs.lists.config import ListSummary, MergeConfig
+from facekit.jobs.lists.show import summarise
+from facekit.output import PARQUET, check_files, input_of, open_files
+from facekit.records.named_inputs import require_there
+
+__all__ = ["merge_lists"]
+
+
+def merge_lists(config: MergeConfig) -> ListSummary:
+    """Merge lists into one.
+
+    Parameters
+    ----------
+    config : MergeConfig
+
+    Returns
+    -------
+    ListSummary
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+        One is missing or no list, or the destination exists.
+    FacekitError
+        One is damaged, or they have too many voters.
+    """
+    for path in config.lists:
+        require_there(path, "list")
+    inputs = [input_of(path) for path in config.lists]
+    check_files({config.destination: PARQUET}, inputs, config.overwrite)
+    lists, settings = [read_list(path) for path in config.lists], {"vote": config.vote}
+    with open_files({config.destination: PARQUET}, "lists merge", inputs, settings, config.overwrite) as output:
+        merged = merged_list(lists, config.vote)
+        if not output.published:
+            write_list(output.paths[0], merged)
+    return summarise(config.destination, merged)
