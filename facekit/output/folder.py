@@ -17,7 +17,7 @@ from facekit.output.dry_run import stop_if_dry
 from facekit.output.inputs import Input, refuse_changed, refuse_related
 from facekit.output.lock import release
 from facekit.output.places import real
-from facekit.output.record import FolderRecord, plain, read_record, write_record
+from facekit.output.record import FolderRecord, lineage_of, plain, read_record, write_record
 from facekit.output.replace import look, move_new, remove_former, swap
 from facekit.output.staging import (
     FORMER,
@@ -234,7 +234,7 @@ class FolderOutput:
             return
         output = self.staging / OUTPUT
         refuse_changed(self._inputs)
-        write_record(output, self.settings, listed_in)
+        write_record(output, self.settings, listed_in, lineage_of(one.path for one in self._inputs))
         _flush(output)
         replace_file(self.staging / READY, "")
         if self._before is None:

@@ -1,8 +1,10 @@
 """``run.json``: what a folder was made by, and the files that facekit put there; only those are ever replaced.
 
-    {"facekit": version, "command": name, ..., "files": [[path, bytes, hash or null], ...], "listed_in": name or null}
+    {"facekit": version, "command": name, ..., "files": [[path, bytes, hash or null], ...], "listed_in": name or null,
+     "lineage": [{"facekit": version, "command": name, ...}, ...]}
 
-The settings of the run stand beside these names. Paths are relative to the folder. A command that writes as many files
+The settings of the run stand beside these names, and ``lineage`` has those of the runs that made what was read, the
+first one first. Paths are relative to the folder. A command that writes as many files
 as there are pictures names the list that has them (``key <tab> label <tab> path`` a line) instead.
 """
 
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 
 from facekit.output.aside import replace_file
 
-__all__ = ["RECORD", "FolderRecord", "Listed", "note_replaced", "plain", "read_record", "write_record"]
+__all__ = ["RECORD", "FolderRecord", "Listed", "lineage_of", "note_replaced", "plain", "read_record", "write_record"]
 
 RECORD = "run.json"
 HASHED_BYTES = 1 << 20
@@ -53,11 +55,14 @@ class FolderRecord:
     files : tuple of Listed
     listed_in : str or None
         A list in the folder that names further files.
+    lineage : tuple of dict
+        The settings of the runs that made what was read, each once, the first one first.
     """
 
     settings: dict[str, Any]
     files: tuple[Listed, ...] = ()
     listed_in: str | None = None
+    lineage: tuple[dict[str, Any], ...] = ()
     folder: Path = field(default=Path(), compare=False)
 
     @property
@@ -81,14 +86,43 @@ def read_record(folder: Path) -> FolderRecord | None:
         content = json.loads((folder / RECORD).read_bytes())
         files = tuple(Listed(str(path), size, digest) for path, size, digest in content.pop("files"))
         listed_in = content.pop("listed_in")
+        lineage = tuple(dict(run) for run in content.pop("lineage", ()))  # absent from records of before
         if not isinstance(content["facekit"], str) or any(_leaves(file.path) for file in files):
             return None
-        return FolderRecord(content, files, listed_in, folder)
+        return FolderRecord(content, files, listed_in, lineage, folder)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def write_record(folder: Path, settings: Mapping[str, Any], listed_in: str | None = None) -> None:
+def lineage_of(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
+    """The settings of the runs that made what was read, as far as ``run.json`` beside it says so.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Folders that facekit wrote, and files in some; of anything else nothing is known.
+
+    Returns
+    -------
+    list of dict
+        Each run once, the first one first.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in map(Path, paths):
+        record = read_record(path if path.is_dir() else path.parent)
+        if record is None or not (path.is_dir() or any(file.path == path.name for file in record.files)):
+            continue
+        for run in (*record.lineage, record.settings):
+            found.setdefault(json.dumps(run, sort_keys=True), run)
+    return list(found.values())
+
+
+def write_record(
+    folder: Path,
+    settings: Mapping[str, Any],
+    listed_in: str | None = None,
+    lineage: Iterable[Mapping[str, Any]] = (),
+) -> None:
     """Write ``run.json`` of a finished folder: its settings and every file in it.
 
     Parameters
@@ -98,10 +132,12 @@ def write_record(folder: Path, settings: Mapping[str, Any], listed_in: str | Non
         JSON-able, with the keys ``facekit`` and ``command``.
     listed_in : str, optional
         A list in the folder; only files at the top of the folder are named in the record itself then.
+    lineage : iterable of mapping
+        The settings of the runs that made what was read.
     """
     found = _top_files(folder) if listed_in is not None else _files(folder)
     files = [[name, (folder / name).stat().st_size, _digest(folder / name)] for name in found if name != RECORD]
-    content = {**plain(settings), "files": files, "listed_in": listed_in}
+    content = {**plain(settings), "files": files, "listed_in": listed_in, "lineage": [plain(run) for run in lineage]}
     (folder / RECORD).write_text(json.dumps(content, sort_keys=True, indent=2) + "\n", "utf-8")
 
 
@@ -122,7 +158,8 @@ def note_replaced(folder: Path, names: Iterable[str]) -> None:
     for name in anew:
         if (folder / name).is_file():
             files[name] = [name, (folder / name).stat().st_size, _digest(folder / name)]
-    content = {**record.settings, "files": [files[name] for name in sorted(files)], "listed_in": record.listed_in}
+    kept = {"listed_in": record.listed_in, "lineage": record.lineage}
+    content = {**record.settings, "files": [files[name] for name in sorted(files)], **kept}
     replace_file(folder / RECORD, json.dumps(content, sort_keys=True, indent=2) + "\n")
 
 
