@@ -4,7 +4,7 @@
     python benchmarks/drawn_ranking.py drawn --work ranking [--shared ../shared]
 
 Trains small networks in --work (on real faces, and on drawn people of seeds that the benchmark never uses), takes a
-snapshot of each after every epoch that is named below, and scores them, an embedder of photographs with five ways to
+snapshot of each after every epoch that is named below, and scores them, an embedder of photographs with four ways to
 spoil its input, and recognizers that learn nothing (raw pixels, HOG, LBP, colours) on the benchmark and on real people
 whom none was trained on. Prints a table of the recognizers and one of the correlations, with 95% intervals over
 recognizers (drawn again with replacement). What is trained already in --work is not trained again.
@@ -152,7 +152,6 @@ def embedder(path: Path) -> Iterator[Recognizer]:
         "embedder, noise 40": lambda one, rng: np.asarray(
             (one + 40 * rng.standard_normal(one.shape)).clip(0, 255), np.uint8
         ),
-        "embedder, eyes only": lambda one, _: np.concatenate([one[:58], np.full_like(one[58:], 128)]),
     }
     for name, spoil in ways.items():
         yield Recognizer(name, False, recognizer(spoil))

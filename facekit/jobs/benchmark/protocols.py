@@ -37,7 +37,7 @@ MASKED_TO_BARE, BARE_TO_BARE, CHILDREN, PAIRS = "masked to bare", "bare to bare"
 AS_DRAWN = "as drawn"
 """The pictures that were restyled, before."""
 
-ALIKE = 0.18
+ALIKE = 0.16
 """Networks of photographs find two drawn people more alike than this on average, those of drawn people less:
 benchmarks/drawn_ranking.py."""
 Rows = npt.NDArray[np.bool_]
