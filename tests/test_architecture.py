@@ -45,6 +45,7 @@ FAMILIES = {
     "lists": SHARED | {"clean"},
     "evaluate": SHARED | {"embed"},
     "overlap": SHARED | {"embed", "clean"},
+    "passport": SHARED | {"embed", "clean", "packs", "overlap"},
     "train": SHARED | {"packs", "evaluate"},
     "selflearn": SHARED | {"embed", "clean", "mask", "train", "evaluate"},
 }

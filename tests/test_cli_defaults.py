@@ -44,6 +44,7 @@ JOBS = {
     "unpack": Job("facekit.jobs.packs.unpack", "unpack", ("SRC", "DST")),
     "merge": Job("facekit.jobs.packs.merge", "merge", ("A", "B", "DST")),
     "split": Job("facekit.jobs.packs.split", "split", ("SRC", "DST", "--test", "0.1")),
+    "passport": Job("facekit.jobs.passport.job", "make_passport", ("PACK",)),
     "overlap": Job("facekit.jobs.overlap.job", "overlap", ("A", "B")),
     "reindex": Job("facekit.jobs.packs.reindex", "reindex", ("SRC",)),
     "bins make": Job("facekit.jobs.packs.bins", "make_bins", ("LIST", "SRC", "DST")),

@@ -135,6 +135,7 @@ WRITING = (
             ("decided.list", "key"), ".sig", "decided.list.sig"),
     Command("eval", lambda m, to: ["eval", m / "vectors", "--pairs", m / "pairs.csv", f"--plots={to}", "--folds", 2],
             ("vectors", "pairs.csv")),
+    Command("passport", lambda m, to: ["passport", m / "people", to], ("people",), ".json"),
     Command("overlap", lambda m, to: ["overlap", m / "people", m / "pairs.bin", to], ("people", "pairs.bin")),
     Command("textures preview", lambda m, to: ["textures", "preview", to, "kn95"], (), ".png"),
     Command("train", lambda m, to: ["train", "bcl", m / "patterns", to, "--recipe", "bcl-small", *changes()],

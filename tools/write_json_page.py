@@ -28,6 +28,8 @@ SUMMARIES = {
     "diff": "facekit.jobs.clean.compare:DecisionDiff",
     "explain": "facekit.jobs.clean.compare:Explanation",
     "eval": "facekit.jobs.evaluate.job:EvalSummary",
+    "passport": "facekit.jobs.passport.config:PassportSummary",
+    "passport --check": "facekit.jobs.passport.config:CheckSummary",
     "overlap": "facekit.jobs.overlap.config:OverlapSummary",
     "convert": "facekit.jobs.packs.convert:ConvertSummary",
     "check": "facekit.jobs.packs.check:CheckSummary",

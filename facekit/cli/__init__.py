@@ -45,6 +45,7 @@ COMMANDS = {
     "unpack": "Write the pictures of a pack as files.",
     "merge": "Merge packs into one, with a table of identities.",
     "split": "Split a pack in two, with no identity in both.",
+    "passport": "Describe a pack, and find what changed since.",
     "overlap": "Find what two sets of faces share.",
     "cost": "Predict hours, disk and memory of every step for a large pack.",
     "reindex": "Make the index of a pack anew from its records.",

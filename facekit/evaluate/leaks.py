@@ -33,15 +33,15 @@ class Leak(NamedTuple):
         Codec: 95% interval over identities. Types: what 95% of shuffled types reach, from 0.
     p : float
         Types: share of shuffles that reach as much; codec: NaN.
-    count : int
-        Pictures that were looked at.
+    pictures : int
+        That were looked at.
     """
 
     value: float
     low: float
     high: float
     p: float
-    count: int
+    pictures: int
 
 
 def codec_features(luma: NDArray[np.uint8]) -> NDArray[np.float32]:

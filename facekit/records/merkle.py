@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,9 @@ def block_hashes(keys: NDArray[np.int64], said: NDArray[np.uint8]) -> dict[int, 
     """
     order = np.argsort(keys, kind="stable")
     blocks = keys[order] // BLOCK_KEYS
-    starts = np.flatnonzero(np.append(True, blocks[1:] != blocks[:-1])) if len(keys) else np.zeros(0, np.int64)
+    cuts = [0, *(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(keys)] if len(keys) else [0]
     found = {}
-    for first, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(keys)], strict=True):
+    for first, stop in pairwise(cuts):
         rows = order[first:stop]
         leaves = np.concatenate([keys[rows].astype("<i8")[:, None].view(np.uint8), said[rows]], 1)
         found[int(blocks[first])] = _hash(leaves.tobytes(), b"leaves").hex()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,6 @@ def write_tables(folder: Path, a: Side, b: Side, people: Identities, same: Pictu
     same, nearly : Pictures
     """
     import pyarrow as pa
-    from pyarrow import csv
 
     columns = {
         "label_a": people.left,
@@ -39,7 +39,7 @@ def write_tables(folder: Path, a: Side, b: Side, people: Identities, same: Pictu
         "same_pictures": people.same,
         "near_pictures": people.near,
     }
-    csv.write_csv(pa.table(columns), folder / IDENTITIES)
+    (folder / IDENTITIES).write_bytes(_csv(columns))
     left, right = (np.concatenate([same[side], nearly[side]]) for side in (0, 1))
     said = {
         "key_a": a.keys[left],
@@ -49,9 +49,19 @@ def write_tables(folder: Path, a: Side, b: Side, people: Identities, same: Pictu
         "by": np.repeat(["bytes", "vectors"], [len(same.left), len(nearly.left)]),
         "similarity": pa.array(np.concatenate([same.similarity, nearly.similarity]), from_pandas=True),
     }
-    csv.write_csv(pa.table(said), folder / PICTURES)
+    (folder / PICTURES).write_bytes(_csv(said))
     if a.payloads is not None and b.payloads is not None and len(people.left):
         (folder / STRIPS).write_bytes(_strips(a, b, people))
+
+
+def _csv(columns: dict[str, Any]) -> memoryview:
+    """A table as text; in memory, since Arrow opens no path that is not UTF-8."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    out = pa.BufferOutputStream()
+    csv.write_csv(pa.table(columns), out)
+    return memoryview(out.getvalue())
 
 
 def _strips(a: Side, b: Side, people: Identities) -> bytes:

@@ -1,0 +1,1 @@
+"""``facekit passport``: what a pack is, and what changed since."""
