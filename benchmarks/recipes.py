@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rejection import misses_after_rejecting, qualities
+from rejection import quality_of
 
 from facekit.embeddings import Embedded, embed_pictures
 from facekit.evaluate import FaceSet, verify_all
@@ -183,20 +183,7 @@ def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch:
         for pair, sides in found.items()
         for point in verify_all(*sides, (1e-2, 1e-3)).points
     }
-    return scores | {"quality": quality_of(embedded, worn, bare, flags.masked)}
-
-
-def quality_of(embedded: Embedded, worn: FaceSet, bare: FaceSet, masked: NDArray[np.bool_]) -> dict[str, Any]:
-    """Medians over bare and masked faces, and misses at FAR 1e-2 by share rejected, of |mu| and |sigma|."""
-    found = {}
-    for name, quality in qualities(embedded).items():
-        sides = quality[masked], quality[~masked]
-        found[name] = {
-            "median masked": abs(float(np.median(sides[0]))),
-            "median bare": abs(float(np.median(sides[1]))),
-            "misses": misses_after_rejecting(worn, bare, sides, 1e-2),
-        }
-    return found
+    return scores | {"quality": quality_of(embedded, worn, bare, flags.masked, 1e-2)}
 
 
 def train_one(
