@@ -202,5 +202,6 @@ def show(table: Table) -> str:
     columns = list(dict.fromkeys(name for row in cells for name in row))
     lines = ["| " + " | ".join((*table.head, *columns)) + " |", "|---" * (len(table.head) + len(columns)) + "|"]
     for row, found in zip(table.rows, cells, strict=True):
-        lines.append("| " + " | ".join((*(label.replace("|", "\\|") for label in row.labels), *(found.get(name, "-") for name in columns))) + " |")
+        labels = (label.replace("|", "\\|") for label in row.labels)
+        lines.append("| " + " | ".join((*labels, *(found.get(name, "-") for name in columns))) + " |")
     return "\n".join((f"{table.title}\n", *lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,12 +13,12 @@ from facekit.cli import program
 
 
 @pytest.fixture
-def ablation(monkeypatch: pytest.MonkeyPatch):
+def ablation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     return importlib.import_module("ablation")
 
 
-def test_every_table_has_its_rows(ablation, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_table_has_its_rows(ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = "--identities 10 --images 5 --shares .25 --intras .5 --pairs 40 --set epochs=1 --set warmup=0"
     ablation.main(["--out", str(tmp_path), *given.split()])
     shown = capsys.readouterr().out
@@ -29,8 +30,8 @@ def test_every_table_has_its_rows(ablation, tmp_path: Path, capsys: pytest.Captu
     assert all("<svg" in (tmp_path / f"figure-{number}.svg").read_text() for number in (2, 4))
 
 
-def test_the_commands_for_a_cluster_parse(ablation, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = "--full --pack P --test T --groups g.csv --model m.onnx --gallery B --probe W --sets M-A.bin --noise-set a.bin"
+def test_the_commands_for_a_cluster_parse(ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = "--full --pack P --test T --groups g.csv --model m --gallery B --probe W --sets M-A.bin --noise-set a.bin"
     ablation.main(["--out", str(tmp_path), *given.split(), "--processes", "8"])
     lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
     commands = [line[line.index("facekit") + 1 :] for line in lines if "facekit" in line]
