@@ -30,7 +30,7 @@ def test_every_table_has_its_rows(ablation: ModuleType, tmp_path: Path, capsys: 
     assert all("<svg" in (tmp_path / f"figure-{number}.svg").read_text() for number in (2, 4))
 
 
-def test_the_commands_for_a_cluster_parse(ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cluster_commands_parse(ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = "--full --pack P --test T --groups g.csv --model m --gallery B --probe W --sets M-A.bin --noise-set a.bin"
     ablation.main(["--out", str(tmp_path), *given.split(), "--processes", "8"])
     lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
