@@ -16,7 +16,7 @@ TESTERS ?= 2
 BESIDE := -n $(TESTERS) --dist loadfile
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test test-all lint types tests kernels generic docs dist clean
+.PHONY: ablation demo test test-all lint types tests kernels generic docs dist clean
 
 # The files whose results may depend on the processor.
 NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
@@ -26,6 +26,10 @@ NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py test
 demo: $(VENV)/.core
 	$(BIN)/facekit synth $(DEMO)/people --identities 40 --images 6 --workers 1 --overwrite
 	$(BIN)/facekit mask $(DEMO)/people $(DEMO)/masked --ratio 0.5 --workers 1 --overwrite
+
+# A small form of every table of both papers' ablations, on drawn people.
+ablation: $(VENV)/.test
+	$(BIN)/python benchmarks/ablation.py --out ablation
 
 test: lint types kernels generic tests
 

@@ -2,12 +2,16 @@
 
     python benchmarks/recipes.py tail  ../shared/data/faces --seeds 0 1 2
     python benchmarks/recipes.py masks ../shared/data/faces --seeds 0 1 2
+    python benchmarks/recipes.py bare  ../shared/data/faces --seeds 0 1 2
     python benchmarks/recipes.py why   ../shared/data/faces --seeds 0
 
 tail   BCL, CurricularFace and ArcFace: rank-1 of a held-out image of each identity against the centres of the images
        that were trained on, of all identities; tail identities have at most three images, the held-out one included.
 masks  MaskDUL, DUL + magnitude, DUL-cls, MagFace and ArcFace on a pack of which half is masked: TAR of masked-to-bare
-       and masked-to-masked pairs of people who were not trained on.
+       and masked-to-masked pairs of people who were not trained on. All have one plugin and one recipe: ArcFace is
+       MagFace with a fixed margin and without the regulariser. Beside TAR stand the medians of |mu| and |sigma| of
+       bare and of masked faces, and the misses when the faces of least quality are rejected.
+bare   ArcFace and MagFace trained on the same photographs without masks: general models that meet masked faces.
 why    MaskDUL with one thing changed at a time, on the same pairs.
 
 Each run is a line of JSON in --results, and what is there already is not done again.
@@ -26,8 +30,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rejection import quality_of
 
-from facekit.embeddings import embed_pictures
+from facekit.embeddings import Embedded, embed_pictures
 from facekit.evaluate import FaceSet, verify_all
 from facekit.images import decode
 from facekit.jobs.train.config import TrainConfig
@@ -39,24 +44,29 @@ LOSSES = {"bcl": "bcl-small", "curricular": "curricular-small", "arcface": "arcf
 
 
 class Method(NamedTuple):
-    """A plugin, its recipe, what is changed of it, and the method whose network it begins from."""
+    """A plugin, its recipe, what is changed of it, the method whose network it begins from, and what it learns from."""
 
     plugin: str
     recipe: str
     changes: tuple[str, ...] = ()
     begin: str | None = None
+    trained_on: str = "train-masked"
 
 
 FIXED = ("margin_bounds=.35,.35", "lambda_g=0")
 MASKS = {
-    "arcface": Method("bcl", "arcface-small", ("scale=32", "margin=.35")),
+    "arcface": Method("maskdul", "magface-small", FIXED),
     "magface": Method("maskdul", "magface-small"),
     "dul_cls": Method("maskdul", "dul_cls-small"),
     "dul_mag": Method("maskdul", "dul_mag-small"),
     "maskdul": Method("maskdul", "maskdul-small"),
 }
+BARE = {
+    "arcface, bare": Method("maskdul", "magface-small", FIXED, trained_on="train"),
+    "magface, bare": Method("maskdul", "magface-small", trained_on="train"),
+}
 WHY = {
-    "arcface, margin .22": Method("bcl", "arcface-small", ("scale=32", "margin=.22")),
+    "arcface, margin .22": Method("maskdul", "magface-small", ("margin_bounds=.22,.22", "lambda_g=0")),
     "magface, margin .2 to .5": Method("maskdul", "magface-small", ("margin_bounds=.2,.5",)),
     "maskdul, margin .2 to .5": Method("maskdul", "maskdul-small", ("margin_bounds=.2,.5",)),
     "maskdul, margin .35": Method("maskdul", "maskdul-small", FIXED),
@@ -67,7 +77,10 @@ WHY = {
     "maskdul, margin .35, lambda 1": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=1")),
     "maskdul, margin .35, lambda 0": Method("maskdul", "maskdul-small", (*FIXED, "kl_weight=0")),
     "maskdul, margin .35, sigma from .2": Method("maskdul", "maskdul-small", (*FIXED, "sigma_start=.2")),
-    "arcface, from arcface": Method("bcl", "arcface-small", ("scale=32", "margin=.35"), "arcface"),
+    "maskdul, sigma from .7": Method("maskdul", "maskdul-small", ("sigma_start=.7",)),
+    "maskdul, mean over dimensions": Method("maskdul", "maskdul-small", ("reduction=mean",)),
+    "arcface of bcl": Method("bcl", "arcface-small", ("scale=32", "margin=.35")),
+    "arcface, from arcface": Method("maskdul", "magface-small", FIXED, "arcface"),
     "maskdul, from arcface": Method("maskdul", "maskdul-small", (), "arcface"),
 }
 """What MaskDUL's place depends on, one thing at a time."""
@@ -94,8 +107,8 @@ def held_out(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     return out & (np.bincount(labels)[labels] > 1)
 
 
-def vectors_of(run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Unit vectors with the flip test: (N, D)."""
+def embedded_by(run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[np.bool_]) -> Embedded:
+    """Unit vectors (N, D) with the flip test, |mu| (N,) and |sigma| (N,) or None."""
     import torch
 
     from facekit.train.live import LiveEngine
@@ -108,8 +121,10 @@ def vectors_of(run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[n
     parts = []
     for start in range(0, len(keys), 128):
         pictures = np.stack([decode(pack.read(int(key)).payload) for key in keys[start : start + 128]])
-        parts.append(embed_pictures(engine, pictures, masked[start : start + 128], flip=True).vectors)
-    return np.concatenate(parts)
+        parts.append(embed_pictures(engine, pictures, masked[start : start + 128], flip=True))
+    sigma = [part.uncertainty for part in parts if part.uncertainty is not None]
+    vectors, norms = (np.concatenate([getattr(part, name) for part in parts]) for name in ("vectors", "norms"))
+    return Embedded(vectors, norms, np.concatenate(sigma) if sigma else None)
 
 
 def rank_one(vectors: NDArray[np.float32], labels: NDArray[np.int64], probe: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -129,7 +144,7 @@ def tail_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: 
     if not folder.exists():
         write_pack(pack, keys[~probe], labels[~probe], folder)
     run = train_one("bcl", LOSSES[name], folder, seed, changes, scratch / f"{name}-{seed}")
-    vectors = vectors_of(run, pack, keys, np.zeros(len(keys), np.bool_))
+    vectors = embedded_by(run, pack, keys, np.zeros(len(keys), np.bool_)).vectors
     right, size = rank_one(vectors, labels, probe), np.bincount(labels)[labels[probe]]
     found = {"tail": right[size <= TAIL], "head": right[size > TAIL], "all": right}
     return {"rank-1 " + part: float(value.mean()) for part, value in found.items()} | {"probes": len(right)}
@@ -149,25 +164,26 @@ def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch:
             types = parse_types("surgical-blue,surgical-white,n95-cup,kn95,cloth-pattern")
             mode, ratio = ("replace", 0.5) if part == "train" else ("add", 0.499)
             mask(MaskConfig(str(bare), str(scratch / f"{part}-masked"), ratio, mode, types, seed=3))
-    method = (MASKS | WHY)[name]
+    method = (MASKS | BARE | WHY)[name]
     init = None if method.begin is None else scratch / f"{method.begin}-{seed}"
     given, out = [*method.changes, *changes], scratch / f"{name}-{seed}"
-    run = train_one(method.plugin, method.recipe, scratch / "train-masked", seed, given, out, init)
+    run = train_one(method.plugin, method.recipe, scratch / method.trained_on, seed, given, out, init)
     from facekit.jobs.inputs.ledger import read_flags
     from facekit.jobs.inputs.source import open_source
 
     test = open_pack(scratch / "test-masked")
     source, _ = open_source(str(scratch / "test-masked"), layout="flat")
     flags = read_flags(source)
-    vectors = vectors_of(run, test, source.keys, flags.masked)
-    faces = FaceSet(vectors, source.labels, flags.sources)
+    embedded = embedded_by(run, test, source.keys, flags.masked)
+    faces = FaceSet(embedded.vectors, source.labels, flags.sources)
     worn, bare = faces.take(flags.masked), faces.take(~flags.masked)
     found = {"masked to bare": (worn, bare), "masked to masked": (worn, None), "bare to bare": (bare, None)}
-    return {
+    scores = {
         f"{pair} TAR@{point.far:g}": point.tar
         for pair, sides in found.items()
         for point in verify_all(*sides, (1e-2, 1e-3)).points
     }
+    return scores | {"quality": quality_of(embedded, worn, bare, flags.masked, 1e-2)}
 
 
 def train_one(
@@ -182,7 +198,7 @@ def train_one(
 
 def show(results: list[dict[str, Any]]) -> str:
     """Mean and deviation over seeds of every score, a row a method."""
-    names = [name for name in results[0]["scores"] if name != "probes"]
+    names = [name for name in results[0]["scores"] if name not in ("probes", "quality")]
     lines = ["| method | seeds | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
     for method in dict.fromkeys(row["method"] for row in results):
         rows = [row["scores"] for row in results if row["method"] == method]
@@ -195,7 +211,7 @@ def show(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["tail", "masks", "why"])
+    parser.add_argument("what", choices=["tail", "masks", "bare", "why"])
     parser.add_argument("pack")
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -205,7 +221,7 @@ def main() -> None:
     options = parser.parse_args()
     scratch = options.scratch or Path(tempfile.mkdtemp())
     path = options.results or scratch / "results.jsonl"
-    pack, known = open_pack(options.pack), {"tail": LOSSES, "masks": MASKS, "why": WHY}[options.what]
+    pack, known = open_pack(options.pack), {"tail": LOSSES, "masks": MASKS, "bare": BARE, "why": WHY}[options.what]
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     for seed in options.seeds:
         for method in options.methods or known:

@@ -16,9 +16,8 @@ from facekit.embeddings import Preprocessing
 from facekit.embeddings.engine import NetworkOutput
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import fold_accuracy, operating_points
-from facekit.images import encode_like
+from facekit.images import blurred, encode_like
 from facekit.jobs.embed.job import EmbedConfig, embed
-from facekit.jobs.evaluate import pictures as eval_pictures
 from facekit.jobs.evaluate import scores as eval_scores
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.job import EvalSummary, evaluate
@@ -294,10 +293,10 @@ def test_blur_and_flip_by_brute_force(room: tuple[Path, NoisePack], tmp_path: Pa
     keys = some_keys()
     pairs = pair_file(tmp_path, keys)
     same = (keys[:, 0] - 1) // EACH == (keys[:, 1] - 1) // EACH
-    blurred = np.stack([eval_pictures.blurred(picture, 1.2) for picture in pack.pictures])
-    apart = np.stack([gaussian(picture, 1.2) for picture in pack.pictures]) - blurred.astype(int)
+    blurry = np.stack([blurred(picture, 1.2) for picture in pack.pictures])
+    apart = np.stack([gaussian(picture, 1.2) for picture in pack.pictures]) - blurry.astype(int)
     assert np.abs(apart).max() <= 2, "OpenCV computes in fixed point, and stops at 3.3 sigma"
-    raw = [planes(one).reshape(len(one), -1) @ weights() for one in (blurred, blurred[:, :, ::-1])]
+    raw = [planes(one).reshape(len(one), -1) @ weights() for one in (blurry, blurry[:, :, ::-1])]
     for flip, total in ((False, raw[0]), (True, raw[0] + raw[1])):
         vectors = total / np.linalg.norm(total, axis=1, keepdims=True)
         similarity = np.einsum("ij,ij->i", vectors[keys[:, 0] - 1], vectors[keys[:, 1] - 1])

@@ -18,13 +18,13 @@ from small_models import PNG, NoisePack, directions, save_model, save_pack
 from facekit.cli import program
 from facekit.errors import ConfigError, FacekitError, NoFace
 from facekit.evaluate import fold_accuracy, operating_points
-from facekit.images import encode_like
+from facekit.images import blurred, encode_like
 from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.evaluate import scores as eval_scores
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Alter
 from facekit.jobs.evaluate.job import EvalSummary, evaluate
-from facekit.jobs.evaluate.pictures import alterations, blurred
+from facekit.jobs.evaluate.pictures import alterations
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.records.bins import write_bins
 

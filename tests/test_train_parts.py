@@ -15,6 +15,7 @@ from torch.nn import functional
 from train_packs import pattern_pack
 
 from facekit.errors import ConfigError
+from facekit.images import blurred
 from facekit.train.augment import Augmentation, apply_augmentation, draw_augmentation
 from facekit.train.backbones import BACKBONES, backbone
 from facekit.train.classifier import Classifier, shard_of
@@ -53,6 +54,8 @@ def test_each_change_does_what_its_name_says() -> None:
     for name, pixels in wanted.items():
         np.testing.assert_allclose(apply_augmentation(PICTURE, Augmentation(**{name: 0.8})), plain(pixels), atol=1e-5)
     assert apply_augmentation(PICTURE, Augmentation(brightness=3.0)).max() == 1
+    blurry = apply_augmentation(PICTURE, Augmentation(blur=1.5, flip=True, shift=(0, 2)))
+    np.testing.assert_allclose(blurry[:, :, 2:], plain(blurred(PICTURE, 1.5)[:, ::-1])[:, :, :-2], atol=1e-6)
 
 
 @given(st.integers(0, 2**32))
@@ -72,6 +75,33 @@ def test_changes_stay_within_the_settings(seed: int) -> None:
     assert abs(change.saturation - 1) <= 0.3
     without = draw_augmentation(np.random.default_rng(seed), replace(config, cutout=0))
     assert without == change._replace(hole=None)
+
+
+@given(st.integers(0, 2**32))
+def test_a_blur_is_drawn_behind_all_else_and_changes_nothing_of_it(seed: int) -> None:
+    """Runs of before there was a blur keep their random stream, and with it what they learned."""
+    config = LoopConfig(cutout=0.5, crop=4, brightness=0.2)
+    sharp, blurry = (
+        draw_augmentation(np.random.default_rng(seed), replace(config, blur=chance, blur_size=3)) for chance in (0, 1)
+    )
+    assert sharp.blur == 0
+    assert sharp == blurry._replace(blur=0)
+    rng = np.random.default_rng(seed)
+    rng.random(9)
+    rng.integers(-4, 4, 2, endpoint=True)
+    assert blurry.blur == 3 * rng.random(2)[1]
+    again = np.random.default_rng(seed)
+    draw_augmentation(again, config)
+    assert again.random() == rng.random()
+
+
+def test_the_share_of_blurred_pictures_is_the_chance_and_deviations_are_even() -> None:
+    config = LoopConfig(blur=0.3, blur_size=2)
+    drawn = np.array([draw_augmentation(np.random.default_rng(seed), config).blur for seed in range(4000)])
+    assert abs((drawn > 0).mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 4000)
+    some = drawn[drawn > 0]
+    assert abs(some.mean() - 1) < 4 * 2 / np.sqrt(12 * len(some))
+    assert some.max() < 2
 
 
 def test_a_picture_is_changed_by_seed_epoch_and_key_alone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """JPEG and other payloads <-> pictures. A picture is ``(H, W, 3) uint8`` RGB everywhere in facekit."""
 
 from facekit.images.avif import reads_avif
+from facekit.images.blur import blurred
 from facekit.images.codec import SUBSAMPLINGS, decode, decode_stored, encode_jpeg, encode_like, encode_stored
 from facekit.images.files import PictureFile, open_picture_file
 from facekit.images.given import as_picture, is_pillow, stored_as, to_pillow, upright
@@ -14,6 +15,7 @@ __all__ = [
     "PictureFile",
     "as_payload",
     "as_picture",
+    "blurred",
     "decode",
     "decode_stored",
     "encode_jpeg",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facekit.images import blurred
 from facekit.train.config import LoopConfig
 
 __all__ = ["Augmentation", "apply_augmentation", "draw_augmentation"]
@@ -25,6 +26,8 @@ class Augmentation(NamedTuple):
     brightness: float = 1.0
     contrast: float = 1.0
     saturation: float = 1.0
+    blur: float = 0.0
+    """Standard deviation in pixels; 0: none."""
 
 
 def draw_augmentation(rng: np.random.Generator, config: LoopConfig) -> Augmentation:
@@ -42,14 +45,16 @@ def draw_augmentation(rng: np.random.Generator, config: LoopConfig) -> Augmentat
     """
     chance_flip, chance_hole, top, left, high, wide, *jitter = rng.random(9)
     down, right = rng.integers(-config.crop, config.crop, 2, endpoint=True).tolist()
+    chance_blur, blur = rng.random(2)  # behind all that were drawn before there was a blur: those stay what they were
     hole = None
     if chance_hole < config.cutout:
         size = config.cutout_size
         height, width = size * (0.5 + 0.5 * high), size * (0.5 + 0.5 * wide)
         hole = (top * (1 - height), left * (1 - width), height, width)
     ranges = (config.brightness, config.contrast, config.saturation)
-    factors = [1 + half * (2 * draw - 1) for half, draw in zip(ranges, jitter, strict=True)]
-    return Augmentation(bool(chance_flip < config.flip), (down, right), hole, *factors)
+    light, contrast, colour = (1 + half * (2 * draw - 1) for half, draw in zip(ranges, jitter, strict=True))
+    sigma = config.blur_size * blur if chance_blur < config.blur else 0.0
+    return Augmentation(bool(chance_flip < config.flip), (down, right), hole, light, contrast, colour, sigma)
 
 
 def apply_augmentation(image: Picture, drawn: Augmentation) -> NDArray[np.float32]:
@@ -66,7 +71,8 @@ def apply_augmentation(image: Picture, drawn: Augmentation) -> NDArray[np.float3
     (3, H, W) float32
         RGB in [-1, 1], contiguous; a hole is 0, the middle grey.
     """
-    pixels = image[:, ::-1] if drawn.flip else image
+    pixels = blurred(image, drawn.blur) if drawn.blur else image
+    pixels = pixels[:, ::-1] if drawn.flip else pixels
     if any(drawn.shift):
         pixels = _shifted(pixels, drawn.shift)
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)

@@ -21,8 +21,8 @@ CHOICES = {
 MAY_CHANGE = ("threads", "workers", "log_every", "save_every", "eval_every", "keep", "device")
 """Settings that may be others when a run is resumed: they do not decide what is learned."""
 TINIEST = sys.float_info.min
-POSITIVE = ("lr", "gamma", "power", "cutout_size", "sample_rate")
-SHARES = ("flip", "cutout", "cutout_size", "online_masks", "label_smoothing", "gamma", "sample_rate")
+POSITIVE = ("lr", "gamma", "power", "cutout_size", "blur_size", "sample_rate")
+SHARES = ("flip", "cutout", "cutout_size", "blur", "online_masks", "label_smoothing", "gamma", "sample_rate")
 
 
 class Usual(NamedTuple):
@@ -49,6 +49,7 @@ USUAL = {
     "brightness": Usual(0.0, 0.6, 1.0),
     "contrast": Usual(0.0, 0.6, 1.0),
     "saturation": Usual(0.0, 0.6, 1.0),
+    "blur_size": Usual(0.0, 5.0, 50.0),
 }
 
 
@@ -111,6 +112,10 @@ class LoopConfig:
         Chance of a mask that is put on in memory, from 0 to 1.
     cutout_size : float
         Side of the hole over that of the picture, at most.
+    blur : float
+        Chance of a blurred picture, from 0 to 1.
+    blur_size : float
+        Standard deviation of the blur in pixels, at most: it is drawn evenly from 0 to this; usual up to 5.
     brightness, contrast, saturation : float
         Half the width of the range of each factor around 1.
     crop : int
@@ -162,6 +167,8 @@ class LoopConfig:
     flip: float = 0.5
     cutout: float = 0.0
     cutout_size: float = 0.4
+    blur: float = 0.0
+    blur_size: float = 2.0
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from facekit.errors import NoFace
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
+from facekit.images import blurred
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Alter
 from facekit.masks import render_worn, sample_params
 
-__all__ = ["alterations", "blurred"]
+__all__ = ["alterations"]
 
 Picture = npt.NDArray[np.uint8]
 
@@ -28,13 +29,6 @@ def alterations(
         return blur, blur
     wear = _wearing(config.wear, config.seed, estimator(), blur)
     return (wear if config.side == "both" else blur), wear
-
-
-def blurred(picture: Picture, sigma: float) -> Picture:
-    """Blur with a Gaussian of ``sigma`` pixels, borders mirrored: (H, W, 3) uint8 to the same."""
-    import cv2
-
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
 
 
 def _blurring(sigma: float) -> Alter:
