@@ -89,7 +89,7 @@ def verify(path: str, allowed_signers: str) -> str:
     found = _run(names, path, f"{signature} is by nobody in {allowed_signers}", cure)
     who = found.decode("utf-8", "replace").splitlines()[0].strip()
     words = [names[0], "-Y", "verify", "-f", allowed_signers, "-I", who, "-n", NAMESPACE, "-s", str(signature)]
-    said = _run(words, path, f"{path} is not what {who} signed", "fetch list and signature again")
+    said = _run(words, path, f"{path} is not what {who} signed", "restore both from where they came")
     key = said.decode("utf-8", "replace").partition(" with ")[2].strip()
     return f"{who} ({key})" if key else who
 
