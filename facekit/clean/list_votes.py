@@ -168,6 +168,8 @@ def _by_any(said: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     sizes = said.max(axis=1, initial=-1) + 1
     starts = np.cumsum(sizes) - sizes
     nodes = np.where(said >= 0, said + starts[:, None], -1)
+    if not sizes.any():
+        return np.full(said.shape[1], -1, np.int64)
     leader = np.arange(int(sizes.sum()))
     first = np.where(nodes >= 0, nodes, np.iinfo(np.int64).max).min(axis=0)
     known = (nodes >= 0).any(axis=0)
@@ -181,7 +183,7 @@ def _by_any(said: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
             leader = leader[leader]
         if np.array_equal(before, leader):
             break
-    return np.where(known, leader[np.where(known, first, 0)] if len(leader) else -1, -1)
+    return np.where(known, leader[np.where(known, first, 0)], -1)
 
 
 def _by_all(said: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -293,14 +293,17 @@ def _faces(rows: CleanRows, most: int) -> tuple[list[dict[str, Any]], int]:
 
 def _narrowly_kept(rows: CleanRows, most: int) -> list[dict[str, Any]]:
     """List faces that stayed with their identity, those that are least above their threshold first."""
-    margin = np.full(len(rows.keys), np.inf, np.float32)
-    stays = rows.among(_STAYS[:3])
+    stays = np.array([reason in _STAYS[:3] for reason in rows.reasons], np.bool_)
+    near, margin = np.zeros(0, np.int64), np.zeros(0, np.float32)
     for part in blocks(len(rows.keys)):
         above = rows.similarity[part] - rows.threshold[part]
-        margin[part] = np.where(stays[part] & (rows.new_label[part] >= 0) & (above >= 0), above, np.inf)
-    nearest = np.argpartition(margin, most - 1)[:most] if 0 < most < len(margin) else np.arange(len(margin))
-    chosen = nearest[np.isfinite(margin[nearest])]
-    return [_face(rows, at) for at in chosen[np.lexsort((rows.keys[chosen], margin[chosen]))].tolist()]
+        some = np.flatnonzero(stays[rows.reason[part]] & (rows.new_label[part] >= 0) & (above >= 0))
+        near, margin = np.append(near, part.start + some), np.append(margin, above[some])
+        if 0 < most < len(margin):  # only candidates stay, so that this takes nothing a row
+            kept = margin <= np.partition(margin, most - 1)[most - 1]
+            near, margin = near[kept], margin[kept]
+    order = np.lexsort((rows.keys[near], margin))
+    return [_face(rows, at) for at in near[order[: most or None]].tolist()]
 
 
 def _face(rows: CleanRows, at: int) -> dict[str, Any]:
