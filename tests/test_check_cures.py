@@ -108,6 +108,11 @@ def test_an_interrupted_command_says_whether_it_goes_on(
     assert capsys.readouterr().err.strip() == f"facekit: interrupted{said}"
 
 
+def test_of_a_group_only_what_keeps_its_work_goes_on() -> None:
+    assert "run the same command again" in cli.resume_hint(["benchmark", "make", "out"])
+    assert cli.resume_hint(["benchmark", "run", "out", "model.onnx"]) == cli.resume_hint(["benchmark"]) == ""
+
+
 def test_a_call_without_a_command_has_nothing_to_go_on_with() -> None:
     assert cli.resume_hint([]) == cli.resume_hint(["--help"]) == ""
     assert cli.resume_hint(["check", os.devnull]) == ""

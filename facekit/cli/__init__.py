@@ -59,7 +59,7 @@ COMMANDS = {
 }
 """Each command's one line; the command itself is ``facekit.cli.<name>.command``."""
 
-RESUMABLE = ("mask", "synth", "benchmark", "pack", "unpack", "embed", "selflearn")
+RESUMABLE = ("mask", "synth", "benchmark make", "pack", "unpack", "embed", "selflearn")
 """Commands that keep what is done when they are interrupted."""
 
 
@@ -180,7 +180,8 @@ def repair_hint(error: FacekitError) -> str:
 
 def resume_hint(words: Sequence[str]) -> str:
     """How to go on after an interruption, for the commands that do."""
-    name = next((word for word in words if not word.startswith("-")), "")
+    name, sub, *_ = [*(word for word in words if not word.startswith("-")), "", ""]
     if name == "train" and "--resume" not in words:
         return "; the same command with --resume goes on from the last checkpoint"
-    return "; run the same command again to go on from here" if name in (*RESUMABLE, "train") else ""
+    goes_on = name in (*RESUMABLE, "train") or f"{name} {sub}" in RESUMABLE
+    return "; run the same command again to go on from here" if goes_on else ""
