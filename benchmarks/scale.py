@@ -3,6 +3,7 @@
     python benchmarks/scale.py                                    packs of 10^5 and 10^6 records
     python benchmarks/scale.py --sizes 1e6 1e7 --folder DIR       ten million records; needs 20 GB below DIR
     python benchmarks/scale.py clean-published apply-key          some commands only (and what they need)
+    python benchmarks/scale.py check convert --pictures PACK      the pictures of a pack, over and over
 
 Each command runs as a process of its own. What is counted is its anonymous memory (RssAnon; pages of mapped files,
 which the system may drop, are not), looked at 200 times a second, of the process and of the largest of its children.
@@ -90,6 +91,17 @@ def write_pack(folder: Path, count: int) -> None:
             keys = np.arange(first + 1, min(first + BLOCK, count) + 1)
             labels = (keys - 1) // EACH
             writer.append_block(*frames(keys, labels), labels)
+
+
+def write_real_pack(folder: Path, count: int, pictures: Path) -> None:
+    """A pack of the same labels with the pictures of another one, over and over."""
+    from facekit.records import Header, PackWriter, open_pack
+
+    with open_pack(pictures) as pack:
+        payloads = [pack.read(key).payload for key in pack.keys.tolist()]
+    with PackWriter(folder) as writer:
+        for row in range(count):
+            writer.write(Header(0, float(row // EACH), row + 1, 0), payloads[row % len(payloads)])
 
 
 def write_vectors(path: Path, count: int) -> None:
@@ -187,11 +199,11 @@ NAMES = ("inspect", "check", "convert", "convert-no-hash", "split", "merge", "re
          "embed", "mask", "clean-masked", "unpack")  # fmt: skip
 
 
-def run_all(at: Path, count: int, chosen: Iterable[str], keep: bool) -> dict[str, Cost]:
+def run_all(at: Path, count: int, chosen: Iterable[str], keep: bool, pictures: Path | None = None) -> dict[str, Cost]:
     """Each command once; those that are only needed by a chosen one too."""
     at.mkdir(parents=True, exist_ok=True)
     if not (at / "pack").exists():
-        write_pack(at / "pack", count)
+        write_pack(at / "pack", count) if pictures is None else write_real_pack(at / "pack", count, pictures)
     if not (at / "vectors.npy").exists():
         write_vectors(at / "vectors.npy", count)
     found: dict[str, Cost] = {}
@@ -242,13 +254,16 @@ def main() -> None:
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--sizes", nargs="+", type=float, default=[1e5, 1e6])
     parser.add_argument("--folder", type=Path, help="where packs lie and stay; by default a temporary folder")
+    parser.add_argument("--pictures", type=Path, metavar="PACK", help="take the pictures of this pack")
     parser.add_argument("--keep", action="store_true", help="keep what the commands wrote")
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes]
     with tempfile.TemporaryDirectory() as temporary:
         root = options.folder or Path(temporary)
-        costs = [run_all(root / str(size), size, options.commands or NAMES, options.keep) for size in sizes]
-    print(f"\n{machine()}\n{' and '.join(f'{size:,}' for size in sizes)} records of 170 bytes\n\n{table(costs, sizes)}")
+        chosen = options.commands or NAMES
+        costs = [run_all(root / str(size), size, chosen, options.keep, options.pictures) for size in sizes]
+    kind = "170 bytes" if options.pictures is None else f"pictures of {options.pictures.name}"
+    print(f"\n{machine()}\n{' and '.join(f'{size:,}' for size in sizes)} records of {kind}\n\n{table(costs, sizes)}")
 
 
 if __name__ == "__main__":
