@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import ray
 from ray.cluster_utils import Cluster
@@ -56,8 +57,8 @@ class Witness:
         self._replace(*call)
 
     def watch(self) -> None:
-        RayTasks._answer = lambda *call: self.answer(*call)  # type: ignore[method-assign]
-        RayTasks._replace = lambda *call: self.replace(*call)  # type: ignore[method-assign]
+        mock.patch.object(RayTasks, "_answer", lambda *call: self.answer(*call)).start()
+        mock.patch.object(RayTasks, "_replace", lambda *call: self.replace(*call)).start()
 
 
 def lose(cluster: Any, node: Any) -> int:

@@ -131,9 +131,9 @@ def test_a_mask_costs_one_render_and_no_search_where_the_mesh_is_known(monkeypat
         ({"textures": "nowhere.toml"}, "nowhere.toml"),
     ],
 )
-def test_wrong_settings_are_refused(given: dict[str, object], message: str) -> None:
+def test_wrong_settings_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        MaskAugment(**given)  # type: ignore[arg-type]
+        MaskAugment(**given)
 
 
 def test_real_draws_types_as_often_as_people_wear_them() -> None:

@@ -262,7 +262,7 @@ def test_looking_for_the_plugins_does_not_import_torch() -> None:
     with pytest.raises(ImportError):
         from facekit_bcl import Nothing
     with pytest.raises(ImportError):
-        from facekit_maskdul import Nothing  # noqa: F401
+        from facekit_maskdul import Nothing  # noqa: F401 -- that it cannot be imported is the test
 
 
 def test_empty_classes_are_counted_as_one_with_a_warning() -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,9 +218,10 @@ def test_what_is_no_benchmark_or_was_changed_is_refused(folder: Path, tmp_path: 
 
 
 def test_settings_that_are_not_allowed(tmp_path: Path) -> None:
-    for given in ({"preset": "mine"}, {"seed": -1}, {"seed": 1 << 32}, {"workers": 0}):
+    wrong: list[dict[str, Any]] = [{"preset": "mine"}, {"seed": -1}, {"seed": 1 << 32}, {"workers": 0}]
+    for given in wrong:
         with pytest.raises(ConfigError, match=next(iter(given))):
-            MakeConfig(str(tmp_path / "out"), **given)  # type: ignore[arg-type]
+            MakeConfig(str(tmp_path / "out"), **given)
     with pytest.raises(ConfigError, match=r"must end in \.html"):
         RunConfig("bench", "model.onnx", MODEL, page="page.txt")
     with pytest.raises(ConfigError, match="bootstrap"):

@@ -11,7 +11,7 @@ import pytest
 from test_output_folder import _die_at, related, tree, write
 
 from facekit.errors import ConfigError, DestinationExists, FacekitError
-from facekit.output import PNG, FileKind, check_files, input_of, open_files, open_run_folder
+from facekit.output import PNG, FileKind, check_files, files, input_of, open_files, open_run_folder
 from facekit.output.aside import aside_file, replace_file
 from facekit.output.staging import staging_folder
 
@@ -40,6 +40,20 @@ def test_nothing_appears_when_something_goes_wrong(tmp_path: Path) -> None:
         output.paths[0].write_bytes(START)
         raise RuntimeError
     assert not os.listdir(tmp_path)
+
+
+def test_an_interruption_while_it_is_published_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(files, "_flush", interrupted)
+        draw(tmp_path)
+    assert not os.listdir(tmp_path)
+    draw(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "a.txt"]
 
 
 def test_missing_parents_are_made(tmp_path: Path) -> None:

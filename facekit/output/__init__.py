@@ -17,6 +17,7 @@ from facekit.output.files import (
     FileKind,
     FilesOutput,
     check_files,
+    is_moving,
     open_files,
 )
 from facekit.output.folder import FolderOutput, check_folder, flush_files, is_begun, open_folder
@@ -47,6 +48,7 @@ __all__ = [
     "folder_input",
     "input_of",
     "is_begun",
+    "is_moving",
     "new_aside",
     "note_replaced",
     "open_files",

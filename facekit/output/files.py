@@ -40,6 +40,7 @@ __all__ = [
     "FileKind",
     "FilesOutput",
     "check_files",
+    "is_moving",
     "open_files",
 ]
 
@@ -154,6 +155,17 @@ def open_files(
     return FilesOutput(kinds, command, tuple(inputs), dict(settings or {}), overwrite, needed, in_place)
 
 
+def is_moving(path: str | os.PathLike[str]) -> bool:
+    """Whether a run was killed between the names of the files that it had finished; the same command goes on with it.
+
+    Parameters
+    ----------
+    path : path
+        The last of them.
+    """
+    return (staging_folder(real(path)) / READY).exists()
+
+
 class FilesOutput:
     """Files while they are made; see `open_files`.
 
@@ -241,8 +253,8 @@ class FilesOutput:
             explained = self._explained(error)
             if explained is not error:
                 raise explained from error
-            if kind is None:
-                raise error
+        if kind is None and error is not None:  # an interruption while files get their names is one too
+            raise error
 
     def _end(self) -> None:
         """Clear up, and let go of the lock."""

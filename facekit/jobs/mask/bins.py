@@ -21,6 +21,7 @@ from facekit.jobs.inputs.source import SourceRecord
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import textured_shells
 from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, masked_copies
+from facekit.jobs.outputs.bins_ledger import refuse_other_ledger
 from facekit.output import BINS, PARQUET, check_files, input_of, open_files
 from facekit.output.dry_run import stop_if_dry
 from facekit.records import Header, Record, unframe, unpack_record
@@ -112,7 +113,7 @@ def mask_bins(
     started, ledger = perf_counter(), ledger_path(Path(config.destination))
     targets = {str(ledger): PARQUET, config.destination: BINS}
     read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]
-    _refuse_name_of_pack(Path(config.destination))
+    refuse_other_ledger(Path(config.destination))
     stop_if_dry("mask", Path(config.destination), tuple(read), 2 * os.path.getsize(config.source))
     check_files(targets, read, config.overwrite)
     bins = read_bins(config.source)
@@ -171,14 +172,6 @@ def mask_bin_files(
     for source in sources:
         read_bins(source)
     return [mask_bins(one, side, estimator, wear) for one in each]
-
-
-def _refuse_name_of_pack(destination: Path) -> None:
-    rec = destination.with_suffix(".rec")
-    if rec.exists():
-        raise DestinationExists(
-            f"{ledger_path(destination)}, the ledger of {destination}, would be that of {rec} too: choose another name"
-        )
 
 
 def start_worker(worker: MaskWorker) -> Callable[[PictureBatch], list[MaskedPicture]]:

@@ -15,6 +15,7 @@ from facekit.images import decode, picture_size
 from facekit.jobs.inputs.checks import check_seed
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
+from facekit.jobs.outputs.bins_ledger import has_own_ledger, refuse_other_ledger
 from facekit.jobs.outputs.ledger_rows import copied_rows
 from facekit.jobs.packs.pair_lists import RowPairs, draw_pairs, listed_pairs
 from facekit.output import BINS, PARQUET, PNG, Input, check_files, check_folder, input_of, open_files, open_folder
@@ -189,8 +190,10 @@ def _write(source: Source, pairs: RowPairs, read: list[Input], config: MakeConfi
     payloads = [record.record.payload for record in read_records(source.select_rows(rows))]
     bins = Bins([payloads[place] for place in places.reshape(-1).tolist()], pairs.same)
     ledger, said = ledger_path(Path(config.destination)), _masks_of(source, pairs, bins)
-    # One that lies there speaks of other pictures: it is replaced with the .bin.
-    targets = {str(ledger): PARQUET} if said is not None or ledger.exists() else {}
+    if said is not None:
+        refuse_other_ledger(Path(config.destination))
+    # One of the .bin that is replaced would speak of other pictures: it is replaced too.
+    targets = {str(ledger): PARQUET} if said is not None or has_own_ledger(Path(config.destination)) else {}
     targets[config.destination] = BINS
     inputs = [*read, source_input(source, config.source)]
     with open_files(targets, "bins", inputs, asdict(config), config.overwrite) as output:
