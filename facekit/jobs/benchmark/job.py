@@ -28,7 +28,7 @@ from facekit.jobs.benchmark.finish import (
 )
 from facekit.jobs.benchmark.plan import BenchmarkPlan, cleaning_pack, make_plan, name_of
 from facekit.jobs.benchmark.presets import PUBLISHED
-from facekit.jobs.benchmark.shard import FaceTask, start_drawing
+from facekit.jobs.benchmark.shard import start_drawing
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.finish import TRUTH, assemble_pack
 from facekit.jobs.synth.job import textured_shells
@@ -124,7 +124,7 @@ def make_benchmark(config: MakeConfig) -> MakeSummary:
     work = _cut(config)
     needed, shared = BYTES_A_PICTURE * work.shards[-1].stop, config.executor.part is not None
     output = open_folder(config.destination, "benchmark make", (), settings, config.overwrite, needed, shared)
-    drawing = ShardWork("drawing", work.shards, FaceTask, start, config, config.workers, config.executor)
+    drawing = ShardWork("drawing", work.shards, SynthTask, start, config, config.workers, config.executor)
     say_compiling("synth")
     run_job(output, drawing, lambda output: _assemble(config, work, output))
     return _summary(config, work, perf_counter() - started)
@@ -140,7 +140,7 @@ def _cut(config: MakeConfig) -> Work:
     return Work(plan, roster, faces + moved, len(faces))
 
 
-def start(config: MakeConfig) -> Callable[[FaceTask], Shard]:
+def start(config: MakeConfig) -> Callable[[SynthTask], Shard]:
     """What a worker does with a task of either kind."""
     work = _cut(config)
     count = len(work.plan.person)
@@ -150,7 +150,7 @@ def start(config: MakeConfig) -> Callable[[FaceTask], Shard]:
         start_worker(SynthWorker(SynthConfig(config.destination, spec, "flat"), textured_shells)),
     )
 
-    def do(task: FaceTask) -> Shard:
+    def do(task: SynthTask) -> Shard:
         if task.shard.number < work.faces:
             return draw(task)
         moved = Shard(task.shard.number, task.shard.first - count, task.shard.stop - count)

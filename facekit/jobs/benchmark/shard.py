@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from facekit.images import encode_jpeg
 from facekit.jobs.benchmark.plan import BARE, MASKED, BenchmarkPlan, Slot, benchmark_seed, make_plan, person_of
 from facekit.jobs.benchmark.presets import BenchmarkSpec
+from facekit.jobs.synth.shard import SynthTask
 from facekit.masks import TYPES, MaskOptions, render_worn, sample_params
 from facekit.records import Header, pack_record
 from facekit.records.framing import frame
@@ -24,20 +24,10 @@ from facekit.synth import CaptureParams, DrawnFace, Person, build_person, sample
 from facekit.synth.person import render
 from facekit.synth.restyle import recolour, relight, retexture
 
-__all__ = ["FaceTask", "draw_faces", "start_drawing"]
+__all__ = ["draw_faces", "start_drawing"]
 
 _ALTERATIONS = 11
 """Tag of the random stream that alters a picture."""
-
-
-class FaceTask(NamedTuple):
-    """One shard and where its result goes."""
-
-    shard: Shard
-    path: Path
-
-    def __repr__(self) -> str:
-        return f"shard {self.shard.number} (pictures {self.shard.first} to {self.shard.stop})"
 
 
 class Easel(NamedTuple):
@@ -66,12 +56,12 @@ class Altered(NamedTuple):
     params: str | None = None
 
 
-def start_drawing(spec: BenchmarkSpec) -> Callable[[FaceTask], Shard]:
+def start_drawing(spec: BenchmarkSpec) -> Callable[[SynthTask], Shard]:
     """Plan once, and return what is done with a task."""
     cv2.setNumThreads(1)
     plan = make_plan(spec)
 
-    def work(task: FaceTask) -> Shard:
+    def work(task: SynthTask) -> Shard:
         with ShardWriter(task.path) as out:
             rows, offsets = [], []
             for position, altered in draw_faces(spec, plan, task.shard.first, task.shard.stop):
