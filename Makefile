@@ -20,7 +20,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 
 # The files whose results may depend on the processor.
 NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
-  $(wildcard $(patsubst %, tests/test_%*.py, augment bcl clean embeddings_engine evaluate faces mask selflearn synth \
+  $(wildcard $(patsubst %, tests/test_%*.py, ablation augment bcl benchmark clean embeddings_engine evaluate faces list mask overlap passport selflearn synth \
   train_job train_parts train_resume train_scores)))
 
 demo: $(VENV)/.core

@@ -23,7 +23,7 @@ from typing import Any
 import facekit
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.output.inputs import Input, refuse_changed
-from facekit.output.record import RECORD, plain, write_record
+from facekit.output.record import RECORD, lineage_of, plain, write_record
 from facekit.stores.objects import UNFINISHED, list_objects, put_bytes, put_file, read_object, remove_objects
 
 __all__ = ["PrefixOutput", "open_prefix"]
@@ -184,7 +184,7 @@ class PrefixOutput:
 
     def _record(self) -> bytes:
         """As of a folder; the objects are gone from here, so their sizes stand for them."""
-        write_record(self.folder, self._settings)
+        write_record(self.folder, self._settings, lineage=lineage_of(one.path for one in self._inputs))
         content = json.loads((self.folder / RECORD).read_bytes())
         content["files"] = [[name, size, None] for name, size in sorted(self._sizes.items())]
         return (json.dumps(content, sort_keys=True, indent=2) + "\n").encode()

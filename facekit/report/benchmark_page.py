@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from facekit.report.rounds_page import HEAD, STYLE
@@ -24,7 +25,7 @@ def build_benchmark_page(subject: str, summary: Any) -> str:
     Parameters
     ----------
     subject : str
-        What was scored.
+        Path to what was scored; the page is for others too, and says its name alone.
     summary : facekit.jobs.benchmark.run.RunSummary
 
     Returns
@@ -32,7 +33,7 @@ def build_benchmark_page(subject: str, summary: Any) -> str:
     str
         HTML that refers to nothing else.
     """
-    title = f"{escape(subject)} on {escape(summary.benchmark)}"
+    title = f"{escape(Path(subject).name)} on {escape(summary.benchmark)}"
     score = "not measured" if summary.score is None else f"{summary.score:.2%}"
     words = f"A quarter of masked to bare and three quarters of bare to bare at FAR {summary.far:g}"
     parts = [HEAD, f"<title>{title}</title><style>{STYLE}</style>", "<main>", f"<h1>{title}</h1>"]
