@@ -140,9 +140,8 @@ def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
 
 
 @kernel()
-def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
-    """Axes of the face from its edges, hairline and chin."""
-    axes = np.empty((3, 3), np.float32)
+def _fill_frame(vertices: Floats, landmarks: Landmarks, axes: Floats) -> np.float32:
+    """Fill the axes of the face, and return its scale (see `Frame`), from its edges, hairline and chin."""
     width, overlap = F0, F0
     for k in range(3):
         axes[0, k] = vertices[landmarks.right_edge, k] - vertices[landmarks.left_edge, k]
@@ -158,7 +157,12 @@ def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
         i, j = (k + 1) % 3, (k + 2) % 3
         axes[2, k] = axes[1, i] * axes[0, j] - axes[1, j] * axes[0, i]
     _normalise(axes)
-    return Frame(axes, width / CANONICAL_WIDTH)
+    return width / CANONICAL_WIDTH
+
+
+def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
+    axes = np.empty((3, 3), np.float32)
+    return Frame(axes, np.float32(_fill_frame(vertices, landmarks, axes)))
 
 
 def face_scale(vertices: Floats, landmarks: Landmarks) -> float:
@@ -271,8 +275,11 @@ def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Dr
 
 
 @kernel()
-def _across(vertices: Floats, v: int, right: Floats) -> np.float32:
-    return vertices[v, 0] * right[0] + vertices[v, 1] * right[1]
+def _eye_width(vertices: Floats, lid: Ints, right_x: np.float32, right_y: np.float32) -> np.float32:
+    """Along a direction of the picture, from the first to the last vertex of a lid."""
+    a, b = lid[0], lid[lid.shape[0] - 1]
+    first = vertices[a, 0] * right_x + vertices[a, 1] * right_y
+    return abs(vertices[b, 0] * right_x + vertices[b, 1] * right_y - first)
 
 
 @kernel()
@@ -281,30 +288,28 @@ def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: 
 
     An eye that is turned away, and so has less than a third of the other's width, does not count.
     """
-    right, down = np.empty(2, np.float32), np.empty(2, np.float32)
     long = max(np.sqrt(frame.axes[1, 0] ** 2 + frame.axes[1, 1] ** 2), np.float32(1e-3))
-    down[0], down[1] = -frame.axes[1, 0] / long, -frame.axes[1, 1] / long
-    right[0], right[1] = down[1], -down[0]
-    last, need = lids.shape[1] - 1, F0
-    widths = np.empty(2, np.float32)
+    down_x, down_y = np.float32(-frame.axes[1, 0] / long), np.float32(-frame.axes[1, 1] / long)
+    right_x, right_y = down_y, -down_x
+    need = F0
     for e in range(2):
-        widths[e] = abs(_across(vertices, lids[e, last], right) - _across(vertices, lids[e, 0], right))
-    for e in range(2):
-        if F2 * widths[e] + widths[e] < widths[1 - e]:
+        width = _eye_width(vertices, lids[e], right_x, right_y)
+        if F2 * width + width < _eye_width(vertices, lids[1 - e], right_x, right_y):
             continue
         for i in range(lids.shape[1]):
             v = lids[e, i]
-            x, y = _across(vertices, v, right), vertices[v, 0] * down[0] + vertices[v, 1] * down[1]
+            x = vertices[v, 0] * right_x + vertices[v, 1] * right_y
+            y = vertices[v, 0] * down_x + vertices[v, 1] * down_y
             beside = LID_SIDE * frame.scale
             for c in range(columns * top_rows - 1):
                 if (c + 1) % columns == 0:
                     continue
-                x0 = points[0, c] * right[0] + points[1, c] * right[1]
-                x1 = points[0, c + 1] * right[0] + points[1, c + 1] * right[1]
+                x0 = points[0, c] * right_x + points[1, c] * right_y
+                x1 = points[0, c + 1] * right_x + points[1, c + 1] * right_y
                 if min(x0, x1) > x + beside or max(x0, x1) <= x - beside or x0 == x1:
                     continue
-                y0 = points[0, c] * down[0] + points[1, c] * down[1]
-                y1 = points[0, c + 1] * down[0] + points[1, c + 1] * down[1]
+                y0 = points[0, c] * down_x + points[1, c] * down_y
+                y1 = points[0, c + 1] * down_x + points[1, c + 1] * down_y
                 first = (min(max(x - beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
                 last = (min(max(x + beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
                 highest = y0 + (y1 - y0) * (first if (y1 - y0) * (last - first) > F0 else last)
@@ -312,8 +317,8 @@ def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: 
     need = min(need, MOST_LOWERED * frame.scale)
     if need > F0:
         for g in range(points.shape[1]):
-            points[0, g] += need * down[0]
-            points[1, g] += need * down[1]
+            points[0, g] += need * down_x
+            points[1, g] += need * down_y
 
 
 @kernel()
@@ -336,7 +341,6 @@ def _bounds(points: Floats) -> Bounds:
     return float(left), float(right), float(top), float(bottom)
 
 
-@kernel()
 def drape(
     vertices: Floats,
     landmarks: Landmarks,

@@ -22,10 +22,11 @@ Side = tuple[np.float32, np.float32, np.float32, int]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 FAR = np.float32(-1e9)
-SHELL_BIAS, STRAP_BIAS = np.float32(0.35), np.float32(0.5)  # centimetres by which the face may be nearer
+SHELL_BIAS, STRAP_BIAS = float(np.float32(0.35)), 0.5  # centimetres by which the face may be nearer
 ONE = np.uintp(1)
 TOUCH = np.float32(1e-3)  # samples by which neighbouring triangles overlap, so that rounding leaves no gap
 SAMPLES = 2
+TEXELS_A_CENTIMETRE = 1.2 * SAMPLES * 15 * 0.5  # times pixels a centimetre: more texels are finer than samples
 
 
 class Window(NamedTuple):
@@ -84,14 +85,6 @@ class Strap(NamedTuple):
 
 
 @kernel()
-def _project(points: Floats, axis: int, origin: int, out: Floats) -> None:
-    """One axis of some points (3, n) or of a mesh's vertices (transposed) in samples of the window: (n,)."""
-    factor, shift = np.float32(SAMPLES), (HALF - np.float32(origin)) * np.float32(SAMPLES) - HALF
-    for i in range(out.shape[0]):
-        out[i] = points[axis, i] * factor + shift
-
-
-@kernel()
 def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: np.float32) -> Side:
     """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
@@ -126,13 +119,12 @@ def _slope(
 def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -> None:
     """z-buffer (rows, columns) of the face's front where it may hide the mask."""
     height, width = depth.shape
-    corners = vertices.T
-    xs, ys = np.empty(vertices.shape[0], np.float32), np.empty(vertices.shape[0], np.float32)
-    _project(corners, 0, window.x, xs)
-    _project(corners, 1, window.y, ys)
+    factor = np.float32(SAMPLES)
+    ox, oy = (HALF - np.float32(window.x)) * factor - HALF, (HALF - np.float32(window.y)) * factor - HALF
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
-        ax, bx, cx, ay, by, cy = xs[a], xs[b], xs[c], ys[a], ys[b], ys[c]
+        ax, bx, cx = vertices[a, 0] * factor + ox, vertices[b, 0] * factor + ox, vertices[c, 0] * factor + ox
+        ay, by, cy = vertices[a, 1] * factor + oy, vertices[b, 1] * factor + oy, vertices[c, 1] * factor + oy
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > np.float32(-1e-4):  # turned away: behind something else
             continue
@@ -174,7 +166,7 @@ def _draw_shell(
     texture: Floats,
     nearest: bool,
     window: Window,
-    bias: np.float32,
+    bias: float,
     face: Floats,
     depth: Floats,
     layer: Floats,
@@ -183,12 +175,12 @@ def _draw_shell(
     height, width = depth.shape
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
     most_x, most_y, least = columns + np.float32(0.999), rows + np.float32(0.999), np.float32(0.02)
-    xs, ys = np.empty(st.shape[0], np.float32), np.empty(st.shape[0], np.float32)
-    _project(points, 0, window.x, xs)
-    _project(points, 1, window.y, ys)
+    factor = np.float32(SAMPLES)
+    ox, oy = (HALF - np.float32(window.x)) * factor - HALF, (HALF - np.float32(window.y)) * factor - HALF
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
-        ax, bx, cx, ay, by, cy = xs[a], xs[b], xs[c], ys[a], ys[b], ys[c]
+        ax, bx, cx = points[0, a] * factor + ox, points[0, b] * factor + ox, points[0, c] * factor + ox
+        ay, by, cy = points[1, a] * factor + oy, points[1, b] * factor + oy, points[1, c] * factor + oy
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
         if area > np.float32(-1e-4) or top > bottom:  # turned away: the inside of the far arm, which the head hides
@@ -233,25 +225,21 @@ def _draw_shell(
 
 
 @kernel()
-def _draw_strap(
+def _draw_ribbon(
     points: Floats,
     first: int,
     count: int,
     strap: Strap,
     brightness: np.float32,
     window: Window,
-    bias: np.float32,
+    bias: float,
     face: Floats,
     depth: Floats,
     layer: Floats,
+    nearest: Floats,
     smooth: bool,
 ) -> None:
-    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end.
-
-    Where its pieces overlap, the first counts; of a `smooth` one that which is nearest, so that it has no joints.
-    """
     height, width = depth.shape
-    nearest = np.full((height, width) if smooth else (1, 1), -FAR, np.float32)
     factor = np.float32(SAMPLES)
     ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
     r = np.float32(strap.radius) * factor
@@ -299,7 +287,27 @@ def _draw_strap(
                 )
 
 
-@kernel()
+def _draw_strap(
+    points: Floats,
+    first: int,
+    count: int,
+    strap: Strap,
+    brightness: np.float32,
+    window: Window,
+    bias: float,
+    face: Floats,
+    depth: Floats,
+    layer: Floats,
+    smooth: bool,
+) -> None:
+    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end.
+
+    Where its pieces overlap, the first counts; of a `smooth` one that which is nearest, so that it has no joints.
+    """
+    nearest = np.full(depth.shape if smooth else (1, 1), -FAR, np.float32)
+    _draw_ribbon(points, first, count, strap, brightness, window, bias, face, depth, layer, nearest, smooth)
+
+
 def draw(
     vertices: Floats,
     points: Floats,
@@ -311,7 +319,7 @@ def draw(
     strap: Strap,
     strap_points: int,
     window: Window,
-    scale: np.float32,
+    scale: float,
     smooth: bool,
 ) -> Floats:
     """Draw mask and straps.
@@ -335,7 +343,7 @@ def draw(
     strap_points : int
         Points a strap has.
     window : Window
-    scale : float32
+    scale : float
         Pixels per centimetre.
     smooth : bool
         For large faces: texels are interpolated and straps have no joints.
@@ -348,26 +356,16 @@ def draw(
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
-    nearest = not smooth and np.float32(texture.shape[1]) > np.float32(1.2 * SAMPLES * 15 * 0.5) * scale
+    nearest = not smooth and texture.shape[1] > TEXELS_A_CENTIMETRE * scale
     _occlude(vertices, tables.occluders, window, face)
     _draw_shell(
         points, st, shading, tables.triangles, texture, nearest, window, SHELL_BIAS * scale, face, depth, samples
     )
-    for i in range(tables.strap_sides.shape[0]):
-        if tables.strap_sides[i] == 0:
+    for i, side in enumerate(tables.strap_sides.tolist()):
+        if side == 0:
             continue
-        brightness = np.float32(0.78) * shading[middles[1] if tables.strap_sides[i] > 0 else middles[0]]
-        _draw_strap(
-            points,
-            grid + i * strap_points,
-            strap_points,
-            strap,
-            brightness,
-            window,
-            STRAP_BIAS * scale,
-            face,
-            depth,
-            samples,
-            smooth,
-        )
+        brightness = np.float32(0.78) * shading[middles[1] if side > 0 else middles[0]]
+        first = grid + i * strap_points
+        seen = (window, STRAP_BIAS * scale, face, depth, samples, smooth)
+        _draw_strap(points, first, strap_points, strap, brightness, *seen)
     return samples
