@@ -149,7 +149,6 @@ def _weigh(source: Floats, taps: Floats, step: int, out: Floats) -> None:
                 target[x] += first * (a[x] + b[x]) + second * (c[x] + d[x])
 
 
-@kernel()
 def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
     """Separable symmetric filter of (h, w, channels) with taps (2 m + 1,) from the middle outward.
 
@@ -157,9 +156,9 @@ def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
     may be one array; the border of `out` stays as it is.
     """
     line = scratch[: source.size]
-    line[:] = F0
-    _weigh(source.reshape(source.size), taps, source.shape[2], line)
-    _weigh(line, taps, source.shape[1] * source.shape[2], out.reshape(source.size))
+    line.fill(0)
+    _weigh(source.reshape(-1), taps, source.shape[2], line)
+    _weigh(line, taps, source.shape[1] * source.shape[2], out.reshape(-1))
 
 
 @kernel()
@@ -204,10 +203,10 @@ def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.f
 
 
 @kernel()
-def _shadow_reach(vertices: Floats, border: Border, window: Window, scale: np.float32, out: Floats) -> None:
-    """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
+def _fill_reach(
+    vertices: Floats, border: Border, window: Window, scale: float, crossings: Floats, out: Floats
+) -> None:
     oval = border.oval
-    crossings = np.empty(oval.shape[0], np.float32)
     chin_x, chin_y = vertices[border.chin, 0], vertices[border.chin, 1]
     width = abs(vertices[border.right_edge, 0] - vertices[border.left_edge, 0])
     half_jaw = np.float32(0.32) * width + F1
@@ -234,6 +233,11 @@ def _shadow_reach(vertices: Floats, border: Border, window: Window, scale: np.fl
             for x in range(out.shape[1]):
                 across = abs(np.float32(x + window.x) - chin_x) / half_jaw
                 out[y, x] = max(out[y, x], min(max(np.float32(1.6) - F2 * across, F0), F1))
+
+
+def _shadow_reach(vertices: Floats, border: Border, window: Window, scale: float, out: Floats) -> None:
+    """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
+    _fill_reach(vertices, border, window, scale, np.empty(border.oval.shape[0], np.float32), out)
 
 
 @kernel()
@@ -266,7 +270,6 @@ def _compose(
                 out[py, px, k] = np.uint8(min(max(value, F0), np.float32(255)))
 
 
-@kernel()
 def finish_picture(
     image: Picture,
     samples: Floats,
@@ -276,7 +279,7 @@ def finish_picture(
     finish: Finish,
     taps: tuple[Floats, Floats, Floats],
     window: Window,
-    scale: np.float32,
+    scale: float,
     coverage: Floats,
     out: Picture,
 ) -> None:
@@ -297,21 +300,21 @@ def finish_picture(
         Filters from the middle outward: the picture's blur, detail, shadow.
     window : Window
         The part of the picture that is drawn, (h, w).
-    scale : float32
+    scale : float
         Pixels per centimetre.
     coverage : (H, W) float32
         Holds zeros; filled with the opacity of the mask.
     out : (H, W, 3) uint8
         Holds the bare picture; the mask and its shadow are laid over it.
     """
-    pad = max(taps[0].shape[0], taps[1].shape[0], taps[2].shape[0])
+    pad = max(map(len, taps))
     height, width = window.height + 2 * pad, window.width + 2 * pad
     layer, smooth = np.empty((height, width, 4), np.float32), np.zeros((height, width, 4), np.float32)
     _settle(samples, finish, curves.to_levels, pad, layer)
     scratch = np.empty(layer.size, np.float32)
     _blur(layer, taps[0], scratch, layer)
     _blur(layer, taps[1], scratch, smooth)
-    _temper(layer, smooth, pad, finish, _layer_sharpness(layer, pad), curves.grain)
+    _temper(layer, smooth, pad, finish, np.float32(_layer_sharpness(layer, pad)), curves.grain)
     cover, spread = np.ascontiguousarray(layer[:, :, 3:]), np.zeros((height, width, 1), np.float32)
     _blur(cover, taps[2], scratch, spread)
     reach = np.empty((window.height, window.width), np.float32)
