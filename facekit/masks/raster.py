@@ -225,12 +225,13 @@ def _draw_shell(
 
 
 @kernel()
-def _draw_ribbon(
+def _draw_straps(
     points: Floats,
     first: int,
     count: int,
+    sides: Ints,
     strap: Strap,
-    brightness: np.float32,
+    lights: tuple[np.float32, np.float32],
     window: Window,
     bias: float,
     face: Floats,
@@ -239,73 +240,65 @@ def _draw_ribbon(
     nearest: Floats,
     smooth: bool,
 ) -> None:
+    """Draw straps, `count` points each from `first` on, as soft ribbons facing the viewer that fade at their far ends.
+
+    Where the pieces of one overlap, the first counts; of a `smooth` one that which is nearest, so that it has no
+    joints: `nearest` has room for each sample's distance. `lights` are left and right in the picture.
+    """
     height, width = depth.shape
     factor = np.float32(SAMPLES)
     ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
     r = np.float32(strap.radius) * factor
-    red, green, blue = (
-        np.float32(strap.red) * brightness,
-        np.float32(strap.green) * brightness,
-        np.float32(strap.blue) * brightness,
-    )
-    for j in range(first, first + count - 1):
-        ax, ay = (points[0, j] + ox) * factor - HALF, (points[1, j] + oy) * factor - HALF
-        bx, by = (points[0, j + 1] + ox) * factor - HALF, (points[1, j + 1] + oy) * factor - HALF
-        dx, dy = bx - ax, by - ay
-        inverse = F1 / max(dx * dx + dy * dy, np.float32(1e-6))
-        left, right = max(0, int(min(ax, bx) - r - F1)), min(width - 1, int(max(ax, bx) + r + F2))
-        top, bottom = max(0, int(min(ay, by) - r - F1)), min(height - 1, int(max(ay, by) + r + F2))
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                px, py = np.float32(x) - ax, np.float32(y) - ay
-                along = min(max((px * dx + py * dy) * inverse, F0), F1)
-                px, py = px - along * dx, py - along * dy
-                distance = np.float32(np.sqrt(px * px + py * py))
-                cover = min(r + HALF - distance, F1)
-                if cover <= F0:
-                    continue
-                way = (np.float32(j - first) + along) / np.float32(count - 1)
-                cover *= np.float32(strap.opacity) * min(F1, (F1 - way) * np.float32(5))
-                z = points[2, j] + along * (points[2, j + 1] - points[2, j])
-                if z + bias < face[y, x] or z < depth[y, x] - bias:
-                    continue
-                if smooth and nearest[y, x] < -FAR:
-                    if distance >= nearest[y, x]:
+    for i in range(sides.shape[0]):
+        if sides[i] == 0:
+            continue
+        if smooth:
+            for y in range(height):
+                for x in range(width):
+                    nearest[y, x] = -FAR
+        start, brightness = first + i * count, np.float32(0.78) * (lights[1] if sides[i] > 0 else lights[0])
+        red, green, blue = (
+            np.float32(strap.red) * brightness,
+            np.float32(strap.green) * brightness,
+            np.float32(strap.blue) * brightness,
+        )
+        for j in range(start, start + count - 1):
+            ax, ay = (points[0, j] + ox) * factor - HALF, (points[1, j] + oy) * factor - HALF
+            bx, by = (points[0, j + 1] + ox) * factor - HALF, (points[1, j + 1] + oy) * factor - HALF
+            dx, dy = bx - ax, by - ay
+            inverse = F1 / max(dx * dx + dy * dy, np.float32(1e-6))
+            left, right = max(0, int(min(ax, bx) - r - F1)), min(width - 1, int(max(ax, bx) + r + F2))
+            top, bottom = max(0, int(min(ay, by) - r - F1)), min(height - 1, int(max(ay, by) + r + F2))
+            for y in range(top, bottom + 1):
+                for x in range(left, right + 1):
+                    px, py = np.float32(x) - ax, np.float32(y) - ay
+                    along = min(max((px * dx + py * dy) * inverse, F0), F1)
+                    px, py = px - along * dx, py - along * dy
+                    distance = np.float32(np.sqrt(px * px + py * py))
+                    cover = min(r + HALF - distance, F1)
+                    if cover <= F0:
                         continue
-                elif cover <= layer[y, x, 3]:
-                    continue
-                if smooth:
-                    nearest[y, x] = distance
-                bright = cover * (
-                    F1 - np.float32(0.35) * (distance / max(r, F1)) ** 2
-                )  # round: darker toward its edges
-                layer[y, x, 0], layer[y, x, 1], layer[y, x, 2], layer[y, x, 3] = (
-                    red * bright,
-                    green * bright,
-                    blue * bright,
-                    cover,
-                )
-
-
-def _draw_strap(
-    points: Floats,
-    first: int,
-    count: int,
-    strap: Strap,
-    brightness: np.float32,
-    window: Window,
-    bias: float,
-    face: Floats,
-    depth: Floats,
-    layer: Floats,
-    smooth: bool,
-) -> None:
-    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end.
-
-    Where its pieces overlap, the first counts; of a `smooth` one that which is nearest, so that it has no joints.
-    """
-    nearest = np.full(depth.shape if smooth else (1, 1), -FAR, np.float32)
-    _draw_ribbon(points, first, count, strap, brightness, window, bias, face, depth, layer, nearest, smooth)
+                    way = (np.float32(j - start) + along) / np.float32(count - 1)
+                    cover *= np.float32(strap.opacity) * min(F1, (F1 - way) * np.float32(5))
+                    z = points[2, j] + along * (points[2, j + 1] - points[2, j])
+                    if z + bias < face[y, x] or z < depth[y, x] - bias:
+                        continue
+                    if smooth and nearest[y, x] < -FAR:
+                        if distance >= nearest[y, x]:
+                            continue
+                    elif cover <= layer[y, x, 3]:
+                        continue
+                    if smooth:
+                        nearest[y, x] = distance
+                    bright = cover * (
+                        F1 - np.float32(0.35) * (distance / max(r, F1)) ** 2
+                    )  # round: darker toward its edges
+                    layer[y, x, 0], layer[y, x, 1], layer[y, x, 2], layer[y, x, 3] = (
+                        red * bright,
+                        green * bright,
+                        blue * bright,
+                        cover,
+                    )
 
 
 def draw(
@@ -354,18 +347,16 @@ def draw(
         Premultiplied linear RGB and coverage; 1 is white cloth lit like the skin's average.
     """
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
-    samples = np.zeros((height, width, 4), np.float32)
+    samples = np.empty((height, width, 4), np.float32)
+    samples.fill(0)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
     nearest = not smooth and texture.shape[1] > TEXELS_A_CENTIMETRE * scale
     _occlude(vertices, tables.occluders, window, face)
     _draw_shell(
         points, st, shading, tables.triangles, texture, nearest, window, SHELL_BIAS * scale, face, depth, samples
     )
-    for i, side in enumerate(tables.strap_sides.tolist()):
-        if side == 0:
-            continue
-        brightness = np.float32(0.78) * shading[middles[1] if side > 0 else middles[0]]
-        first = grid + i * strap_points
-        seen = (window, STRAP_BIAS * scale, face, depth, samples, smooth)
-        _draw_strap(points, first, strap_points, strap, brightness, *seen)
+    distances = depth if not smooth else np.empty_like(depth)
+    lights = (shading[middles[0]], shading[middles[1]])
+    shown = (window, STRAP_BIAS * scale, face, depth, samples)
+    _draw_straps(points, grid, strap_points, tables.strap_sides, strap, lights, *shown, distances, smooth)
     return samples

@@ -118,7 +118,7 @@ def _type(kind: MaskType, times: int) -> _Type:
 
 def _straps_in_view(sides: NDArray[np.int32], right_nearer: float) -> NDArray[np.int32]:
     """0 for straps on the side that is turned away: of them nothing but a tick beside the mask would be left."""
-    return np.where(sides * right_nearer < -TURNED_AWAY, 0, sides).astype(np.int32)
+    return np.array([0 if side * right_nearer < -TURNED_AWAY else side for side in sides.tolist()], np.int32)
 
 
 def _drape(kind: MaskType, params: MaskParams) -> Drape:
@@ -194,7 +194,7 @@ def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, fl
     Skin divided by its reflectance, which is guessed from a prior and, more, from the white point: cloth must be what
     its name says on dark skin too.
     """
-    skin = [float(c) for c in scene.skin]
+    skin = scene.skin.tolist()
     luminance = 0.2126 * skin[0] + 0.7152 * skin[1] + 0.0722 * skin[2]
     seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.06), 0.62)
     white = math.hypot(luminance / (seen**SEEN_SHARE * TYPICAL_SKIN ** (1 - SEEN_SHARE)), LEAST_WHITE)
