@@ -97,7 +97,9 @@ class Frame(NamedTuple):
 @kernel()
 def _carry(weights: Floats, controls: Ints, vertices: Floats, points: Floats) -> None:
     """Grid points (3, G) from the control vertices: weights (C, G)."""
-    points[:] = F0
+    for k in range(3):
+        for g in range(weights.shape[1]):
+            points[k, g] = F0
     for c in range(weights.shape[0]):
         x, y, z = vertices[controls[c], 0], vertices[controls[c], 1], vertices[controls[c], 2]
         for g in range(weights.shape[1]):
@@ -126,7 +128,9 @@ def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
     normals : (V, 3) float32
         Filled; toward the viewer where the face is seen from the front.
     """
-    normals[:] = F0
+    for v in range(normals.shape[0]):
+        for k in range(3):
+            normals[v, k] = F0
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
@@ -233,7 +237,8 @@ def _grid_normals(
 @kernel()
 def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
     """Height (G,) of the cloth over its smooth surface; folds (F, 6): s, t, angle, half length, half width, height."""
-    heights[:] = F0
+    for g in range(heights.shape[0]):
+        heights[g] = F0
     for f in range(folds.shape[0]):
         cosine, sine = np.float32(np.cos(folds[f, 2])), np.float32(np.sin(folds[f, 2]))
         long, wide = F1 / folds[f, 3], F1 / folds[f, 4]

@@ -347,8 +347,7 @@ def draw(
         Premultiplied linear RGB and coverage; 1 is white cloth lit like the skin's average.
     """
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
-    samples = np.empty((height, width, 4), np.float32)
-    samples.fill(0)
+    samples = np.zeros((height, width, 4), np.float32)
     depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
     nearest = not smooth and texture.shape[1] > TEXELS_A_CENTIMETRE * scale
     _occlude(vertices, tables.occluders, window, face)
