@@ -20,6 +20,7 @@ Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+ONE = np.uintp(1)
 LEAST_GAIN = np.float32(
     0.8
 )  # of detail: a soft forehead must not wipe pleats and seams out; the picture's blur softens them
@@ -123,8 +124,9 @@ def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: F
             pixel = out[y + pad, x + pad]
             for k in range(3):
                 value = min(max(r if k == 0 else (g if k == 1 else b), F0), most)
-                i0 = int(value)
-                pixel[k] = a * (to_levels[i0] + (value - np.float32(i0)) * (to_levels[i0 + 1] - to_levels[i0]))
+                whole = int(value)
+                i0 = np.uintp(whole)  # unsigned: no test for negative indices
+                pixel[k] = a * (to_levels[i0] + (value - np.float32(whole)) * (to_levels[i0 + ONE] - to_levels[i0]))
             pixel[3] = a
 
 

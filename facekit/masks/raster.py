@@ -142,9 +142,10 @@ def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -
             left, right = _narrow(low, high, ab, fy)
             left, right = _narrow(left, right, bc, fy)
             left, right = _narrow(left, right, ca, fy)
-            z = za + (fy - ay) * zy - ax * zx
+            z, row = za + (fy - ay) * zy - ax * zx, np.uintp(y)
             for x in range(int(np.ceil(left)), int(np.floor(right)) + 1):
-                depth[y, x] = max(depth[y, x], z + zx * np.float32(x))
+                column = np.uintp(x)  # unsigned: no test for negative indices
+                depth[row, column] = max(depth[row, column], z + zx * np.float32(x))
 
 
 @kernel()
@@ -201,10 +202,11 @@ def _draw_shell(
             left, right = _narrow(left, right, ca, fy)
             dy = fy - ay
             z0, u0, v0, e0 = za + dy * zy, ua + dy * uy, va + dy * vy, ea + dy * ey
+            row = np.uintp(y)
             for x in range(int(np.ceil(left)), int(np.floor(right)) + 1):
-                dx = np.float32(x) - ax
+                dx, column = np.float32(x) - ax, np.uintp(x)
                 z = z0 + dx * zx
-                if z <= depth[y, x] or z + bias < face[y, x]:
+                if z <= depth[row, column] or z + bias < face[row, column]:
                     continue
                 u, v = min(max(u0 + dx * ux, F0), most_x), min(max(v0 + dx * vx, F0), most_y)
                 e = max(e0 + dx * ex, F0)
@@ -214,14 +216,14 @@ def _draw_shell(
                     if cover < least:
                         continue
                     for n in range(3):
-                        layer[y, x, n] = e * texture[j, k, n]
+                        layer[row, column, n] = e * texture[j, k, n]
                 else:
                     cover = _between(texture, u, v, 3)
                     if cover < least:
                         continue
                     for n in range(3):
-                        layer[y, x, n] = e * _between(texture, u, v, n)
-                depth[y, x], layer[y, x, 3] = z, cover
+                        layer[row, column, n] = e * _between(texture, u, v, n)
+                depth[row, column], layer[row, column, 3] = z, cover
 
 
 @kernel()
