@@ -144,12 +144,12 @@ def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
 
 
 @kernel()
-def _fill_frame(vertices: Floats, landmarks: Landmarks, axes: Floats) -> np.float32:
+def _fill_frame(vertices: Floats, left: int, right: int, high: int, low: int, axes: Floats) -> np.float32:
     """Fill the axes of the face, and return its scale (see `Frame`), from its edges, hairline and chin."""
     width, overlap = F0, F0
     for k in range(3):
-        axes[0, k] = vertices[landmarks.right_edge, k] - vertices[landmarks.left_edge, k]
-        axes[1, k] = vertices[landmarks.hairline, k] - vertices[landmarks.chin, k]
+        axes[0, k] = vertices[right, k] - vertices[left, k]
+        axes[1, k] = vertices[high, k] - vertices[low, k]
         width += axes[0, k] * axes[0, k]
     width = max(np.sqrt(width), np.float32(1e-3))
     for k in range(3):
@@ -166,7 +166,7 @@ def _fill_frame(vertices: Floats, landmarks: Landmarks, axes: Floats) -> np.floa
 
 def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
     axes = np.empty((3, 3), np.float32)
-    return Frame(axes, np.float32(_fill_frame(vertices, landmarks, axes)))
+    return Frame(axes, np.float32(_fill_frame(vertices, *landmarks[:4], axes)))
 
 
 def face_scale(vertices: Floats, landmarks: Landmarks) -> float:
@@ -183,13 +183,23 @@ def face_scale(vertices: Floats, landmarks: Landmarks) -> float:
 
 
 @kernel()
-def _place(points: Floats, middle: int, frame: Frame, wear: Drape) -> None:
+def _place(
+    points: Floats,
+    middle: int,
+    axes: Floats,
+    scale: np.float32,
+    stretch_x: float,
+    stretch_y: float,
+    slide_x: float,
+    slide_y: float,
+    tilt: float,
+) -> None:
     """Stretch, tilt and slide the shell about grid point `middle`, in the face's own axes."""
-    cosine, sine = np.float32(np.cos(wear.tilt)), np.float32(np.sin(wear.tilt))
-    sx, sy = np.float32(wear.stretch_x), np.float32(wear.stretch_y)
-    mx, my = np.float32(wear.slide_x) * frame.scale, np.float32(wear.slide_y) * frame.scale
+    cosine, sine = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
+    sx, sy = np.float32(stretch_x), np.float32(stretch_y)
+    mx, my = np.float32(slide_x) * scale, np.float32(slide_y) * scale
     ox, oy, oz = points[0, middle], points[1, middle], points[2, middle]
-    a = frame.axes
+    a = axes
     for g in range(points.shape[1]):
         dx, dy, dz = points[0, g] - ox, points[1, g] - oy, points[2, g] - oz
         x = (dx * a[0, 0] + dy * a[0, 1] + dz * a[0, 2]) * sx
@@ -235,7 +245,9 @@ def _grid_normals(
 
 
 @kernel()
-def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
+def _relief(
+    st: Floats, folds: Floats, gather_height: float, gather_waves: float, gather_phase: float, heights: Floats
+) -> None:
     """Height (G,) of the cloth over its smooth surface; folds (F, 6): s, t, angle, half length, half width, height."""
     for g in range(heights.shape[0]):
         heights[g] = F0
@@ -249,11 +261,11 @@ def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
             reach = along * along + across * across
             if reach < np.float32(6):
                 heights[g] += folds[f, 5] * np.float32(np.exp(-reach))
-    if wear.gather_height > 0:
+    if gather_height > 0:
         height, waves, phase = (
-            np.float32(wear.gather_height),
-            np.float32(wear.gather_waves),
-            np.float32(wear.gather_phase),
+            np.float32(gather_height),
+            np.float32(gather_waves),
+            np.float32(gather_phase),
         )
         for g in range(heights.shape[0]):
             side = (abs(F2 * st[g, 0] - F1) - np.float32(0.55)) / np.float32(0.45)
@@ -264,19 +276,28 @@ def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
 
 
 @kernel()
-def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Drape, frame: Frame) -> None:
+def _lift(
+    points: Floats,
+    normals: Floats,
+    heights: Floats,
+    st: Floats,
+    gape: float,
+    corner: float,
+    axes: Floats,
+    scale: np.float32,
+) -> None:
     """Raise the grid along its normals by `heights` and by a gap at the side edges, and push the lower corners out.
 
     The cloth between them is flat, so that it leaves the jaw where that draws in.
     """
-    gape, scale = np.float32(wear.gape), frame.scale
+    gap, stands = np.float32(gape), np.float32(corner) * scale
     for g in range(heights.shape[0]):
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
         x, t = F2 * st[g, 0] - F1, st[g, 1]
-        amount = (heights[g] * min(F1, HEMMED * t) + gape * side * side) * scale
-        out = np.float32(wear.corner) * scale * x * abs(x) * t * t
+        amount = (heights[g] * min(F1, HEMMED * t) + gap * side * side) * scale
+        out = stands * x * abs(x) * t * t
         for k in range(3):
-            points[k, g] += amount * normals[g, k] + out * frame.axes[0, k]
+            points[k, g] += amount * normals[g, k] + out * axes[0, k]
 
 
 @kernel()
@@ -288,13 +309,13 @@ def _eye_width(vertices: Floats, lid: Ints, right_x: np.float32, right_y: np.flo
 
 
 @kernel()
-def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, frame: Frame) -> None:
+def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, axes: Floats, scale: np.float32) -> None:
     """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
 
     An eye that is turned away, and so has less than a third of the other's width, does not count.
     """
-    long = max(np.sqrt(frame.axes[1, 0] ** 2 + frame.axes[1, 1] ** 2), np.float32(1e-3))
-    down_x, down_y = np.float32(-frame.axes[1, 0] / long), np.float32(-frame.axes[1, 1] / long)
+    long = max(np.sqrt(axes[1, 0] ** 2 + axes[1, 1] ** 2), np.float32(1e-3))
+    down_x, down_y = np.float32(-axes[1, 0] / long), np.float32(-axes[1, 1] / long)
     right_x, right_y = down_y, -down_x
     need = F0
     for e in range(2):
@@ -305,7 +326,7 @@ def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: 
             v = lids[e, i]
             x = vertices[v, 0] * right_x + vertices[v, 1] * right_y
             y = vertices[v, 0] * down_x + vertices[v, 1] * down_y
-            beside = LID_SIDE * frame.scale
+            beside = LID_SIDE * scale
             for c in range(columns * top_rows - 1):
                 if (c + 1) % columns == 0:
                     continue
@@ -318,8 +339,8 @@ def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: 
                 first = (min(max(x - beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
                 last = (min(max(x + beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
                 highest = y0 + (y1 - y0) * (first if (y1 - y0) * (last - first) > F0 else last)
-                need = max(need, y + LID_GAP * frame.scale - highest)
-    need = min(need, MOST_LOWERED * frame.scale)
+                need = max(need, y + LID_GAP * scale - highest)
+    need = min(need, MOST_LOWERED * scale)
     if need > F0:
         for g in range(points.shape[1]):
             points[0, g] += need * down_x
@@ -400,10 +421,10 @@ def drape(
     _wave(st, edge, wavy)
     frame = _frame(vertices, landmarks)
     _carry(weights, controls, vertices, points)
-    _place(points, (rows // 2) * columns + columns // 2, frame, wear)
+    _place(points, (rows // 2) * columns + columns // 2, *frame, *wear[:5])
     _grid_normals(points, columns, rows, stride, F0, normals)  # joined: the crest must not tear
-    _relief(st, folds, wear, heights)
-    _lift(points, normals, heights, st, wear, frame)
-    _lower(points, columns, (TOP_ROWS - 1) * stride + 1, vertices, landmarks.lids, frame)
+    _relief(st, folds, wear.gather_height, wear.gather_waves, wear.gather_phase, heights)
+    _lift(points, normals, heights, st, wear.gape, wear.corner, *frame)
+    _lower(points, columns, (TOP_ROWS - 1) * stride + 1, vertices, landmarks.lids, *frame)
     _grid_normals(points, columns, rows, stride, np.float32(wear.crease), normals)
     return frame, _bounds(points)

@@ -17,6 +17,7 @@ from facekit.masks.raster import Window
 __all__ = ["Border", "Curves", "Finish", "finish_picture"]
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
 Picture = NDArray[np.uint8]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
@@ -94,7 +95,15 @@ class Finish(NamedTuple):
 
 
 @kernel()
-def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: Floats) -> None:
+def _settle(
+    samples: Floats,
+    exposure: tuple[float, float, float],
+    desaturate: float,
+    cast: tuple[float, float],
+    to_levels: Floats,
+    pad: int,
+    out: Floats,
+) -> None:
     """Average each pixel's samples in linear light, expose and encode.
 
     Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]; `out` holds zeros. Two samples an axis are
@@ -102,11 +111,11 @@ def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: F
     """
     most = np.float32(to_levels.shape[0] - 2)
     span = np.float32(to_levels.shape[0] - 2) / np.float32(4)
-    red, green, blue = np.float32(finish.red), np.float32(finish.green), np.float32(finish.blue)
-    grey_share = np.float32(finish.desaturate)
-    cast_x, cast_y = np.float32(finish.cast_x * 2 / samples.shape[1]), np.float32(finish.cast_y * 2 / samples.shape[0])
+    red, green, blue = np.float32(exposure[0]), np.float32(exposure[1]), np.float32(exposure[2])
+    grey_share = np.float32(desaturate)
+    cast_x, cast_y = np.float32(cast[0] * 2 / samples.shape[1]), np.float32(cast[1] * 2 / samples.shape[0])
     for y in range(samples.shape[0] // 2):
-        warm = np.float32(y) * cast_y - np.float32(0.5) * np.float32(finish.cast_x + finish.cast_y)
+        warm = np.float32(y) * cast_y - np.float32(0.5) * np.float32(cast[0] + cast[1])
         for x in range(samples.shape[1] // 2):
             j, i = 2 * y, 2 * x
             a = samples[j, i, 3] + samples[j, i + 1, 3] + samples[j + 1, i, 3] + samples[j + 1, i + 1, 3]
@@ -131,23 +140,31 @@ def _settle(samples: Floats, finish: Finish, to_levels: Floats, pad: int, out: F
 
 
 @kernel()
-def _weigh(source: Floats, taps: Floats, step: int, out: Floats) -> None:
-    """Symmetric filter of an array (n,) with taps (2 m + 1,) that lie `step` apart, from the middle outward.
+def _weigh(source: Floats, taps: Floats, steps: tuple[int, int], line: Floats, out: Floats) -> None:
+    """Symmetric filter of an array (n,) with taps (2 m + 1,) from the middle outward: first lying one step apart, from
+    `source` to `line`, then the other, from there to `out`.
 
-    Two pairs of taps at once, since what costs is going over memory. The ends that the taps overhang stay as they are.
+    Two pairs of taps at once, since what costs is going over memory. The ends that the taps overhang are zeros in
+    `line`; those of `out` stay as they are.
     """
-    start, stop = (taps.shape[0] - 1) * step, source.shape[0] - (taps.shape[0] - 1) * step
-    for i in range(1, taps.shape[0], 2):
-        near, far, first, second = i * step, (i + 1) * step, taps[i], taps[i + 1]
-        a, b = source[start - near : stop - near], source[start + near : stop + near]
-        c, d = source[start - far : stop - far], source[start + far : stop + far]
-        middle, target, weight = source[start:stop], out[start:stop], taps[0]
-        if i == 1:
-            for x in range(stop - start):
-                target[x] = weight * middle[x] + first * (a[x] + b[x]) + second * (c[x] + d[x])
-        else:
-            for x in range(stop - start):
-                target[x] += first * (a[x] + b[x]) + second * (c[x] + d[x])
+    reach, size = taps.shape[0] - 1, source.shape[0]
+    for x in range(reach * steps[0]):
+        line[x], line[size - 1 - x] = F0, F0
+    for turn in range(2):
+        origin, filled = (source, line) if turn == 0 else (line, out)
+        step = steps[0] if turn == 0 else steps[1]
+        start, stop = reach * step, size - reach * step
+        for i in range(1, taps.shape[0], 2):
+            near, far, first, second = i * step, (i + 1) * step, taps[i], taps[i + 1]
+            a, b = origin[start - near : stop - near], origin[start + near : stop + near]
+            c, d = origin[start - far : stop - far], origin[start + far : stop + far]
+            middle, target, weight = origin[start:stop], filled[start:stop], taps[0]
+            if i == 1:
+                for x in range(stop - start):
+                    target[x] = weight * middle[x] + first * (a[x] + b[x]) + second * (c[x] + d[x])
+            else:
+                for x in range(stop - start):
+                    target[x] += first * (a[x] + b[x]) + second * (c[x] + d[x])
 
 
 def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
@@ -156,10 +173,8 @@ def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
     All but a border as wide as the taps must lie in zeros, so that rows may be taken as one line. `source` and `out`
     may be one array; the border of `out` stays as it is.
     """
-    line, overhung = scratch[: source.size], (len(taps) - 1) * source.shape[2]
-    line[:overhung], line[-overhung:] = 0, 0
-    _weigh(source.reshape(-1), taps, source.shape[2], line)
-    _weigh(line, taps, source.shape[1] * source.shape[2], out.reshape(-1))
+    _, width, channels = source.shape
+    _weigh(source.reshape(-1), taps, (channels, width * channels), scratch[: source.size], out.reshape(-1))
 
 
 @kernel()
@@ -180,15 +195,25 @@ def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
 
 
 @kernel()
-def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.float32, grain: Floats) -> None:
+def _temper(
+    layer: Floats,
+    smooth: Floats,
+    pad: int,
+    sharpness: float,
+    desaturate: float,
+    found: np.float32,
+    grain: Floats,
+    grain_x: int,
+    grain_y: int,
+) -> None:
     """Scale the detail over `smooth` (the blurred layer) to the sharpness asked for; grain makes up what is missing."""
-    target = np.float32(finish.sharpness)
+    target = np.float32(sharpness)
     gain = min(np.float32(1.45), max(np.float32(0.9) * target / found, LEAST_GAIN)) if found > F0 else F1
     missing = max(target * target - (gain * found) ** 2, F0)
     strength = min(
         np.float32(np.sqrt(missing)) / np.float32(3.57), MOST_GRAIN
     )  # white noise of deviation 1 has mean |Laplacian| 3.57
-    wrap, tint = grain.shape[0] - 1, np.float32(0.3) * (F1 - np.float32(finish.desaturate))
+    wrap, tint = grain.shape[0] - 1, np.float32(0.3) * (F1 - np.float32(desaturate))
     for y in range(pad, layer.shape[0] - pad):
         for x in range(pad, layer.shape[1] - pad):
             a = layer[y, x, 3]
@@ -196,7 +221,7 @@ def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.f
                 continue
             share = gain + (F1 - gain) * (F1 - a)
             whole = a / max(smooth[y, x, 3], np.float32(1e-4))
-            noise = a * strength * grain[(y - pad + finish.grain_y) & wrap, (x - pad + finish.grain_x) & wrap]
+            noise = a * strength * grain[(y - pad + grain_y) & wrap, (x - pad + grain_x) & wrap]
             for k in range(3):
                 base = smooth[y, x, k] * whole
                 value = base + share * (layer[y, x, k] - base) + noise * (F1 + tint * np.float32(k - 1))
@@ -205,14 +230,22 @@ def _temper(layer: Floats, smooth: Floats, pad: int, finish: Finish, found: np.f
 
 @kernel()
 def _fill_reach(
-    vertices: Floats, border: Border, window: Window, scale: float, crossings: Floats, out: Floats
+    vertices: Floats,
+    left_edge: int,
+    right_edge: int,
+    chin: int,
+    oval: Ints,
+    x0: int,
+    y0: int,
+    scale: float,
+    crossings: Floats,
+    out: Floats,
 ) -> None:
-    oval = border.oval
-    chin_x, chin_y = vertices[border.chin, 0], vertices[border.chin, 1]
-    width = abs(vertices[border.right_edge, 0] - vertices[border.left_edge, 0])
+    chin_x, chin_y = vertices[chin, 0], vertices[chin, 1]
+    width = abs(vertices[right_edge, 0] - vertices[left_edge, 0])
     half_jaw = np.float32(0.32) * width + F1
     for y in range(out.shape[0]):
-        level, count = np.float32(y + window.y), 0
+        level, count = np.float32(y + y0), 0
         for i in range(oval.shape[0]):
             a, b = oval[i], oval[(i + 1) % oval.shape[0]]
             if (vertices[a, 1] <= level) != (vertices[b, 1] <= level):
@@ -227,18 +260,18 @@ def _fill_reach(
         for x in range(out.shape[1]):
             out[y, x] = F0
         for i in range(0, count - 1, 2):
-            first, last = int(np.ceil(crossings[i])) - window.x, int(np.floor(crossings[i + 1])) - window.x
+            first, last = int(np.ceil(crossings[i])) - x0, int(np.floor(crossings[i + 1])) - x0
             for x in range(max(0, first), min(out.shape[1] - 1, last) + 1):
                 out[y, x] = F1
         if (level - chin_y) / scale > np.float32(-1.5):
             for x in range(out.shape[1]):
-                across = abs(np.float32(x + window.x) - chin_x) / half_jaw
+                across = abs(np.float32(x + x0) - chin_x) / half_jaw
                 out[y, x] = max(out[y, x], min(max(np.float32(1.6) - F2 * across, F0), F1))
 
 
 def _shadow_reach(vertices: Floats, border: Border, window: Window, scale: float, out: Floats) -> None:
     """Where a shadow may fall (h, w): on the face (even-odd fill of its oval), and fading on the neck."""
-    _fill_reach(vertices, border, window, scale, np.empty(border.oval.shape[0], np.float32), out)
+    _fill_reach(vertices, *border, *window[:2], scale, np.empty(len(border.oval), np.float32), out)
 
 
 @kernel()
@@ -248,22 +281,26 @@ def _compose(
     spread: Floats,
     reach: Floats,
     pad: int,
-    finish: Finish,
-    window: Window,
+    shadow: float,
+    shift_x: int,
+    shift_y: int,
+    x0: int,
+    y0: int,
     coverage: Floats,
     out: Picture,
 ) -> None:
     """Lay the layer over the picture; its blurred coverage `spread`, shifted, darkens the skin it may reach."""
-    faint, strength = np.float32(1 / 512), np.float32(finish.shadow)
-    for y in range(window.height):
-        sy = min(max(y - finish.shift_y, 0), window.height - 1) + pad
-        for x in range(window.width):
-            sx = min(max(x - finish.shift_x, 0), window.width - 1) + pad
+    height, width = reach.shape
+    faint, strength = np.float32(1 / 512), np.float32(shadow)
+    for y in range(height):
+        sy = min(max(y - shift_y, 0), height - 1) + pad
+        for x in range(width):
+            sx = min(max(x - shift_x, 0), width - 1) + pad
             a = layer[y + pad, x + pad, 3]
             dark = strength * spread[sy, sx] * reach[y, x]
             if a <= faint and dark <= faint:
                 continue
-            py, px = y + window.y, x + window.x
+            py, px = y + y0, x + x0
             coverage[py, px] = min(a, F1) if a > faint else F0
             share = (F1 - a) * (F1 - dark)
             for k in range(3):
@@ -311,13 +348,15 @@ def finish_picture(
     pad = max(map(len, taps))
     height, width = window.height + 2 * pad, window.width + 2 * pad
     layer, smooth = np.zeros((height, width, 4), np.float32), np.zeros((height, width, 4), np.float32)
-    _settle(samples, finish, curves.to_levels, pad, layer)
+    _settle(samples, finish[:3], finish.desaturate, finish[4:6], curves.to_levels, pad, layer)
     scratch = np.empty(layer.size, np.float32)
     _blur(layer, taps[0], scratch, layer)
     _blur(layer, taps[1], scratch, smooth)
-    _temper(layer, smooth, pad, finish, np.float32(_layer_sharpness(layer, pad)), curves.grain)
+    found, grain = np.float32(_layer_sharpness(layer, pad)), (curves.grain, finish.grain_x, finish.grain_y)
+    _temper(layer, smooth, pad, finish.sharpness, finish.desaturate, found, *grain)
     cover, spread = np.ascontiguousarray(layer[:, :, 3:]), np.zeros((height, width, 1), np.float32)
     _blur(cover, taps[2], scratch, spread)
     reach = np.empty((window.height, window.width), np.float32)
     _shadow_reach(vertices, border, window, scale, reach)
-    _compose(image, layer, spread[:, :, 0], reach, pad, finish, window, coverage, out)
+    shadow = (finish.shadow, finish.shift_x, finish.shift_y)
+    _compose(image, layer, spread[:, :, 0], reach, pad, *shadow, *window[:2], coverage, out)

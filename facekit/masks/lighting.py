@@ -89,38 +89,38 @@ class ClothLighting(NamedTuple):
 
     Attributes
     ----------
-    strength, ambient : float32
+    strength, ambient : float
         Of the fitted light, and the share of even light.
-    floor : float32
+    floor : float
         Light below which the fitted one falls off more slowly.
-    uneven_light_share : float32
+    uneven_light_share : float
         Share of the skin's uneven light that the cloth takes on.
-    falloff, falloff_curve, falloff_side : float32
+    falloff, falloff_curve, falloff_side : float
         Darkening from top to bottom, how late it sets in, and darkening from left to right.
-    relief, relief_s, relief_t : float32
+    relief, relief_s, relief_t : float
         Contrast of the folds and the direction from which they are lit.
-    form_s, form_t, rim : float32
+    form_s, form_t, rim : float
         Darkening from the middle toward the sides, and toward top and bottom, and brightening of the side edges.
-    halves, halves_width : float32
+    halves, halves_width : float
         Logarithm by which the right half is brighter than the left one; on a finer grid, half the width over which the
         one becomes the other, where the mask is 2 wide.
     """
 
-    strength: np.float32
-    floor: np.float32
-    ambient: np.float32
-    uneven_light_share: np.float32
-    falloff: np.float32
-    falloff_curve: np.float32
-    falloff_side: np.float32
-    relief: np.float32
-    relief_s: np.float32
-    relief_t: np.float32
-    form_s: np.float32
-    form_t: np.float32
-    rim: np.float32
-    halves: np.float32
-    halves_width: np.float32
+    strength: float
+    floor: float
+    ambient: float
+    uneven_light_share: float
+    falloff: float
+    falloff_curve: float
+    falloff_side: float
+    relief: float
+    relief_s: float
+    relief_t: float
+    form_s: float
+    form_t: float
+    rim: float
+    halves: float
+    halves_width: float
 
 
 @cache
@@ -397,24 +397,24 @@ def _light_cloth(
     columns: int,
     rows: int,
     stride: int,
-    scene: SceneEstimate,
-    lighting: ClothLighting,
+    terms: Floats,
+    lighting: Floats,
     out: Floats,
 ) -> None:
-    """What `shade` does; `out` holds the uneven light."""
-    mean = max(scene.terms[0] + scene.terms[3] * np.float32(0.75), np.float32(1e-4))
-    strength, floor, ambient = lighting.strength, lighting.floor, lighting.ambient
-    relief, relief_s, relief_t = lighting.relief, lighting.relief_s, lighting.relief_t
-    fall, curve, across = lighting.falloff, lighting.falloff_curve, lighting.falloff_side
-    halves = np.float32(0.5) * lighting.halves
-    form_s, form_t, rim, uneven_share = lighting.form_s, lighting.form_t, lighting.rim, lighting.uneven_light_share
+    """What `shade` does; `out` holds the uneven light, `lighting` (15,) the fields of `ClothLighting`."""
+    mean = max(terms[0] + terms[3] * np.float32(0.75), np.float32(1e-4))
+    strength, floor, ambient, uneven_share = lighting[0], lighting[1], lighting[2], lighting[3]
+    fall, curve, across = lighting[4], lighting[5], lighting[6]
+    relief, relief_s, relief_t = lighting[7], lighting[8], lighting[9]
+    form_s, form_t, rim = lighting[10], lighting[11], lighting[12]
+    halves, halves_width = np.float32(0.5) * lighting[13], lighting[14]
     for r in range(rows):
         above, below = max(r - stride, 0) * columns, min(r + stride, rows - 1) * columns
         for c in range(columns):
             g = r * columns + c
-            e = scene.terms[0] + scene.terms[4] * (F2 * st[g, 0] - F1)
+            e = terms[0] + terms[4] * (F2 * st[g, 0] - F1)
             for k in range(3):
-                e += scene.terms[1 + k] * normals[g, k]
+                e += terms[1 + k] * normals[g, k]
             e = F1 + strength * (e / mean - F1)
             e = floor + (e - floor if e > floor else (e - floor) * np.float32(0.25))
             t = st[g, 1]
@@ -432,7 +432,7 @@ def _light_cloth(
             fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
             half = halves if c >= columns // 2 else -halves
             if stride > 1:
-                half *= min(abs(x) / lighting.halves_width, F1)
+                half *= min(abs(x) / halves_width, F1)
             out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form + half))
 
 
@@ -471,4 +471,4 @@ def shade(
         Filled; 1 is light as on the skin.
     """
     _spread_uneven(scene.uneven, anchor_weights, np.empty_like(out), out)
-    _light_cloth(normals, st, heights, columns, rows, stride, scene, lighting, out)
+    _light_cloth(normals, st, heights, columns, rows, stride, scene.terms, np.array(lighting, np.float32), out)

@@ -116,11 +116,11 @@ def _slope(
 
 
 @kernel()
-def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -> None:
-    """z-buffer (rows, columns) of the face's front where it may hide the mask."""
+def _occlude(vertices: Floats, triangles: Ints, x0: int, y0: int, depth: Floats) -> None:
+    """z-buffer (rows, columns) of the face's front where it may hide the mask, in a window that begins at x0, y0."""
     height, width = depth.shape
     factor = np.float32(SAMPLES)
-    ox, oy = (HALF - np.float32(window.x)) * factor - HALF, (HALF - np.float32(window.y)) * factor - HALF
+    ox, oy = (HALF - np.float32(x0)) * factor - HALF, (HALF - np.float32(y0)) * factor - HALF
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
         ax, bx, cx = vertices[a, 0] * factor + ox, vertices[b, 0] * factor + ox, vertices[c, 0] * factor + ox
@@ -166,7 +166,8 @@ def _draw_shell(
     triangles: Ints,
     texture: Floats,
     nearest: bool,
-    window: Window,
+    x0: int,
+    y0: int,
     bias: float,
     face: Floats,
     depth: Floats,
@@ -177,7 +178,7 @@ def _draw_shell(
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
     most_x, most_y, least = columns + np.float32(0.999), rows + np.float32(0.999), np.float32(0.02)
     factor = np.float32(SAMPLES)
-    ox, oy = (HALF - np.float32(window.x)) * factor - HALF, (HALF - np.float32(window.y)) * factor - HALF
+    ox, oy = (HALF - np.float32(x0)) * factor - HALF, (HALF - np.float32(y0)) * factor - HALF
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
         ax, bx, cx = points[0, a] * factor + ox, points[0, b] * factor + ox, points[0, c] * factor + ox
@@ -232,9 +233,12 @@ def _draw_straps(
     first: int,
     count: int,
     sides: Ints,
-    strap: Strap,
+    radius: float,
+    opacity: float,
+    colour: tuple[float, float, float],
     lights: tuple[np.float32, np.float32],
-    window: Window,
+    x0: int,
+    y0: int,
     bias: float,
     face: Floats,
     depth: Floats,
@@ -249,8 +253,8 @@ def _draw_straps(
     """
     height, width = depth.shape
     factor = np.float32(SAMPLES)
-    ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
-    r = np.float32(strap.radius) * factor
+    ox, oy = HALF - np.float32(x0), HALF - np.float32(y0)
+    r = np.float32(radius) * factor
     for i in range(sides.shape[0]):
         if sides[i] == 0:
             continue
@@ -260,9 +264,9 @@ def _draw_straps(
                     nearest[y, x] = -FAR
         start, brightness = first + i * count, np.float32(0.78) * (lights[1] if sides[i] > 0 else lights[0])
         red, green, blue = (
-            np.float32(strap.red) * brightness,
-            np.float32(strap.green) * brightness,
-            np.float32(strap.blue) * brightness,
+            np.float32(colour[0]) * brightness,
+            np.float32(colour[1]) * brightness,
+            np.float32(colour[2]) * brightness,
         )
         for j in range(start, start + count - 1):
             ax, ay = (points[0, j] + ox) * factor - HALF, (points[1, j] + oy) * factor - HALF
@@ -281,7 +285,7 @@ def _draw_straps(
                     if cover <= F0:
                         continue
                     way = (np.float32(j - start) + along) / np.float32(count - 1)
-                    cover *= np.float32(strap.opacity) * min(F1, (F1 - way) * np.float32(5))
+                    cover *= np.float32(opacity) * min(F1, (F1 - way) * np.float32(5))
                     z = points[2, j] + along * (points[2, j + 1] - points[2, j])
                     if z + bias < face[y, x] or z < depth[y, x] - bias:
                         continue
@@ -350,14 +354,13 @@ def draw(
     """
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
-    depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
+    depth, face = np.full((2, height, width), FAR, np.float32)
     nearest = not smooth and texture.shape[1] > TEXELS_A_CENTIMETRE * scale
-    _occlude(vertices, tables.occluders, window, face)
-    _draw_shell(
-        points, st, shading, tables.triangles, texture, nearest, window, SHELL_BIAS * scale, face, depth, samples
-    )
+    _occlude(vertices, tables.occluders, *window[:2], face)
+    cloth = (points, st, shading, tables.triangles, texture, nearest)
+    _draw_shell(*cloth, *window[:2], SHELL_BIAS * scale, face, depth, samples)
     distances = depth if not smooth else np.empty_like(depth)
     lights = (shading[middles[0]], shading[middles[1]])
-    shown = (window, STRAP_BIAS * scale, face, depth, samples)
-    _draw_straps(points, grid, strap_points, tables.strap_sides, strap, lights, *shown, distances, smooth)
+    look, shown = (*strap[:2], strap[2:], lights), (*window[:2], STRAP_BIAS * scale, face, depth, samples)
+    _draw_straps(points, grid, strap_points, tables.strap_sides, *look, *shown, distances, smooth)
     return samples

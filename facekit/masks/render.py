@@ -214,7 +214,7 @@ def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, fl
 def _lighting(params: MaskParams, gleam: float, crease: float) -> ClothLighting:
     width = max(FOLDED * (1 - crease), 1e-6)
     even = (params.light * gleam, DARKEST_SHADE, params.ambient, params.uneven_light_share * gleam)
-    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form, params.halves, width)))
+    return ClothLighting(*even, *params.falloff, *params.relief, *params.form, params.halves, width)
 
 
 def _finish(scene: SceneEstimate, params: MaskParams, scale: float) -> Finish:
