@@ -181,14 +181,13 @@ def _blur(source: Floats, taps: Floats, scratch: Floats, out: Floats) -> None:
 def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
     """Mean |Laplacian| of green where the layer is whole, levels; 0 where it nowhere is."""
     total, count, solid = F0, 0, np.float32(0.995)
-    for y in range(pad, layer.shape[0] - pad):
-        for x in range(pad, layer.shape[1] - pad):
-            if (
-                min(layer[y, x, 3], layer[y, x - 1, 3], layer[y, x + 1, 3], layer[y - 1, x, 3], layer[y + 1, x, 3])
-                < solid
-            ):
+    for row in range(pad, layer.shape[0] - pad):
+        for column in range(pad, layer.shape[1] - pad):
+            y, x = np.uintp(row), np.uintp(column)  # unsigned: no test for negative indices
+            left, right, above, below = x - ONE, x + ONE, y - ONE, y + ONE
+            if min(layer[y, x, 3], layer[y, left, 3], layer[y, right, 3], layer[above, x, 3], layer[below, x, 3]) < solid:
                 continue
-            around = layer[y, x - 1, 1] + layer[y, x + 1, 1] + layer[y - 1, x, 1] + layer[y + 1, x, 1]
+            around = layer[y, left, 1] + layer[y, right, 1] + layer[above, x, 1] + layer[below, x, 1]
             total += abs(around - np.float32(4) * layer[y, x, 1])
             count += 1
     return total / np.float32(max(count, 1))
@@ -214,14 +213,15 @@ def _temper(
         np.float32(np.sqrt(missing)) / np.float32(3.57), MOST_GRAIN
     )  # white noise of deviation 1 has mean |Laplacian| 3.57
     wrap, tint = grain.shape[0] - 1, np.float32(0.3) * (F1 - np.float32(desaturate))
-    for y in range(pad, layer.shape[0] - pad):
-        for x in range(pad, layer.shape[1] - pad):
+    for row in range(pad, layer.shape[0] - pad):
+        for column in range(pad, layer.shape[1] - pad):
+            y, x = np.uintp(row), np.uintp(column)  # unsigned: no test for negative indices
             a = layer[y, x, 3]
             if a <= F0:
                 continue
             share = gain + (F1 - gain) * (F1 - a)
             whole = a / max(smooth[y, x, 3], np.float32(1e-4))
-            noise = a * strength * grain[(y - pad + grain_y) & wrap, (x - pad + grain_x) & wrap]
+            noise = a * strength * grain[(row - pad + grain_y) & wrap, (column - pad + grain_x) & wrap]
             for k in range(3):
                 base = smooth[y, x, k] * whole
                 value = base + share * (layer[y, x, k] - base) + noise * (F1 + tint * np.float32(k - 1))
