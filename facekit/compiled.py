@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numba
 from numba.core import config, event
 
-__all__ = ["KERNELS", "is_compiled", "kernel", "kernels_of", "say_compiling", "temporary_cache"]
+__all__ = ["KERNELS", "is_compiled", "kernel", "kernels_of", "say_compiling", "temporary_cache", "writable"]
 
 KERNELS = {
     "records": ("facekit.records.kernels",),
@@ -31,7 +31,7 @@ KERNELS = {
 }
 """The files with kernels, by room; a test holds that none is missing."""
 
-SECONDS = 0.35
+SECONDS = 0.25
 """CPU time to compile one kernel, about."""
 
 _log = logging.getLogger("facekit.run.progress")
@@ -76,20 +76,22 @@ def is_compiled(function: Any) -> bool:
     return any(path.stat().st_mtime >= changed for path in Path(function.stats.cache_path).glob(name))
 
 
-def say_compiling(room: str) -> None:
+def say_compiling(room: str, processes: int = 1) -> None:
     """Log that the beginning takes long, where kernels of a room are not compiled yet.
 
     Parameters
     ----------
     room : str
         One of `KERNELS`.
+    processes : int
+        How many compile them.
     """
     missing = sum(not is_compiled(function) for module in KERNELS[room] for function in kernels_of(module))
     if missing:
         _log.info(
-            "compiling %d kernels, once (about %.0f s of one processor); facekit doctor --compile does it ahead",
+            "compiling %d kernels, once (about %.0f s); facekit doctor --compile does it ahead",
             missing,
-            max(SECONDS * missing, 1),
+            max(SECONDS * missing / processes, 1),
         )
 
 
@@ -118,11 +120,12 @@ def _keep_kernels_somewhere() -> None:
     if settings.CACHE_DIR or settings.DISABLE_JIT:
         return
     home = Path(os.path.expanduser("~"))
-    if not any(_writable(place) for place in (Path(__file__).parent, home / ".cache")):
+    if not any(writable(place) for place in (Path(__file__).parent, home / ".cache")):
         settings.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(temporary_cache())  # also for worker processes
 
 
-def _writable(folder: Path) -> bool:
+def writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself."""
     near = next(place for place in (folder, *folder.parents) if place.exists())
     return os.access(near, os.W_OK)
 

@@ -62,7 +62,8 @@ def _positions() -> Array:
     shape = (FACE_SIZE, FACE_SIZE)
     depth, ids = np.full(shape, -1e9, np.float32), np.full(shape, -1, np.int32)
     bary = np.zeros((*shape, 2), np.float32)
-    rasterize(screen, face.triangles, np.ones(len(face.triangles), np.bool_), depth, ids, bary)
+    triangles = face.triangles.copy()  # of what cannot be written numba makes a kernel of its own
+    rasterize(screen, triangles, np.ones(len(triangles), np.bool_), depth, ids, bary)
     corners = face.positions[face.triangles[ids.clip(0)]]
     weights = np.concatenate([bary, 1 - bary.sum(axis=-1, keepdims=True)], axis=-1)
     return _fill_nearest(np.einsum("hwk,hwkc->hwc", weights, corners).astype(np.float32), ids >= 0)

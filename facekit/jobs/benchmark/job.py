@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facekit.compiled import say_compiling
 from facekit.jobs.benchmark.config import MakeConfig
 from facekit.jobs.benchmark.finish import (
     CLEANING,
@@ -34,6 +33,7 @@ from facekit.jobs.synth.finish import TRUTH, assemble_pack
 from facekit.jobs.synth.job import textured_shells
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, start_worker
 from facekit.output import FolderOutput, check_folder, open_folder
+from facekit.run.compiling import compile_ahead
 from facekit.run.ledger import LEDGER
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
@@ -125,7 +125,7 @@ def make_benchmark(config: MakeConfig) -> MakeSummary:
     needed, shared = BYTES_A_PICTURE * work.shards[-1].stop, config.executor.part is not None
     output = open_folder(config.destination, "benchmark make", (), settings, config.overwrite, needed, shared)
     drawing = ShardWork("drawing", work.shards, SynthTask, start, config, config.workers, config.executor)
-    say_compiling("synth")
+    compile_ahead("synth", config.executor.engine)
     run_job(output, drawing, lambda output: _assemble(config, work, output))
     return _summary(config, work, perf_counter() - started)
 

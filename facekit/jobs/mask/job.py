@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facekit.compiled import say_compiling
 from facekit.errors import ConfigError
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.faces.pack_meshes import mesh_fingerprint
@@ -26,6 +25,7 @@ from facekit.jobs.mask.shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask.summary import MaskSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.key_rows import rows_of
+from facekit.run.compiling import compile_ahead
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
@@ -100,7 +100,7 @@ def mask(
         config.executor,
     )
     if wear is textured_shells:
-        say_compiling("masks")
+        compile_ahead("masks", config.executor.engine)
     done = run_job(output, work, lambda output: assemble_output(plan, worker, output))
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 

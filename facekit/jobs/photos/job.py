@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from time import perf_counter
 
-from facekit.compiled import say_compiling
 from facekit.jobs.photos.config import PhotosConfig
 from facekit.jobs.photos.finish import assemble_output
 from facekit.jobs.photos.plan import LIST, PhotosPlan, make_plan
 from facekit.jobs.photos.shard import PhotosTask, start_worker
 from facekit.jobs.photos.summary import PhotosSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.run.compiling import compile_ahead
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
 
@@ -58,7 +58,7 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
         config.workers,
         config.executor,
     )
-    say_compiling("masks")
+    compile_ahead("masks", config.executor.engine)
     done = run_job(output, work, lambda output: assemble_output(plan, output), LIST)
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 

@@ -14,12 +14,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.compiled import say_compiling
 from facekit.errors import ConfigError
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.output import check_folder, open_folder
+from facekit.run.compiling import compile_ahead
 from facekit.run.ledger import LEDGER
 from facekit.run.parquet import parquet_batches
 from facekit.run.platform_stamp import instruction_set
@@ -117,7 +117,7 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     work = ShardWork(
         "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.executor
     )
-    say_compiling("synth")
+    compile_ahead("synth", config.executor.engine)
     done = run_job(output, work, lambda output: assemble_output(shards, config.layout, output))
     return _summarise(config, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
 
