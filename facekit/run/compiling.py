@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -90,7 +90,11 @@ def compile_ahead(room: str, engine: str = "local") -> None:
     if not waiting or not kept or engine != "local":
         return
     left = deque(waiting)
-    with progress("compiling", len(waiting)) as advance, _no_collection(), _second(room, left, two) as join:
+    with (
+        progress("compiling", len(waiting), unit="kernels") as advance,
+        _no_collection(),
+        _second(room, left, two) as join,
+    ):
         shown = 0
         for number in _first(left, join):
             kernel, signature = waiting[number]
@@ -163,7 +167,10 @@ def _second(room: str, left: deque[int], wanted: bool) -> Iterator[Callable[[], 
 
 
 def _ask(process: subprocess.Popen[str], left: deque[int]) -> None:
-    with process.stdin as asked, process.stdout as answered:  # type: ignore[union-attr]  # both are pipes
+    asked, answered = process.stdin, process.stdout
+    assert asked is not None
+    assert answered is not None
+    with suppress(OSError), asked, answered:  # closing one flushes what could not be sent
         while left:
             try:
                 number = left.pop()

@@ -12,6 +12,7 @@ from typing import Literal
 __all__ = ["Advance", "by_position", "draw_bars", "duration", "progress", "shows_progress", "silent"]
 
 Advance = Callable[[int], None]
+Unit = Literal["records", "bytes", "kernels"]
 
 EVERY = 60.0
 """Seconds after which a line is due."""
@@ -62,7 +63,7 @@ def silent(count: int) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int, done: int = 0, unit: Literal["records", "bytes"] = "records") -> Iterator[Advance]:
+def progress(title: str, total: int, done: int = 0, unit: Unit = "records") -> Iterator[Advance]:
     """Show how far a job is; the value is called with the number of records (or bytes) just finished.
 
     Parameters
@@ -71,7 +72,7 @@ def progress(title: str, total: int, done: int = 0, unit: Literal["records", "by
         What is being done.
     total, done : int
         Records in all, and those that an earlier run finished (they do not count in the rate).
-    unit : {"records", "bytes"}
+    unit : {"records", "bytes", "kernels"}
         What is counted.
     """
     if not shows_progress():
@@ -99,7 +100,7 @@ def progress(title: str, total: int, done: int = 0, unit: Literal["records", "by
         def advance(count: int) -> None:
             bar.advance(task, count)
             speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:,.0f} records/s" if speed else "")
+            bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
         yield advance
 
@@ -151,7 +152,7 @@ class _Lines:
         )
 
     def _amount(self, count: float) -> str:
-        return f"{count:,.{int(count % 1 > 0)}f}" if self._unit == "records" else f"{count / 1e6:,.1f} M"
+        return f"{count:,.{int(count % 1 > 0)}f}" if self._unit != "bytes" else f"{count / 1e6:,.1f} M"
 
 
 def duration(seconds: float) -> str:
