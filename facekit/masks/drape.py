@@ -23,6 +23,7 @@ Bounds = tuple[float, float, float, float]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 TOP_ROWS = 4  # of the coarse grid: on a head that leans back, a cup bulges over its own upper edge
+STRAPS = 4  # of a mask that has any: two at each side, the left ones first
 HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
 LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.25), np.float32(0.2), np.float32(2.4)  # centimetres
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
@@ -265,9 +266,38 @@ def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Dr
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
         x, t = F2 * st[g, 0] - F1, st[g, 1]
         amount = (heights[g] * min(F1, HEMMED * t) + gape * side * side) * scale
-        out = np.float32(wear.corner) * scale * x * abs(x) * t * t
+        out = np.float32(wear.corner) * scale * x * x * x * t
         for k in range(3):
             points[k, g] += amount * normals[g, k] + out * frame.axes[0, k]
+
+
+@kernel()
+def _starts(points: Floats, columns: int, rows: int, rests: Floats) -> None:
+    """Where on the side edges the four straps start: for each, the row, and the point (3,) before the grid is lifted."""
+    grid, count = columns * rows, (points.shape[1] - columns * rows) // STRAPS
+    for i in range(STRAPS):
+        first, column, nearest = grid + i * count, 0 if 2 * i < STRAPS else columns - 1, np.float32(np.inf)
+        for r in range(rows):
+            g = r * columns + column
+            distance = F0
+            for k in range(3):
+                distance += (points[k, g] - points[k, first]) ** 2
+            if distance < nearest:
+                nearest, rests[i, 0] = distance, np.float32(g)
+        for k in range(3):
+            rests[i, 1 + k] = points[k, int(rests[i, 0])]
+
+
+@kernel()
+def _follow(points: Floats, grid: int, rests: Floats) -> None:
+    """Move the straps with the edges that they start from: all of the way there, not at all at the ear."""
+    count = (points.shape[1] - grid) // STRAPS
+    for i in range(STRAPS):
+        g = int(rests[i, 0])
+        for j in range(count - 1):
+            share = F1 - np.float32(j) / np.float32(count - 1)
+            for k in range(3):
+                points[k, grid + i * count + j] += share * (points[k, g] - rests[i, 1 + k])
 
 
 @kernel()
@@ -394,7 +424,12 @@ def drape(
     _place(points, (rows // 2) * columns + columns // 2, frame, wear)
     _grid_normals(points, columns, rows, stride, F0, normals)  # joined: the crest must not tear
     _relief(st, folds, wear, heights)
+    rests = np.empty((STRAPS, 4), np.float32)
+    if points.shape[1] > heights.shape[0]:
+        _starts(points, columns, rows, rests)
     _lift(points, normals, heights, st, wear, frame)
+    if points.shape[1] > heights.shape[0]:
+        _follow(points, heights.shape[0], rests)
     _lower(points, columns, (TOP_ROWS - 1) * stride + 1, vertices, landmarks.lids, frame)
     _grid_normals(points, columns, rows, stride, np.float32(wear.crease), normals)
     return frame, _bounds(points)

@@ -14,6 +14,8 @@ __all__ = ["Draws", "Line", "draw_lines", "four_decimals"]
 Line = tuple[float, ...]
 """(s0, t0, s1, t1, bow, width, dark, lip, shade, start, middle, end), see `facekit.masks.recipe.MaskParams`."""
 NUMBERS = 768
+LEVEL = 0.64  # of t at the side: where a line that is level in the picture of a face from the front crosses the middle
+LOWEST_PLEAT = 0.92
 
 
 def four_decimals(value: float) -> float:
@@ -81,18 +83,19 @@ def _stroke(draw: Draws, ends: Line, width: float, dark: float, lit: float, alon
 
 
 def _pleats(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
-    """From hem to hem; sewn together at the sides, they fan out from there and are often open in the middle."""
-    count, top, gap = draw.count(*kind.pleats), draw.uniform(0.24, 0.42), draw.uniform(0.10, 0.19)
-    gathered, aside, depth = draw.uniform(0.5, 0.95), draw.bell(0, 0.02), kind.pleat_depth * draw.uniform(0.45, 1.3)
+    """From hem to hem, where they are sewn together; in the middle they stay level, or open and hang down to the chin."""
+    count, first, gap = draw.count(*kind.pleats), draw.uniform(0.2, 0.42), draw.uniform(0.12, 0.22)
+    hanging, aside, depth = draw.uniform(0.0, 0.8), draw.bell(0, 0.02), kind.pleat_depth * draw.uniform(0.45, 1.3)
     lines = []
     for k in range(count):
-        middle = top + k * gap + draw.bell(0, 0.012)
-        left, right = (0.5 + (middle - 0.5) * gathered + aside + draw.bell(0, 0.015) for _ in range(2))
+        side = first + k * gap
+        left, right = (side + sign * aside + draw.bell(0, 0.012) for sign in (-1, 1))
+        middle = side * (LEVEL + (1 - LEVEL) * hanging) + draw.bell(0, 0.01)
         ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right, middle - (left + right) / 2)
         dark = depth * 2.718281828 ** draw.bell(0, 0.3)
         along = (draw.uniform(0.6, 1.2), draw.uniform(0.15, 1.1), draw.uniform(0.6, 1.2))
         lines.append(_stroke(draw, ends, draw.uniform(0.008, 0.015), min(dark, 0.7), lit, along))
-    return lines
+    return [line for line in lines if max(line[1], line[3]) < LOWEST_PLEAT]
 
 
 def _tension(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
