@@ -73,7 +73,8 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     tuple of Line
     """
     lit = 0.7 + 0.3 * from_above
-    lines = (*_pleats(draw, kind, lit), *_tension(draw, kind, lit), *_seam(draw, kind), *_hems(draw, kind))
+    folded = (*_pleats(draw, kind, lit), *_pinch(draw, kind, lit), *_tension(draw, kind, lit))
+    lines = (*folded, *_seam(draw, kind), *_hems(draw, kind))
     return tuple((*line[:7], four_decimals(kind.gleam * line[7]), *line[8:]) for line in lines)
 
 
@@ -86,16 +87,48 @@ def _pleats(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
     """From hem to hem, where they are sewn together; in the middle they stay level, or open and hang down to the chin."""
     count, first, gap = draw.count(*kind.pleats), draw.uniform(0.2, 0.42), draw.uniform(0.12, 0.22)
     hanging, aside, depth = draw.uniform(0.0, 0.8), draw.bell(0, 0.02), kind.pleat_depth * draw.uniform(0.45, 1.3)
-    lines = []
+    lines: list[Line] = []
     for k in range(count):
         side = first + k * gap
-        left, right = (side + sign * aside + draw.bell(0, 0.012) for sign in (-1, 1))
-        middle = side * (LEVEL + (1 - LEVEL) * hanging) + draw.bell(0, 0.01)
+        if side > LOWEST_PLEAT:
+            break
+        middle = side * (LEVEL + (1 - LEVEL) * hanging) + draw.bell(0, 0.015)
+        dark = min(depth * 2.718281828 ** draw.bell(0, 0.35), 0.7)
+        lines += _pleat(draw, (side - aside, side + aside), middle, dark, lit)
+    return lines
+
+
+def _pleat(draw: Draws, sides: tuple[float, float], middle: float, dark: float, lit: float) -> list[Line]:
+    """One fold that lies over what is below it: a step with a shade, in two strokes where it gapes in the middle."""
+    left, right = (side + draw.bell(0, 0.012) for side in sides)
+    if draw.chance(0.4):
         ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right, middle - (left + right) / 2)
-        dark = depth * 2.718281828 ** draw.bell(0, 0.3)
-        along = (draw.uniform(0.6, 1.2), draw.uniform(0.15, 1.1), draw.uniform(0.6, 1.2))
-        lines.append(_stroke(draw, ends, draw.uniform(0.008, 0.015), min(dark, 0.7), lit, along))
-    return [line for line in lines if max(line[1], line[3]) < LOWEST_PLEAT]
+        return [_step(draw, ends, dark, lit, (draw.uniform(0.2, 1.3), draw.uniform(0.1, 1.1), draw.uniform(0.2, 1.3)))]
+    meet, apart, over = draw.uniform(0.3, 0.7), draw.bell(0, 0.025), draw.uniform(-0.12, 0.2)
+    strokes = []
+    for side, start, at, sign in ((0, draw.uniform(0.0, 0.06), left, 1), (1, draw.uniform(0.94, 1.0), right, -1)):
+        sag = (middle - at) * draw.uniform(0.15, 0.5)
+        ends = (start, at, meet + sign * over / 2, middle + sign * apart, sag)
+        along = (draw.uniform(0.3, 1.4), draw.uniform(0.2, 1.2), draw.uniform(0.0, 0.5))
+        strokes.append(_step(draw, ends, dark * draw.uniform(0.5, 1.2), lit, along))
+    return strokes
+
+
+def _step(draw: Draws, ends: Line, dark: float, lit: float, along: Line) -> Line:
+    line = _stroke(draw, ends, draw.uniform(0.008, 0.022), min(dark, 0.7), lit, along)
+    return (*line[:8], four_decimals(line[6] * lit * draw.uniform(0.3, 1.0)), *line[9:])
+
+
+def _pinch(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
+    """Short creases beside the bridge of the nose, where the wire is pressed in."""
+    lines = []
+    for sign in (-1, 1):
+        for _ in range(draw.count(0, 2) if kind.pleats[1] else 0):
+            s, t = 0.5 + sign * draw.uniform(0.05, 0.11), draw.uniform(0.0, 0.04)
+            ends = (s, t, s + sign * draw.uniform(-0.02, 0.09), t + draw.uniform(0.08, 0.2), draw.bell(0, 0.012))
+            dark = kind.pleat_depth * draw.uniform(0.15, 0.6)
+            lines.append(_stroke(draw, ends, draw.uniform(0.008, 0.02), dark, lit, (1.0, draw.uniform(0.3, 0.8), 0.0)))
+    return lines
 
 
 def _tension(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
@@ -118,7 +151,7 @@ def _seam(draw: Draws, kind: MaskType) -> list[Line]:
     """Down the middle line: a groove, now and then a raised seam."""
     worn, dark, at = draw.chance(kind.seam[0]), kind.seam[1] * draw.uniform(0.4, 1.3), 0.5 + draw.bell(0, 0.003)
     raised = draw.chance(0.2)
-    ends = (at, -0.01, at + draw.bell(0, 0.004), 1.01, draw.bell(0, 0.004))
+    ends = (at, -0.01, at + draw.bell(0, 0.006), 1.01, draw.bell(0, 0.009))
     line = _stroke(
         draw, ends, draw.uniform(0.0026, 0.0045), -dark if raised else dark, 0.4, (1.0, draw.uniform(0.6, 1.0), 1.0)
     )
