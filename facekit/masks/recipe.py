@@ -297,7 +297,7 @@ def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
     """Folds are lit from above more often than not, and from either side."""
     angle = draw.bell(0.0, 1.0)
     return (
-        four_decimals(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.65), 3.0)),
+        four_decimals(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.55), 2.0)),
         four_decimals(math.sin(angle)),
         four_decimals(-math.cos(angle)),
     )
