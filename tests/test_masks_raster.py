@@ -110,7 +110,9 @@ def test_a_smooth_strap_has_no_joints(turn: float) -> None:
 
     def brightness(smooth: bool) -> np.ndarray:
         depth, layer = np.full((52, 52), FAR, F32), np.zeros((52, 52, 4), F32)
-        raster._draw_strap(points, 0, 9, look, F32(1), window, F32(1), depth.copy(), depth, layer, smooth)
+        whole, lights = np.ones(1, np.int32), (F32(1 / 0.78), F32(1 / 0.78))
+        hidden = (window, 1.0, depth.copy(), depth, layer)
+        raster._draw_straps(points, 0, 9, whole, look, lights, *hidden, np.empty_like(depth), smooth)
         y, x = np.nonzero(layer[..., 3] > 0.05)
         place = (np.stack([x, y], -1) + 0.5) / raster.SAMPLES - 0.5 - 4
         along, across = place @ [np.cos(turn), np.sin(turn)], place @ [-np.sin(turn), np.cos(turn)]

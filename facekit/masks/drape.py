@@ -23,7 +23,6 @@ Bounds = tuple[float, float, float, float]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 TOP_ROWS = 4  # of the coarse grid: on a head that leans back, a cup bulges over its own upper edge
-STRAPS = 4  # of a mask that has any: two at each side, the left ones first
 HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
 LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.25), np.float32(0.2), np.float32(2.4)  # centimetres
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
@@ -98,7 +97,9 @@ class Frame(NamedTuple):
 @kernel()
 def _carry(weights: Floats, controls: Ints, vertices: Floats, points: Floats) -> None:
     """Grid points (3, G) from the control vertices: weights (C, G)."""
-    points[:] = F0
+    for k in range(3):
+        for g in range(weights.shape[1]):
+            points[k, g] = F0
     for c in range(weights.shape[0]):
         x, y, z = vertices[controls[c], 0], vertices[controls[c], 1], vertices[controls[c], 2]
         for g in range(weights.shape[1]):
@@ -127,7 +128,9 @@ def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
     normals : (V, 3) float32
         Filled; toward the viewer where the face is seen from the front.
     """
-    normals[:] = F0
+    for v in range(normals.shape[0]):
+        for k in range(3):
+            normals[v, k] = F0
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
@@ -141,13 +144,12 @@ def face_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
 
 
 @kernel()
-def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
-    """Axes of the face from its edges, hairline and chin."""
-    axes = np.empty((3, 3), np.float32)
+def _fill_frame(vertices: Floats, left: int, right: int, high: int, low: int, axes: Floats) -> np.float32:
+    """Fill the axes of the face, and return its scale (see `Frame`), from its edges, hairline and chin."""
     width, overlap = F0, F0
     for k in range(3):
-        axes[0, k] = vertices[landmarks.right_edge, k] - vertices[landmarks.left_edge, k]
-        axes[1, k] = vertices[landmarks.hairline, k] - vertices[landmarks.chin, k]
+        axes[0, k] = vertices[right, k] - vertices[left, k]
+        axes[1, k] = vertices[high, k] - vertices[low, k]
         width += axes[0, k] * axes[0, k]
     width = max(np.sqrt(width), np.float32(1e-3))
     for k in range(3):
@@ -159,7 +161,12 @@ def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
         i, j = (k + 1) % 3, (k + 2) % 3
         axes[2, k] = axes[1, i] * axes[0, j] - axes[1, j] * axes[0, i]
     _normalise(axes)
-    return Frame(axes, width / CANONICAL_WIDTH)
+    return width / CANONICAL_WIDTH
+
+
+def _frame(vertices: Floats, landmarks: Landmarks) -> Frame:
+    axes = np.empty((3, 3), np.float32)
+    return Frame(axes, np.float32(_fill_frame(vertices, *landmarks[:4], axes)))
 
 
 def face_scale(vertices: Floats, landmarks: Landmarks) -> float:
@@ -176,13 +183,23 @@ def face_scale(vertices: Floats, landmarks: Landmarks) -> float:
 
 
 @kernel()
-def _place(points: Floats, middle: int, frame: Frame, wear: Drape) -> None:
+def _place(
+    points: Floats,
+    middle: int,
+    axes: Floats,
+    scale: np.float32,
+    stretch_x: float,
+    stretch_y: float,
+    slide_x: float,
+    slide_y: float,
+    tilt: float,
+) -> None:
     """Stretch, tilt and slide the shell about grid point `middle`, in the face's own axes."""
-    cosine, sine = np.float32(np.cos(wear.tilt)), np.float32(np.sin(wear.tilt))
-    sx, sy = np.float32(wear.stretch_x), np.float32(wear.stretch_y)
-    mx, my = np.float32(wear.slide_x) * frame.scale, np.float32(wear.slide_y) * frame.scale
+    cosine, sine = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
+    sx, sy = np.float32(stretch_x), np.float32(stretch_y)
+    mx, my = np.float32(slide_x) * scale, np.float32(slide_y) * scale
     ox, oy, oz = points[0, middle], points[1, middle], points[2, middle]
-    a = frame.axes
+    a = axes
     for g in range(points.shape[1]):
         dx, dy, dz = points[0, g] - ox, points[1, g] - oy, points[2, g] - oz
         x = (dx * a[0, 0] + dy * a[0, 1] + dz * a[0, 2]) * sx
@@ -228,9 +245,12 @@ def _grid_normals(
 
 
 @kernel()
-def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
+def _relief(
+    st: Floats, folds: Floats, gather_height: float, gather_waves: float, gather_phase: float, heights: Floats
+) -> None:
     """Height (G,) of the cloth over its smooth surface; folds (F, 6): s, t, angle, half length, half width, height."""
-    heights[:] = F0
+    for g in range(heights.shape[0]):
+        heights[g] = F0
     for f in range(folds.shape[0]):
         cosine, sine = np.float32(np.cos(folds[f, 2])), np.float32(np.sin(folds[f, 2]))
         long, wide = F1 / folds[f, 3], F1 / folds[f, 4]
@@ -241,11 +261,11 @@ def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
             reach = along * along + across * across
             if reach < np.float32(6):
                 heights[g] += folds[f, 5] * np.float32(np.exp(-reach))
-    if wear.gather_height > 0:
+    if gather_height > 0:
         height, waves, phase = (
-            np.float32(wear.gather_height),
-            np.float32(wear.gather_waves),
-            np.float32(wear.gather_phase),
+            np.float32(gather_height),
+            np.float32(gather_waves),
+            np.float32(gather_phase),
         )
         for g in range(heights.shape[0]):
             side = (abs(F2 * st[g, 0] - F1) - np.float32(0.55)) / np.float32(0.45)
@@ -256,94 +276,75 @@ def _relief(st: Floats, folds: Floats, wear: Drape, heights: Floats) -> None:
 
 
 @kernel()
-def _lift(points: Floats, normals: Floats, heights: Floats, st: Floats, wear: Drape, frame: Frame) -> None:
+def _lift(
+    points: Floats,
+    normals: Floats,
+    heights: Floats,
+    st: Floats,
+    gape: float,
+    corner: float,
+    axes: Floats,
+    scale: np.float32,
+) -> None:
     """Raise the grid along its normals by `heights` and by a gap at the side edges, and push the lower corners out.
 
     The cloth between them is flat, so that it leaves the jaw where that draws in.
     """
-    gape, scale = np.float32(wear.gape), frame.scale
+    gap, stands = np.float32(gape), np.float32(corner) * scale
     for g in range(heights.shape[0]):
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
         x, t = F2 * st[g, 0] - F1, st[g, 1]
-        amount = (heights[g] * min(F1, HEMMED * t) + gape * side * side) * scale
-        out = np.float32(wear.corner) * scale * x * x * x * t
+        amount = (heights[g] * min(F1, HEMMED * t) + gap * side * side) * scale
+        out = stands * x * x * x * t
         for k in range(3):
-            points[k, g] += amount * normals[g, k] + out * frame.axes[0, k]
+            points[k, g] += amount * normals[g, k] + out * axes[0, k]
 
 
 @kernel()
-def _starts(points: Floats, columns: int, rows: int, rests: Floats) -> None:
-    """Where on the side edges the four straps start: for each, the row, and the point (3,) before the grid is lifted."""
-    grid, count = columns * rows, (points.shape[1] - columns * rows) // STRAPS
-    for i in range(STRAPS):
-        first, column, nearest = grid + i * count, 0 if 2 * i < STRAPS else columns - 1, np.float32(np.inf)
-        for r in range(rows):
-            g = r * columns + column
-            distance = F0
-            for k in range(3):
-                distance += (points[k, g] - points[k, first]) ** 2
-            if distance < nearest:
-                nearest, rests[i, 0] = distance, np.float32(g)
-        for k in range(3):
-            rests[i, 1 + k] = points[k, int(rests[i, 0])]
+def _eye_width(vertices: Floats, lid: Ints, right_x: np.float32, right_y: np.float32) -> np.float32:
+    """Along a direction of the picture, from the first to the last vertex of a lid."""
+    a, b = lid[0], lid[lid.shape[0] - 1]
+    first = vertices[a, 0] * right_x + vertices[a, 1] * right_y
+    return abs(vertices[b, 0] * right_x + vertices[b, 1] * right_y - first)
 
 
 @kernel()
-def _follow(points: Floats, grid: int, rests: Floats) -> None:
-    """Move the straps with the edges that they start from: all of the way there, not at all at the ear."""
-    count = (points.shape[1] - grid) // STRAPS
-    for i in range(STRAPS):
-        g = int(rests[i, 0])
-        for j in range(count - 1):
-            share = F1 - np.float32(j) / np.float32(count - 1)
-            for k in range(3):
-                points[k, grid + i * count + j] += share * (points[k, g] - rests[i, 1 + k])
-
-
-@kernel()
-def _across(vertices: Floats, v: int, right: Floats) -> np.float32:
-    return vertices[v, 0] * right[0] + vertices[v, 1] * right[1]
-
-
-@kernel()
-def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, frame: Frame) -> None:
+def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, axes: Floats, scale: np.float32) -> None:
     """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
 
     An eye that is turned away, and so has less than a third of the other's width, does not count.
     """
-    right, down = np.empty(2, np.float32), np.empty(2, np.float32)
-    long = max(np.sqrt(frame.axes[1, 0] ** 2 + frame.axes[1, 1] ** 2), np.float32(1e-3))
-    down[0], down[1] = -frame.axes[1, 0] / long, -frame.axes[1, 1] / long
-    right[0], right[1] = down[1], -down[0]
-    last, need = lids.shape[1] - 1, F0
-    widths = np.empty(2, np.float32)
+    long = max(np.sqrt(axes[1, 0] ** 2 + axes[1, 1] ** 2), np.float32(1e-3))
+    down_x, down_y = np.float32(-axes[1, 0] / long), np.float32(-axes[1, 1] / long)
+    right_x, right_y = down_y, -down_x
+    need = F0
     for e in range(2):
-        widths[e] = abs(_across(vertices, lids[e, last], right) - _across(vertices, lids[e, 0], right))
-    for e in range(2):
-        if F2 * widths[e] + widths[e] < widths[1 - e]:
+        width = _eye_width(vertices, lids[e], right_x, right_y)
+        if F2 * width + width < _eye_width(vertices, lids[1 - e], right_x, right_y):
             continue
         for i in range(lids.shape[1]):
             v = lids[e, i]
-            x, y = _across(vertices, v, right), vertices[v, 0] * down[0] + vertices[v, 1] * down[1]
-            beside = LID_SIDE * frame.scale
+            x = vertices[v, 0] * right_x + vertices[v, 1] * right_y
+            y = vertices[v, 0] * down_x + vertices[v, 1] * down_y
+            beside = LID_SIDE * scale
             for c in range(columns * top_rows - 1):
                 if (c + 1) % columns == 0:
                     continue
-                x0 = points[0, c] * right[0] + points[1, c] * right[1]
-                x1 = points[0, c + 1] * right[0] + points[1, c + 1] * right[1]
+                x0 = points[0, c] * right_x + points[1, c] * right_y
+                x1 = points[0, c + 1] * right_x + points[1, c + 1] * right_y
                 if min(x0, x1) > x + beside or max(x0, x1) <= x - beside or x0 == x1:
                     continue
-                y0 = points[0, c] * down[0] + points[1, c] * down[1]
-                y1 = points[0, c + 1] * down[0] + points[1, c + 1] * down[1]
+                y0 = points[0, c] * down_x + points[1, c] * down_y
+                y1 = points[0, c + 1] * down_x + points[1, c + 1] * down_y
                 first = (min(max(x - beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
                 last = (min(max(x + beside, min(x0, x1)), max(x0, x1)) - x0) / (x1 - x0)
                 highest = y0 + (y1 - y0) * (first if (y1 - y0) * (last - first) > F0 else last)
-                need = max(need, y + LID_GAP * frame.scale - highest)
-    need = min(need, MOST_LOWERED * frame.scale)
+                need = max(need, y + LID_GAP * scale - highest)
+    need = min(need, MOST_LOWERED * scale)
     if need > F0:
         for g in range(points.shape[1]):
-            points[0, g] += need * down[0]
-            points[1, g] += need * down[1]
+            points[0, g] += need * down_x
+            points[1, g] += need * down_y
 
 
 @kernel()
@@ -366,7 +367,17 @@ def _bounds(points: Floats) -> Bounds:
     return float(left), float(right), float(top), float(bottom)
 
 
-@kernel()
+def _follow(points: Floats, grid: int, straps: Ints, rests: Floats) -> None:
+    """Move the straps with the points that they start from: all of the way there, not at all at the ear.
+
+    `straps` (B,): where on the grid they start; `rests` (3, B): where that was before the grid was lifted.
+    """
+    if len(straps):
+        lines = points[:, grid:].reshape(3, len(straps), -1)
+        fade = np.linspace(1, 0, lines.shape[2], dtype=np.float32)
+        lines += (points[:, straps] - rests)[..., None] * fade
+
+
 def drape(
     vertices: Floats,
     landmarks: Landmarks,
@@ -379,6 +390,7 @@ def drape(
     folds: Floats,
     edge: Floats,
     wear: Drape,
+    straps: Ints,
     points: Floats,
     normals: Floats,
     heights: Floats,
@@ -403,6 +415,8 @@ def drape(
     edge : (6,) float32
         Waviness of the upper and the lower edge.
     wear : Drape
+    straps : (B,) int32
+        Grid points from which the straps start.
     points : (3, G') float32
         Filled: pixels.
     normals : (G, 3) float32
@@ -421,15 +435,12 @@ def drape(
     _wave(st, edge, wavy)
     frame = _frame(vertices, landmarks)
     _carry(weights, controls, vertices, points)
-    _place(points, (rows // 2) * columns + columns // 2, frame, wear)
+    _place(points, (rows // 2) * columns + columns // 2, *frame, *wear[:5])
     _grid_normals(points, columns, rows, stride, F0, normals)  # joined: the crest must not tear
-    _relief(st, folds, wear, heights)
-    rests = np.empty((STRAPS, 4), np.float32)
-    if points.shape[1] > heights.shape[0]:
-        _starts(points, columns, rows, rests)
-    _lift(points, normals, heights, st, wear, frame)
-    if points.shape[1] > heights.shape[0]:
-        _follow(points, heights.shape[0], rests)
-    _lower(points, columns, (TOP_ROWS - 1) * stride + 1, vertices, landmarks.lids, frame)
+    _relief(st, folds, wear.gather_height, wear.gather_waves, wear.gather_phase, heights)
+    rests = points[:, straps]
+    _lift(points, normals, heights, st, wear.gape, wear.corner, *frame)
+    _follow(points, heights.shape[0], straps, rests)
+    _lower(points, columns, (TOP_ROWS - 1) * stride + 1, vertices, landmarks.lids, *frame)
     _grid_normals(points, columns, rows, stride, np.float32(wear.crease), normals)
     return frame, _bounds(points)

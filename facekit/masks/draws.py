@@ -84,7 +84,7 @@ def _stroke(draw: Draws, ends: Line, width: float, dark: float, lit: float, alon
 
 
 def _pleats(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
-    """From hem to hem, where they are sewn together; in the middle they stay level, or open and hang down to the chin."""
+    """From hem to hem, where they are sewn together; in the middle they stay level, or open and hang to the chin."""
     count, first, gap = draw.count(*kind.pleats), draw.uniform(0.2, 0.42), draw.uniform(0.12, 0.22)
     hanging, aside, depth = draw.uniform(0.0, 0.8), draw.bell(0, 0.02), kind.pleat_depth * draw.uniform(0.45, 1.3)
     lines: list[Line] = []
@@ -106,7 +106,7 @@ def _pleat(draw: Draws, sides: tuple[float, float], middle: float, dark: float, 
         return [_step(draw, ends, dark, lit, (draw.uniform(0.2, 1.3), draw.uniform(0.1, 1.1), draw.uniform(0.2, 1.3)))]
     meet, apart, over = draw.uniform(0.3, 0.7), draw.bell(0, 0.025), draw.uniform(-0.12, 0.2)
     strokes = []
-    for side, start, at, sign in ((0, draw.uniform(0.0, 0.06), left, 1), (1, draw.uniform(0.94, 1.0), right, -1)):
+    for start, at, sign in ((draw.uniform(0.0, 0.06), left, 1), (draw.uniform(0.94, 1.0), right, -1)):
         sag = (middle - at) * draw.uniform(0.15, 0.5)
         ends = (start, at, meet + sign * over / 2, middle + sign * apart, sag)
         along = (draw.uniform(0.3, 1.4), draw.uniform(0.2, 1.2), draw.uniform(0.0, 0.5))

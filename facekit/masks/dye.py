@@ -15,6 +15,43 @@ F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 
 @kernel()
+def _dye(
+    level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Floats, bright: Floats, out: Floats
+) -> None:
+    """What `dye` does; `bright` is filled with the light on crumpled cloth."""
+    rows, columns, n = level.shape[0], level.shape[1], slopes.shape[0]
+    for y in range(n):
+        for x in range(n):
+            fold = crease[0] * slopes[y, x, 0] + crease[1] * slopes[y, x, 1]
+            bright[y, x] = F1 + fold + HALF * fold * fold
+    for x in range(columns + 2):
+        for k in range(4):
+            out[0, x, k], out[rows + 1, x, k] = F0, F0
+    wrap, size = np.uintp(n - 1), np.float32(n)
+    du, dv = crease[2] * size / np.float32(columns), crease[3] * size / np.float32(columns)
+    r0, g0, b0 = inks[0, 0], inks[0, 1], inks[0, 2]
+    r1, g1, b1 = inks[1, 0] - r0, inks[1, 1] - g0, inks[1, 2] - b0
+    r2, g2, b2 = inks[2, 0], inks[2, 1], inks[2, 2]
+    for y in range(rows):
+        t = (np.float32(y) + HALF) / np.float32(rows)
+        u0, v0 = (crease[4] - t * crease[3] + np.float32(8)) * size, (crease[5] + t * crease[2] + np.float32(8)) * size
+        row, target = level[y], out[y + 1]
+        for k in range(4):
+            target[0, k], target[columns + 1, k] = F0, F0
+        for x in range(columns):
+            u, v = np.uintp(u0 + du * np.float32(x)) & wrap, np.uintp(v0 + dv * np.float32(x)) & wrap
+            cover = row[x, 3]
+            fold = cover * bright[v, u]
+            if two_tone:
+                fold *= row[x, 0]
+                first, second = row[x, 1], row[x, 2]
+                r, g, b = r0 + first * r1, g0 + first * g1, b0 + first * b1
+                r, g, b = r + second * (r2 - r), g + second * (g2 - g), b + second * (b2 - b)
+            else:
+                r, g, b = row[x, 0] * r0, row[x, 1] * g0, row[x, 2] * b0
+            target[x + 1, 0], target[x + 1, 1], target[x + 1, 2], target[x + 1, 3] = fold * r, fold * g, fold * b, cover
+
+
 def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Floats, out: Floats) -> None:
     """Colour and crumple a texture.
 
@@ -33,35 +70,7 @@ def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Flo
     out : (T + 2, S + 2, 4) float32
         Filled: premultiplied linear RGB and coverage inside a transparent border.
     """
-    rows, columns, n = level.shape[0], level.shape[1], slopes.shape[0]
-    bright = np.empty((n, n), np.float32)
-    for y in range(n):
-        for x in range(n):
-            fold = crease[0] * slopes[y, x, 0] + crease[1] * slopes[y, x, 1]
-            bright[y, x] = F1 + fold + HALF * fold * fold
-    out[0], out[rows + 1] = F0, F0
-    wrap, size = np.uintp(n - 1), np.float32(n)
-    du, dv = crease[2] * size / np.float32(columns), crease[3] * size / np.float32(columns)
-    r0, g0, b0 = inks[0, 0], inks[0, 1], inks[0, 2]
-    r1, g1, b1 = inks[1, 0] - r0, inks[1, 1] - g0, inks[1, 2] - b0
-    r2, g2, b2 = inks[2, 0], inks[2, 1], inks[2, 2]
-    for y in range(rows):
-        t = (np.float32(y) + HALF) / np.float32(rows)
-        u0, v0 = (crease[4] - t * crease[3] + np.float32(8)) * size, (crease[5] + t * crease[2] + np.float32(8)) * size
-        row, target = level[y], out[y + 1]
-        target[0], target[columns + 1] = F0, F0
-        for x in range(columns):
-            u, v = np.uintp(u0 + du * np.float32(x)) & wrap, np.uintp(v0 + dv * np.float32(x)) & wrap
-            cover = row[x, 3]
-            fold = cover * bright[v, u]
-            if two_tone:
-                fold *= row[x, 0]
-                first, second = row[x, 1], row[x, 2]
-                r, g, b = r0 + first * r1, g0 + first * g1, b0 + first * b1
-                r, g, b = r + second * (r2 - r), g + second * (g2 - g), b + second * (b2 - b)
-            else:
-                r, g, b = row[x, 0] * r0, row[x, 1] * g0, row[x, 2] * b0
-            target[x + 1, 0], target[x + 1, 1], target[x + 1, 2], target[x + 1, 3] = fold * r, fold * g, fold * b, cover
+    _dye(level, inks, two_tone, slopes, crease, np.empty(slopes.shape[:2], np.float32), out)
 
 
 LINE_REACH = np.float32(7)  # widths below a line at which its shade has faded; three above it

@@ -17,6 +17,7 @@ __all__ = ["ANCHOR_REACH", "ClothLighting", "FaceTables", "SceneEstimate", "esti
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 Picture = NDArray[np.uint8]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
@@ -88,38 +89,38 @@ class ClothLighting(NamedTuple):
 
     Attributes
     ----------
-    strength, ambient : float32
+    strength, ambient : float
         Of the fitted light, and the share of even light.
-    floor : float32
+    floor : float
         Light below which the fitted one falls off more slowly.
-    uneven_light_share : float32
+    uneven_light_share : float
         Share of the skin's uneven light that the cloth takes on.
-    falloff, falloff_curve, falloff_side : float32
+    falloff, falloff_curve, falloff_side : float
         Darkening from top to bottom, how late it sets in, and darkening from left to right.
-    relief, relief_s, relief_t : float32
+    relief, relief_s, relief_t : float
         Contrast of the folds and the direction from which they are lit.
-    form_s, form_t, rim : float32
+    form_s, form_t, rim : float
         Darkening from the middle toward the sides, and toward top and bottom, and brightening of the side edges.
-    halves, halves_width : float32
+    halves, halves_width : float
         Logarithm by which the right half is brighter than the left one; on a finer grid, half the width over which the
         one becomes the other, where the mask is 2 wide.
     """
 
-    strength: np.float32
-    floor: np.float32
-    ambient: np.float32
-    uneven_light_share: np.float32
-    falloff: np.float32
-    falloff_curve: np.float32
-    falloff_side: np.float32
-    relief: np.float32
-    relief_s: np.float32
-    relief_t: np.float32
-    form_s: np.float32
-    form_t: np.float32
-    rim: np.float32
-    halves: np.float32
-    halves_width: np.float32
+    strength: float
+    floor: float
+    ambient: float
+    uneven_light_share: float
+    falloff: float
+    falloff_curve: float
+    falloff_side: float
+    relief: float
+    relief_s: float
+    relief_t: float
+    form_s: float
+    form_t: float
+    rim: float
+    halves: float
+    halves_width: float
 
 
 @cache
@@ -177,17 +178,20 @@ def _sample(
     to_linear: Floats,
     vertices: Floats,
     normals: Floats,
-    tables: FaceTables,
+    skin: Ints,
+    sides: Floats,
     basis: Floats,
     colours: Floats,
-) -> Floats:
-    """Basis (S, 5) and linear colours (S, 3), 3 x 3 averages, of the skin vertices; weight 0 or 1 for those in view."""
+    luminance: Floats,
+    seen: Floats,
+) -> None:
+    """Basis (S, 5), linear colours (S, 3), 3 x 3 averages, and luminance of the skin vertices; 1 for those in view."""
     height, width = image.shape[0], image.shape[1]
-    seen = np.zeros(tables.skin.shape[0], np.float32)
-    for i in range(tables.skin.shape[0]):
-        v = tables.skin[i]
+    for i in range(skin.shape[0]):
+        v = skin[i]
+        seen[i], luminance[i] = F0, F0
         x, y = int(np.rint(vertices[v, 0])), int(np.rint(vertices[v, 1]))
-        basis[i, 0], basis[i, 4] = F1, tables.sides[i]
+        basis[i, 0], basis[i, 4] = F1, sides[i]
         for k in range(3):
             basis[i, 1 + k] = normals[v, k]
             colours[i, k] = F0
@@ -198,24 +202,26 @@ def _sample(
                 for k in range(3):
                     colours[i, k] += to_linear[image[y + j, x + m, k]] / np.float32(9)
         seen[i] = F1
-    return seen
+        luminance[i] = (
+            np.float32(RED) * colours[i, 0] + np.float32(GREEN) * colours[i, 1] + np.float32(BLUE) * colours[i, 2]
+        )
 
 
 @kernel()
-def _fit(basis: Floats, luminance: Floats, seen: Floats, terms: Floats) -> Doubles:
-    """Robust least squares of luminance over the basis; reweighting leaves hair, rims and highlights out.
-
-    Returns the weights.
-    """
-    count = basis.shape[0]
-    weight, total, mean = seen.astype(np.float64), 1e-6, 0.0
+def _fill_fit(
+    basis: Floats, luminance: Floats, seen: Floats, a: Doubles, b: Doubles, x: Doubles, terms: Floats, weight: Doubles
+) -> None:
+    count, total, mean = basis.shape[0], 1e-6, 0.0
     for i in range(count):
+        weight[i] = seen[i]
         total += weight[i]
         mean += weight[i] * luminance[i]
     mean /= total
-    a, b, x = np.zeros((5, 5)), np.zeros(5), np.zeros(5)
     for _ in range(4):
-        a[:], b[:] = 0.0, 0.0
+        for j in range(5):
+            b[j] = 0.0
+            for k in range(5):
+                a[j, k] = 0.0
         for i in range(count):
             if weight[i] == 0:
                 continue
@@ -234,7 +240,30 @@ def _fit(basis: Floats, luminance: Floats, seen: Floats, terms: Floats) -> Doubl
             weight[i] = seen[i] / (1.0 + error * error) ** 2
     for j in range(5):
         terms[j] = np.float32(x[j])
+
+
+def _fit(basis: Floats, luminance: Floats, seen: Floats, terms: Floats) -> Doubles:
+    """Robust least squares of luminance over the basis; reweighting leaves hair, rims and highlights out.
+
+    Returns the weights.
+    """
+    system, weight = np.empty((7, 5)), np.empty(basis.shape[0])
+    _fill_fit(basis, luminance, seen, system[:5], system[5], system[6], terms, weight)
     return weight
+
+
+@kernel()
+def _average(weight: Doubles, colours: Floats, skin: Floats) -> None:
+    """Mean colour (3,) of vertices by weight, not quite black."""
+    total = 1e-6
+    for k in range(3):
+        skin[k] = F0
+    for i in range(weight.shape[0]):
+        total += weight[i]
+        for k in range(3):
+            skin[k] += np.float32(weight[i]) * colours[i, k]
+    for k in range(3):
+        skin[k] = max(skin[k] / np.float32(total), np.float32(1e-4))
 
 
 @kernel()
@@ -253,11 +282,10 @@ def _uneven(basis: Floats, luminance: Floats, seen: Floats, terms: Floats, ancho
 
 
 @kernel()
-def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float, float]:
+def _survey(image: Picture, histogram: Longs, tint: Longs) -> tuple[float, float, float, int]:
     """Luma histogram (256,), mean chroma and spread of the tint of every third pixel; second over first differences at
-    edges."""
+    edges; luma of the white point. What is filled in holds zeros; (16, 3) are tints by luma."""
     chroma, cells = 0, 0
-    tint = np.zeros((16, 3), np.int64)
     for y in range(0, image.shape[0], 3):
         for x in range(0, image.shape[1], 3):
             r, g, b = np.int32(image[y, x, 0]), np.int32(image[y, x, 1]), np.int32(image[y, x, 2])
@@ -281,7 +309,11 @@ def _survey(image: Picture, histogram: NDArray[np.int64]) -> tuple[float, float,
             if g > 24:
                 gradient += g
                 laplacian += abs(left + right + above + below - 4 * np.int32(image[y, x, 1]))
-    return chroma / max(cells, 1), spread, (laplacian / gradient if gradient > 0 else 0.3)
+    level, below = 0, 0
+    while level < 255 and below + histogram[level] < 0.97 * cells:
+        below += histogram[level]
+        level += 1
+    return chroma / max(cells, 1), spread, (laplacian / gradient if gradient > 0 else 0.3), level
 
 
 @kernel()
@@ -304,7 +336,6 @@ def _sharpness(image: Picture, vertices: Floats, forehead: Ints) -> float:
     return total / count if count > 0 else 6.0
 
 
-@kernel()
 def estimate_scene(
     image: Picture, to_linear: Floats, vertices: Floats, normals: Floats, tables: FaceTables
 ) -> SceneEstimate:
@@ -331,49 +362,23 @@ def estimate_scene(
     """
     count = tables.skin.shape[0]
     basis, colours = np.empty((count, 5), np.float32), np.empty((count, 3), np.float32)
-    seen = _sample(image, to_linear, vertices, normals, tables, basis, colours)
-    luminance = np.empty(count, np.float32)
-    for i in range(count):
-        luminance[i] = (
-            np.float32(RED) * colours[i, 0] + np.float32(GREEN) * colours[i, 1] + np.float32(BLUE) * colours[i, 2]
-        )
-    terms, skin, uneven = (
-        np.zeros(5, np.float32),
-        np.zeros(3, np.float32),
-        np.empty(tables.anchors.shape[0], np.float32),
-    )
-    weight = _fit(basis, luminance, seen, terms)
-    total = 1e-6
-    for i in range(count):
-        total += weight[i]
-        for k in range(3):
-            skin[k] += np.float32(weight[i]) * colours[i, k]
-    for k in range(3):
-        skin[k] = max(skin[k] / np.float32(total), np.float32(1e-4))
+    luminance, seen = np.empty(count, np.float32), np.empty(count, np.float32)
+    terms, skin = np.empty(5, np.float32), np.empty(3, np.float32)
+    uneven = np.empty(tables.anchors.shape[0], np.float32)
+    _sample(image, to_linear, vertices, normals, tables.skin, tables.sides, basis, colours, luminance, seen)
+    _average(_fit(basis, luminance, seen, terms), colours, skin)
     _uneven(basis, luminance, seen, terms, tables.anchors, uneven)
-    histogram = np.zeros(256, np.int64)
-    chroma, tint_spread, edge_ratio = _survey(image, histogram)
-    level, below, cells = 0, 0, histogram.sum()
-    while level < 255 and below + histogram[level] < 0.97 * cells:
-        below += histogram[level]
-        level += 1
-    return SceneEstimate(
-        terms,
-        skin,
-        uneven,
-        float(to_linear[level]),
-        chroma,
-        tint_spread,
-        edge_ratio,
-        _sharpness(image, vertices, tables.forehead),
-    )
+    counts = np.zeros(256 + 48, np.int64)
+    chroma, tint_spread, edge_ratio, level = _survey(image, counts[:256], counts[256:].reshape(16, 3))
+    sharpness = _sharpness(image, vertices, tables.forehead)
+    return SceneEstimate(terms, skin, uneven, float(to_linear[level]), chroma, tint_spread, edge_ratio, sharpness)
 
 
 @kernel()
-def _spread_uneven(uneven: Floats, weights: Floats, out: Floats) -> None:
+def _spread_uneven(uneven: Floats, weights: Floats, total: Floats, out: Floats) -> None:
     """Uneven light (G,) of the grid: averages of the anchors in view, weights (A, G)."""
-    total = np.full(out.shape[0], np.float32(1e-3), np.float32)
-    out[:] = F0
+    for g in range(out.shape[0]):
+        out[g], total[g] = F0, np.float32(1e-3)
     for a in range(weights.shape[0]):
         if np.isnan(uneven[a]):
             continue
@@ -385,6 +390,52 @@ def _spread_uneven(uneven: Floats, weights: Floats, out: Floats) -> None:
 
 
 @kernel()
+def _light_cloth(
+    normals: Floats,
+    st: Floats,
+    heights: Floats,
+    columns: int,
+    rows: int,
+    stride: int,
+    terms: Floats,
+    lighting: Floats,
+    out: Floats,
+) -> None:
+    """What `shade` does; `out` holds the uneven light, `lighting` (15,) the fields of `ClothLighting`."""
+    mean = max(terms[0] + terms[3] * np.float32(0.75), np.float32(1e-4))
+    strength, floor, ambient, uneven_share = lighting[0], lighting[1], lighting[2], lighting[3]
+    fall, curve, across = lighting[4], lighting[5], lighting[6]
+    relief, relief_s, relief_t = lighting[7], lighting[8], lighting[9]
+    form_s, form_t, rim = lighting[10], lighting[11], lighting[12]
+    halves, halves_width = np.float32(0.5) * lighting[13], lighting[14]
+    for r in range(rows):
+        above, below = max(r - stride, 0) * columns, min(r + stride, rows - 1) * columns
+        for c in range(columns):
+            g = r * columns + c
+            e = terms[0] + terms[4] * (F2 * st[g, 0] - F1)
+            for k in range(3):
+                e += terms[1 + k] * normals[g, k]
+            e = F1 + strength * (e / mean - F1)
+            e = floor + (e - floor if e > floor else (e - floor) * np.float32(0.25))
+            t = st[g, 1]
+            e *= F1 - fall * (t + curve * t * (t - F1)) - across * (st[g, 0] - np.float32(0.5))
+            x, y = F2 * st[g, 0] - F1, F2 * t - np.float32(0.9)
+            form = form_s * (x * x - np.float32(0.1)) + form_t * (y * y - np.float32(0.15)) - rim * x**8
+            e = max(e * (F1 - ambient) + ambient, np.float32(0.02))
+            left, right = max(c - stride, 0), min(c + stride, columns - 1)
+            if stride > 1:  # the two columns in the middle coincide
+                left -= 1 if left < columns // 2 <= c and left > 0 else 0
+                right += 1 if c < columns // 2 <= right and right < columns - 1 else 0
+            left, right = r * columns + left, r * columns + right
+            fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
+            fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
+            fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
+            half = halves if c >= columns // 2 else -halves
+            if stride > 1:
+                half *= min(abs(x) / halves_width, F1)
+            out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form + half))
+
+
 def shade(
     normals: Floats,
     st: Floats,
@@ -419,36 +470,5 @@ def shade(
     out : (G,) float32
         Filled; 1 is light as on the skin.
     """
-    mean = max(scene.terms[0] + scene.terms[3] * np.float32(0.75), np.float32(1e-4))
-    strength, floor, ambient = lighting.strength, lighting.floor, lighting.ambient
-    relief, relief_s, relief_t = lighting.relief, lighting.relief_s, lighting.relief_t
-    fall, curve, across = lighting.falloff, lighting.falloff_curve, lighting.falloff_side
-    halves = np.float32(0.5) * lighting.halves
-    form_s, form_t, rim, uneven_share = lighting.form_s, lighting.form_t, lighting.rim, lighting.uneven_light_share
-    _spread_uneven(scene.uneven, anchor_weights, out)
-    for r in range(rows):
-        above, below = max(r - stride, 0) * columns, min(r + stride, rows - 1) * columns
-        for c in range(columns):
-            g = r * columns + c
-            e = scene.terms[0] + scene.terms[4] * (F2 * st[g, 0] - F1)
-            for k in range(3):
-                e += scene.terms[1 + k] * normals[g, k]
-            e = F1 + strength * (e / mean - F1)
-            e = floor + (e - floor if e > floor else (e - floor) * np.float32(0.25))
-            t = st[g, 1]
-            e *= F1 - fall * (t + curve * t * (t - F1)) - across * (st[g, 0] - np.float32(0.5))
-            x, y = F2 * st[g, 0] - F1, F2 * t - np.float32(0.9)
-            form = form_s * (x * x - np.float32(0.1)) + form_t * (y * y - np.float32(0.15)) - rim * x**8
-            e = max(e * (F1 - ambient) + ambient, np.float32(0.02))
-            left, right = max(c - stride, 0), min(c + stride, columns - 1)
-            if stride > 1:  # the two columns in the middle coincide
-                left -= 1 if left < columns // 2 <= c and left > 0 else 0
-                right += 1 if c < columns // 2 <= right and right < columns - 1 else 0
-            left, right = r * columns + left, r * columns + right
-            fold = relief_s * (heights[right] - heights[left]) + relief_t * (heights[below + c] - heights[above + c])
-            fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
-            fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
-            half = halves if c >= columns // 2 else -halves
-            if stride > 1:
-                half *= min(abs(x) / lighting.halves_width, F1)
-            out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form + half))
+    _spread_uneven(scene.uneven, anchor_weights, np.empty_like(out), out)
+    _light_cloth(normals, st, heights, columns, rows, stride, scene.terms, np.array(lighting, np.float32), out)

@@ -22,10 +22,11 @@ Side = tuple[np.float32, np.float32, np.float32, int]
 
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 FAR = np.float32(-1e9)
-SHELL_BIAS, STRAP_BIAS = np.float32(0.35), np.float32(0.5)  # centimetres by which the face may be nearer
+SHELL_BIAS, STRAP_BIAS = float(np.float32(0.35)), 0.5  # centimetres by which the face may be nearer
 ONE = np.uintp(1)
 TOUCH = np.float32(1e-3)  # samples by which neighbouring triangles overlap, so that rounding leaves no gap
 SAMPLES = 2
+TEXELS_A_CENTIMETRE = 1.2 * SAMPLES * 15 * 0.5  # times pixels a centimetre: more texels are finer than samples
 
 
 class Window(NamedTuple):
@@ -84,14 +85,6 @@ class Strap(NamedTuple):
 
 
 @kernel()
-def _project(points: Floats, axis: int, origin: int, out: Floats) -> None:
-    """One axis of some points (3, n) or of a mesh's vertices (transposed) in samples of the window: (n,)."""
-    factor, shift = np.float32(SAMPLES), (HALF - np.float32(origin)) * np.float32(SAMPLES) - HALF
-    for i in range(out.shape[0]):
-        out[i] = points[axis, i] * factor + shift
-
-
-@kernel()
 def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: np.float32) -> Side:
     """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
@@ -123,16 +116,15 @@ def _slope(
 
 
 @kernel()
-def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -> None:
-    """z-buffer (rows, columns) of the face's front where it may hide the mask."""
+def _occlude(vertices: Floats, triangles: Ints, x0: int, y0: int, depth: Floats) -> None:
+    """z-buffer (rows, columns) of the face's front where it may hide the mask, in a window that begins at x0, y0."""
     height, width = depth.shape
-    corners = vertices.T
-    xs, ys = np.empty(vertices.shape[0], np.float32), np.empty(vertices.shape[0], np.float32)
-    _project(corners, 0, window.x, xs)
-    _project(corners, 1, window.y, ys)
+    factor = np.float32(SAMPLES)
+    ox, oy = (HALF - np.float32(x0)) * factor - HALF, (HALF - np.float32(y0)) * factor - HALF
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
-        ax, bx, cx, ay, by, cy = xs[a], xs[b], xs[c], ys[a], ys[b], ys[c]
+        ax, bx, cx = vertices[a, 0] * factor + ox, vertices[b, 0] * factor + ox, vertices[c, 0] * factor + ox
+        ay, by, cy = vertices[a, 1] * factor + oy, vertices[b, 1] * factor + oy, vertices[c, 1] * factor + oy
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > np.float32(-1e-4):  # turned away: behind something else
             continue
@@ -150,9 +142,10 @@ def _occlude(vertices: Floats, triangles: Ints, window: Window, depth: Floats) -
             left, right = _narrow(low, high, ab, fy)
             left, right = _narrow(left, right, bc, fy)
             left, right = _narrow(left, right, ca, fy)
-            z = za + (fy - ay) * zy - ax * zx
+            z, row = za + (fy - ay) * zy - ax * zx, np.uintp(y)
             for x in range(int(np.ceil(left)), int(np.floor(right)) + 1):
-                depth[y, x] = max(depth[y, x], z + zx * np.float32(x))
+                column = np.uintp(x)  # unsigned: no test for negative indices
+                depth[row, column] = max(depth[row, column], z + zx * np.float32(x))
 
 
 @kernel()
@@ -173,8 +166,9 @@ def _draw_shell(
     triangles: Ints,
     texture: Floats,
     nearest: bool,
-    window: Window,
-    bias: np.float32,
+    x0: int,
+    y0: int,
+    bias: float,
     face: Floats,
     depth: Floats,
     layer: Floats,
@@ -183,12 +177,12 @@ def _draw_shell(
     height, width = depth.shape
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
     most_x, most_y, least = columns + np.float32(0.999), rows + np.float32(0.999), np.float32(0.02)
-    xs, ys = np.empty(st.shape[0], np.float32), np.empty(st.shape[0], np.float32)
-    _project(points, 0, window.x, xs)
-    _project(points, 1, window.y, ys)
+    factor = np.float32(SAMPLES)
+    ox, oy = (HALF - np.float32(x0)) * factor - HALF, (HALF - np.float32(y0)) * factor - HALF
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
-        ax, bx, cx, ay, by, cy = xs[a], xs[b], xs[c], ys[a], ys[b], ys[c]
+        ax, bx, cx = points[0, a] * factor + ox, points[0, b] * factor + ox, points[0, c] * factor + ox
+        ay, by, cy = points[1, a] * factor + oy, points[1, b] * factor + oy, points[1, c] * factor + oy
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
         if area > np.float32(-1e-4) or top > bottom:  # turned away: the inside of the far arm, which the head hides
@@ -209,10 +203,11 @@ def _draw_shell(
             left, right = _narrow(left, right, ca, fy)
             dy = fy - ay
             z0, u0, v0, e0 = za + dy * zy, ua + dy * uy, va + dy * vy, ea + dy * ey
+            row = np.uintp(y)
             for x in range(int(np.ceil(left)), int(np.floor(right)) + 1):
-                dx = np.float32(x) - ax
+                dx, column = np.float32(x) - ax, np.uintp(x)
                 z = z0 + dx * zx
-                if z <= depth[y, x] or z + bias < face[y, x]:
+                if z <= depth[row, column] or z + bias < face[row, column]:
                     continue
                 u, v = min(max(u0 + dx * ux, F0), most_x), min(max(v0 + dx * vx, F0), most_y)
                 e = max(e0 + dx * ex, F0)
@@ -222,84 +217,96 @@ def _draw_shell(
                     if cover < least:
                         continue
                     for n in range(3):
-                        layer[y, x, n] = e * texture[j, k, n]
+                        layer[row, column, n] = e * texture[j, k, n]
                 else:
                     cover = _between(texture, u, v, 3)
                     if cover < least:
                         continue
                     for n in range(3):
-                        layer[y, x, n] = e * _between(texture, u, v, n)
-                depth[y, x], layer[y, x, 3] = z, cover
+                        layer[row, column, n] = e * _between(texture, u, v, n)
+                depth[row, column], layer[row, column, 3] = z, cover
 
 
 @kernel()
-def _draw_strap(
+def _draw_straps(
     points: Floats,
     first: int,
     count: int,
-    strap: Strap,
-    brightness: np.float32,
-    window: Window,
-    bias: np.float32,
+    sides: Ints,
+    radius: float,
+    opacity: float,
+    colour: tuple[float, float, float],
+    lights: tuple[np.float32, np.float32],
+    x0: int,
+    y0: int,
+    bias: float,
     face: Floats,
     depth: Floats,
     layer: Floats,
+    nearest: Floats,
     smooth: bool,
 ) -> None:
-    """Draw one strap, `count` points from `first` on, as a soft ribbon facing the viewer that fades at its far end.
+    """Draw straps, `count` points each from `first` on, as soft ribbons facing the viewer that fade at their far ends.
 
-    Where its pieces overlap, the first counts; of a `smooth` one that which is nearest, so that it has no joints.
+    Where the pieces of one overlap, the first counts; of a `smooth` one that which is nearest, so that it has no
+    joints: `nearest` has room for each sample's distance. `lights` are left and right in the picture.
     """
     height, width = depth.shape
-    nearest = np.full((height, width) if smooth else (1, 1), -FAR, np.float32)
     factor = np.float32(SAMPLES)
-    ox, oy = HALF - np.float32(window.x), HALF - np.float32(window.y)
-    r = np.float32(strap.radius) * factor
-    red, green, blue = (
-        np.float32(strap.red) * brightness,
-        np.float32(strap.green) * brightness,
-        np.float32(strap.blue) * brightness,
-    )
-    for j in range(first, first + count - 1):
-        ax, ay = (points[0, j] + ox) * factor - HALF, (points[1, j] + oy) * factor - HALF
-        bx, by = (points[0, j + 1] + ox) * factor - HALF, (points[1, j + 1] + oy) * factor - HALF
-        dx, dy = bx - ax, by - ay
-        inverse = F1 / max(dx * dx + dy * dy, np.float32(1e-6))
-        left, right = max(0, int(min(ax, bx) - r - F1)), min(width - 1, int(max(ax, bx) + r + F2))
-        top, bottom = max(0, int(min(ay, by) - r - F1)), min(height - 1, int(max(ay, by) + r + F2))
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                px, py = np.float32(x) - ax, np.float32(y) - ay
-                along = min(max((px * dx + py * dy) * inverse, F0), F1)
-                px, py = px - along * dx, py - along * dy
-                distance = np.float32(np.sqrt(px * px + py * py))
-                cover = min(r + HALF - distance, F1)
-                if cover <= F0:
-                    continue
-                way = (np.float32(j - first) + along) / np.float32(count - 1)
-                cover *= np.float32(strap.opacity) * min(F1, (F1 - way) * np.float32(5))
-                z = points[2, j] + along * (points[2, j + 1] - points[2, j])
-                if z + bias < face[y, x] or z < depth[y, x] - bias:
-                    continue
-                if smooth and nearest[y, x] < -FAR:
-                    if distance >= nearest[y, x]:
+    ox, oy = HALF - np.float32(x0), HALF - np.float32(y0)
+    r = np.float32(radius) * factor
+    for i in range(sides.shape[0]):
+        if sides[i] == 0:
+            continue
+        if smooth:
+            for y in range(height):
+                for x in range(width):
+                    nearest[y, x] = -FAR
+        start, brightness = first + i * count, np.float32(0.78) * (lights[1] if sides[i] > 0 else lights[0])
+        red, green, blue = (
+            np.float32(colour[0]) * brightness,
+            np.float32(colour[1]) * brightness,
+            np.float32(colour[2]) * brightness,
+        )
+        for j in range(start, start + count - 1):
+            ax, ay = (points[0, j] + ox) * factor - HALF, (points[1, j] + oy) * factor - HALF
+            bx, by = (points[0, j + 1] + ox) * factor - HALF, (points[1, j + 1] + oy) * factor - HALF
+            dx, dy = bx - ax, by - ay
+            inverse = F1 / max(dx * dx + dy * dy, np.float32(1e-6))
+            left, right = max(0, int(min(ax, bx) - r - F1)), min(width - 1, int(max(ax, bx) + r + F2))
+            top, bottom = max(0, int(min(ay, by) - r - F1)), min(height - 1, int(max(ay, by) + r + F2))
+            for y in range(top, bottom + 1):
+                for x in range(left, right + 1):
+                    px, py = np.float32(x) - ax, np.float32(y) - ay
+                    along = min(max((px * dx + py * dy) * inverse, F0), F1)
+                    px, py = px - along * dx, py - along * dy
+                    distance = np.float32(np.sqrt(px * px + py * py))
+                    cover = min(r + HALF - distance, F1)
+                    if cover <= F0:
                         continue
-                elif cover <= layer[y, x, 3]:
-                    continue
-                if smooth:
-                    nearest[y, x] = distance
-                bright = cover * (
-                    F1 - np.float32(0.35) * (distance / max(r, F1)) ** 2
-                )  # round: darker toward its edges
-                layer[y, x, 0], layer[y, x, 1], layer[y, x, 2], layer[y, x, 3] = (
-                    red * bright,
-                    green * bright,
-                    blue * bright,
-                    cover,
-                )
+                    way = (np.float32(j - start) + along) / np.float32(count - 1)
+                    cover *= np.float32(opacity) * min(F1, (F1 - way) * np.float32(5))
+                    z = points[2, j] + along * (points[2, j + 1] - points[2, j])
+                    if z + bias < face[y, x] or z < depth[y, x] - bias:
+                        continue
+                    if smooth and nearest[y, x] < -FAR:
+                        if distance >= nearest[y, x]:
+                            continue
+                    elif cover <= layer[y, x, 3]:
+                        continue
+                    if smooth:
+                        nearest[y, x] = distance
+                    bright = cover * (
+                        F1 - np.float32(0.35) * (distance / max(r, F1)) ** 2
+                    )  # round: darker toward its edges
+                    layer[y, x, 0], layer[y, x, 1], layer[y, x, 2], layer[y, x, 3] = (
+                        red * bright,
+                        green * bright,
+                        blue * bright,
+                        cover,
+                    )
 
 
-@kernel()
 def draw(
     vertices: Floats,
     points: Floats,
@@ -311,7 +318,7 @@ def draw(
     strap: Strap,
     strap_points: int,
     window: Window,
-    scale: np.float32,
+    scale: float,
     smooth: bool,
 ) -> Floats:
     """Draw mask and straps.
@@ -335,7 +342,7 @@ def draw(
     strap_points : int
         Points a strap has.
     window : Window
-    scale : float32
+    scale : float
         Pixels per centimetre.
     smooth : bool
         For large faces: texels are interpolated and straps have no joints.
@@ -347,27 +354,13 @@ def draw(
     """
     height, width, grid = window.height * SAMPLES, window.width * SAMPLES, st.shape[0]
     samples = np.zeros((height, width, 4), np.float32)
-    depth, face = np.full((height, width), FAR, np.float32), np.full((height, width), FAR, np.float32)
-    nearest = not smooth and np.float32(texture.shape[1]) > np.float32(1.2 * SAMPLES * 15 * 0.5) * scale
-    _occlude(vertices, tables.occluders, window, face)
-    _draw_shell(
-        points, st, shading, tables.triangles, texture, nearest, window, SHELL_BIAS * scale, face, depth, samples
-    )
-    for i in range(tables.strap_sides.shape[0]):
-        if tables.strap_sides[i] == 0:
-            continue
-        brightness = np.float32(0.78) * shading[middles[1] if tables.strap_sides[i] > 0 else middles[0]]
-        _draw_strap(
-            points,
-            grid + i * strap_points,
-            strap_points,
-            strap,
-            brightness,
-            window,
-            STRAP_BIAS * scale,
-            face,
-            depth,
-            samples,
-            smooth,
-        )
+    depth, face = np.full((2, height, width), FAR, np.float32)
+    nearest = not smooth and texture.shape[1] > TEXELS_A_CENTIMETRE * scale
+    _occlude(vertices, tables.occluders, *window[:2], face)
+    cloth = (points, st, shading, tables.triangles, texture, nearest)
+    _draw_shell(*cloth, *window[:2], SHELL_BIAS * scale, face, depth, samples)
+    distances = depth if not smooth else np.empty_like(depth)
+    lights = (shading[middles[0]], shading[middles[1]])
+    look, shown = (*strap[:2], strap[2:], lights), (*window[:2], STRAP_BIAS * scale, face, depth, samples)
+    _draw_straps(points, grid, strap_points, tables.strap_sides, *look, *shown, distances, smooth)
     return samples

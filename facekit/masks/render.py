@@ -81,6 +81,7 @@ class _Type(NamedTuple):
     rows: int
     stride: int  # points of this grid as far apart as two of the coarse one
     strap_points: int
+    strap_starts: NDArray[np.int32]  # grid points
 
     @property
     def middles(self) -> tuple[int, int]:
@@ -107,19 +108,22 @@ def _grain() -> NDArray[np.float32]:
 def _type(kind: MaskType, times: int) -> _Type:
     shell, face = refined(build_shell(kind.shape), times), load_topology().positions
     columns, rows = 2 * (times * (COLUMNS // 2 - 1) + 1), times * (ROWS - 1) + 1
-    points = (shell.weights @ face[control_vertices()])[: columns * rows]
+    every = shell.weights @ face[control_vertices()]
+    points = every[: columns * rows]
     tables = face_tables()
     squared = ((points[None] - face[tables.skin[tables.anchors]][:, None]) ** 2).sum(-1)
     near = np.exp(squared / (-2 * ANCHOR_REACH**2)).astype(np.float32)
     kernel_tables = Tables(shell.triangles, shell.occluders, shell.strap_sides)
     strap_points = times * (STRAP_POINTS - 1) + 1
     weights = np.ascontiguousarray(shell.weights.T)
-    return _Type(weights, shell.st, near, kernel_tables, columns, rows, times, strap_points)
+    starts = [((points - start) ** 2).sum(1).argmin() for start in every[columns * rows :: strap_points]]
+    ends = np.array(starts, np.int32)
+    return _Type(weights, shell.st, near, kernel_tables, columns, rows, times, strap_points, ends)
 
 
 def _straps_in_view(sides: NDArray[np.int32], right_nearer: float) -> NDArray[np.int32]:
     """0 for straps on the side that is turned away: of them nothing but a tick beside the mask would be left."""
-    return np.where(sides * right_nearer < -TURNED_AWAY, 0, sides).astype(np.int32)
+    return np.array([0 if side * right_nearer < -TURNED_AWAY else side for side in sides.tolist()], np.int32)
 
 
 def _drape(kind: MaskType, params: MaskParams) -> Drape:
@@ -195,7 +199,7 @@ def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, fl
     Skin divided by its reflectance, which is guessed from a prior and, more, from the white point: cloth must be what
     its name says on dark skin too.
     """
-    skin = [float(c) for c in scene.skin]
+    skin = scene.skin.tolist()
     luminance = 0.2126 * skin[0] + 0.7152 * skin[1] + 0.0722 * skin[2]
     seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.06), 0.62)
     white = math.hypot(luminance / (seen**SEEN_SHARE * TYPICAL_SKIN ** (1 - SEEN_SHARE)), LEAST_WHITE)
@@ -215,7 +219,7 @@ def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, fl
 def _lighting(params: MaskParams, gleam: float, crease: float) -> ClothLighting:
     width = max(FOLDED * (1 - crease), 1e-6)
     even = (params.light * gleam, DARKEST_SHADE, params.ambient, params.uneven_light_share * gleam)
-    return ClothLighting(*map(np.float32, (*even, *params.falloff, *params.relief, *params.form, params.halves, width)))
+    return ClothLighting(*even, *params.falloff, *params.relief, *params.form, params.halves, width)
 
 
 def _finish(scene: SceneEstimate, params: MaskParams, scale: float) -> Finish:
@@ -311,8 +315,9 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
         np.array(params.folds, np.float32).reshape(-1, 6),
         np.array(params.edge, np.float32),
     )
-    surface = (*grid, folds, edge, _drape(kind, params), points, normals, heights, st)
-    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, *surface)
+    surface = (*grid, folds, edge, _drape(kind, params), shell.strap_starts)
+    filled = (points, normals, heights, st)
+    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, *surface, *filled)
     scale = float(frame.scale)
     out, coverage = image.copy(), np.zeros(image.shape[:2], np.float32)
     window = _window(bounds, image.shape, params.strap_radius * scale, scale)
@@ -327,8 +332,8 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *_grey(params.strap, monochrome))
     tables = shell.tables._replace(strap_sides=_straps_in_view(shell.tables.strap_sides, float(frame.axes[0, 2])))
     cloth = (st, shading, shell.middles, _dyed(params, scale, monochrome), tables)
-    samples = draw(vertices, points, *cloth, strap, shell.strap_points, window, frame.scale, times > 1)
+    samples = draw(vertices, points, *cloth, strap, shell.strap_points, window, scale, times > 1)
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
     finish = _finish(scene, params, scale)
-    finish_picture(image, samples, vertices, _border(), curves, finish, taps, window, frame.scale, coverage, out)
+    finish_picture(image, samples, vertices, _border(), curves, finish, taps, window, scale, coverage, out)
     return Worn(out, coverage, vertices, params)
