@@ -127,7 +127,7 @@ def _writable(folder: Path) -> bool:
     return os.access(near, os.W_OK)
 
 
-class _NoCollection(event.Listener):  # type: ignore[misc]  # numba is not typed
+class _NoCollection(event.Listener):
     """Keeps the garbage collector off while numba compiles.
 
     It would look through all that numba builds, again and again, to find next to nothing: an eighth of the time. Only
@@ -137,13 +137,13 @@ class _NoCollection(event.Listener):  # type: ignore[misc]  # numba is not typed
     def __init__(self) -> None:
         self.depth, self.was_on = 0, False
 
-    def on_start(self, event: object) -> None:
+    def on_start(self, _: object) -> None:
         if self.depth == 0:
             self.was_on = gc.isenabled()
             gc.disable()
         self.depth += 1
 
-    def on_end(self, event: object) -> None:
+    def on_end(self, _: object) -> None:
         self.depth -= 1
         if self.depth == 0 and self.was_on:
             gc.enable()

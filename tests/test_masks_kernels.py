@@ -49,7 +49,7 @@ def test_the_depth_buffer_is_that_of_a_slow_rasteriser(seed: int) -> None:
     points, triangles = scattered(seed)
     window = Window(0, 0, 9, 7)
     depth = np.full((14, 18), FAR, F32)
-    raster._occlude(points, triangles, window, depth)
+    raster._occlude(points, triangles, *window[:2], depth)
     expected = reference_depth(points, triangles, 14, 18)
     inside = np.isfinite(expected)
     assert np.abs(depth[inside] - expected[inside]).max() < 1e-2
@@ -59,7 +59,7 @@ def test_the_depth_buffer_is_that_of_a_slow_rasteriser(seed: int) -> None:
 def test_triangles_turned_away_hide_nothing() -> None:
     points, triangles = scattered(0)
     depth = np.full((14, 18), FAR, F32)
-    raster._occlude(points, triangles[:, ::-1].copy(), Window(0, 0, 9, 7), depth)
+    raster._occlude(points, triangles[:, ::-1].copy(), 0, 0, depth)
     assert (depth == FAR).all()
 
 
@@ -69,7 +69,7 @@ def draw(
     st = np.stack([(points[:, 0] + 0.5) / 9, (points[:, 1] + 0.5) / 7], -1).astype(F32)
     layer, depth = np.zeros((14, 18, 4), F32), np.full((14, 18), FAR, F32)
     hidden = np.full((14, 18), face, F32)
-    args = (np.ones(len(points), F32), triangles, texture, nearest, Window(0, 0, 9, 7), F32(0.5), hidden, depth, layer)
+    args = (np.ones(len(points), F32), triangles, texture, nearest, 0, 0, 0.5, hidden, depth, layer)
     raster._draw_shell(np.ascontiguousarray(points.T), st, *args)
     return layer
 
@@ -149,9 +149,8 @@ def test_settling_averages_in_linear_light_and_encodes() -> None:
     samples = np.zeros((4, 6, 4), F32)
     samples[:2, :2] = (0.5, 1.0, 2.0, 1.0)
     samples[0, 2] = (0.4, 0.4, 0.4, 0.4)
-    look_of = finish.Finish(2.0, 1.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0, 0, 0, 0)
     out = np.zeros((4, 5, 4), F32)
-    finish._settle(samples, look_of, to_levels, 1, out)
+    finish._settle(samples, (2.0, 1.0, 0.5), 0.0, (0.0, 0.0), to_levels, 1, out)
     unit = 25 * 4097 / 4096
     assert np.allclose(out[1, 1], (unit, unit, unit, 1), rtol=2e-3)
     assert np.allclose(out[1, 2], (0.1 * 2 * unit, 0.1 * unit, 0.05 * unit, 0.1), rtol=2e-3)
@@ -162,7 +161,7 @@ def test_a_cast_warms_one_side_and_cools_the_other() -> None:
     samples = np.ones((16, 24, 4), F32)
     out = np.zeros((10, 14, 4), F32)
     to_levels = np.linspace(0, 100, 4098).astype(F32)
-    finish._settle(samples, finish.Finish(1, 1, 1, 0, 0.4, 0.0, 1, 0, 0, 0, 0, 0), to_levels, 1, out)
+    finish._settle(samples, (1.0, 1.0, 1.0), 0.0, (0.4, 0.0), to_levels, 1, out)
     warmth = (out[1:-1, 1:-1, 0] / out[1:-1, 1:-1, 2]).mean(0)
     assert (np.diff(warmth) > 0).all()
     assert warmth[0] < 0.75 < 1.3 < warmth[-1]
@@ -278,7 +277,7 @@ def test_the_mask_comes_down_as_far_as_the_lids_want(yaw: float, pitch: float, h
     need, *direction = reference_need(points, columns, vertices, frame)
     assert (need > 0) == (height > 0)
     before = points.copy()
-    drape._lower(points, columns, drape.TOP_ROWS, vertices, LANDMARKS.lids, frame)
+    drape._lower(points, columns, drape.TOP_ROWS, vertices, LANDMARKS.lids, *frame)
     moved = points - before
     assert np.allclose(moved[:2], need * np.array(direction)[:, None], atol=2e-2)
     assert not moved[2].any()
@@ -288,8 +287,7 @@ def test_folds_are_highest_on_their_line_and_gone_far_away() -> None:
     s, t = np.meshgrid(np.linspace(0, 1, 21), np.linspace(0, 1, 21))
     st = np.stack([s.ravel(), t.ravel()], -1).astype(F32)
     heights = np.empty(len(st), F32)
-    wear = drape.Drape(1, 1, 0, 0, 0, 0, 0, 0, 0.0, 3.0, 0.0)
-    drape._relief(st, np.array([[0.5, 0.5, 0.0, 0.2, 0.05, 0.3]], F32), wear, heights)
+    drape._relief(st, np.array([[0.5, 0.5, 0.0, 0.2, 0.05, 0.3]], F32), 0.0, 3.0, 0.0, heights)
     grid = heights.reshape(21, 21)
     assert abs(grid[10, 10] - 0.3) < 1e-6
     assert grid.argmax() == 10 * 21 + 10
@@ -297,5 +295,5 @@ def test_folds_are_highest_on_their_line_and_gone_far_away() -> None:
     assert grid[10, 0] == 0
     assert grid[9, 10] < grid[11, 10]  # steep above, slow below
     flat = np.ones(len(st), F32)
-    drape._relief(st, np.zeros((0, 6), F32), wear, flat)
+    drape._relief(st, np.zeros((0, 6), F32), 0.0, 3.0, 0.0, flat)
     assert not flat.any()

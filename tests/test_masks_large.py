@@ -9,7 +9,7 @@ from mask_faces import HEIGHT, WIDTH, picture, turned
 
 from facekit.masks import TYPES, render_worn, sample_params
 from facekit.masks.catalogue import mask_type, table
-from facekit.masks.drape import Drape, _relief
+from facekit.masks.drape import _relief
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
 from facekit.masks.lighting import SceneEstimate
 from facekit.masks.render import _filters, _finish
@@ -53,12 +53,11 @@ def test_a_finer_grid_holds_the_coarse_one_and_lies_between_its_points(shell: Sh
 def test_folds_across_the_grid_have_no_facets(shell: Shell) -> None:
     """Their height on the finest grid, and between the points of coarser ones: of a quarter of the step a tenth off."""
     folds = np.array([[0.5, 0.5, 0.7, 0.3, 0.05, 0.3], [0.3, 0.7, -0.6, 0.2, 0.05, 0.3]], np.float32)
-    flat = Drape(1, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0)
 
     def heights(times: int) -> np.ndarray:
         st = refined(shell, times).st
         out = np.empty(len(st), np.float32)
-        _relief(st, folds, flat, out)
+        _relief(st, folds, 0.0, 3.0, 0.0, out)
         return grid(out, times)[..., 0]
 
     finest, off = heights(16), {}

@@ -13,9 +13,8 @@ from mask_faces import HEIGHT, WIDTH, turned
 from facekit.faces.topology import load_topology
 from facekit.masks import render_worn, sample_params
 from facekit.masks.drape import face_normals
-from facekit.masks.finish import Finish, _compose
+from facekit.masks.finish import _compose
 from facekit.masks.lighting import SceneEstimate, estimate_scene, face_tables
-from facekit.masks.raster import Window
 from facekit.masks.render import _finish
 from facekit.masks.textures import to_linear
 
@@ -63,14 +62,12 @@ def test_the_shadow_falls_away_from_the_light_and_never_up(x: float, y: float) -
 def test_the_shadow_is_the_spread_coverage_moved(shift_x: int, shift_y: int) -> None:
     """White skin under a blob of spread coverage: what is darkened is that blob, moved right and down by the shift."""
     pad, image = 3, np.full((12, 14, 3), 200, np.uint8)
-    window = Window(0, 0, 14, 12)
     spread = np.zeros((12 + 2 * pad, 14 + 2 * pad), F32)
     spread[pad + 5, pad + 6] = 1
-    finish = Finish(1, 1, 1, 0, 0, 0, 1, 0.5, shift_x, shift_y, 0, 0)
+    shadow = (0.5, shift_x, shift_y)
     coverage, out = np.zeros((12, 14), F32), image.copy()
-    _compose(
-        image, np.zeros((*spread.shape, 4), F32), spread, np.ones((12, 14), F32), pad, finish, window, coverage, out
-    )
+    layer, reach = np.zeros((*spread.shape, 4), F32), np.ones((12, 14), F32)
+    _compose(image, layer, spread, reach, pad, *shadow, 0, 0, coverage, out)
     assert np.argwhere(out[..., 0] < 200).tolist() == [[5 + shift_y, 6 + shift_x]]
     assert out[5 + shift_y, 6 + shift_x, 0] == 100
     assert not coverage.any()

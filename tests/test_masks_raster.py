@@ -27,7 +27,7 @@ def covered(points: np.ndarray, triangles: np.ndarray, width: int, height: int) 
     shape = (SAMPLES * height, SAMPLES * width)
     layer, depth = np.zeros((*shape, 4), F32), np.full(shape, FAR, F32)
     hidden, light = np.full(shape, FAR, F32), np.ones(len(points), F32)
-    args = (light, triangles, WHITE, True, Window(0, 0, width, height), F32(0), hidden, depth, layer)
+    args = (light, triangles, WHITE, True, 0, 0, 0.0, hidden, depth, layer)
     raster._draw_shell(np.ascontiguousarray(points.T), np.full((len(points), 2), 0.5, F32), *args)
     return layer[..., 3] > 0
 
@@ -106,13 +106,13 @@ def test_a_smooth_strap_has_no_joints(turn: float) -> None:
     """Colour over coverage depends on the distance from the line alone; else the first of two pieces shows its end."""
     way = np.linspace(0, 1, 9)[:, None] * 16 * np.array([np.cos(turn), np.sin(turn)]) + 4
     points = np.ascontiguousarray(np.concatenate([way, np.zeros((9, 1))], 1).T, F32)
-    window, look = Window(0, 0, 26, 26), Strap(1.5, 0.9, 1.0, 1.0, 1.0)
+    look = (1.5, 0.9, (1.0, 1.0, 1.0))
 
     def brightness(smooth: bool) -> np.ndarray:
         depth, layer = np.full((52, 52), FAR, F32), np.zeros((52, 52, 4), F32)
         whole, lights = np.ones(1, np.int32), (F32(1 / 0.78), F32(1 / 0.78))
-        hidden = (window, 1.0, depth.copy(), depth, layer)
-        raster._draw_straps(points, 0, 9, whole, look, lights, *hidden, np.empty_like(depth), smooth)
+        hidden = (0, 0, 1.0, depth.copy(), depth, layer)
+        raster._draw_straps(points, 0, 9, whole, *look, lights, *hidden, np.empty_like(depth), smooth)
         y, x = np.nonzero(layer[..., 3] > 0.05)
         place = (np.stack([x, y], -1) + 0.5) / raster.SAMPLES - 0.5 - 4
         along, across = place @ [np.cos(turn), np.sin(turn)], place @ [-np.sin(turn), np.cos(turn)]
@@ -134,7 +134,7 @@ def test_cloth_seen_from_inside_is_not_drawn(seed: int) -> None:
     layers = []
     for triangle in ([0, 1, 2], [0, 2, 1]):
         layer, depth = np.zeros((16, 16, 4), F32), np.full((16, 16), FAR, F32)
-        args = (np.array([triangle], np.int32), WHITE, True, Window(0, 0, 8, 8), F32(0), depth.copy(), depth, layer)
+        args = (np.array([triangle], np.int32), WHITE, True, 0, 0, 0.0, depth.copy(), depth, layer)
         raster._draw_shell(points, np.full((3, 2), 0.5, F32), light, *args)
         layers.append(layer)
     area = np.linalg.det(np.concatenate([corners[:, :2], np.ones((3, 1))], 1))

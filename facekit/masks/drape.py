@@ -309,7 +309,9 @@ def _eye_width(vertices: Floats, lid: Ints, right_x: np.float32, right_y: np.flo
 
 
 @kernel()
-def _lower(points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, axes: Floats, scale: np.float32) -> None:
+def _lower(
+    points: Floats, columns: int, top_rows: int, vertices: Floats, lids: Ints, axes: Floats, scale: np.float32
+) -> None:
     """Pull the mask down the picture where its upper edge, seen from below, would cover an eye.
 
     An eye that is turned away, and so has less than a third of the other's width, does not count.

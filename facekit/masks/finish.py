@@ -106,8 +106,9 @@ def _settle(
 ) -> None:
     """Average each pixel's samples in linear light, expose and encode.
 
-    Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]; `out` holds zeros. Two samples an axis are
-    written out, since a loop over them takes 1.7 times as long; a test holds `facekit.masks.raster.SAMPLES` to it.
+    Samples (2 h, 2 w, 4) become levels 0..255, premultiplied, in out[pad:-pad, pad:-pad]; `out` holds zeros. Two
+    samples an axis are written out, since a loop over them takes 1.7 times as long; a test holds
+    `facekit.masks.raster.SAMPLES` to it.
     """
     most = np.float32(to_levels.shape[0] - 2)
     span = np.float32(to_levels.shape[0] - 2) / np.float32(4)
@@ -185,7 +186,8 @@ def _layer_sharpness(layer: Floats, pad: int) -> np.float32:
         for column in range(pad, layer.shape[1] - pad):
             y, x = np.uintp(row), np.uintp(column)  # unsigned: no test for negative indices
             left, right, above, below = x - ONE, x + ONE, y - ONE, y + ONE
-            if min(layer[y, x, 3], layer[y, left, 3], layer[y, right, 3], layer[above, x, 3], layer[below, x, 3]) < solid:
+            beside = min(layer[y, left, 3], layer[y, right, 3])
+            if min(layer[y, x, 3], beside, layer[above, x, 3], layer[below, x, 3]) < solid:
                 continue
             around = layer[y, left, 1] + layer[y, right, 1] + layer[above, x, 1] + layer[below, x, 1]
             total += abs(around - np.float32(4) * layer[y, x, 1])

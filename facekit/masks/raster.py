@@ -361,6 +361,7 @@ def draw(
     _draw_shell(*cloth, *window[:2], SHELL_BIAS * scale, face, depth, samples)
     distances = depth if not smooth else np.empty_like(depth)
     lights = (shading[middles[0]], shading[middles[1]])
-    look, shown = (*strap[:2], strap[2:], lights), (*window[:2], STRAP_BIAS * scale, face, depth, samples)
-    _draw_straps(points, grid, strap_points, tables.strap_sides, *look, *shown, distances, smooth)
+    look, lit = (strap.radius, strap.opacity, strap[2:]), (lights, *window[:2])
+    bias, drawn = STRAP_BIAS * scale, (face, depth, samples)
+    _draw_straps(points, grid, strap_points, tables.strap_sides, *look, *lit, bias, *drawn, distances, smooth)
     return samples

@@ -387,7 +387,8 @@ def draw_strands(
             outside = min(ax, x) > width or max(ax, x) < 0 or min(ay, y) > height or max(ay, y) < 0
             if p > 0 and not outside and not (hidden and behind):
                 if shaded:
-                    colour[:] = colour_end
+                    for c in range(3):  # a slice brings numba's messages about shapes along: two seconds of compiling
+                        colour[c] = colour_end[c]
                 else:
                     _strand_colour(
                         points,
