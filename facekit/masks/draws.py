@@ -115,8 +115,10 @@ def _pleat(draw: Draws, sides: tuple[float, float], middle: float, dark: float, 
 
 
 def _step(draw: Draws, ends: Line, dark: float, lit: float, along: Line) -> Line:
-    line = _stroke(draw, ends, draw.uniform(0.008, 0.022), min(dark, 0.7), lit, along)
-    return (*line[:8], four_decimals(line[6] * lit * draw.uniform(0.3, 1.0)), *line[9:])
+    """Cloth over cloth: little of a line, more of the shade below it."""
+    line = _stroke(draw, ends, draw.uniform(0.009, 0.026), min(0.8 * dark, 0.6), lit, along)
+    lip, shade = four_decimals(0.5 * line[7]), four_decimals(line[6] * lit * draw.uniform(0.4, 1.1))
+    return (*line[:7], lip, shade, *line[9:])
 
 
 def _pinch(draw: Draws, kind: MaskType, lit: float) -> list[Line]:

@@ -23,7 +23,7 @@ Colour = tuple[float, float, float]
 VERSION = 4
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
 HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
-STRAPS_SEEN = 0.6  # the others lie under hair: a loop is seen on 38 to 56% of really worn pleated masks
+STRAPS_SEEN = 0.85  # the others lie under hair
 HIGHEST = 1.1  # centimetres above or below the usual place; 1.6 lower, and the nose is out
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
@@ -347,7 +347,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         The type is unknown.
     """
     kind, options, draw = mask_type(type), options or MaskOptions(), Draws(rng)
-    inks, higher = _inks(draw, kind), min(max(draw.bell(0.0, 0.5), -HIGHEST), HIGHEST)
+    inks, higher = _inks(draw, kind), min(max(draw.bell(0.0, 0.43), -HIGHEST), HIGHEST)
     down = _worn_down(draw, options)
     soft, relief = kind.shape.cup == 0, _relief(draw, kind)
     params = MaskParams(
@@ -365,7 +365,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         halves=draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves),
         folds=_folds(draw, kind),
         gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
-        edge=tuple(draw.bell(0, d) for d in (0.010, 0.016, 0.055, 0.016, 0.016, 0.03)),
+        edge=tuple(draw.bell(0, d) for d in (0.010, 0.014, 0.05, 0.016, 0.014, 0.03)),
         falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
         relief=relief,
         form=(draw.bell(kind.form[0], 0.2), draw.bell(kind.form[1], 0.25), draw.bell(kind.rim, 0.1)),

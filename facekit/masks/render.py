@@ -38,6 +38,7 @@ TINT = 0.7  # of the skin's tint in a monochrome picture: what is brighter is ti
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
 DARK_EDGE = 0.55  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
+LEAST_BLUR = 0.4  # pixels: no camera's edge is sharper, and without it oblique edges have steps
 BLUR = (0.32, 0.47)  # pixels at an edge ratio of 1, less this much; see `_filters`
 TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
@@ -256,7 +257,7 @@ def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
     blur = min(max(BLUR[0] / max(scene.edge_ratio, 0.05) - BLUR[1], 0.1), 1.8 * large)
     bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
     edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5 * large), 1)
-    return _taps(edge), _taps(1.8), _taps(round(max(0.32 * scale, 0.8), 1))
+    return _taps(max(edge, LEAST_BLUR)), _taps(1.8), _taps(round(max(0.32 * scale, 0.8), 1))
 
 
 def _check(image: NDArray[np.uint8], vertices: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
