@@ -139,7 +139,8 @@ def test_a_line_of_the_first_ledgers_is_refused_for_its_version() -> None:
 @pytest.mark.parametrize("type", TYPES)
 def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> None:
     kind = mask_type(type)
-    most = kind.pleats[1] + 4 * kind.tension[1] + (kind.seam[0] > 0) + 2 * (kind.hem[0] > 0)
+    folded = 2 * kind.pleats[1] + 4 * (kind.pleats[1] > 0) + 4 * kind.tension[1]  # two strokes a pleat; the nose's
+    most = folded + (kind.seam[0] > 0) + 2 * (kind.hem[0] > 0)
     most += MOST_OF_A_PRINT * (kind.printed > 0)
     for seed in range(100):
         lines = drawn(type, seed).lines
@@ -149,7 +150,7 @@ def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> N
             assert max(abs(t - 0.5) for t in (t0, t1)) <= 0.6
             assert 0 < width < 0.03
             assert abs(dark) <= 1
-            assert all(0 <= strength <= 1.2 for strength in along)
+            assert all(0 <= strength <= 1.4 for strength in along)
 
 
 @pytest.mark.parametrize("given", [None, 3, ["{}"]])

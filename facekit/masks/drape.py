@@ -295,7 +295,7 @@ def _lift(
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
         x, t = F2 * st[g, 0] - F1, st[g, 1]
         amount = (heights[g] * min(F1, HEMMED * t) + gap * side * side) * scale
-        out = stands * x * abs(x) * t * t
+        out = stands * x * x * x * t
         for k in range(3):
             points[k, g] += amount * normals[g, k] + out * axes[0, k]
 
@@ -369,6 +369,17 @@ def _bounds(points: Floats) -> Bounds:
     return float(left), float(right), float(top), float(bottom)
 
 
+def _follow(points: Floats, grid: int, straps: Ints, rests: Floats) -> None:
+    """Move the straps with the points that they start from: all of the way there, not at all at the ear.
+
+    `straps` (B,): where on the grid they start; `rests` (3, B): where that was before the grid was lifted.
+    """
+    if len(straps):
+        lines = points[:, grid:].reshape(3, len(straps), -1)
+        fade = np.linspace(1, 0, lines.shape[2], dtype=np.float32)
+        lines += (points[:, straps] - rests)[..., None] * fade
+
+
 def drape(
     vertices: Floats,
     landmarks: Landmarks,
@@ -381,6 +392,7 @@ def drape(
     folds: Floats,
     edge: Floats,
     wear: Drape,
+    straps: Ints,
     points: Floats,
     normals: Floats,
     heights: Floats,
@@ -405,6 +417,8 @@ def drape(
     edge : (6,) float32
         Waviness of the upper and the lower edge.
     wear : Drape
+    straps : (B,) int32
+        Grid points from which the straps start.
     points : (3, G') float32
         Filled: pixels.
     normals : (G, 3) float32
@@ -426,7 +440,9 @@ def drape(
     _place(points, (rows // 2) * columns + columns // 2, *frame, *wear[:5])
     _grid_normals(points, columns, rows, stride, F0, normals)  # joined: the crest must not tear
     _relief(st, folds, wear.gather_height, wear.gather_waves, wear.gather_phase, heights)
+    rests = points[:, straps]
     _lift(points, normals, heights, st, wear.gape, wear.corner, *frame)
+    _follow(points, heights.shape[0], straps, rests)
     _lower(points, columns, (TOP_ROWS - 1) * stride + 1, vertices, landmarks.lids, *frame)
     _grid_normals(points, columns, rows, stride, np.float32(wear.crease), normals)
     return frame, _bounds(points)

@@ -14,6 +14,8 @@ __all__ = ["Draws", "Line", "draw_lines", "four_decimals"]
 Line = tuple[float, ...]
 """(s0, t0, s1, t1, bow, width, dark, lip, shade, start, middle, end), see `facekit.masks.recipe.MaskParams`."""
 NUMBERS = 768
+LEVEL = 0.64  # of t at the side: where a line that is level in the picture of a face from the front crosses the middle
+LOWEST_PLEAT = 0.92
 
 
 def four_decimals(value: float) -> float:
@@ -71,7 +73,8 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     tuple of Line
     """
     lit = 0.7 + 0.3 * from_above
-    lines = (*_pleats(draw, kind, lit), *_tension(draw, kind, lit), *_seam(draw, kind), *_hems(draw, kind))
+    folded = (*_pleats(draw, kind, lit), *_pinch(draw, kind, lit), *_tension(draw, kind, lit))
+    lines = (*folded, *_seam(draw, kind), *_hems(draw, kind))
     return tuple((*line[:7], four_decimals(kind.gleam * line[7]), *line[8:]) for line in lines)
 
 
@@ -81,17 +84,52 @@ def _stroke(draw: Draws, ends: Line, width: float, dark: float, lit: float, alon
 
 
 def _pleats(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
-    """From hem to hem; sewn together at the sides, they fan out from there and are often open in the middle."""
-    count, top, gap = draw.count(*kind.pleats), draw.uniform(0.24, 0.42), draw.uniform(0.10, 0.19)
-    gathered, aside, depth = draw.uniform(0.5, 0.95), draw.bell(0, 0.02), kind.pleat_depth * draw.uniform(0.45, 1.3)
-    lines = []
+    """From hem to hem, where they are sewn together; in the middle they stay level, or open and hang to the chin."""
+    count, first, gap = draw.count(*kind.pleats), draw.uniform(0.2, 0.42), draw.uniform(0.12, 0.22)
+    hanging, aside, depth = draw.uniform(0.0, 0.8), draw.bell(0, 0.02), kind.pleat_depth * draw.uniform(0.45, 1.3)
+    lines: list[Line] = []
     for k in range(count):
-        middle = top + k * gap + draw.bell(0, 0.012)
-        left, right = (0.5 + (middle - 0.5) * gathered + aside + draw.bell(0, 0.015) for _ in range(2))
+        side = first + k * gap
+        if side > LOWEST_PLEAT:
+            break
+        middle = side * (LEVEL + (1 - LEVEL) * hanging) + draw.bell(0, 0.015)
+        dark = min(depth * 2.718281828 ** draw.bell(0, 0.35), 0.7)
+        lines += _pleat(draw, (side - aside, side + aside), middle, dark, lit)
+    return lines
+
+
+def _pleat(draw: Draws, sides: tuple[float, float], middle: float, dark: float, lit: float) -> list[Line]:
+    """One fold that lies over what is below it: a step with a shade, in two strokes where it gapes in the middle."""
+    left, right = (side + draw.bell(0, 0.012) for side in sides)
+    if draw.chance(0.4):
         ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right, middle - (left + right) / 2)
-        dark = depth * 2.718281828 ** draw.bell(0, 0.3)
-        along = (draw.uniform(0.6, 1.2), draw.uniform(0.15, 1.1), draw.uniform(0.6, 1.2))
-        lines.append(_stroke(draw, ends, draw.uniform(0.008, 0.015), min(dark, 0.7), lit, along))
+        return [_step(draw, ends, dark, lit, (draw.uniform(0.2, 1.3), draw.uniform(0.1, 1.1), draw.uniform(0.2, 1.3)))]
+    meet, apart, over = draw.uniform(0.3, 0.7), draw.bell(0, 0.025), draw.uniform(-0.12, 0.2)
+    strokes = []
+    for start, at, sign in ((draw.uniform(0.0, 0.06), left, 1), (draw.uniform(0.94, 1.0), right, -1)):
+        sag = (middle - at) * draw.uniform(0.15, 0.5)
+        ends = (start, at, meet + sign * over / 2, middle + sign * apart, sag)
+        along = (draw.uniform(0.3, 1.4), draw.uniform(0.2, 1.2), draw.uniform(0.0, 0.5))
+        strokes.append(_step(draw, ends, dark * draw.uniform(0.5, 1.2), lit, along))
+    return strokes
+
+
+def _step(draw: Draws, ends: Line, dark: float, lit: float, along: Line) -> Line:
+    """Cloth over cloth: little of a line, more of the shade below it."""
+    line = _stroke(draw, ends, draw.uniform(0.009, 0.026), min(0.8 * dark, 0.6), lit, along)
+    lip, shade = four_decimals(0.5 * line[7]), four_decimals(line[6] * lit * draw.uniform(0.4, 1.1))
+    return (*line[:7], lip, shade, *line[9:])
+
+
+def _pinch(draw: Draws, kind: MaskType, lit: float) -> list[Line]:
+    """Short creases beside the bridge of the nose, where the wire is pressed in."""
+    lines = []
+    for sign in (-1, 1):
+        for _ in range(draw.count(0, 2) if kind.pleats[1] else 0):
+            s, t = 0.5 + sign * draw.uniform(0.05, 0.11), draw.uniform(0.0, 0.04)
+            ends = (s, t, s + sign * draw.uniform(-0.02, 0.09), t + draw.uniform(0.08, 0.2), draw.bell(0, 0.012))
+            dark = kind.pleat_depth * draw.uniform(0.15, 0.6)
+            lines.append(_stroke(draw, ends, draw.uniform(0.008, 0.02), dark, lit, (1.0, draw.uniform(0.3, 0.8), 0.0)))
     return lines
 
 
@@ -115,7 +153,7 @@ def _seam(draw: Draws, kind: MaskType) -> list[Line]:
     """Down the middle line: a groove, now and then a raised seam."""
     worn, dark, at = draw.chance(kind.seam[0]), kind.seam[1] * draw.uniform(0.4, 1.3), 0.5 + draw.bell(0, 0.003)
     raised = draw.chance(0.2)
-    ends = (at, -0.01, at + draw.bell(0, 0.004), 1.01, draw.bell(0, 0.004))
+    ends = (at, -0.01, at + draw.bell(0, 0.006), 1.01, draw.bell(0, 0.009))
     line = _stroke(
         draw, ends, draw.uniform(0.0026, 0.0045), -dark if raised else dark, 0.4, (1.0, draw.uniform(0.6, 1.0), 1.0)
     )

@@ -20,9 +20,11 @@ __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
-VERSION = 3
+VERSION = 4
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
 HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
+STRAPS_SEEN = 0.85  # the others lie under hair
+HIGHEST = 1.1  # centimetres above or below the usual place; 1.6 lower, and the nose is out
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
@@ -82,7 +84,7 @@ class MaskParams:
     strap : colour
         Colour of the straps.
     strap_radius : float
-        Half their width, centimetres.
+        Half their width, centimetres; 0 where hair hides them.
     stretch, slide : (float, float)
         Size factors and displacement (centimetres) along the face's right and up.
     tilt : float
@@ -295,7 +297,7 @@ def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
     """Folds are lit from above more often than not, and from either side."""
     angle = draw.bell(0.0, 1.0)
     return (
-        four_decimals(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.65), 3.0)),
+        four_decimals(kind.relief * min(2.718281828 ** draw.bell(0.05, 0.55), 2.0)),
         four_decimals(math.sin(angle)),
         four_decimals(-math.cos(angle)),
     )
@@ -345,7 +347,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         The type is unknown.
     """
     kind, options, draw = mask_type(type), options or MaskOptions(), Draws(rng)
-    inks, higher = _inks(draw, kind), draw.bell(0.0, 0.42)
+    inks, higher = _inks(draw, kind), min(max(draw.bell(0.0, 0.43), -HIGHEST), HIGHEST)
     down = _worn_down(draw, options)
     soft, relief = kind.shape.cup == 0, _relief(draw, kind)
     params = MaskParams(
@@ -353,7 +355,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         texture=draw.choice(kind.textures),
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
-        strap_radius=draw.uniform(0.12, 0.24),
+        strap_radius=draw.uniform(0.12, 0.24) if draw.chance(STRAPS_SEEN) else 0.0,
         stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.03, 0.045) + HIGHER_IS_LONGER * higher)),
         slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.2 - down)),
         tilt=draw.uniform(*options.tilt_range),
@@ -363,18 +365,18 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         halves=draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves),
         folds=_folds(draw, kind),
         gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
-        edge=tuple(draw.bell(0, d) for d in (0.010, 0.012, 0.045, 0.016, 0.012, 0.03)),
+        edge=tuple(draw.bell(0, d) for d in (0.010, 0.014, 0.05, 0.016, 0.014, 0.03)),
         falloff=(draw.bell(0.34, 0.3), draw.uniform(-0.3, 0.9), draw.bell(0, 0.2)),
         relief=relief,
         form=(draw.bell(kind.form[0], 0.2), draw.bell(kind.form[1], 0.25), draw.bell(kind.rim, 0.1)),
         creases=_creases(draw, kind, relief[0]),
         ambient=draw.uniform(0.0, 0.15),
         light=draw.uniform(*options.light_range),
-        uneven_light_share=draw.uniform(0.8, 1.5),
+        uneven_light_share=draw.uniform(0.4, 1.0),
         exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
-        cast=(draw.bell(0, 0.26), draw.bell(0.02, 0.2)),
+        cast=(draw.bell(0, 0.32), draw.bell(0.02, 0.25)),
         shadow=draw.uniform(*options.shadow_range),
-        crispness=min(draw.bell(-0.25, 2.2), 1.6),
+        crispness=min(draw.bell(-0.3, 1.5), 1.0),
         softness=draw.uniform(0.0, 0.35),
         grain_seed=int(rng.integers(2**31)),
     )

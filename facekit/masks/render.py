@@ -37,7 +37,9 @@ MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have t
 TINT = 0.7  # of the skin's tint in a monochrome picture: what is brighter is tinted less
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
-DARK_EDGE = 0.35  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
+DARK_EDGE = 0.55  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
+LEAST_BLUR = 0.4  # pixels: no camera's edge is sharper, and without it oblique edges have steps
+BLUR = (0.32, 0.47)  # pixels at an edge ratio of 1, less this much; see `_filters`
 TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
@@ -80,6 +82,7 @@ class _Type(NamedTuple):
     rows: int
     stride: int  # points of this grid as far apart as two of the coarse one
     strap_points: int
+    strap_starts: NDArray[np.int32]  # grid points
 
     @property
     def middles(self) -> tuple[int, int]:
@@ -106,14 +109,17 @@ def _grain() -> NDArray[np.float32]:
 def _type(kind: MaskType, times: int) -> _Type:
     shell, face = refined(build_shell(kind.shape), times), load_topology().positions
     columns, rows = 2 * (times * (COLUMNS // 2 - 1) + 1), times * (ROWS - 1) + 1
-    points = (shell.weights @ face[control_vertices()])[: columns * rows]
+    every = shell.weights @ face[control_vertices()]
+    points = every[: columns * rows]
     tables = face_tables()
     squared = ((points[None] - face[tables.skin[tables.anchors]][:, None]) ** 2).sum(-1)
     near = np.exp(squared / (-2 * ANCHOR_REACH**2)).astype(np.float32)
     kernel_tables = Tables(shell.triangles, shell.occluders, shell.strap_sides)
     strap_points = times * (STRAP_POINTS - 1) + 1
     weights = np.ascontiguousarray(shell.weights.T)
-    return _Type(weights, shell.st, near, kernel_tables, columns, rows, times, strap_points)
+    starts = [((points - start) ** 2).sum(1).argmin() for start in every[columns * rows :: strap_points]]
+    ends = np.array(starts, np.int32)
+    return _Type(weights, shell.st, near, kernel_tables, columns, rows, times, strap_points, ends)
 
 
 def _straps_in_view(sides: NDArray[np.int32], right_nearer: float) -> NDArray[np.int32]:
@@ -242,12 +248,16 @@ def _taps(sigma: float) -> NDArray[np.float32]:
 
 
 def _filters(scene: SceneEstimate, params: MaskParams, scale: float) -> Filters:
-    """Blur as the picture's edges have it (calibrated by blurring sharp pictures), detail, and the shadow's spread."""
+    """Blur as the picture's edges have it, detail, and the shadow's spread.
+
+    Calibrated on really masked faces: second over first differences below the eyes are there 1.0 to 1.15 times those
+    around the eyes, whether the picture is sharp or not. A mask that is sharper than its face looks cut out.
+    """
     large = _largeness(scale)  # a large face may be more pixels out of focus
-    blur = min(max(0.285 / max(scene.edge_ratio, 0.05) - 0.5, 0.1), 1.6 * large)
+    blur = min(max(BLUR[0] / max(scene.edge_ratio, 0.05) - BLUR[1], 0.1), 1.8 * large)
     bright = min(sum(params.inks[0]) * params.exposure / 0.6, 1.0)
     edge = round(min(math.hypot(blur, params.softness) * (DARK_EDGE + (1 - DARK_EDGE) * bright), 2.5 * large), 1)
-    return _taps(edge), _taps(1.8), _taps(round(max(0.32 * scale, 0.8), 1))
+    return _taps(max(edge, LEAST_BLUR)), _taps(1.8), _taps(round(max(0.32 * scale, 0.8), 1))
 
 
 def _check(image: NDArray[np.uint8], vertices: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -306,8 +316,9 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
         np.array(params.folds, np.float32).reshape(-1, 6),
         np.array(params.edge, np.float32),
     )
-    surface = (*grid, folds, edge, _drape(kind, params), points, normals, heights, st)
-    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, *surface)
+    surface = (*grid, folds, edge, _drape(kind, params), shell.strap_starts)
+    filled = (points, normals, heights, st)
+    frame, bounds = drape(vertices, _landmarks(), shell.weights, control_vertices(), shell.st, *surface, *filled)
     scale = float(frame.scale)
     out, coverage = image.copy(), np.zeros(image.shape[:2], np.float32)
     window = _window(bounds, image.shape, params.strap_radius * scale, scale)
