@@ -19,12 +19,12 @@ from facekit.clean import gathered_rows
 from facekit.clean.centres import choose_main, concentration, size_aware_rows
 from facekit.clean.cluster import Nodes
 from facekit.clean.decisions import Decisions
-from facekit.clean.gathered_rows import gather_rows, rows_at, sums_of_groups, unit_rows
+from facekit.clean.gathered_rows import gather_rows, gathered_unit_rows, rows_at, sums_of_groups, unit_rows
 from facekit.clean.published import merge_identities
 from facekit.clean.purify import clean_embeddings
 from facekit.clean.robust import group_nodes
 from facekit.clean.settings import CleanSettings
-from facekit.clean.vectors import unit
+from facekit.clean.vectors import read_unit_rows, unit
 
 WIDE, MANY = 512, 9000  # some blocks of `UNIT_ROWS`
 
@@ -104,6 +104,8 @@ def test_what_is_made_of_centres_is_made_of_each_alone(limit: int, width: int) -
             total[into] += nodes.sums[row]
     assert np.array_equal(np.concatenate([*sums_of_groups(nodes.sums, group, 7000)]), total)
     assert np.array_equal(unit_rows(nodes.sums), unit(nodes.sums))
+    faces, chosen = nodes.sums.astype(np.float16), np.random.default_rng(2).integers(0, MANY, 5000)
+    assert np.array_equal(gathered_unit_rows(faces, chosen), read_unit_rows(faces, chosen))
     rho = concentration(nodes.sums, nodes.size).of_node
     whole = (nodes.sums / (nodes.size * rho)[:, None]).astype(np.float32)
     assert np.array_equal(size_aware_rows(nodes.sums, nodes.size), whole)

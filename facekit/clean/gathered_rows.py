@@ -16,9 +16,9 @@ from typing import IO
 
 import numpy as np
 
-from facekit.clean.vectors import UNIT_ROWS, unit
+from facekit.clean.vectors import UNIT_ROWS, Vectors, read_unit_rows, unit
 
-__all__ = ["divided_rows", "gather_rows", "rows_at", "sums_of_groups", "unit_rows"]
+__all__ = ["divided_rows", "gather_rows", "gathered_unit_rows", "rows_at", "sums_of_groups", "unit_rows"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -98,6 +98,11 @@ def divided_rows(rows: np.ndarray, divisors: np.ndarray) -> np.ndarray:
 def unit_rows(rows: np.ndarray) -> np.ndarray:
     """`facekit.clean.vectors.unit` of (N, D) float32 rows, gathered."""
     return gather_rows((unit(some) for some in _blocks(rows)), rows.shape[1])
+
+
+def gathered_unit_rows(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
+    """`facekit.clean.vectors.read_unit_rows` of (n,) int64 rows, gathered."""
+    return gather_rows((read_unit_rows(vectors, some) for some in _blocks(rows)), vectors.shape[1])
 
 
 def sums_of_groups(rows: np.ndarray, group: np.ndarray, count: int) -> Iterator[np.ndarray]:

@@ -20,12 +20,12 @@ from facekit.clean.calibrate import Calibrated
 from facekit.clean.centres import choose_main, size_aware_rows
 from facekit.clean.cluster import Nodes
 from facekit.clean.decisions import Action, Reason
-from facekit.clean.gathered_rows import gather_rows, rows_at, sums_of_groups
+from facekit.clean.gathered_rows import gather_rows, gathered_unit_rows, rows_at, sums_of_groups
 from facekit.clean.merge import merge_groups
 from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
 from facekit.clean.settings import CleanSettings
-from facekit.clean.vectors import Vectors, read_unit_rows, unit
+from facekit.clean.vectors import Vectors, unit
 
 __all__ = ["Relabelled", "RobustGroups", "assign_robust", "calibrate_merge", "group_nodes", "relabel"]
 
@@ -45,7 +45,7 @@ LOW_GRID, HIGH_GRID, GRID_STEP = 0.5, 1.15, 0.005
 BANDWIDTH = 0.025
 RELABEL_MARGIN = 0.1
 PLAUSIBLE_ARRIVALS = 5
-OUTLIER_ROWS = 16_384
+OUTLIER_ROWS = 65536
 
 
 class RobustGroups(NamedTuple):
@@ -237,7 +237,7 @@ def relabel(
     clear = np.zeros(len(rows), bool)
     for first in range(0, len(rows), OUTLIER_ROWS):
         part = slice(first, first + OUTLIER_ROWS)
-        some = read_unit_rows(vectors, rows[part])
+        some = gathered_unit_rows(vectors, rows[part])
         pairs = pairs_between(some, groups.centres, least - RELABEL_MARGIN, engine=engine, threads=threads)
         nearest[part], best[part], clear[part] = _best_of(pairs, len(some))
     belongs = clear & (best >= least)
