@@ -208,16 +208,16 @@ def run_all(
     if not (at / "vectors.npy").exists():
         write_vectors(at / "vectors.npy", count, width)
     found: dict[str, Cost] = {}
-    given = commands(at, count)
-    for name in chosen:
+    given, chosen = commands(at, count), list(chosen)
+    for place, name in enumerate(chosen):
         for needed in given[name][1]:
             if not (at / f"out-{needed}").exists():
                 found[needed] = run_one(at, needed, given[needed][0], width)
         shutil.rmtree(at / f"out-{name}", ignore_errors=True)
         found[name] = run_one(at, name, given[name][0], width)
-        needed_later = {other for later in NAMES for other in given[later][1]}
-        if name not in needed_later and not keep:
-            shutil.rmtree(at / f"out-{name}", ignore_errors=True)
+        needed_later = {other for later in chosen[place + 1 :] for other in given[later][1]}
+        for done in set() if keep else found.keys() - needed_later:
+            shutil.rmtree(at / f"out-{done}", ignore_errors=True)
     return found
 
 
