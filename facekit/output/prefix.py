@@ -163,6 +163,21 @@ class PrefixOutput:
         finally:
             self._room.release()
 
+    def holds(self, name: str) -> bool:
+        """Whether an object was there already when this run began: left by an interrupted one, or by another part."""
+        return name in self._there
+
+    def wait(self) -> None:
+        """Wait for the last object.
+
+        Raises
+        ------
+        StoreError
+            One was refused.
+        """
+        for sent in self._sent:
+            sent.result()
+
     def publish(self) -> None:
         """Wait for the last object, compare the sources once more, and write the record.
 
@@ -171,8 +186,7 @@ class PrefixOutput:
         FacekitError
             A source changed; or the objects that lie there are not those that were sent.
         """
-        for sent in self._sent:
-            sent.result()
+        self.wait()
         refuse_changed(self._inputs)
         found = list_objects(self.address)
         self._refuse_strange(found, {*self._sizes, UNFINISHED})
