@@ -23,6 +23,7 @@ from facekit.run.choice import ExecutorChoice, Part, PartDone, PartFinished
 from facekit.stores import StoreError
 from tests.store_servers import s3_server, web_server
 from tests.test_packs_convert import header_of, payload_of
+from tests.writing_commands import call
 
 
 @pytest.fixture
@@ -198,6 +199,20 @@ def test_parts_send_their_shards_and_the_rest_sends_what_is_missing(
     assert objects(store).keys() == objects(store, "faces/alone").keys()
     for name in objects(store).keys() - {"run.json"}:
         assert store.cat_file(f"faces/out/{name}") == store.cat_file(f"faces/alone/{name}"), name
+
+
+def test_a_dry_run_sends_and_removes_nothing(store: s3fs.S3FileSystem, pack: Path) -> None:
+    words = ["convert", str(pack), "s3://faces/out", "--shard-records", "8"]
+    for more in ([], ["--part", "1/2"]):
+        plan = json.loads(call([*words, *more, "--dry-run", "--json"]).out)
+        assert (plan["destination"], plan["unfinished"], plan["bytes_free"]) == ("s3://faces/out", False, -1)
+        assert plan["bytes_needed"] > 0
+        assert objects(store) == {}
+    run(pack, "s3://faces/out", layout="parquet")
+    before = objects(store)
+    assert call([*words, "--dry-run"]).code == 2
+    assert call([*words, "--dry-run", "--overwrite"]).code == 0
+    assert objects(store) == before
 
 
 def test_an_engine_has_no_folder_in_a_store(store: s3fs.S3FileSystem, pack: Path) -> None:

@@ -94,15 +94,15 @@ def _convert_to_store(config: ConvertConfig, started: float) -> ConvertSummary:
             f"{config.source} must be read as a stream, and {config.destination} lies in a store: convert it to a pack "
             "on the disk first, and that to the store"
         )
-    source, opened, _ = open_input(config.source, files, config.partial_index)
+    source, opened, needed = open_input(config.source, files, config.partial_index)
     codes = choose_records(source, config)
     names = [*_shard_names(int((codes == 0).sum()), config), LEDGER, LABELS, TRAIN_CONFIG]
     settings, read = {**config.settings(), "input": opened.stamp}, [*guarded, opened]
     if part is not None:
-        with open_prefix(config.destination, "convert", read, settings, names, config.overwrite) as output:
+        with open_prefix(config.destination, "convert", read, settings, names, config.overwrite, needed) as output:
             done = send_share(source, codes == 0, config, output, part)
         raise PartFinished(done)
-    with open_prefix(config.destination, "convert", read, settings, names, config.overwrite) as output:
+    with open_prefix(config.destination, "convert", read, settings, names, config.overwrite, needed) as output:
         written, dropped = write_converted(source, output.folder, config, output.put)
         snippet = (output.folder / TRAIN_CONFIG).read_text("ascii")
         for name in (LEDGER, LABELS, TRAIN_CONFIG):
