@@ -11,8 +11,8 @@ Bytes a record are the difference of both packs' peaks over the difference of th
 cancel out, and so do blocks of a fixed size where the smaller pack fills them already.
 
 The pictures are PNGs of 112 x 112 equal pixels, 136 bytes with a number in each; the vectors are 64 numbers of two
-bytes around the centre of their identity, one of sixteen a stranger. In place of the networks stand functions that
-cost nothing: a mesh that is always the same, a network that gives a picture's first pixels.
+bytes (`--width`) around the centre of their identity, one of sixteen a stranger. In place of the networks stand
+functions that cost nothing: a mesh that is always the same, a network that gives a picture's first pixels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scale_stand_ins import WIDTH
 from timing import machine
 
 EACH, BLOCK = 50, 1 << 17
@@ -104,16 +103,16 @@ def write_real_pack(folder: Path, count: int, pictures: Path) -> None:
             writer.write(Header(0, float(row // EACH), row + 1, 0), payloads[row % len(payloads)])
 
 
-def write_vectors(path: Path, count: int) -> None:
+def write_vectors(path: Path, count: int, width: int) -> None:
     """Faces around the centre of their identity; one of sixteen is of somebody else."""
     rng = np.random.default_rng([0, count])
     identities = -(-count // EACH)
-    centres = rng.standard_normal((identities, WIDTH), dtype=np.float32)
+    centres = rng.standard_normal((identities, width), dtype=np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    mapped = np.lib.format.open_memmap(path, "w+", np.float16, (count, WIDTH))
+    mapped = np.lib.format.open_memmap(path, "w+", np.float16, (count, width))
     for first in range(0, count, BLOCK):
         rows = np.arange(first, min(first + BLOCK, count))
-        noise = rng.standard_normal((len(rows), WIDTH), dtype=np.float32) / np.float32(WIDTH**0.5)
+        noise = rng.standard_normal((len(rows), width), dtype=np.float32) / np.float32(width**0.5)
         strength = np.where(rng.random(len(rows)) < 1 / 16, 0, 0.8).astype(np.float32)[:, None]
         mapped[rows] = strength * centres[rows // EACH] + 0.5 * noise
     mapped.flush()
@@ -199,35 +198,37 @@ NAMES = ("inspect", "check", "convert", "convert-no-hash", "split", "merge", "re
          "embed", "mask", "clean-masked", "unpack")  # fmt: skip
 
 
-def run_all(at: Path, count: int, chosen: Iterable[str], keep: bool, pictures: Path | None = None) -> dict[str, Cost]:
+def run_all(
+    at: Path, count: int, chosen: Iterable[str], keep: bool, width: int, pictures: Path | None = None
+) -> dict[str, Cost]:
     """Each command once; those that are only needed by a chosen one too."""
     at.mkdir(parents=True, exist_ok=True)
     if not (at / "pack").exists():
         write_pack(at / "pack", count) if pictures is None else write_real_pack(at / "pack", count, pictures)
     if not (at / "vectors.npy").exists():
-        write_vectors(at / "vectors.npy", count)
+        write_vectors(at / "vectors.npy", count, width)
     found: dict[str, Cost] = {}
-    given = commands(at, count)
-    for name in chosen:
+    given, chosen = commands(at, count), list(chosen)
+    for place, name in enumerate(chosen):
         for needed in given[name][1]:
             if not (at / f"out-{needed}").exists():
-                found[needed] = run_one(at, needed, given[needed][0])
+                found[needed] = run_one(at, needed, given[needed][0], width)
         shutil.rmtree(at / f"out-{name}", ignore_errors=True)
-        found[name] = run_one(at, name, given[name][0])
-        needed_later = {other for later in NAMES for other in given[later][1]}
-        if name not in needed_later and not keep:
-            shutil.rmtree(at / f"out-{name}", ignore_errors=True)
+        found[name] = run_one(at, name, given[name][0], width)
+        needed_later = {other for later in chosen[place + 1 :] for other in given[later][1]}
+        for done in set() if keep else found.keys() - needed_later:
+            shutil.rmtree(at / f"out-{done}", ignore_errors=True)
     return found
 
 
-def run_one(at: Path, name: str, arguments: list[str]) -> Cost:
+def run_one(at: Path, name: str, arguments: list[str], width: int) -> Cost:
     own = [str(Path(__file__).with_name("scale_stand_ins.py")), name] if name in JOBS else ["-m", "facekit"]
     start = [sys.executable, *own]
     if name == "clean-masked" and not (at / "masked.npy").exists():
         from facekit.records import open_pack
 
         with open_pack(at / "out-mask") as pack:
-            write_vectors(at / "masked.npy", pack.num_images)
+            write_vectors(at / "masked.npy", pack.num_images, width)
     cost = measured([*start, *arguments], at / f"{name}.log")
     print(f"{name:18} {cost.seconds:8.1f} CPU s {cost.wall:8.1f} s  {cost.own / 1e6:8.0f} MB  "
           f"{cost.child / 1e6:8.0f} MB in a child", flush=True)  # fmt: skip
@@ -255,13 +256,15 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=float, default=[1e5, 1e6])
     parser.add_argument("--folder", type=Path, help="where packs lie and stay; by default a temporary folder")
     parser.add_argument("--pictures", type=Path, metavar="PACK", help="take the pictures of this pack")
+    parser.add_argument("--width", type=int, default=64, help="numbers of a vector")
     parser.add_argument("--keep", action="store_true", help="keep what the commands wrote")
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes]
     with tempfile.TemporaryDirectory() as temporary:
         root = options.folder or Path(temporary)
         chosen = options.commands or NAMES
-        costs = [run_all(root / str(size), size, chosen, options.keep, options.pictures) for size in sizes]
+        asked = options.keep, options.width, options.pictures
+        costs = [run_all(root / str(size), size, chosen, *asked) for size in sizes]
     kind = "170 bytes" if options.pictures is None else f"pictures of {options.pictures.name}"
     print(f"\n{machine()}\n{' and '.join(f'{size:,}' for size in sizes)} records of {kind}\n\n{table(costs, sizes)}")
 

@@ -10,9 +10,6 @@ from unittest import mock
 
 import numpy as np
 
-WIDTH = 64
-"""Numbers of a vector."""
-
 
 class StandIn:
     """A network that costs nothing: it reads the next vectors of a file, whatever the pictures show."""

@@ -19,9 +19,11 @@ from facekit.errors import ConfigError, DestinationExists, FacekitError, RecordE
 from facekit.jobs.packs.convert import ConvertConfig, ConvertSummary, convert
 from facekit.output import prefix
 from facekit.records import PackWriter
+from facekit.run.choice import ExecutorChoice, Part, PartDone, PartFinished
 from facekit.stores import StoreError
 from tests.store_servers import s3_server, web_server
 from tests.test_packs_convert import header_of, payload_of
+from tests.writing_commands import call
 
 
 @pytest.fixture
@@ -157,6 +159,66 @@ def test_a_killed_run_goes_on(store: s3fs.S3FileSystem, pack: Path, tmp_path: Pa
     run("s3://faces/out", tmp_path / "back", layout="flat")
     assert (tmp_path / "back" / "train.rec").read_bytes() == (pack / "train.rec").read_bytes()
     assert "run.json.unfinished" not in objects(store)
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "parquet"])
+def test_parts_send_their_shards_and_the_rest_sends_what_is_missing(
+    store: s3fs.S3FileSystem, pack: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    options = {"layout": layout, "shard_records": 4, "min_images": 2}
+    run(pack, "s3://faces/alone", **options)
+    sent: list[str] = []
+    original, left = prefix.put_file, [100]
+
+    def until_it_dies(address: str, path: Path) -> None:
+        if not left[0]:
+            raise StoreError("the machine is gone", address)
+        left[0] -= 1
+        sent.append(path.name)
+        original(address, path)
+
+    def part(number: int) -> PartDone:
+        with pytest.raises(PartFinished) as finished:
+            run(pack, "s3://faces/out", **options, executor=ExecutorChoice(part=Part(number, 3)))
+        return finished.value.done
+
+    monkeypatch.setattr(prefix, "put_file", until_it_dies)
+    assert part(2) == PartDone(Part(2, 3), "s3://faces/out", 3, 10, 3, 8)
+    assert part(2)._replace(finished=3) == PartDone(Part(2, 3), "s3://faces/out", 0, 0, 3, 8)
+    left[0] = 1
+    with pytest.raises(StoreError):
+        part(1)
+    left[0] = 100
+    assert part(3).finished == 6
+    assert len(sent) == len(set(sent)) == 6
+    assert "run.json.unfinished" in objects(store)
+    assert "run.json" not in objects(store)
+    sent.clear()
+    run(pack, "s3://faces/out", **options)
+    assert len([name for name in sent if name.endswith(("tar", ".parquet")) and "ledger" not in name]) == 2
+    assert objects(store).keys() == objects(store, "faces/alone").keys()
+    for name in objects(store).keys() - {"run.json"}:
+        assert store.cat_file(f"faces/out/{name}") == store.cat_file(f"faces/alone/{name}"), name
+
+
+def test_a_dry_run_sends_and_removes_nothing(store: s3fs.S3FileSystem, pack: Path) -> None:
+    words = ["convert", str(pack), "s3://faces/out", "--shard-records", "8"]
+    for more in ([], ["--part", "1/2"]):
+        plan = json.loads(call([*words, *more, "--dry-run", "--json"]).out)
+        assert (plan["destination"], plan["unfinished"], plan["bytes_free"]) == ("s3://faces/out", False, -1)
+        assert plan["bytes_needed"] > 0
+        assert objects(store) == {}
+    run(pack, "s3://faces/out", layout="parquet")
+    before = objects(store)
+    assert call([*words, "--dry-run"]).code == 2
+    assert call([*words, "--dry-run", "--overwrite"]).code == 0
+    assert objects(store) == before
+
+
+def test_an_engine_has_no_folder_in_a_store(store: s3fs.S3FileSystem, pack: Path) -> None:
+    with pytest.raises(ConfigError, match="give --part I/N on each machine"):
+        run(pack, "s3://faces/out", executor=ExecutorChoice("ray"))
+    assert objects(store) == {}
 
 
 def test_what_cannot_be_written_is_refused(store: s3fs.S3FileSystem, pack: Path, tmp_path: Path) -> None:

@@ -25,16 +25,19 @@ from facekit.records import Header, PackWriter
 from facekit.run import shards
 from facekit.run.choice import Part, parse_part
 
-SHARED = ("mask", "synth", "pack", "unpack", "embed", "convert", "merge", "split", "apply", "benchmark make")
+SHARED = ("mask", "synth", "pack", "unpack", "embed", "convert", "convert (tar)", "convert (parquet)",
+          "convert (from tar)", "merge", "split", "apply", "benchmark make")  # fmt: skip
 """Commands that do their work in shards."""
 
 KILLED = """
 import os, signal, sys
 from facekit.cli import main
+from facekit.jobs.outputs import copy_shards
 from facekit.records import Header, PackWriter
 from facekit.run import shards
 from facekit.run.shard_file import ShardWriter
 
+copy_shards.SHARD_RECORDS = 2
 shards.SMALLEST, left, finish = 2, [int(sys.argv[1])], ShardWriter.finish
 
 def die_before(writer, rows):
@@ -184,13 +187,44 @@ def test_pairs_of_a_bin_are_not_shared(material: Path, tmp_path: Path) -> None:
     assert "leave out --part" in said.err
 
 
-@pytest.mark.parametrize("words", [["convert", "shards"], ["convert", "people", "--layout", "webdataset"]])
-def test_tar_shards_are_not_shared(words: list[str], material: Path, tmp_path: Path) -> None:
-    command, source, *more = words
-    said = call([command, material / source, tmp_path / "out", *more, "--part", "1/2"])
-    assert said.code == 2
-    assert "only packs that become packs are shared" in said.err
-    assert os.listdir(tmp_path) == []
+@pytest.fixture(scope="module")
+def few(material: Path) -> Path:
+    """The same pictures in compressed tars and in parquet, several of each."""
+    for layout in ("webdataset", "parquet"):
+        do(["convert", material / "people", material / "few" / layout, "--layout", layout, "--shard-records", 3])
+    for tar in (material / "few" / "webdataset").glob("*.tar"):
+        subprocess.run(["gzip", tar], check=True)
+    return material / "few"
+
+
+@pytest.mark.parametrize(
+    ("source", "layout", "dies"),
+    [
+        ("few/webdataset", "flat", 2),
+        ("few/parquet", "webdataset", 2),
+        ("few/parquet", "insightface", 1),
+        ("shards", "flat", 2),
+        ("shards", "parquet", 1),
+        ("people", "webdataset", 2),
+    ],
+)
+def test_parts_from_and_to_shards_of_which_one_is_killed(
+    source: str, layout: str, dies: int, few: Path, tmp_path: Path
+) -> None:
+    alone, target = tmp_path / "alone" / "out", tmp_path / "parts" / "out"
+    words = ["convert", str(few.parent / source), "--layout", layout, "--min-images", "2", "--shard-records", "4"]
+    for folder in (alone.parent, target.parent):
+        folder.mkdir()
+    do([*words, alone])
+    killed = [sys.executable, "-c", KILLED, str(dies), *words, str(target), "--part", "1/3"]
+    assert subprocess.run(killed, capture_output=True).returncode == -signal.SIGKILL
+    for part in (2, 3):
+        do([*words, target, "--part", f"{part}/3"])
+    done = json.loads(call([*words, target, "--part", "3/3", "--json"]).out)
+    assert done["shards"] == 0 < done["finished"] < done["total"]
+    assert os.listdir(target.parent) == ["out.partial"]
+    do([*words, target])
+    assert without_place(whole(target), target) == without_place(whole(alone), alone)
 
 
 def test_a_part_of_what_is_copied_whole_has_nothing_to_do(material: Path, tmp_path: Path) -> None:
@@ -200,7 +234,8 @@ def test_a_part_of_what_is_copied_whole_has_nothing_to_do(material: Path, tmp_pa
     assert (tmp_path / "out" / "train.rec").read_bytes() == (material / "people" / "train.rec").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["convert", "merge", "split", "apply", "unpack"])
+@pytest.mark.parametrize("name", ["convert", "convert (tar)", "convert (parquet)", "convert (from tar)",
+                                  "merge", "split", "apply", "unpack"])  # fmt: skip
 def test_workers_change_nothing(name: str, material: Path, tmp_path: Path) -> None:
     command, found = named(name), []
     for workers in (1, 2):

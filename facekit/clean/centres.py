@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facekit.clean.cluster import Nodes
+from facekit.clean.gathered_rows import divided_rows
 
 __all__ = ["Concentration", "choose_main", "concentration", "size_aware_rows"]
 
@@ -89,4 +90,4 @@ def size_aware_rows(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
     (M, D) float32
     """
     rho = concentration(sums, size).of_node
-    return (sums / (np.maximum(size, 1) * rho)[:, None]).astype(np.float32)
+    return divided_rows(sums, np.maximum(size, 1) * rho)

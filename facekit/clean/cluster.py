@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from facekit.clean.gathered_rows import gather_rows
 from facekit.clean.identity_groups import Chunk, IdentityGroups, group_by_identity, iterate_chunks
 from facekit.clean.settings import DEFAULTS, CleanSettings
 from facekit.clean.vectors import Vectors, map_in_order, read_rows
@@ -188,20 +189,23 @@ def find_nodes(
     """
     total, width = vectors.shape
     of_row, norms = np.full(total, -1, np.int32), np.empty(total, np.float32)
-    parts: list[tuple[np.ndarray, ...]] = []  # identity, size, sums and fallback of the nodes of each chunk
-    count = 0
-    for found in clustering(vectors, identities, settings, usable):
-        rows = found.rows
-        _refuse_bad_rows(found.norms, rows)
-        where = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        norms[where] = found.norms
-        of_row[where[found.order]] = np.where(found.labels >= 0, found.labels + count, -1)
-        parts.append((found.identity, found.size, found.sums, found.fallback))
-        count += len(found.size)
-    if not parts:
-        empty = np.zeros(0, np.int64)
-        return Nodes(of_row, empty, empty, np.zeros((0, width), np.float32), np.zeros(0, bool), norms)
-    identity, size, sums, fallback = (np.concatenate(column) for column in zip(*parts))
+    empty = np.zeros(0, np.int64)
+    parts: list[tuple[np.ndarray, ...]] = [(empty, empty, np.zeros(0, bool))]  # identity, size, fallback of each chunk
+
+    def sums_of_chunks() -> Iterator[np.ndarray]:
+        count = 0
+        for found in clustering(vectors, identities, settings, usable):
+            rows = found.rows
+            _refuse_bad_rows(found.norms, rows)
+            where = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+            norms[where] = found.norms
+            of_row[where[found.order]] = np.where(found.labels >= 0, found.labels + count, -1)
+            parts.append((found.identity, found.size, found.fallback))
+            count += len(found.size)
+            yield found.sums
+
+    sums = gather_rows(sums_of_chunks(), width)
+    identity, size, fallback = (np.concatenate(column) for column in zip(*parts))
     return Nodes(of_row, identity, size, sums, fallback, norms)
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from facekit.clean.gathered_rows import gather_rows
 from facekit.clean.vectors import map_in_order
 from facekit.errors import FacekitError
 
@@ -157,7 +158,7 @@ def pairs_between(
 
 def _checked(rows: np.ndarray) -> np.ndarray:
     rows = np.ascontiguousarray(rows, np.float32)
-    if not np.isfinite(rows).all():
+    if not all(np.isfinite(rows[first : first + BLOCK_ROWS]).all() for first in range(0, len(rows), BLOCK_ROWS)):
         raise FacekitError("a centre is not finite: the embeddings hold values that are not numbers")
     return rows
 
@@ -324,8 +325,13 @@ def _best_head(left: np.ndarray, right: np.ndarray, floor: float, same: bool) ->
 
 
 def _head(rows: np.ndarray, axes: np.ndarray, k: int) -> np.ndarray:
-    head = np.empty((len(rows), k + 1), np.float32)
-    np.matmul(rows, axes[:, :k], out=head[:, :k])
-    rest = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", head[:, :k], head[:, :k])
-    head[:, k] = np.sqrt(np.maximum(rest, 0) + 1e-6)
-    return head
+    def heads() -> Iterator[np.ndarray]:
+        for first in range(0, len(rows), BLOCK_ROWS):
+            some = rows[first : first + BLOCK_ROWS]
+            head = np.empty((len(some), k + 1), np.float32)
+            np.matmul(some, axes[:, :k], out=head[:, :k])
+            rest = np.einsum("ij,ij->i", some, some) - np.einsum("ij,ij->i", head[:, :k], head[:, :k])
+            head[:, k] = np.sqrt(np.maximum(rest, 0) + 1e-6)
+            yield head
+
+    return gather_rows(heads(), k + 1)

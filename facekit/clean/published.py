@@ -11,11 +11,11 @@ from facekit.clean.assignment import Assignment, Faces, intra_threshold, setting
 from facekit.clean.centres import choose_main
 from facekit.clean.cluster import Nodes
 from facekit.clean.decisions import Action, Reason
+from facekit.clean.gathered_rows import gather_rows, rows_at, sums_of_groups, unit_rows
 from facekit.clean.merge import merge_groups
 from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
 from facekit.clean.settings import CleanSettings
-from facekit.clean.vectors import unit
 
 __all__ = ["Merged", "assign_published", "merge_identities"]
 
@@ -75,15 +75,15 @@ def merge_identities(nodes: Nodes, count: int, settings: CleanSettings, engine: 
     """
     main = choose_main(nodes, count)
     present = np.flatnonzero(main >= 0)
-    sums, size = nodes.sums[main[present]], nodes.size[main[present]]
-    centres = unit(sums)
-    listed = find_pairs(centres, settings.inter - settings.near_miss, engine=engine, threads=settings.workers)
+    sums, size = rows_at(nodes.sums, main[present]), nodes.size[main[present]]
+    lowest = settings.inter - settings.near_miss
+    listed = find_pairs(unit_rows(sums), lowest, engine=engine, threads=settings.workers)
     pairs = _at_least(listed, settings.inter)
     same = _at_least(pairs, settings.union)
     united = merge_groups(len(present), same, guard=settings.guard, sums=sums, threshold=settings.union)
     names, first = np.unique(united, return_inverse=True)
     sums_united = _group_sums(sums, first, len(names))
-    after = _pairs_after(first, pairs, unit(sums_united), settings, engine)
+    after = _pairs_after(first, pairs, sums_united, settings, engine)
     merged = merge_groups(len(names), after, guard=settings.guard, sums=sums_united, threshold=settings.inter)[first]
     _, group = np.unique(merged, return_inverse=True)
     leader = _leaders(group, size)
@@ -92,7 +92,7 @@ def merge_identities(nodes: Nodes, count: int, settings: CleanSettings, engine: 
     by_union = np.zeros(count, bool)
     by_union[present] = united == united[leader[group]]
     found = Pairs(present[listed.left], present[listed.right], listed.similarity, listed.recall)
-    return Merged(out, present[leader], by_union, unit(_group_sums(sums, group, len(leader))), found)
+    return Merged(out, present[leader], by_union, unit_rows(_group_sums(sums, group, len(leader))), found)
 
 
 def _at_least(pairs: Pairs, threshold: float) -> Pairs:
@@ -101,11 +101,7 @@ def _at_least(pairs: Pairs, threshold: float) -> Pairs:
 
 
 def _group_sums(sums: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
-    from facekit.clean.kernels import sum_nodes
-
-    total = np.zeros((count, sums.shape[1]), np.float32)
-    sum_nodes(sums, group, total)
-    return total
+    return gather_rows(sums_of_groups(sums, group, count), sums.shape[1])
 
 
 def _leaders(group: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -116,15 +112,16 @@ def _leaders(group: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _pairs_after(
-    first: np.ndarray, pairs: Pairs, centres: np.ndarray, settings: CleanSettings, engine: BlockEngine | None
+    first: np.ndarray, pairs: Pairs, sums: np.ndarray, settings: CleanSettings, engine: BlockEngine | None
 ) -> Pairs:
     """Return the pairs among the united centres: searched again only where a centre has moved."""
-    moved = np.bincount(first, minlength=len(centres)) > 1
+    moved = np.bincount(first, minlength=len(sums)) > 1
     if not moved.any():
         return pairs
     i, j = first[pairs.left], first[pairs.right]
     still = ~moved[i] & ~moved[j]
     where = np.flatnonzero(moved)
+    centres = unit_rows(sums)
     fresh = pairs_between(centres[where], centres, settings.inter, engine=engine, threads=settings.workers)
     a, b = where[fresh.left], fresh.right
     keep = (a != b) & ~(moved[b] & (a > b))

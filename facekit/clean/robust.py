@@ -20,11 +20,12 @@ from facekit.clean.calibrate import Calibrated
 from facekit.clean.centres import choose_main, size_aware_rows
 from facekit.clean.cluster import Nodes
 from facekit.clean.decisions import Action, Reason
+from facekit.clean.gathered_rows import gather_rows, gathered_unit_rows, rows_at, sums_of_groups
 from facekit.clean.merge import merge_groups
 from facekit.clean.outliers import score_faces
 from facekit.clean.pairs import BlockEngine, Pairs, pairs_between
 from facekit.clean.settings import CleanSettings
-from facekit.clean.vectors import Vectors, read_unit_rows, unit
+from facekit.clean.vectors import Vectors, unit
 
 __all__ = ["Relabelled", "RobustGroups", "assign_robust", "calibrate_merge", "group_nodes", "relabel"]
 
@@ -160,7 +161,7 @@ def group_nodes(nodes: Nodes, count: int, settings: CleanSettings, engine: Block
     is_main = np.zeros(len(nodes.size), bool)
     is_main[main[main >= 0]] = True
     used = np.flatnonzero(is_main | (nodes.size >= MIN_TO_MATCH))
-    sums, size = nodes.sums[used], nodes.size[used]
+    sums, size = rows_at(nodes.sums, used), nodes.size[used]
     pairs = find_pairs(size_aware_rows(sums, size), MIN_LISTED, engine=engine, threads=settings.workers)
     hub = _find_hubs(len(used), pairs)
     clear = ~hub[pairs.left] & ~hub[pairs.right]
@@ -195,16 +196,13 @@ def _assemble(
     pairs: Pairs,
     threshold: float,
 ) -> RobustGroups:
-    from facekit.clean.kernels import sum_nodes
-
-    sums = np.zeros((count, nodes.sums.shape[1]), np.float32)
-    sum_nodes(nodes.sums, group, sums)
+    centres = gather_rows(map(unit, sums_of_groups(nodes.sums, group, count)), nodes.sums.shape[1])
     size = np.bincount(group[group >= 0], weights=nodes.size[group >= 0], minlength=count).astype(np.int64)
     order = np.lexsort((nodes.identity, -nodes.size))
     order = order[(group[order] >= 0) & is_main[order]][::-1]
     leader = np.full(count, -1, np.int64)
     leader[group[order]] = nodes.identity[order]
-    return RobustGroups(group, hub, main, leader, unit(sums), size, pairs, threshold)
+    return RobustGroups(group, hub, main, leader, centres, size, pairs, threshold)
 
 
 def relabel(
@@ -239,7 +237,7 @@ def relabel(
     clear = np.zeros(len(rows), bool)
     for first in range(0, len(rows), OUTLIER_ROWS):
         part = slice(first, first + OUTLIER_ROWS)
-        some = read_unit_rows(vectors, rows[part])
+        some = gathered_unit_rows(vectors, rows[part])
         pairs = pairs_between(some, groups.centres, least - RELABEL_MARGIN, engine=engine, threads=threads)
         nearest[part], best[part], clear[part] = _best_of(pairs, len(some))
     belongs = clear & (best >= least)

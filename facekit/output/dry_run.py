@@ -72,8 +72,10 @@ def dry_run() -> Iterator[None]:
         _ASKED.reset(token)
 
 
-def stop_if_dry(command: str, target: Path, inputs: tuple[Input, ...], needed: int, unfinished: bool = False) -> None:
-    """End here where only the plan is wanted.
+def stop_if_dry(
+    command: str, target: Path | str, inputs: tuple[Input, ...], needed: int, unfinished: bool = False
+) -> None:
+    """End here where only the plan is wanted; a ``target`` that is no path is an address in a store.
 
     Raises
     ------
@@ -83,5 +85,5 @@ def stop_if_dry(command: str, target: Path, inputs: tuple[Input, ...], needed: i
         return
     sizes = [os.stat(file).st_size for one in inputs for file in one.files() if os.path.exists(file)]
     reads = tuple(one.path for one in inputs)
-    free = free_bytes(target)
+    free = free_bytes(target) if isinstance(target, Path) else -1
     raise DryRun(Plan(command, str(target), reads, len(sizes), sum(sizes), needed, free, unfinished))

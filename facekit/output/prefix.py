@@ -22,6 +22,7 @@ from typing import Any
 
 import facekit
 from facekit.errors import ConfigError, DestinationExists, FacekitError
+from facekit.output.dry_run import stop_if_dry
 from facekit.output.inputs import Input, refuse_changed
 from facekit.output.record import RECORD, lineage_of, plain, write_record
 from facekit.stores.objects import UNFINISHED, list_objects, put_bytes, put_file, read_object, remove_objects
@@ -39,6 +40,7 @@ def open_prefix(
     settings: Mapping[str, Any],
     names: Sequence[str],
     overwrite: bool = False,
+    needed: int = 0,
 ) -> PrefixOutput:
     """Open the prefix that a command is to write.
 
@@ -55,6 +57,8 @@ def open_prefix(
         Of all objects that will be written, the record apart.
     overwrite : bool
         Replace what facekit's record lists; discard an unfinished run with other settings.
+    needed : int
+        Bytes that will be written at the most, for a dry run.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def open_prefix(
         The store refuses.
     """
     said = plain({"facekit": facekit.__version__, "command": command, **settings})
-    return PrefixOutput(address.rstrip("/"), tuple(inputs), said, tuple(names), overwrite)
+    return PrefixOutput(address.rstrip("/"), tuple(inputs), said, tuple(names), overwrite, needed)
 
 
 class PrefixOutput:
@@ -84,10 +88,20 @@ class PrefixOutput:
     """
 
     def __init__(
-        self, address: str, inputs: tuple[Input, ...], settings: dict[str, Any], names: tuple[str, ...], overwrite: bool
+        self,
+        address: str,
+        inputs: tuple[Input, ...],
+        settings: dict[str, Any],
+        names: tuple[str, ...],
+        overwrite: bool,
+        needed: int = 0,
     ) -> None:
         self.address, self._inputs, self._settings, self._names = address, inputs, settings, names
-        self._there = self._clear(list_objects(address), overwrite)
+        objects = list_objects(address)
+        self._there, former = self._look(objects, overwrite)
+        stop_if_dry(settings["command"], address, inputs, needed, UNFINISHED in objects)
+        if former:
+            remove_objects(address, former)
         self._sizes: dict[str, int] = {}
         self._arrived = 0
         self._sent: list[Future[None]] = []
@@ -98,12 +112,12 @@ class PrefixOutput:
     def _marker(self) -> bytes:
         return (json.dumps({"settings": self._settings, "files": self._names}, indent=2) + "\n").encode()
 
-    def _clear(self, objects: dict[str, int], overwrite: bool) -> dict[str, int]:
-        """Refuse what may not be replaced, remove what is; what a run with these settings has left there already."""
+    def _look(self, objects: dict[str, int], overwrite: bool) -> tuple[dict[str, int], list[str]]:
+        """Refuse what may not be replaced; what a run with these settings has left there already, what is to go."""
         before = _read_json(self.address, UNFINISHED) if UNFINISHED in objects else None
         if before is not None and before.get("settings") == self._settings:
             self._refuse_strange(objects, {*self._names, UNFINISHED, RECORD})
-            return {name: size for name, size in objects.items() if name in self._names}
+            return {name: size for name, size in objects.items() if name in self._names}, []
         record = _read_json(self.address, RECORD) if RECORD in objects else None
         if objects and not overwrite:
             raise self._refusal(before, record, objects)
@@ -116,8 +130,7 @@ class PrefixOutput:
                 f"{self.address}/{changed[0]} is not what facekit wrote there: move it away, or choose another prefix"
             )
         # The record first: from then on nobody takes the rest for whole.
-        remove_objects(self.address, sorted(objects, key=lambda name: (name != RECORD, name == UNFINISHED)))
-        return {}
+        return {}, sorted(objects, key=lambda name: (name != RECORD, name == UNFINISHED))
 
     def _refusal(self, before: Any, record: Any, objects: dict[str, int]) -> ConfigError:
         if before is not None:
@@ -163,6 +176,21 @@ class PrefixOutput:
         finally:
             self._room.release()
 
+    def holds(self, name: str) -> bool:
+        """Whether an object was there already when this run began: left by an interrupted one, or by another part."""
+        return name in self._there
+
+    def wait(self) -> None:
+        """Wait for the last object.
+
+        Raises
+        ------
+        StoreError
+            One was refused.
+        """
+        for sent in self._sent:
+            sent.result()
+
     def publish(self) -> None:
         """Wait for the last object, compare the sources once more, and write the record.
 
@@ -171,8 +199,7 @@ class PrefixOutput:
         FacekitError
             A source changed; or the objects that lie there are not those that were sent.
         """
-        for sent in self._sent:
-            sent.result()
+        self.wait()
         refuse_changed(self._inputs)
         found = list_objects(self.address)
         self._refuse_strange(found, {*self._sizes, UNFINISHED})

@@ -39,7 +39,6 @@ __all__ = [
 ]
 
 
-
 def picture_suffix(payload: bytes | memoryview) -> str:
     """The suffix that a payload's first bytes ask for; ``bin`` where they are no picture's.
 
@@ -180,6 +179,11 @@ class TarSamples(NamedTuple):
     sizes: NDArray[np.uint32]
     said_offsets: NDArray[np.int64]
     said_sizes: NDArray[np.uint32]
+
+    def chosen(self, rows: NDArray[np.int64]) -> TarSamples:
+        """Some of the samples, by their places."""
+        columns = {name: getattr(self, name)[rows] for name in self._fields if name != "paths"}
+        return TarSamples(self.paths, **columns)
 
 
 def shard_paths(path: str | os.PathLike[str]) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from facekit.jobs.outputs.ledger_rows import hash_block
 from facekit.output import FolderOutput
 from facekit.records.rewrite import Extents, read_extents
 from facekit.run.choice import ExecutorChoice
+from facekit.run.protocol import Start
 from facekit.run.shard_file import ShardWriter, open_shard, read_rows
 from facekit.run.shards import Shard, cut
 from facekit.run.work import ShardWork, run_share
@@ -26,7 +27,7 @@ from facekit.run.work import ShardWork, run_share
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Copying", "GatheredRecords", "Run", "gather_records"]
+__all__ = ["Copying", "GatheredRecords", "Run", "gather_records", "gather_shards", "gathered_rows"]
 
 SHARD_RECORDS = 16_384
 """Of a shard: at 7 kB a record some 115 MB, a second or two of a disk."""
@@ -98,14 +99,26 @@ def gather_records(
     PartFinished
         The share of the part that was asked for is done.
     """
-    if config.workers == 1 and not config.executor.is_shared and not output.finished():
-        return None
-    shards = cut(count, SHARD_RECORDS)
 
     def task_of(shard: Shard, path: Path) -> CopyTask:
         return CopyTask(shard, path, tuple(runs_of(shard.first, shard.stop)), hashes)
 
-    run_share(output, ShardWork(title, shards, task_of, start_worker, None, config.workers, config.executor))
+    return gather_shards(output, count, task_of, start_worker, config, title)
+
+
+def gather_shards(
+    output: FolderOutput,
+    count: int,
+    task_of: Callable[[Shard, Path], Any],
+    start: Start,
+    config: Copying,
+    title: str,
+) -> GatheredRecords | None:
+    """As `gather_records`, whatever a worker does to gather; its shards end with `gathered_rows`."""
+    if config.workers == 1 and not config.executor.is_shared and not output.finished():
+        return None
+    shards = cut(count, SHARD_RECORDS)
+    run_share(output, ShardWork(title, shards, task_of, start, None, config.workers, config.executor))
     return GatheredRecords([output.shard(shard.number) for shard in shards])
 
 
@@ -129,10 +142,11 @@ def gather_shard(task: CopyTask) -> None:
                 out.write(block)
                 sizes.append(run.where.sizes[rows].astype(np.int64))
                 digests.append(hash_block(block, starts, pool) if task.hashes else b"")
-        out.finish(_table(np.concatenate(sizes), b"".join(digests)))
+        out.finish(gathered_rows(np.concatenate(sizes), b"".join(digests)))
 
 
-def _table(sizes: npt.NDArray[np.int64], digests: bytes) -> pa.Table:
+def gathered_rows(sizes: npt.NDArray[np.int64], digests: bytes) -> pa.Table:
+    """What stands behind the records of a shard: (n,) their framed sizes, and their hashes, or nothing."""
     import pyarrow as pa
 
     columns = {"size": pa.array(sizes)}
@@ -183,6 +197,16 @@ class GatheredRecords:
                         open_shard(shard.path)  # says that it is not whole
                         raise OSError(f"{shard.path} became shorter while it was read")
                     filled, length = filled + read, length - read
+
+    def framed(self, first: int, stop: int) -> Iterator[bytes]:
+        """The framed records from one place of the selection to another, one after another."""
+        for shard, low, high in self._parts(first, stop):
+            start = int(shard.stops[low - 1]) if low else 0
+            stops = (shard.stops[low:high] - start).tolist()
+            block = memoryview(bytearray(stops[-1]))
+            at = shard.number * SHARD_RECORDS + low - self._start
+            self.read(at, at + high - low, block)
+            yield from (bytes(block[begin:end]) for begin, end in zip([0, *stops], stops))
 
     def digests(self, first: int, stop: int) -> bytes:
         """Their hashes, 16 bytes each, one after another."""

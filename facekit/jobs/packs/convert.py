@@ -15,13 +15,15 @@ from facekit.jobs.outputs.rewrite import (
     open_packs,
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG
-from facekit.jobs.packs.convert_config import IN_SHARDS, ConvertConfig, ConvertSummary
+from facekit.jobs.packs.convert_config import ConvertConfig, ConvertSummary
 from facekit.jobs.packs.convert_write import choose_records, write_converted
 from facekit.jobs.packs.fetch import fetch_samples
+from facekit.jobs.packs.send_share import send_share
 from facekit.jobs.packs.webdataset import shard_name
 from facekit.output import Input, check_folder, input_of, open_folder, open_prefix
 from facekit.records.index_policy import index_policy
 from facekit.records.tar_shards import TarSamples, scan_shards
+from facekit.run.choice import PartFinished
 from facekit.run.ledger import LEDGER
 from facekit.stores import is_address
 
@@ -47,6 +49,8 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         The source is missing or corrupt.
     FacekitError
         Nothing is left to write.
+    PartFinished
+        The share of the part that was asked for is done.
     """
     started = perf_counter()
     if is_address(config.destination):
@@ -56,11 +60,8 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     refuse_unknown_source(config.source)
     files = find_sample_files(config.source)
     if files is not None and files.plain_tars() is None:
-        refuse_sharing(config)
         return _convert_files(files, config, guarded, started)
     source, opened, needed = open_input(config.source, files, config.partial_index)
-    if config.written_layout in IN_SHARDS or not isinstance(source, PackSource):
-        refuse_sharing(config)
     read, settings = [*guarded, opened], {**config.settings(), "input": opened.stamp}
     one_part = config.executor.part is not None
     with open_folder(config.destination, "convert", read, settings, config.overwrite, needed, one_part) as output:
@@ -69,24 +70,22 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     return _summary(config, len(source.labels), written, dropped, started)
 
 
-def refuse_sharing(config: ConvertConfig) -> None:
-    """Only the copying between packs is shared by processes of their own.
+def _convert_to_store(config: ConvertConfig, started: float) -> ConvertSummary:
+    """Write shards below a prefix of a store: a few lie on the disk at a time. A part sends its share of them.
 
     Raises
     ------
     ConfigError
-        A part, or another engine, was asked for.
+        Another engine was asked for; or the source must be read as a stream.
+    PartFinished
+        The share of the part that was asked for is done.
     """
-    if config.executor.is_shared:
+    part = config.executor.part
+    if config.executor.engine != "local":
         raise ConfigError(
-            "only packs that become packs are shared: convert from and to shards by one process, without --part and "
-            "--engine; its --workers fetch shards at once"
+            f"{config.destination} lies in a store, which has no folder that the workers of --engine share: leave it "
+            "out, and give --part I/N on each machine"
         )
-
-
-def _convert_to_store(config: ConvertConfig, started: float) -> ConvertSummary:
-    """Write shards below a prefix of a store: a few lie on the disk at a time."""
-    refuse_sharing(config)
     guarded = [input_of(config.drop)] if config.drop is not None else []
     refuse_unknown_source(config.source)
     files = find_sample_files(config.source)
@@ -95,11 +94,15 @@ def _convert_to_store(config: ConvertConfig, started: float) -> ConvertSummary:
             f"{config.source} must be read as a stream, and {config.destination} lies in a store: convert it to a pack "
             "on the disk first, and that to the store"
         )
-    source, opened, _ = open_input(config.source, files, config.partial_index)
+    source, opened, needed = open_input(config.source, files, config.partial_index)
     codes = choose_records(source, config)
     names = [*_shard_names(int((codes == 0).sum()), config), LEDGER, LABELS, TRAIN_CONFIG]
     settings, read = {**config.settings(), "input": opened.stamp}, [*guarded, opened]
-    with open_prefix(config.destination, "convert", read, settings, names, config.overwrite) as output:
+    if part is not None:
+        with open_prefix(config.destination, "convert", read, settings, names, config.overwrite, needed) as output:
+            done = send_share(source, codes == 0, config, output, part)
+        raise PartFinished(done)
+    with open_prefix(config.destination, "convert", read, settings, names, config.overwrite, needed) as output:
         written, dropped = write_converted(source, output.folder, config, output.put)
         snippet = (output.folder / TRAIN_CONFIG).read_text("ascii")
         for name in (LEDGER, LABELS, TRAIN_CONFIG):
@@ -117,10 +120,11 @@ def _convert_files(files: SampleFiles, config: ConvertConfig, guarded: list[Inpu
     """Convert what must be streamed: from a store, compressed, or parquet. Each file that was read is journalled."""
     settings, read = {**config.settings(), "input": files.content}, [*guarded, files.as_input()]
     needed = 2 * files.bytes  # once in the shards, once in the output
-    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed) as output:
+    one_part = config.executor.part is not None
+    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed, one_part) as output:
         if output.published:
             return _summary_of_output(config, started)
-        source = fetch_samples(output, files, config.workers)
+        source = fetch_samples(output, files, config)
         written, dropped = write_converted(source, output.new_folder(), config)
         output.publish()
     return _summary(config, len(source.labels), written, dropped, started)

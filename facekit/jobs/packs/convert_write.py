@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, RecordError
+from facekit.jobs.outputs.copy_shards import GatheredRecords
 from facekit.jobs.outputs.gather import GatheredSamples, LeftOut, write_gathered
 from facekit.jobs.outputs.rewrite import (
     NO_LABEL,
@@ -27,6 +28,7 @@ from facekit.jobs.outputs.rewrite import (
 )
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_train_config
 from facekit.jobs.packs.convert_config import IN_SHARDS, ConvertConfig
+from facekit.jobs.packs.share_samples import share_samples
 from facekit.jobs.packs.webdataset import Samples, write_pack_of_shards, write_shards
 from facekit.output import FolderOutput
 from facekit.records.distinct import distinct
@@ -141,14 +143,24 @@ def write(
     layout = config.written_layout
     if layout in IN_SHARDS:
         each, hashes = config.shard_records, config.hashes
-        return write_shards(source, rows, labels, dropped, folder, each, hashes, layout, finished)
+        gathered = _gathered(source, rows, config, output)
+        return write_shards(source, rows, labels, dropped, folder, each, hashes, layout, finished, gathered)
     if isinstance(source, GatheredSamples):
         left_out = LeftOut(codes, REASONS)
         return write_gathered(source, rows, labels, left_out, folder, layout, "converting", config.hashes)
     if isinstance(source, TarSamples):
-        return write_pack_of_shards(source, rows, labels, dropped, folder, layout, config.hashes)
+        gathered = _gathered(source, rows, config, output)
+        return write_pack_of_shards(source, rows, labels, dropped, folder, layout, config.hashes, gathered)
     chosen = Selection(np.zeros(len(rows), np.int32), rows, labels)
     gathered = None
     if output is not None:
         gathered = share_copying(output, [source], chosen, config, config.hashes, "converting")
     return write_selection([source], chosen, folder, layout, dropped, config.hashes, "converting", gathered)
+
+
+def _gathered(
+    source: Samples, rows: npt.NDArray[np.int64], config: ConvertConfig, output: FolderOutput | None
+) -> GatheredRecords | None:
+    if output is None or isinstance(source, GatheredSamples):
+        return None
+    return share_samples(output, source, rows, config, config.hashes)

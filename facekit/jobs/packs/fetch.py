@@ -7,17 +7,20 @@ from functools import partial
 from typing import Any
 
 from facekit.jobs.inputs.sample_files import SampleFiles
+from facekit.jobs.outputs.copy_shards import Copying
 from facekit.jobs.outputs.gather import GatheredSamples, read_samples_of_shards
 from facekit.jobs.outputs.sample_shards import SampleTask, as_it_is, write_sample_shard
 from facekit.output import FolderOutput
 from facekit.run.shards import Shard
-from facekit.run.work import ShardWork, run_shards
+from facekit.run.work import ShardWork, run_share
 
 __all__ = ["fetch_samples"]
 
 
-def fetch_samples(output: FolderOutput, files: SampleFiles, workers: int) -> GatheredSamples:
+def fetch_samples(output: FolderOutput, files: SampleFiles, config: Copying) -> GatheredSamples:
     """Read the files that no earlier run has finished, several at a time, and say what is in all of them.
+
+    Who reads them, the config says.
 
     Raises
     ------
@@ -25,6 +28,8 @@ def fetch_samples(output: FolderOutput, files: SampleFiles, workers: int) -> Gat
         A file is damaged, changed while it was read, or a sample has no picture or no label.
     StoreError
         A store does not answer.
+    PartFinished
+        The share of the part that was asked for is done.
     """
     shards = [Shard(number, number, number + 1) for number in range(len(files.files))]
     work = ShardWork(
@@ -33,9 +38,10 @@ def fetch_samples(output: FolderOutput, files: SampleFiles, workers: int) -> Gat
         lambda shard, path: SampleTask(shard, path, files.files[shard.number]),
         start_worker,
         None,
-        workers=workers,
+        config.workers,
+        config.executor,
     )
-    run_shards(output, work)
+    run_share(output, work)
     return read_samples_of_shards([output.shard(shard.number) for shard in shards])
 
 

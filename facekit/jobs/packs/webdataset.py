@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facekit.jobs.outputs.copy_shards import GatheredRecords
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.gather import GatheredReader, GatheredSamples
 from facekit.jobs.outputs.ledger_rows import copied_rows, dropped_rows, layout_keys, layout_rows
 from facekit.jobs.outputs.rewrite import Dropped, PackSource, Written, refuse_nothing
+from facekit.jobs.packs.share_samples import shared_records
 from facekit.records import Header, PackWriter, Record
 from facekit.records.parquet_shards import ParquetWriter, parquet_name
 from facekit.records.tar_shards import TarReader, TarSamples, TarWriter, tar_name
 from facekit.run.ledger import LEDGER, LedgerWriter, payload_hash
 from facekit.run.progress import progress
+from facekit.run.shards import Shard
 
-__all__ = ["Samples", "shard_name", "write_pack_of_shards", "write_shards"]
+__all__ = ["Samples", "shard_name", "write_pack_of_shards", "write_shard", "write_shards"]
 
 AT_ONCE = 1024
 
@@ -38,10 +41,12 @@ def write_shards(
     hashes: bool,
     layout: str = "webdataset",
     finished: Callable[[Path], object] = Path.exists,
+    gathered: GatheredRecords | None = None,
 ) -> Written:
     """Write records as shards of the layout ``webdataset`` or ``parquet``, with a ledger; they are numbered from 0 on.
 
-    ``finished`` is called with the path of each shard that is whole.
+    ``finished`` is called with the path of each shard that is whole. The records come from ``gathered`` where others
+    have gathered them.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def write_shards(
     shards: Any = TarWriter(folder, records) if layout == "webdataset" else ParquetWriter(folder, records, len(rows))
     with shards as writer, LedgerWriter(folder / LEDGER) as ledger:
         with progress("converting", len(rows)) as advance:
-            for first, some in _batches(source, rows):
+            for first, some in _batches(source, rows, gathered):
                 keys = np.arange(first, first + len(some))
                 for key, record in zip(keys.tolist(), some):
                     header = _renumbered(_relabelled(record.header, int(labels[key])), record.key, key)
@@ -69,6 +74,32 @@ def write_shards(
     return Written(len(rows), len(found), int(found[-1]) + 1, writer.bytes)
 
 
+def write_shard(
+    source: Samples,
+    rows: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    folder: Path,
+    shard: Shard,
+    records: int,
+    layout: str,
+) -> Path:
+    """Write one of the shards of `write_shards`, without a ledger, and return its path.
+
+    Raises
+    ------
+    RecordError
+        A record is truncated or corrupt, or the disk refuses.
+    """
+    shards: Any = TarWriter(folder, records) if layout == "webdataset" else ParquetWriter(folder, records, len(rows))
+    shards.shards, shards.records = shard.number, shard.first
+    with shards as writer:
+        for key, record in enumerate(_records(source, rows[shard.first : shard.stop]), shard.first):
+            header = _renumbered(_relabelled(record.header, int(labels[key])), record.key, key)
+            writer.write(key, header, record.payload)
+    path: Path = writer.closed_shards.pop()
+    return path
+
+
 def shard_name(layout: str, shard: int, count: int) -> str:
     """The name that a shard of a layout has, of so many."""
     return tar_name(shard) if layout == "webdataset" else parquet_name(shard, count)
@@ -82,8 +113,9 @@ def write_pack_of_shards(
     folder: Path,
     layout: str,
     hashes: bool,
+    gathered: GatheredRecords | None = None,
 ) -> Written:
-    """Write samples as a pack with a ledger.
+    """Write samples as a pack with a ledger; from ``gathered`` where others have gathered them.
 
     Raises
     ------
@@ -94,7 +126,7 @@ def write_pack_of_shards(
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, layout, overwrite=True) as writer, LedgerWriter(aside) as ledger:
         with progress("converting", len(rows)) as advance:
-            for first, some in _batches(samples, rows):
+            for first, some in _batches(samples, rows, gathered):
                 keys = np.empty(len(some), np.int64)
                 for place, record in enumerate(some):
                     header = _relabelled(record.header, int(labels[first + place]))
@@ -109,8 +141,10 @@ def write_pack_of_shards(
     return Written(len(rows), len(found), int(found[-1]) + 1, (folder / "train.rec").stat().st_size)
 
 
-def _batches(source: Samples, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[Record]]]:
-    records = _records(source, rows)
+def _batches(
+    source: Samples, rows: npt.NDArray[np.int64], gathered: GatheredRecords | None
+) -> Iterator[tuple[int, list[Record]]]:
+    records = _records(source, rows) if gathered is None else shared_records(gathered, source.keys[rows])
     for first in range(0, len(rows), AT_ONCE):
         yield first, list(islice(records, AT_ONCE))
 
