@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -214,6 +215,9 @@ def test_pictures_of_nobody_known_are_not_found(cleaned: Cleaned, tmp_path: Path
     [
         (["apply", "PACK", "CLEANED", "DST", "--match", "auto"], "lists export"),
         (["apply", "PACK", "LIST", "DST"], "choose --match auto"),
+        (["apply", "PACK", "LIST", "DST", "--match", "auto", "--allowed-signers", "TEXT"], "no such signature"),
+        (["apply", "PACK", "LIST", "DST", "--match", "hash", "--allowed-signers", "NONE"], "no such file of allowed"),
+        (["apply", "PACK", "CLEANED", "DST", "--allowed-signers", "TEXT"], "is about the signature of a list"),
         (["apply", "PACK", "NONE", "DST", "--match", "auto"], "no such list"),
         (["apply", "PACK", "LIST", "DST", "--match", "auto", "--least-found", "1.5"], "give a share from 0 to 1"),
         (["apply", "PACK", "LIST", "DST", "--match", "auto", "--least-found", "nan"], "give a share from 0 to 1"),
@@ -260,6 +264,41 @@ def test_what_is_wrong_at_every_door_is_said(words: list[str], message: str, cle
     assert message in " ".join(said.err.split()), said.err
     assert "Traceback" not in said.err
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not on this machine: install OpenSSH")
+def test_apply_refuses_a_list_that_is_not_what_its_signature_signs(cleaned: Cleaned, tmp_path: Path) -> None:
+    listed, keys = tmp_path / "a.list", [tmp_path / "mine", tmp_path / "other"]
+    shutil.copy(cleaned.list, listed)
+    apply = ["apply", cleaned.pack, listed, tmp_path / "out", "--match", "auto", "--overwrite"]
+    assert "\nthe list is unsigned\n" in call(apply).out
+    for key in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        key.with_suffix(".signers").write_text(f"{key.name}@example.org {key.with_suffix('.pub').read_text()}")
+    do(["lists", "sign", listed, "--key", keys[0]])
+    assert "\nthe list is signed with ED25519 key SHA256:" in call(apply).out
+    signers = [["--allowed-signers", key.with_suffix(".signers")] for key in keys]
+    said = json.loads(call([*apply, *signers[0], "--json"]).out)
+    assert said["signature"].startswith("signed by mine@example.org (ED25519 key SHA256:")
+    before = (tmp_path / "out" / "run.json").read_bytes()
+    signature = Path(f"{listed}.sig")
+    assert_refused(call([*apply, *signers[1]]), f"{signature} is by nobody in")
+    right = signature.read_bytes()
+    for wrong in (b"", right[: len(right) // 2], right.replace(b"SSH SIGNATURE", b"OPENSSH PRIVATE KEY")):
+        signature.write_bytes(wrong)
+        for more in ([], signers[0]):
+            assert_refused(call([*apply, *more]), str(signature))
+    signature.write_bytes(right)
+    shutil.copy(half(cleaned, tmp_path), listed)
+    assert_refused(call([*apply, "--least-found", 0]), f"{listed} is not what {signature} signs")
+    assert_refused(call([*apply, "--least-found", 0, *signers[0]]), f"{listed} is not what mine@example.org signed")
+    words = ["ssh-keygen", "-Y", "sign", "-q", "-f", keys[0], "-n", "file", listed]  # for another purpose
+    subprocess.run(words, check=True, capture_output=True, input=b"y\n")
+    for more in ([], signers[0]):
+        assert_refused(call([*apply, "--least-found", 0, *more]), str(listed), "namespace")
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+    assert_refused(call([*apply[:3], signature, *apply[4:]]), "choose another")
+    assert_refused(call([*apply[:3], keys[0].with_suffix(".signers"), *apply[4:], *signers[0]]), "choose another")
 
 
 def bad_files(cleaned: Cleaned, folder: Path) -> dict[str, Path]:

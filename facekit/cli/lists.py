@@ -67,13 +67,18 @@ def export(as_json: bool, **given: Any) -> None:
     show_default=True,
     help="How many of those that know a picture must leave it out, and how many must put two people together.",
 )
+@click.option(
+    "--allowed-signers",
+    metavar="FILE",
+    help="Refuse lists that none of these signed; lines of NAME KEY, as ssh-keygen has them.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a table at DST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def merge(as_json: bool, **given: Any) -> None:
     """Make one list of several.
 
     Pictures are found in the others by both hashes. DST says of each picture who knows it and who says the same, and
-    of every voter by which model. A tie leaves a picture in.
+    of every voter by which model. A tie leaves a picture in. A list that is not what its signature signs is refused.
 
     \b
     Example:
@@ -159,6 +164,7 @@ def text_of(summary: ListSummary) -> str:
         lines.append(f"said by  {who}; model {model}; {voter.get('pictures', 0):,} pictures")
     if len(summary.voters) > 1:
         lines.append(f"all who know it agree on {summary.agreed:,} pictures (merged by {summary.vote or 'nobody'})")
+    lines += [f"{path} is {said}" for path, said in summary.signatures.items()]
     if summary.signed_by is not None:
         lines.append(f"signed by {summary.signed_by}")
     elif summary.signature is not None:

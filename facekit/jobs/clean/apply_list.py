@@ -17,11 +17,12 @@ from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.clean.tabulate import hash_payloads
 from facekit.jobs.inputs.clean_list import is_list, read_list
 from facekit.jobs.inputs.picture_hashes import hash_pictures
+from facekit.jobs.inputs.signatures import check_signature
 from facekit.jobs.inputs.source import Source
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import describe_path, require_there
 
-__all__ = ["AllowedLoss", "decisions_of", "match_list"]
+__all__ = ["AllowedLoss", "check_list", "decisions_of", "match_list"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[Decisio
     Parameters
     ----------
     path : str
-        The list.
+        The list; `check_list` has looked at it.
     source : Source
     allowed : AllowedLoss
 
@@ -64,12 +65,9 @@ def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[Decisio
 
     Raises
     ------
-    ConfigError
-        It is no list, or pictures are to be found by their keys.
     FacekitError
-        The list knows too few of the pictures.
+        The list is damaged, or knows too few of the pictures.
     """
-    _check_kind(path, allowed.match)
     listed = read_list(path)
     payloads = hash_payloads(source)
     perceptual = np.zeros((len(source), HASH_BYTES), np.uint8)
@@ -81,7 +79,16 @@ def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[Decisio
     return decisions_of(listed, found, source, payloads), found.counts()
 
 
-def _check_kind(path: str, match: str) -> None:
+def check_list(path: str, match: str, allowed_signers: str | None) -> str:
+    """What is known of the signature of a list; see `facekit.jobs.inputs.signatures.check_signature`.
+
+    Raises
+    ------
+    ConfigError
+        It is no list, pictures are to be found by their keys, or it is not signed though signers are named.
+    FacekitError
+        It is not what its signature signs.
+    """
     require_there(path, "list")
     if match == "key":
         raise ConfigError(f"{path} is a list, which knows no keys: choose --match auto, or --match hash")
@@ -90,6 +97,7 @@ def _check_kind(path: str, match: str) -> None:
             f"--match auto wants a list, {path} is {describe_path(path)}: facekit lists export {path} LIST writes one, "
             "or choose --match hash"
         )
+    return check_signature(path, allowed_signers)
 
 
 def _check_share(path: str, source: Source, found: Found, allowed: AllowedLoss) -> None:

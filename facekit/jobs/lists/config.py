@@ -57,12 +57,15 @@ class MergeConfig:
     vote : {"majority", "any", "all"}
         How many of the lists that know a picture must leave it out, and how many must put two people together.
     overwrite : bool
+    allowed_signers : str, optional
+        A file of them: every list must be signed by one of these.
     """
 
     lists: tuple[str, ...]
     destination: str
     vote: str = "majority"
     overwrite: bool = False
+    allowed_signers: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("vote", self.vote, VOTES)
@@ -113,6 +116,8 @@ class ListSummary:
         Who signed it, by the file of allowed signers; none where none was named.
     signature : str or None
         The signature, where there is one.
+    signatures : dict from str to str
+        Of ``merge``: what is known of the signature of each list.
     """
 
     path: str
@@ -127,3 +132,4 @@ class ListSummary:
     bytes: int = 0
     signed_by: str | None = None
     signature: str | None = None
+    signatures: dict[str, str] = field(default_factory=dict)
