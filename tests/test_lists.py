@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from facekit.jobs.clean.tables import read_decisions
 from facekit.jobs.inputs.clean_list import read_list
 from facekit.jobs.inputs.source import open_source, read_records
 from facekit.records import Header, PackWriter, open_pack
+from facekit.run import shards
 
 
 class Cleaned(NamedTuple):
@@ -181,6 +183,67 @@ def test_a_list_is_applied_by_hash_alone_where_that_is_asked_for(cleaned: Cleane
     pack = rewritten(cleaned.pack, tmp_path / "png", png)
     said = call(["apply", pack, cleaned.list, tmp_path / "other", "--match", "hash"])
     assert_refused(said, "knows 0 of the 80 pictures", "--match auto")
+
+
+def without_time(said: str) -> dict[str, object]:
+    return json.loads(said) | {"seconds": 0, "destination": "", "path": ""}
+
+
+def test_whoever_hashes_the_list_is_the_same(
+    cleaned: Cleaned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SMALLEST", 7)
+    export = ["lists", "export", cleaned.folder, "--who", "the test", "--json"]
+    alone = json.loads(call([*export, tmp_path / "alone.list"]).out)
+    for name, more in {"two": ["--workers", 2], "three": ["--workers", 3], "parts": ["--workers", 1]}.items():
+        (tmp_path / name).mkdir()
+        target = tmp_path / name / "the.list"
+        if name == "parts":
+            done = [json.loads(call([*export, target, "--part", f"{part}/3"]).out) for part in (1, 3)]
+            assert [part["shards"] for part in done] == [4, 4]
+            assert done[-1]["total"] == 12
+            assert os.listdir(target.parent) == ["the.list.hashes.partial"]
+        said = call([*export, target, *more])
+        assert said.code == 0, said.err
+        assert json.loads(said.out) | {"path": ""} == alone | {"path": ""}
+        assert target.read_bytes() == cleaned.list.read_bytes()
+        assert os.listdir(target.parent) == ["the.list"]
+
+
+def test_whoever_hashes_the_pictures_a_list_decides_the_same(
+    cleaned: Cleaned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SMALLEST", 7)
+    pack = rewritten(cleaned.pack, tmp_path / "pack", lambda image: encode_jpeg(image, 75))
+    apply, end = ["apply", pack, cleaned.list], ["--match", "auto", "--json"]
+    alone, found = call([*apply, tmp_path / "alone", *end]), []
+    for name, more in {"two": ["--workers", 2], "parts": [], "parts of two": ["--workers", 2]}.items():
+        target = tmp_path / name / "out"
+        target.parent.mkdir()
+        if name.startswith("parts"):
+            done = json.loads(call([*apply, target, *end, "--part", "2/2"]).out)
+            assert 0 < done["shards"] < done["total"]
+            assert os.listdir(target.parent) == ["out.hashes.partial"]
+        said = call([*apply, target, *end, *more])
+        assert said.code == 0, said.err
+        assert without_time(said.out) == without_time(alone.out) | {"config": json.loads(said.out)["config"]}
+        assert os.listdir(target.parent) == ["out"]
+        found.append([(target / file).read_bytes() for file in ("train.rec", "train.idx", "train.ledger.parquet")])
+    wanted = [(tmp_path / "alone" / file).read_bytes() for file in ("train.rec", "train.idx", "train.ledger.parquet")]
+    assert found == [wanted] * 3
+
+
+def test_hashes_of_a_pack_that_changed_meanwhile_are_refused(
+    cleaned: Cleaned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SMALLEST", 7)
+    pack = rewritten(cleaned.pack, tmp_path / "pack", lambda image: encode_jpeg(image, 75))
+    words = ["apply", pack, cleaned.list, tmp_path / "out", "--match", "auto"]
+    do([*words, "--part", "1/2"])
+    os.utime(pack / "train.rec", ns=(1, 1))
+    assert_refused(call(words), "changed was", "--overwrite")
+    do([*words, "--overwrite"])
+    assert sorted(os.listdir(tmp_path)) == ["out", "pack"]
 
 
 def half(cleaned: Cleaned, folder: Path) -> Path:

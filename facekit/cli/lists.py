@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import partial_index_option
+from facekit.cli.options import engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -39,13 +39,15 @@ def command() -> None:
 @click.argument("destination", metavar="LIST")
 @click.option("--source", metavar="PACK", help="The pack that was cleaned; by default where CLEANED says it lay.")
 @click.option("--who", default="", metavar="TEXT", help="Whose list it is; stands in it for everybody to read.")
+@engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace a table at LIST.")
 @partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def export(as_json: bool, **given: Any) -> None:
     """Write the decisions of a cleaned pack as a list.
 
-    CLEANED is what facekit clean wrote, decisions alone or with the pack. docs/lists.md says what a list reveals.
+    CLEANED is what facekit clean wrote, decisions alone or with the pack. docs/lists.md says what a list reveals. One
+    process hashes pictures in as many threads as there are cores; several keep what they did in LIST.hashes.partial.
 
     \b
     Example:

@@ -6,6 +6,7 @@ Read the decisions, find their pictures in the source, change what a person over
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -27,6 +28,7 @@ from facekit.jobs.inputs.clean_list import is_list
 from facekit.jobs.inputs.signatures import signature_inputs
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.jobs.outputs.payload_hashes import hash_payloads
+from facekit.jobs.outputs.picture_shards import share_hashing
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.index_policy import index_policy
@@ -110,6 +112,8 @@ def apply(config: ApplyConfig) -> CleanSummary:
         Settings outside what is allowed, the destination exists, or another run writes it.
     FacekitError
         The decisions belong to another pack, or a list is not what its signature signs.
+    PartFinished
+        The share of the part that was asked for is done: hashing, where a list needs that, or copying.
     """
     started, guarded = perf_counter(), _guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
@@ -118,7 +122,7 @@ def apply(config: ApplyConfig) -> CleanSummary:
     if config.match == "auto" or is_list(config.decisions):
         signature = check_list(config.decisions, config.match, config.allowed_signers)
         allowed = AllowedLoss(config.match, config.unmatched == "drop", config.least_found)
-        table, found = match_list(config.decisions, source, allowed)
+        table, found = match_list(config.decisions, source, allowed, _looking(config))
     elif config.allowed_signers is not None:
         raise ConfigError(
             f"--allowed-signers is about the signature of a list, and {config.decisions} is none: leave it out, or "
@@ -141,6 +145,11 @@ def apply(config: ApplyConfig) -> CleanSummary:
             output.publish()
     summary = summarise(config.destination, table, perf_counter() - started)
     return dataclasses.replace(summary, found=found, signature=signature)
+
+
+def _looking(config: ApplyConfig) -> Callable[[Source], npt.NDArray[np.uint8]]:
+    """What hashes the pictures of a source that are not known by their bytes."""
+    return lambda source: share_hashing(source, config.source, config)
 
 
 def _matched_by_hash(config: ApplyConfig, source: Source) -> DecisionTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,9 @@ class AllowedLoss(NamedTuple):
     least_found: float
 
 
-def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[DecisionTable, dict[str, int]]:
+def match_list(
+    path: str, source: Source, allowed: AllowedLoss, look: Callable[[Source], npt.NDArray[np.uint8]] = hash_pictures
+) -> tuple[DecisionTable, dict[str, int]]:
     """Find the pictures of a source in a list.
 
     Parameters
@@ -55,6 +58,8 @@ def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[Decisio
         The list; `check_list` has looked at it.
     source : Source
     allowed : AllowedLoss
+    look : callable
+        Hashes what pictures show, (n, 40); wanted of those that are not known by their bytes.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[Decisio
     perceptual = np.zeros((len(source), HASH_BYTES), np.uint8)
     if allowed.match == "auto":
         lost = np.flatnonzero(rows_of(as_bytes(listed.pictures.payload_hash), as_bytes(payloads), ascending=True) < 0)
-        perceptual[lost] = hash_pictures(source.select_rows(lost))
+        perceptual[lost] = look(source.select_rows(lost))
     found = find_pictures(listed, Pictures(payloads, perceptual))
     _check_share(path, source, found, allowed)
     return decisions_of(listed, found, source, payloads), found.counts()

@@ -7,6 +7,7 @@ from typing import Any
 
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_choice
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["VOTES", "ExportConfig", "ListSummary", "MergeConfig", "SignConfig"]
 
@@ -31,6 +32,10 @@ class ExportConfig:
     overwrite : bool
     partial_index : bool
         Take a pack whose index does not reach its end.
+    workers : int
+        Worker processes; the list does not depend on it. One hashes in as many threads as there are cores.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the list does not depend on it.
     """
 
     cleaned: str
@@ -39,6 +44,8 @@ class ExportConfig:
     who: str = ""
     overwrite: bool = False
     partial_index: bool = False
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
 
     def __post_init__(self) -> None:
         if len(self.who) > LONGEST_NAME or not self.who.isprintable():
