@@ -60,7 +60,7 @@ def text_of(summary: OverlapSummary) -> str:
     if summary.placeholders:
         lines.append(f"  {summary.placeholders:,} pictures of A stand under so many identities that they tell nobody")
     if not summary.by_vectors:
-        lines.append("only bytes were compared: --model finds people whatever their pictures, where both sides have some")
+        lines.append("only bytes were compared: --model finds people whatever their pictures, where both have some")
     if not summary.by_bytes:
         lines.append("only vectors were compared: a folder of vectors has no pictures")
     return "\n".join(lines + [f"tables  {summary.destination}"] * (summary.destination is not None))
