@@ -168,7 +168,7 @@ def compare(work: Path) -> dict[str, Any]:
             {
                 "bits": int(np.bitwise_count(luma[a] ^ luma[b]).sum()),
                 "person and image": [[int(row) // IMAGES, int(row) % IMAGES] for row in (a, b)],
-                "one picture": look(np.array([a, b])),
+                "greys correlate by more than .95": look(np.array([a, b])),
             }
             for a, b in nearest[:40]
         ],
