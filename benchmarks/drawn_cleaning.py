@@ -86,7 +86,10 @@ def cleanlab(vectors: Vectors, labels: Labels) -> Labels:
 CLEANERS: dict[str, Cleaner] = {
     "as given": lambda _, labels: labels,
     "facekit clean": of_facekit(),
+    "facekit clean --intra auto": of_facekit(intra="auto"),
+    "facekit clean --intra auto --eps auto": of_facekit(intra="auto", eps="auto"),
     "facekit clean --mode robust": of_facekit(mode="robust"),
+    "facekit clean --mode robust --intra auto": of_facekit(mode="robust", intra="auto"),
     "facekit clean --mode robust --intra auto --eps auto": of_facekit(mode="robust", intra="auto", eps="auto"),
     "mean cosine below .25": below(0.25),
     "mean cosine below .5": below(0.5),

@@ -99,33 +99,35 @@ def prepare(work: Path, shared: Path) -> None:
             facekit("train", "bcl", work / run.pack, out, "--recipe", run.recipe, "--log", "csv", *words)
 
 
-def trained(work: Path) -> Iterator[Recognizer]:
+def trained_at(path: Path) -> Callable[[Pictures], Vectors]:
+    """A network that facekit trained, or its checkpoint."""
     import torch
 
     from facekit.train.model import open_model
 
     torch.set_num_threads(1)
 
-    def recognizer(path: Path) -> Callable[[Pictures], Vectors]:
-        def embed(pictures: Pictures) -> Vectors:
-            model = open_model(path)
-            network = model.network.eval()
-            found = []
-            with torch.inference_mode():
-                for start in range(0, len(pictures), 128):
-                    batch = pictures[start : start + 128].transpose(0, 3, 1, 2).astype(np.float32)
-                    planes = torch.from_numpy((batch - 127.5) / 127.5)
-                    flags = torch.zeros(len(batch), dtype=torch.bool)
-                    found.append(model.plugin.embed(model.settings.plugin, network, planes, flags).vector.numpy())
-            return unit(np.concatenate(found))
+    def embed(pictures: Pictures) -> Vectors:
+        model = open_model(path)
+        network = model.network.eval()
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(pictures), 128):
+                batch = pictures[start : start + 128].transpose(0, 3, 1, 2).astype(np.float32)
+                planes = torch.from_numpy((batch - 127.5) / 127.5)
+                flags = torch.zeros(len(batch), dtype=torch.bool)
+                found.append(model.plugin.embed(model.settings.plugin, network, planes, flags).vector.numpy())
+        return unit(np.concatenate(found))
 
-        return embed
+    return embed
 
+
+def trained(work: Path) -> Iterator[Recognizer]:
     for name, run in RUNS.items():
         checkpoints = sorted((work / "run" / name / "checkpoints").iterdir())
         for epoch in run.snapshots:
             path = checkpoints[epoch * len(checkpoints) // run.epochs - 1]
-            yield Recognizer(f"{name}, epoch {epoch}", name == "drawn", recognizer(path))
+            yield Recognizer(f"{name}, epoch {epoch}", name == "drawn", trained_at(path))
 
 
 def embedder(path: Path) -> Iterator[Recognizer]:

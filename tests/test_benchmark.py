@@ -64,7 +64,7 @@ def large() -> Benchmark:
     skin = np.where(plan.person % 2 == 0, "light", "dark")
     keys = np.arange(len(plan.person))
     table = FaceTable(keys, plan.person, plan.child, plan.roles, plan.images, plan.source, skin, skin)
-    return Benchmark(Path("nowhere"), "large", "", None, spec, table)
+    return Benchmark(Path("nowhere"), "large", "", None, None, spec, table)
 
 
 def test_the_name_is_the_published_one_and_follows_from_everything_that_is_planned() -> None:

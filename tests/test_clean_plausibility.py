@@ -20,6 +20,7 @@ from facekit.clean.plausibility import (
     _auc,
     check_loss,
     check_separation,
+    low_threshold,
     measure_loss,
     measure_separation,
 )
@@ -109,6 +110,23 @@ def test_vectors_that_are_all_alike_are_refused_where_they_would_merge() -> None
     with pytest.raises(FacekitError, match=rf"all alike.*{found.across:.2f}.*0.75 alike are merged"):
         check_separation(found, SETTINGS)
     check_separation(found, CleanSettings(inter=0.99, union=0.99))
+
+
+@given(across=st.floats(-1, 1), intra=st.floats(-1, 1) | st.just("auto"))
+def test_a_threshold_that_strangers_pass_is_named(across: float, intra: float | str) -> None:
+    said = low_threshold(Separation(0.9, across, 0.9, 900), CleanSettings(intra=intra))
+    assert (said is not None) == (intra != "auto" and across >= float(intra))
+    assert said is None or f"{across:.2f} alike (median), so an intra of {intra:g} drops few" in said
+
+
+def test_a_pack_whose_strangers_are_alike_gets_a_hint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pack = make_pack(tmp_path)
+    vectors = np.load(pack.features)
+    run(pack, tmp_path / "apart")
+    assert not caplog.messages
+    alike = unit(vectors + vectors.mean(0) / np.linalg.norm(vectors.mean(0)))
+    run(pack, tmp_path / "alike", alike, allow_loss=0.9)
+    assert [message for message in caplog.messages if "choose --intra auto" in message]
 
 
 @given(images=st.floats(0, 1), identities=st.floats(0, 1), allowed=st.floats(0, 1))

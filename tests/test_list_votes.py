@@ -232,8 +232,32 @@ def test_a_signature_is_that_of_openssh(tmp_path: Path) -> None:
     do(["lists", "show", listed, "--allowed-signers", signers])
 
 
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not on this machine: install OpenSSH")
+def test_a_merge_looks_at_every_signature(tmp_path: Path) -> None:
+    one, other = saved(tmp_path, a=A, b=B)
+    mine, stranger = key_in(tmp_path, "mine"), key_in(tmp_path, "stranger")
+    signers = tmp_path / "signers"
+    signers.write_text(f"me@example.org {mine.with_suffix('.pub').read_text()}")
+    do(["lists", "sign", one, "--key", mine])
+    merge = ["lists", "merge", one, other, tmp_path / "merged.list", "--overwrite"]
+    said = json.loads(call([*merge, "--json"]).out)["signatures"]
+    assert said[str(other)] == "unsigned"
+    assert said[str(one)].startswith("signed with ED25519 key SHA256:")
+    assert f"{other} is unsigned\n" in call(merge).out
+    assert f"{other}.sig: there is no such signature" in call([*merge, "--allowed-signers", signers]).err
+    do(["lists", "sign", other, "--key", stranger])
+    assert_refused(call([*merge, "--allowed-signers", signers]), f"{other}.sig is by nobody in")
+    do(["lists", "sign", other, "--key", mine, "--overwrite"])
+    said = json.loads(call([*merge, "--allowed-signers", signers, "--json"]).out)["signatures"]
+    assert all(words.startswith("signed by me@example.org (ED25519 key SHA256:") for words in said.values())
+    before = (tmp_path / "merged.list").read_bytes()
+    write_list(other, list_of(A))
+    assert_refused(call(merge), f"{other} is not what {other}.sig signs")
+    assert (tmp_path / "merged.list").read_bytes() == before
+
+
 def test_without_ssh_keygen_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (listed,) = saved(tmp_path, a=A)
+    listed, other = saved(tmp_path, a=A, b=B)
     key = tmp_path / "key"
     key.write_text("of nobody")
     Path(f"{listed}.sig").write_text("-----BEGIN SSH SIGNATURE-----")
@@ -241,3 +265,6 @@ def test_without_ssh_keygen_that_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     for words in (["sign", listed, "--key", key, "--overwrite"], ["show", listed, "--allowed-signers", key]):
         assert_refused(call(["lists", *words]), "install OpenSSH's client")
     do(["lists", "show", listed])
+    merge = ["lists", "merge", listed, other, tmp_path / "merged.list"]
+    assert_refused(call([*merge, "--allowed-signers", key]), "install OpenSSH's client")
+    assert f"{listed} is signed, which was not verified: ssh-keygen is not on this machine" in call(merge).out

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,7 @@ from facekit.jobs.clean.tables import read_decisions
 from facekit.jobs.inputs.clean_list import read_list
 from facekit.jobs.inputs.source import open_source, read_records
 from facekit.records import Header, PackWriter, open_pack
+from facekit.run import shards
 
 
 class Cleaned(NamedTuple):
@@ -182,6 +185,67 @@ def test_a_list_is_applied_by_hash_alone_where_that_is_asked_for(cleaned: Cleane
     assert_refused(said, "knows 0 of the 80 pictures", "--match auto")
 
 
+def without_time(said: str) -> dict[str, object]:
+    return json.loads(said) | {"seconds": 0, "destination": "", "path": ""}
+
+
+def test_whoever_hashes_the_list_is_the_same(
+    cleaned: Cleaned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SMALLEST", 7)
+    export = ["lists", "export", cleaned.folder, "--who", "the test", "--json"]
+    alone = json.loads(call([*export, tmp_path / "alone.list"]).out)
+    for name, more in {"two": ["--workers", 2], "three": ["--workers", 3], "parts": ["--workers", 1]}.items():
+        (tmp_path / name).mkdir()
+        target = tmp_path / name / "the.list"
+        if name == "parts":
+            done = [json.loads(call([*export, target, "--part", f"{part}/3"]).out) for part in (1, 3)]
+            assert [part["shards"] for part in done] == [4, 4]
+            assert done[-1]["total"] == 12
+            assert os.listdir(target.parent) == ["the.list.hashes.partial"]
+        said = call([*export, target, *more])
+        assert said.code == 0, said.err
+        assert json.loads(said.out) | {"path": ""} == alone | {"path": ""}
+        assert target.read_bytes() == cleaned.list.read_bytes()
+        assert os.listdir(target.parent) == ["the.list"]
+
+
+def test_whoever_hashes_the_pictures_a_list_decides_the_same(
+    cleaned: Cleaned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SMALLEST", 7)
+    pack = rewritten(cleaned.pack, tmp_path / "pack", lambda image: encode_jpeg(image, 75))
+    apply, end = ["apply", pack, cleaned.list], ["--match", "auto", "--json"]
+    alone, found = call([*apply, tmp_path / "alone", *end]), []
+    for name, more in {"two": ["--workers", 2], "parts": [], "parts of two": ["--workers", 2]}.items():
+        target = tmp_path / name / "out"
+        target.parent.mkdir()
+        if name.startswith("parts"):
+            done = json.loads(call([*apply, target, *end, "--part", "2/2"]).out)
+            assert 0 < done["shards"] < done["total"]
+            assert os.listdir(target.parent) == ["out.hashes.partial"]
+        said = call([*apply, target, *end, *more])
+        assert said.code == 0, said.err
+        assert without_time(said.out) == without_time(alone.out) | {"config": json.loads(said.out)["config"]}
+        assert os.listdir(target.parent) == ["out"]
+        found.append([(target / file).read_bytes() for file in ("train.rec", "train.idx", "train.ledger.parquet")])
+    wanted = [(tmp_path / "alone" / file).read_bytes() for file in ("train.rec", "train.idx", "train.ledger.parquet")]
+    assert found == [wanted] * 3
+
+
+def test_hashes_of_a_pack_that_changed_meanwhile_are_refused(
+    cleaned: Cleaned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SMALLEST", 7)
+    pack = rewritten(cleaned.pack, tmp_path / "pack", lambda image: encode_jpeg(image, 75))
+    words = ["apply", pack, cleaned.list, tmp_path / "out", "--match", "auto"]
+    do([*words, "--part", "1/2"])
+    os.utime(pack / "train.rec", ns=(1, 1))
+    assert_refused(call(words), "changed was", "--overwrite")
+    do([*words, "--overwrite"])
+    assert sorted(os.listdir(tmp_path)) == ["out", "pack"]
+
+
 def half(cleaned: Cleaned, folder: Path) -> Path:
     """A list of every second picture."""
     rows = pq.read_table(cleaned.list)
@@ -214,6 +278,9 @@ def test_pictures_of_nobody_known_are_not_found(cleaned: Cleaned, tmp_path: Path
     [
         (["apply", "PACK", "CLEANED", "DST", "--match", "auto"], "lists export"),
         (["apply", "PACK", "LIST", "DST"], "choose --match auto"),
+        (["apply", "PACK", "LIST", "DST", "--match", "auto", "--allowed-signers", "TEXT"], "no such signature"),
+        (["apply", "PACK", "LIST", "DST", "--match", "hash", "--allowed-signers", "NONE"], "no such file of allowed"),
+        (["apply", "PACK", "CLEANED", "DST", "--allowed-signers", "TEXT"], "is about the signature of a list"),
         (["apply", "PACK", "NONE", "DST", "--match", "auto"], "no such list"),
         (["apply", "PACK", "LIST", "DST", "--match", "auto", "--least-found", "1.5"], "give a share from 0 to 1"),
         (["apply", "PACK", "LIST", "DST", "--match", "auto", "--least-found", "nan"], "give a share from 0 to 1"),
@@ -260,6 +327,41 @@ def test_what_is_wrong_at_every_door_is_said(words: list[str], message: str, cle
     assert message in " ".join(said.err.split()), said.err
     assert "Traceback" not in said.err
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not on this machine: install OpenSSH")
+def test_apply_refuses_a_list_that_is_not_what_its_signature_signs(cleaned: Cleaned, tmp_path: Path) -> None:
+    listed, keys = tmp_path / "a.list", [tmp_path / "mine", tmp_path / "other"]
+    shutil.copy(cleaned.list, listed)
+    apply = ["apply", cleaned.pack, listed, tmp_path / "out", "--match", "auto", "--overwrite"]
+    assert "\nthe list is unsigned\n" in call(apply).out
+    for key in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        key.with_suffix(".signers").write_text(f"{key.name}@example.org {key.with_suffix('.pub').read_text()}")
+    do(["lists", "sign", listed, "--key", keys[0]])
+    assert "\nthe list is signed with ED25519 key SHA256:" in call(apply).out
+    signers = [["--allowed-signers", key.with_suffix(".signers")] for key in keys]
+    said = json.loads(call([*apply, *signers[0], "--json"]).out)
+    assert said["signature"].startswith("signed by mine@example.org (ED25519 key SHA256:")
+    before = (tmp_path / "out" / "run.json").read_bytes()
+    signature = Path(f"{listed}.sig")
+    assert_refused(call([*apply, *signers[1]]), f"{signature} is by nobody in")
+    right = signature.read_bytes()
+    for wrong in (b"", right[: len(right) // 2], right.replace(b"SSH SIGNATURE", b"OPENSSH PRIVATE KEY")):
+        signature.write_bytes(wrong)
+        for more in ([], signers[0]):
+            assert_refused(call([*apply, *more]), str(signature))
+    signature.write_bytes(right)
+    shutil.copy(half(cleaned, tmp_path), listed)
+    assert_refused(call([*apply, "--least-found", 0]), f"{listed} is not what {signature} signs")
+    assert_refused(call([*apply, "--least-found", 0, *signers[0]]), f"{listed} is not what mine@example.org signed")
+    words = ["ssh-keygen", "-Y", "sign", "-q", "-f", keys[0], "-n", "file", listed]  # for another purpose
+    subprocess.run(words, check=True, capture_output=True, input=b"y\n")
+    for more in ([], signers[0]):
+        assert_refused(call([*apply, "--least-found", 0, *more]), str(listed), "namespace")
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+    assert_refused(call([*apply[:3], signature, *apply[4:]]), "choose another")
+    assert_refused(call([*apply[:3], keys[0].with_suffix(".signers"), *apply[4:], *signers[0]]), "choose another")
 
 
 def bad_files(cleaned: Cleaned, folder: Path) -> dict[str, Path]:

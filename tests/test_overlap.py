@@ -18,10 +18,14 @@ from hypothesis import strategies as st
 from small_models import save_model, save_pack
 from writing_commands import call
 
+from facekit.clean.decisions import Action, Reason
+from facekit.clean.lists import Pictures, make_list
 from facekit.embeddings.store import DESCRIPTION, FAILURES, FORMAT, INDEX, VECTORS, index_schema
 from facekit.errors import ConfigError, FacekitError
 from facekit.images import decode, encode_jpeg
+from facekit.images.perceptual import HASH_BYTES
 from facekit.jobs.clean.exclusion import hashes_of
+from facekit.jobs.inputs.clean_list import write_list
 from facekit.jobs.overlap import match
 from facekit.jobs.overlap.config import OverlapConfig
 from facekit.jobs.overlap.job import overlap
@@ -29,6 +33,7 @@ from facekit.jobs.overlap.match import Identities, identities_of, near_centres, 
 from facekit.jobs.overlap.side import Side
 from facekit.output import input_of
 from facekit.records import Header, PackWriter, open_pack, write_bins
+from facekit.run.ledger import payload_hash
 
 WIDTH = 64
 Face = tuple[int, int, int]
@@ -209,6 +214,33 @@ def centres(some: Side) -> dict[int, np.ndarray]:
     assert some.vectors is not None
     rows = unit(np.asarray(some.vectors[:], np.float64))
     return {int(label): unit(rows[some.labels == label].sum(0)[None])[0] for label in np.unique(some.labels)}
+
+
+def test_a_list_has_the_bytes_of_its_pack(sides: Path, tmp_path: Path) -> None:
+    """Every third picture of b is out; b.list speaks of the others under their people, and of these as of nobody."""
+    with open_pack(sides / "b" / "pack") as pack:
+        labels, payloads = pack.labels.copy(), [pack.read(key).payload for key in pack.keys.tolist()]
+    out = np.arange(len(labels)) % 3 == 0
+    hashes = np.frombuffer(b"".join(map(payload_hash, payloads)), np.uint8).reshape(-1, 16)
+    nothing = np.zeros((len(labels), HASH_BYTES), np.uint8)
+    action = np.where(out, Action.DROP, Action.KEEP).astype(np.int8)
+    listed = make_list(Pictures(hashes, nothing), action, np.where(out, Reason.INTRA, 0).astype(np.int8),
+                       np.where(out, -1, labels), {"voters": [{"who": "the test"}]})  # fmt: skip
+    write_list(tmp_path / "b.list", listed)
+    one, two = (overlap(OverlapConfig(str(sides / "a" / "pack"), str(place), str(tmp_path / f"{name}.out")))
+                for name, place in (("pack", sides / "b" / "pack"), ("list", tmp_path / "b.list")))  # fmt: skip
+    assert (two.by_bytes, two.by_vectors) == (True, False)
+    assert two.a == replace(one.a, shared_identities=two.a.shared_identities)
+    assert two.b.pictures == one.b.pictures
+    assert two.b.same_pictures == one.b.same_pictures == 8
+    assert two.b.identities == len(np.unique(labels[~out])) + np.count_nonzero(out)
+    texts = [(tmp_path / f"{name}.out" / "pictures.csv").read_text() for name in ("pack", "list")]
+    found = [list(csv.DictReader(text.splitlines())) for text in texts]
+    kept = [row["key_a"] for row in found[0] if not out[int(row["key_b"])]]
+    assert sorted(row["key_a"] for row in found[1]) == sorted(row["key_a"] for row in found[0])
+    assert 0 < len(kept) < 8
+    with pytest.raises(ConfigError, match="leave out its --features"):
+        overlap(OverlapConfig(str(sides / "a" / "pack"), str(tmp_path / "b.list"), features_b="any"))
 
 
 def test_doors(sides: Path, tmp_path: Path) -> None:

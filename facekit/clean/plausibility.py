@@ -23,6 +23,7 @@ __all__ = [
     "Separation",
     "check_loss",
     "check_separation",
+    "low_threshold",
     "measure_loss",
     "measure_separation",
 ]
@@ -142,6 +143,27 @@ def check_separation(found: Separation | None, settings: CleanSettings) -> None:
             f"the vectors are all alike: {figures}, and identities that are {settings.inter:g} alike are merged. "
             "Wrong model or preprocessing? Embed this pack again, or give a higher --inter"
         )
+
+
+def low_threshold(found: Separation | None, settings: CleanSettings) -> str | None:
+    """What to choose instead of a fixed `intra` that strangers pass; None where they do not.
+
+    Parameters
+    ----------
+    found : Separation, optional
+    settings : CleanSettings
+
+    Returns
+    -------
+    str or None
+        A sentence.
+    """
+    if found is None or isinstance(settings.intra, str) or found.across < settings.intra:
+        return None
+    return (
+        f"two faces under different labels are {found.across:.2f} alike (median), so an intra of {settings.intra:g} "
+        "drops few faces of somebody else: choose --intra auto, which takes the threshold from the data"
+    )
 
 
 class Outcome(Protocol):

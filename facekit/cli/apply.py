@@ -42,6 +42,11 @@ __all__ = ["command"]
     help="With --match auto, refuse a pack of which the list knows less.",
 )
 @click.option(
+    "--allowed-signers",
+    metavar="FILE",
+    help="Refuse a list that none of these signed; lines of NAME KEY, as ssh-keygen has them.",
+)
+@click.option(
     "--revert",
     multiple=True,
     metavar="NAME",
@@ -58,7 +63,7 @@ def command(as_json: bool, **given: Any) -> None:
     DECISIONS is a decisions.parquet, or the folder with one. With --revert all, DST is SRC again, byte for byte. With
     --match hash, decisions that somebody else made on their pack of the same pictures apply to yours. With --match
     auto, DECISIONS is a list (facekit lists export), and your pictures may be stored in another way: as JPEG of another
-    quality, as PNG, a few pixels larger or smaller.
+    quality, as PNG, a few pixels larger or smaller. A list that is not what the signature beside it signs is refused.
 
     \b
     Examples:

@@ -68,13 +68,24 @@ def make(as_json: bool, **given: Any) -> None:
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of_make(summary))
 
 
+def same_pictures(published: bool | None, apart: float | None) -> str:
+    """Whether pictures are the published ones, in words."""
+    from facekit.jobs.benchmark.sketch import ALIKE_TO
+
+    if published is None:
+        return "no digest of it is published"
+    if published:
+        return "the published pictures, byte for byte"
+    if apart is None:
+        return "not the published ones to the last bit"
+    if apart <= ALIKE_TO:
+        return f"the published pictures but for {apart:.3f} levels: another processor or other versions of libraries"
+    return f"NOT the published pictures, {apart:.2f} levels away: figures cannot be compared with others'"
+
+
 def text_of_make(summary: MakeSummary) -> str:
     """The summary for a person."""
-    same = {
-        None: "no digest of it is published",
-        True: "the published pictures, byte for byte",
-        False: "not the published ones to the last bit: another processor or other versions of libraries drew them",
-    }[summary.published]
+    same = same_pictures(summary.published, summary.apart)
     lines = [
         f"{summary.pictures:,} pictures of {summary.people:,} people, {summary.pairs:,} pairs to verify",
         *(f"  {name:20}{count:>10,}" for name, count in summary.by_role.items()),
@@ -135,7 +146,11 @@ def text_of_run(summary: RunSummary) -> str:
         lines.append(f"mean cosine of two drawn people {summary.alike:.3f}{warning}")
     lines += [f"lost of the TAR as drawn, {name}: {gap:.1%}" for name, gap in summary.style_gap.items()]
     lines += [f"{summary.missing:,} pictures without a vector: their pairs are left out"] * bool(summary.missing)
-    lines += [f"name     {summary.benchmark}", f"content  {summary.content}", f"model    {summary.model}"]
+    lines += [
+        f"name     {summary.benchmark}",
+        f"content  {summary.content} ({same_pictures(summary.published, summary.apart)})",
+        f"model    {summary.model}",
+    ]
     return "\n".join(lines + [f"page     {summary.page}"] * (summary.page is not None))
 
 

@@ -174,6 +174,7 @@ def text_of(summary: CleanSummary, pack: bool = True, hint: bool = False) -> str
     lines += [f"  {name:20}{count:>12,}" for name, count in summary.found.items()]
     if summary.found.get("with channels swapped"):
         lines.append("channels are swapped: red and blue of those pictures are the other way round than in the list")
+    lines += [f"the list is {summary.signature}"] * bool(summary.signature)
     report = Path(summary.destination, "report", "index.html")
     if hint and report.is_file():
         lines.append(f"report  {report}; facekit review {shlex.quote(summary.destination)} opens it for changes")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import partial_index_option
+from facekit.cli.options import engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -39,13 +39,15 @@ def command() -> None:
 @click.argument("destination", metavar="LIST")
 @click.option("--source", metavar="PACK", help="The pack that was cleaned; by default where CLEANED says it lay.")
 @click.option("--who", default="", metavar="TEXT", help="Whose list it is; stands in it for everybody to read.")
+@engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace a table at LIST.")
 @partial_index_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def export(as_json: bool, **given: Any) -> None:
     """Write the decisions of a cleaned pack as a list.
 
-    CLEANED is what facekit clean wrote, decisions alone or with the pack. docs/lists.md says what a list reveals.
+    CLEANED is what facekit clean wrote, decisions alone or with the pack. docs/lists.md says what a list reveals. One
+    process hashes pictures in as many threads as there are cores; several keep what they did in LIST.hashes.partial.
 
     \b
     Example:
@@ -67,13 +69,18 @@ def export(as_json: bool, **given: Any) -> None:
     show_default=True,
     help="How many of those that know a picture must leave it out, and how many must put two people together.",
 )
+@click.option(
+    "--allowed-signers",
+    metavar="FILE",
+    help="Refuse lists that none of these signed; lines of NAME KEY, as ssh-keygen has them.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a table at DST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def merge(as_json: bool, **given: Any) -> None:
     """Make one list of several.
 
     Pictures are found in the others by both hashes. DST says of each picture who knows it and who says the same, and
-    of every voter by which model. A tie leaves a picture in.
+    of every voter by which model. A tie leaves a picture in. A list that is not what its signature signs is refused.
 
     \b
     Example:
@@ -159,6 +166,7 @@ def text_of(summary: ListSummary) -> str:
         lines.append(f"said by  {who}; model {model}; {voter.get('pictures', 0):,} pictures")
     if len(summary.voters) > 1:
         lines.append(f"all who know it agree on {summary.agreed:,} pictures (merged by {summary.vote or 'nobody'})")
+    lines += [f"{path} is {said}" for path, said in summary.signatures.items()]
     if summary.signed_by is not None:
         lines.append(f"signed by {summary.signed_by}")
     elif summary.signature is not None:

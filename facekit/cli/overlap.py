@@ -36,8 +36,9 @@ __all__ = ["command"]
 def command(as_json: bool, model: str | None, **given: Any) -> None:
     """Find the identities and pictures that two sets of faces share.
 
-    A and B are packs, folders of pictures, verification .bin files or folders of vectors. Pictures are compared by
-    their bytes; with --model or vectors also people by their centres, and pictures of one person by their vectors.
+    A and B are packs, folders of pictures, verification .bin files, folders of vectors, or lists of decisions.
+    Pictures are compared by their bytes; with --model or vectors also people by their centres, and pictures of one
+    person by their vectors.
     DST is a folder with identities.csv, pictures.csv and strips.png.
 
     \b
@@ -59,7 +60,7 @@ def text_of(summary: OverlapSummary) -> str:
     if summary.placeholders:
         lines.append(f"  {summary.placeholders:,} pictures of A stand under so many identities that they tell nobody")
     if not summary.by_vectors:
-        lines.append("only bytes were compared: give --model, and people are found whatever their pictures")
+        lines.append("only bytes were compared: --model finds people whatever their pictures, where both have some")
     if not summary.by_bytes:
         lines.append("only vectors were compared: a folder of vectors has no pictures")
     return "\n".join(lines + [f"tables  {summary.destination}"] * (summary.destination is not None))

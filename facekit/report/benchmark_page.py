@@ -68,11 +68,13 @@ def _gaps(summary: Any) -> str:
 
 
 def _about(summary: Any) -> str:
-    same = {None: "none is published", True: "yes", False: "no, drawn by another processor or other libraries"}
+    same = {None: "none is published", True: "yes", False: "no"}[summary.published]
+    if not summary.published and summary.apart is not None:
+        same = f"no, {summary.apart:.3f} levels away (another processor makes .02; above .1 figures cannot be compared)"
     rows = [
         ["benchmark", summary.benchmark],
         ["pictures, as drawn here", summary.content],
-        ["the published pictures, byte for byte", same[summary.published]],
+        ["the published pictures, byte for byte", same],
         ["model", summary.model],
         ["mean cosine of two drawn people", "" if summary.alike is None else f"{summary.alike:.3f}"],
         ["probably trained on drawn people", "yes: it ranks too high" if summary.saw_drawn else "no"],

@@ -52,6 +52,8 @@ class Benchmark(NamedTuple):
     folder : Path
     name, content : str
     published : bool or None
+    apart : float or None
+        See `facekit.jobs.benchmark.job.MakeSummary`.
     spec : BenchmarkSpec
     faces : FaceTable
     """
@@ -60,6 +62,7 @@ class Benchmark(NamedTuple):
     name: str
     content: str
     published: bool | None
+    apart: float | None
     spec: BenchmarkSpec
     faces: FaceTable
 
@@ -94,7 +97,7 @@ def open_benchmark(path: str) -> Benchmark:
     found = _content(folder / LEDGER)
     if found != about["content"]:
         raise FacekitError(f"{path} was changed: its pictures have digest {found}, not {about['content']}; {CURE}")
-    return Benchmark(folder, about["name"], about["content"], about["published"], spec, faces)
+    return Benchmark(folder, about["name"], about["content"], about["published"], about.get("apart"), spec, faces)
 
 
 def _spec(about: Any, folder: Path) -> BenchmarkSpec:

@@ -31,7 +31,10 @@ class RunSummary:
     content : str
         Digest of the pictures that were scored.
     published : bool or None
-        Whether they are the published ones.
+        Whether they are the published ones, byte for byte.
+    apart : float or None
+        By how many levels of 255 they differ from the published ones; another processor makes .02. Above .1 they are
+        other pictures, and figures cannot be compared.
     model : str
         BLAKE2b of the model file.
     pictures : int
@@ -58,6 +61,7 @@ class RunSummary:
     benchmark: str
     content: str
     published: bool | None
+    apart: float | None
     model: str
     pictures: int
     missing: int
@@ -132,6 +136,7 @@ def run_on(benchmark: Benchmark, faces: Faces, model: str, config: EvalConfig, p
         benchmark=benchmark.name,
         content=benchmark.content,
         published=benchmark.published,
+        apart=benchmark.apart,
         model=model,
         pictures=pictures,
         missing=len(benchmark.faces.key) - pictures,

@@ -6,6 +6,7 @@ Read the decisions, find their pictures in the source, change what a person over
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -17,15 +18,17 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.clean.apply_list import AllowedLoss, match_list
+from facekit.jobs.clean.apply_list import AllowedLoss, check_list, match_list
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
 from facekit.jobs.clean.tabulate import override_table, summarise
 from facekit.jobs.clean.write import Share, write_output
 from facekit.jobs.inputs.clean_list import is_list
+from facekit.jobs.inputs.signatures import signature_inputs
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
 from facekit.jobs.outputs.payload_hashes import hash_payloads
+from facekit.jobs.outputs.picture_shards import share_hashing
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.index_policy import index_policy
@@ -51,6 +54,8 @@ class ApplyConfig:
         What happens to pictures that the decisions do not know; with ``auto`` they are dropped.
     least_found : float
         With ``auto``: the share of the pictures that the list must know.
+    allowed_signers : str, optional
+        A file of them: the list must be signed by one of these.
     revert : tuple of str
         Actions or reasons whose decisions are undone (the faces stay with their old identity); ``all`` for every one.
     overrides : str, optional
@@ -69,6 +74,7 @@ class ApplyConfig:
     match: str = "key"
     unmatched: str = "refuse"
     least_found: float = 0.9
+    allowed_signers: str | None = None
     revert: tuple[str, ...] = ()
     overrides: str | None = None
     workers: int = 1
@@ -105,15 +111,23 @@ def apply(config: ApplyConfig) -> CleanSummary:
     ConfigError, DestinationExists
         Settings outside what is allowed, the destination exists, or another run writes it.
     FacekitError
-        The decisions belong to another pack.
+        The decisions belong to another pack, or a list is not what its signature signs.
+    PartFinished
+        The share of the part that was asked for is done: hashing, where a list needs that, or copying.
     """
     started, guarded = perf_counter(), _guarded_inputs(config)
     check_folder(config.destination, guarded, config.overwrite)
     source, _ = open_source(config.source, layout="flat", partial_index=index_policy(config.partial_index))
-    found: dict[str, int] = {}
+    found, signature = dict[str, int](), ""
     if config.match == "auto" or is_list(config.decisions):
+        signature = check_list(config.decisions, config.match, config.allowed_signers)
         allowed = AllowedLoss(config.match, config.unmatched == "drop", config.least_found)
-        table, found = match_list(config.decisions, source, allowed)
+        table, found = match_list(config.decisions, source, allowed, _looking(config))
+    elif config.allowed_signers is not None:
+        raise ConfigError(
+            f"--allowed-signers is about the signature of a list, and {config.decisions} is none: leave it out, or "
+            "name what facekit lists export wrote"
+        )
     elif config.match == "key":
         table = match_keys(
             read_decisions(config.decisions, known={"keys": source.keys, "old_label": source.labels}), source
@@ -129,7 +143,13 @@ def apply(config: ApplyConfig) -> CleanSummary:
             share = Share(output, config)
             write_output(output.new_folder(), source, table, pack=True, found=None, report=False, share=share)
             output.publish()
-    return dataclasses.replace(summarise(config.destination, table, perf_counter() - started), found=found)
+    summary = summarise(config.destination, table, perf_counter() - started)
+    return dataclasses.replace(summary, found=found, signature=signature)
+
+
+def _looking(config: ApplyConfig) -> Callable[[Source], npt.NDArray[np.uint8]]:
+    """What hashes the pictures of a source that are not known by their bytes."""
+    return lambda source: share_hashing(source, config.source, config)
 
 
 def _matched_by_hash(config: ApplyConfig, source: Source) -> DecisionTable:
@@ -162,6 +182,7 @@ def _guarded_inputs(config: ApplyConfig) -> list[Input]:
     decisions = Path(config.decisions)
     table = decisions / DECISIONS if decisions.is_dir() else decisions
     inputs = [input_of(config.source, lambda: ()), input_of(config.decisions, lambda: (table,))]
+    inputs += [] if decisions.is_dir() else signature_inputs(config.decisions, config.allowed_signers)
     return inputs if config.overrides is None else [*inputs, input_of(config.overrides)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,12 @@ from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.clean.tabulate import hash_payloads
 from facekit.jobs.inputs.clean_list import is_list, read_list
 from facekit.jobs.inputs.picture_hashes import hash_pictures
+from facekit.jobs.inputs.signatures import check_signature
 from facekit.jobs.inputs.source import Source
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import describe_path, require_there
 
-__all__ = ["AllowedLoss", "decisions_of", "match_list"]
+__all__ = ["AllowedLoss", "check_list", "decisions_of", "match_list"]
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +47,19 @@ class AllowedLoss(NamedTuple):
     least_found: float
 
 
-def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[DecisionTable, dict[str, int]]:
+def match_list(
+    path: str, source: Source, allowed: AllowedLoss, look: Callable[[Source], npt.NDArray[np.uint8]] = hash_pictures
+) -> tuple[DecisionTable, dict[str, int]]:
     """Find the pictures of a source in a list.
 
     Parameters
     ----------
     path : str
-        The list.
+        The list; `check_list` has looked at it.
     source : Source
     allowed : AllowedLoss
+    look : callable
+        Hashes what pictures show, (n, 40); wanted of those that are not known by their bytes.
 
     Returns
     -------
@@ -64,24 +70,30 @@ def match_list(path: str, source: Source, allowed: AllowedLoss) -> tuple[Decisio
 
     Raises
     ------
-    ConfigError
-        It is no list, or pictures are to be found by their keys.
     FacekitError
-        The list knows too few of the pictures.
+        The list is damaged, or knows too few of the pictures.
     """
-    _check_kind(path, allowed.match)
     listed = read_list(path)
     payloads = hash_payloads(source)
     perceptual = np.zeros((len(source), HASH_BYTES), np.uint8)
     if allowed.match == "auto":
         lost = np.flatnonzero(rows_of(as_bytes(listed.pictures.payload_hash), as_bytes(payloads), ascending=True) < 0)
-        perceptual[lost] = hash_pictures(source.select_rows(lost))
+        perceptual[lost] = look(source.select_rows(lost))
     found = find_pictures(listed, Pictures(payloads, perceptual))
     _check_share(path, source, found, allowed)
     return decisions_of(listed, found, source, payloads), found.counts()
 
 
-def _check_kind(path: str, match: str) -> None:
+def check_list(path: str, match: str, allowed_signers: str | None) -> str:
+    """What is known of the signature of a list; see `facekit.jobs.inputs.signatures.check_signature`.
+
+    Raises
+    ------
+    ConfigError
+        It is no list, pictures are to be found by their keys, or it is not signed though signers are named.
+    FacekitError
+        It is not what its signature signs.
+    """
     require_there(path, "list")
     if match == "key":
         raise ConfigError(f"{path} is a list, which knows no keys: choose --match auto, or --match hash")
@@ -90,6 +102,7 @@ def _check_kind(path: str, match: str) -> None:
             f"--match auto wants a list, {path} is {describe_path(path)}: facekit lists export {path} LIST writes one, "
             "or choose --match hash"
         )
+    return check_signature(path, allowed_signers)
 
 
 def _check_share(path: str, source: Source, found: Found, allowed: AllowedLoss) -> None:

@@ -118,6 +118,8 @@ class CleanSummary:
     seconds : float
     found : dict from str to int
         Of ``apply`` with a list: images by the key that found them in it, and those that it does not know.
+    signature : str
+        Of ``apply`` with a list: unsigned, or who or which key signed it.
     """
 
     destination: str
@@ -134,3 +136,4 @@ class CleanSummary:
     config: str
     seconds: float
     found: dict[str, int] = field(default_factory=dict)
+    signature: str = ""

@@ -6,6 +6,7 @@ Open what is read, decide, add findings, obey a person, write everything and mov
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 from facekit.clean.cluster import Clustering, cluster_chunks
 from facekit.clean.decisions import Decisions
 from facekit.clean.pairs import BlockEngine
-from facekit.clean.plausibility import check_loss, check_separation, measure_loss, measure_separation
+from facekit.clean.plausibility import check_loss, check_separation, low_threshold, measure_loss, measure_separation
 from facekit.clean.purify import purify
 from facekit.clean.settings import CleanSettings
 from facekit.jobs.clean.compare import ModeOutcome, compare_modes
@@ -33,6 +34,8 @@ from facekit.run.memory import release_freed
 from facekit.run.platform_stamp import instruction_set
 
 __all__ = ["clean", "decide"]
+
+logger = logging.getLogger(__name__)
 
 COMPARED_IMAGES = 200_000  # robust mode on as many takes some ten CPU seconds
 
@@ -100,7 +103,10 @@ def _decide(config: CleanConfig, inputs: CleanInputs, clustering: Clustering | N
     """Decide, add findings, obey a person."""
     source, faces = inputs.source, inputs.faces
     if config.allow_loss < 1:
-        check_separation(measure_separation(faces.vectors, faces.labels, faces.originals), config.settings)
+        found = measure_separation(faces.vectors, faces.labels, faces.originals)
+        check_separation(found, config.settings)
+        if (said := low_threshold(found, config.settings)) is not None:
+            logger.warning("%s", said)
     decisions, compared = _in_both_modes(faces, config, clustering)
     check_loss(measure_loss(decisions), config.allow_loss)
     table = tabulate(decisions, source, faces.model, config.round)

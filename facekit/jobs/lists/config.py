@@ -7,6 +7,7 @@ from typing import Any
 
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_choice
+from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["VOTES", "ExportConfig", "ListSummary", "MergeConfig", "SignConfig"]
 
@@ -31,6 +32,10 @@ class ExportConfig:
     overwrite : bool
     partial_index : bool
         Take a pack whose index does not reach its end.
+    workers : int
+        Worker processes; the list does not depend on it. One hashes in as many threads as there are cores.
+    executor : ExecutorChoice
+        Where the workers are, and which part of the shards is done; the list does not depend on it.
     """
 
     cleaned: str
@@ -39,6 +44,8 @@ class ExportConfig:
     who: str = ""
     overwrite: bool = False
     partial_index: bool = False
+    workers: int = 1
+    executor: ExecutorChoice = LOCAL
 
     def __post_init__(self) -> None:
         if len(self.who) > LONGEST_NAME or not self.who.isprintable():
@@ -57,12 +64,15 @@ class MergeConfig:
     vote : {"majority", "any", "all"}
         How many of the lists that know a picture must leave it out, and how many must put two people together.
     overwrite : bool
+    allowed_signers : str, optional
+        A file of them: every list must be signed by one of these.
     """
 
     lists: tuple[str, ...]
     destination: str
     vote: str = "majority"
     overwrite: bool = False
+    allowed_signers: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("vote", self.vote, VOTES)
@@ -113,6 +123,8 @@ class ListSummary:
         Who signed it, by the file of allowed signers; none where none was named.
     signature : str or None
         The signature, where there is one.
+    signatures : dict from str to str
+        Of ``merge``: what is known of the signature of each list.
     """
 
     path: str
@@ -127,3 +139,4 @@ class ListSummary:
     bytes: int = 0
     signed_by: str | None = None
     signature: str | None = None
+    signatures: dict[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from facekit.jobs.inputs.picture_hashes import hash_pictures
 from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.lists.config import ExportConfig, ListSummary
 from facekit.jobs.lists.show import summarise
+from facekit.jobs.outputs.picture_shards import share_hashing
 from facekit.output import PARQUET, check_files, input_of, open_files
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import require_there
 
 __all__ = ["export_list"]
+
+Look = Callable[[Source], npt.NDArray[np.uint8]]
 
 
 def export_list(config: ExportConfig) -> ListSummary:
@@ -44,6 +48,8 @@ def export_list(config: ExportConfig) -> ListSummary:
         There are no decisions, nobody knows where their source is, or the destination exists.
     FacekitError
         The source is not what the decisions are about.
+    PartFinished
+        The share of the part that was asked for is done.
     """
     require_there(config.cleaned, "folder of decisions, nor a table of them")
     decisions = Path(config.cleaned)
@@ -56,8 +62,8 @@ def export_list(config: ExportConfig) -> ListSummary:
     source, _ = open_source(place, layout="flat", partial_index=index_policy(config.partial_index))
     settings = {"who": config.who}
     read = [*guarded, source_input(source, place)]
+    listed = list_of(table, source, config.who, lambda pictures: share_hashing(pictures, place, config))
     with open_files({config.destination: PARQUET}, "lists export", read, settings, config.overwrite) as output:
-        listed = list_of(table, source, config.who)
         if not output.published:
             write_list(output.paths[0], listed)
     return summarise(config.destination, listed)
@@ -77,7 +83,7 @@ def _source_of(decisions: Path) -> str:
     return place
 
 
-def list_of(table: DecisionTable, source: Source, who: str) -> CleanList:
+def list_of(table: DecisionTable, source: Source, who: str, look: Look = hash_pictures) -> CleanList:
     """The list of decisions.
 
     Parameters
@@ -86,6 +92,8 @@ def list_of(table: DecisionTable, source: Source, who: str) -> CleanList:
     source : Source
         Has every picture that the table speaks of.
     who : str
+    look : callable
+        Hashes what pictures show, (n, 40).
 
     Raises
     ------
@@ -99,16 +107,16 @@ def list_of(table: DecisionTable, source: Source, who: str) -> CleanList:
             f"{source.name} lacks {missing:,} of the {len(table):,} pictures that were decided about: name the pack "
             "that was cleaned with --source PACK"
         )
-    pictures = Pictures(table.payload_hash, _hashes(source, rows))
+    pictures = Pictures(table.payload_hash, _hashes(source, rows, look))
     return make_list(pictures, table.action_code, table.reason_code, table.new_label, {"voters": [_voter(table, who)]})
 
 
-def _hashes(source: Source, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def _hashes(source: Source, rows: npt.NDArray[np.int64], look: Look) -> npt.NDArray[np.uint8]:
     """Of some pictures, some of them more than once; a picture is looked at once."""
     wanted = np.zeros(len(source), np.bool_)
     wanted[rows] = True
     chosen = np.flatnonzero(wanted)
-    return hash_pictures(source.select_rows(chosen))[np.searchsorted(chosen, rows)]
+    return look(source.select_rows(chosen))[np.searchsorted(chosen, rows)]
 
 
 def _voter(table: DecisionTable, who: str) -> dict[str, Any]:

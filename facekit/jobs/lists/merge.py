@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from facekit.clean.list_votes import merged_list
 from facekit.jobs.inputs.clean_list import read_list, write_list
+from facekit.jobs.inputs.signatures import check_signature, signature_inputs
 from facekit.jobs.lists.config import ListSummary, MergeConfig
 from facekit.jobs.lists.show import summarise
 from facekit.output import PARQUET, check_files, input_of, open_files
@@ -28,15 +31,17 @@ def merge_lists(config: MergeConfig) -> ListSummary:
     ConfigError, DestinationExists
         One is missing or no list, or the destination exists.
     FacekitError
-        One is damaged, or they have too many voters.
+        One is damaged or not what its signature signs, or they have too many voters.
     """
     for path in config.lists:
         require_there(path, "list")
     inputs = [input_of(path) for path in config.lists]
+    inputs += [read for path in config.lists for read in signature_inputs(path, config.allowed_signers)]
     check_files({config.destination: PARQUET}, inputs, config.overwrite)
+    signatures = {path: check_signature(path, config.allowed_signers) for path in config.lists}
     lists, settings = [read_list(path) for path in config.lists], {"vote": config.vote}
     with open_files({config.destination: PARQUET}, "lists merge", inputs, settings, config.overwrite) as output:
         merged = merged_list(lists, config.vote)
         if not output.published:
             write_list(output.paths[0], merged)
-    return summarise(config.destination, merged)
+    return dataclasses.replace(summarise(config.destination, merged), signatures=signatures)

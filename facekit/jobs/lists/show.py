@@ -8,8 +8,8 @@ import numpy as np
 
 from facekit.clean.lists import CleanList
 from facekit.jobs.inputs.clean_list import read_list
+from facekit.jobs.inputs.signatures import signature_path, verify
 from facekit.jobs.lists.config import ListSummary
-from facekit.jobs.lists.signature import signature_path, verify
 
 __all__ = ["show_list", "summarise"]
 

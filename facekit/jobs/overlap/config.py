@@ -20,7 +20,7 @@ class OverlapConfig:
     Attributes
     ----------
     a, b : str
-        A pack, a folder of pictures, a verification ``.bin``, or a folder of vectors each.
+        A pack, a folder of pictures, a verification ``.bin``, a folder of vectors, or a list of decisions each.
     destination : str, optional
         Folder for the tables and the pictures; without one only the summary is made.
     model : ModelChoice, optional

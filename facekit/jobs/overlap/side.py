@@ -18,6 +18,7 @@ from facekit.jobs.clean.features import FeatureRows, open_vectors
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.in_memory import embed_payloads
 from facekit.jobs.embed.reuse import embed_once
+from facekit.jobs.inputs.clean_list import is_list, read_list
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
 from facekit.jobs.outputs.payload_hashes import hash_payloads
@@ -54,7 +55,7 @@ class Side:
     ----------
     path : str
     keys : (N,) int64
-        Key in a pack, or place in a ``.bin``.
+        Key in a pack, or place in a ``.bin`` or a list.
     labels : (N,) int64
         Identity of each. Where a set says nothing of who is shown, each picture is one.
     hashes : (N,) S16 or None
@@ -83,7 +84,7 @@ class Side:
 
 
 def open_side(path: str, features: str | None, space: Space | None) -> Side:
-    """Open a pack, a folder of pictures, a ``.bin`` or a folder of vectors.
+    """Open a pack, a folder of pictures, a ``.bin``, a folder of vectors or a list of decisions.
 
     Parameters
     ----------
@@ -106,6 +107,10 @@ def open_side(path: str, features: str | None, space: Space | None) -> Side:
         if features is not None:
             raise ConfigError(f"{path} is a .bin, of which facekit embed makes no folder: give --model instead")
         return _of_bins(path, read_bins(path), space)
+    if is_list(path):
+        if features is not None:
+            raise ConfigError(f"{path} is a list, which knows pictures by their bytes: leave out its --features")
+        return _of_list(path)
     return _of_source(path, open_source(path, layout="flat")[0], features, space)
 
 
@@ -114,6 +119,13 @@ def _of_features(path: str) -> Side:
     vectors = FeatureRows(features, np.arange(features.count))
     return Side(path, features.keys, _identities(features.labels), None, vectors, features.model_hash,
                 folder_input(path), None)  # fmt: skip
+
+
+def _of_list(path: str) -> Side:
+    """The pictures that a list speaks of, numbered by their rows; one that it leaves out is a person of its own."""
+    listed = read_list(path)
+    hashes = hashes_of(listed.pictures.payload_hash)
+    return Side(path, np.arange(len(listed)), _identities(listed.identity), hashes, None, None, input_of(path), None)
 
 
 def _of_bins(path: str, bins: Bins, space: Space | None) -> Side:
