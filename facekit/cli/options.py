@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any
@@ -122,10 +121,12 @@ def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:
 
 def _processors(engine: str, address: str | None, default: int | None) -> int:
     if engine != "ray":
-        return len(os.sched_getaffinity(0)) if default is None else default
-    from facekit.run.ray_executor import processors
+        from facekit.run.processors import processors
 
-    return processors(address)
+        return processors() if default is None else default
+    from facekit.run.ray_executor import processors as processors_of_cluster
+
+    return processors_of_cluster(address)
 
 
 def text_of_part(done: PartDone) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import resource
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -333,14 +333,18 @@ class Window:
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
-    """The most memory that this process, and it on its graphics card, has had so far, MiB.
+    """The most memory that this process, and it on its graphics card, has had so far, MiB; what is not known is left out.
 
     Parameters
     ----------
     device : torch.device
     """
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = {"memory_mib": kilobytes / 1024}
+    found = {}
+    with contextlib.suppress(ImportError):  # there is none on Windows
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+        found["memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     if device.type == "cuda":
         found["device_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from time import perf_counter
 from facekit.jobs.cost.calibrate import Rate, calibrate, centre_pair_seconds, core_gigaflops
 from facekit.jobs.cost.config import SIZES, CostConfig
 from facekit.records import open_pack
+from facekit.run.processors import processors
 
 __all__ = ["Cost", "CostSummary", "Step", "cost", "predict"]
 
@@ -129,7 +129,7 @@ def cost(config: CostConfig) -> CostSummary:
     config = of_pack(config)
     with tempfile.TemporaryDirectory(prefix="facekit-cost-") as folder:
         rates = calibrate(config, Path(folder))
-    cores = config.cores or len(os.sched_getaffinity(0))
+    cores = config.cores or processors()
     measured = Measured(rates, centre_pair_seconds(config.dimensions), core_gigaflops(), cores)
     return CostSummary(
         asdict(config),

@@ -5,7 +5,6 @@ Read the source, do the shards, put index and vectors together, move them into p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +19,7 @@ from facekit.jobs.embed.summary import EmbedSummary, summarise
 from facekit.jobs.inputs.model import ModelChoice, model_input, open_engine
 from facekit.jobs.inputs.source import source_input
 from facekit.output import check_folder, input_of, open_folder
+from facekit.run.processors import processors
 from facekit.run.work import ShardWork, run_job
 
 __all__ = ["EmbedConfig", "EmbedSummary", "embed"]
@@ -84,5 +84,5 @@ def share_devices(
         return EmbedWorker(config.model, ("cuda",), 2, open_model), config.workers, 1
     devices = parse_devices(config.model.device)
     workers = config.workers * len(devices)
-    threads = max(len(os.sched_getaffinity(0)) // workers, 1)
+    threads = max(processors() // workers, 1)
     return EmbedWorker(config.model, devices, threads, open_model), workers, 0
