@@ -83,18 +83,32 @@ class Task(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run came to."""
+    """What a run came to.
+
+    Attributes
+    ----------
+    model : str
+        The network's file.
+    steps : int
+        Batches since the beginning of the run.
+    resumed_from : int
+        The step of the checkpoint that it went on from; 0: from the beginning.
+    values : dict of str to float
+        Losses, scores and what else the log has: the last of each.
+    seconds : float
+    images_per_second : float
+        Without evaluation.
+    best : BestModel, optional
+        The network with the highest score, where one was named.
+    """
 
     model: str
     steps: int
     resumed_from: int
     values: dict[str, float]
-    """The last of each."""
     seconds: float
     images_per_second: float
-    """Without evaluation."""
     best: BestModel | None = None
-    """The network with the highest score, where one was named."""
 
 
 def train_network(
@@ -333,7 +347,7 @@ class Window:
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
-    """The most memory that this process, and it on its graphics card, has had so far, MiB; what is not known is left out.
+    """The most memory that this process, and it on its graphics card, has had so far, MiB, as far as it is known.
 
     Parameters
     ----------

@@ -30,6 +30,7 @@ class Machine:
     Attributes
     ----------
     facekit, python, system : str
+        Versions.
     interpreter : str
         Its path.
     cores : int
@@ -59,10 +60,13 @@ class Examination:
     Attributes
     ----------
     machine : Machine
+        Below.
     libraries : list of Probe
         What each library says of itself when it is loaded.
     extras : list of Extra
+        What each would add, below.
     kernels : KernelCache
+        Below.
     problems : list of str
         What keeps facekit from working at all, with the cure.
     """
