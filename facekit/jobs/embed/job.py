@@ -20,6 +20,7 @@ from facekit.jobs.inputs.model import ModelChoice, model_input, open_engine
 from facekit.jobs.inputs.source import source_input
 from facekit.output import check_folder, input_of, open_folder
 from facekit.run.processors import processors
+from facekit.run.shard_file import count_refused
 from facekit.run.work import ShardWork, run_job
 
 __all__ = ["EmbedConfig", "EmbedSummary", "embed"]
@@ -59,7 +60,8 @@ def embed(config: EmbedConfig, open_model: Callable[[ModelChoice], Engine] = ope
     needed, shared = BYTES_A_VECTOR * len(plan.source), config.executor.part is not None
     output = open_folder(config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared)
     worker, workers, gpus = share_devices(config, open_model)
-    work = ShardWork("embedding", plan.shards, plan.task, start_worker, worker, workers, config.executor, gpus)
+    shards, executor = plan.shards, config.executor
+    work = ShardWork("embedding", shards, plan.task, start_worker, worker, workers, executor, gpus, count_refused)
     done = run_job(output, work, lambda output: assemble_output(plan, output))
     return summarise(Path(config.destination), len(plan.source), done, perf_counter() - started)
 

@@ -207,7 +207,7 @@ def _masked(bins: Bins, wanted: range, worker: MaskWorker) -> Iterator[MaskedPic
             executor.submit(PictureBatch(task[0], [(i, bins.payloads[i]) for i in task]))
         for _ in tasks:
             finished: list[MaskedPicture] = executor.next_finished()
-            advance(len(finished))
+            advance(len(finished), refused=sum(each.row.action in ("refused", "error") for each in finished))
             for task in islice(ahead, 1):
                 executor.submit(PictureBatch(task[0], [(i, bins.payloads[i]) for i in task]))
             yield from finished

@@ -27,6 +27,7 @@ from facekit.jobs.mask.summary import MaskSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.key_rows import rows_of
 from facekit.run.platform_stamp import instruction_set
+from facekit.run.shard_file import count_refused
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
 
@@ -98,6 +99,7 @@ def mask(
         worker,
         config.workers,
         config.executor,
+        count_refused=count_refused,
     )
     if wear is textured_shells:
         say_compiling("masks")

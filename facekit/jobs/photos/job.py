@@ -16,6 +16,7 @@ from facekit.jobs.photos.plan import LIST, PhotosPlan, make_plan
 from facekit.jobs.photos.shard import PhotosTask, start_worker
 from facekit.jobs.photos.summary import PhotosSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.run.shard_file import count_refused
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
 
@@ -57,6 +58,7 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
         config,
         config.workers,
         config.executor,
+        count_refused=count_refused,
     )
     say_compiling("masks")
     done = run_job(output, work, lambda output: assemble_output(plan, output), LIST)
