@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from clean_packs import make_pack
 from small_models import save_model, save_pack
 
 from facekit.cli import main
+from facekit.jobs.cost.kept import keep_rates, kept_seconds, rates_path
 from facekit.records.bins import write_bins
+from facekit.run.progress import duration
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
@@ -30,6 +33,12 @@ def tree(folder: Path) -> dict[str, tuple[int, int]]:
             state = os.stat(os.path.join(place, name))
             found[os.path.join(place, name)] = state.st_size, state.st_mtime_ns
     return found
+
+
+@pytest.fixture(autouse=True)
+def no_rates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``facekit cost`` kept on this machine is no matter of the tests'."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
 
 
 @pytest.mark.parametrize("command", ["mask", "convert", "clean", "embed", "pack", "mask .bin"])
@@ -57,6 +66,41 @@ def test_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     assert plan["files"] >= 1
     assert str(words[1]) in plan["reads"]
     assert plan["unfinished"] is False
+    assert plan["pictures"] == {"pack": 1, "mask .bin": 2, "embed": 24}.get(command, len(pack.labels))
+    assert plan["seconds"] is None
+
+
+def test_the_time_is_told_where_facekit_cost_was_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    pack = make_pack(tmp_path)
+    mask = ("mask", pack.folder, tmp_path / "out", "--ratio", "0.5")
+    assert told(capsys, *mask)["seconds"] is None
+    rates = {name: {"cpu": 2.0, "wall": 3.0, "start_wall": 10.0} for name in ("mask", "convert", "clean", "embed")}
+    assert keep_rates(SimpleNamespace(rates=rates, pair_seconds=0.5)) == tmp_path / "caches" / "facekit" / "rates.json"
+    plan, count = told(capsys, *mask, "--workers", "4"), len(pack.labels)
+    assert plan["steps"] == {"mask": count, "convert": count}  # --mode add: as many again are half of all
+    assert plan["seconds"] == pytest.approx(10 + count * 2 / 4 + 10 + count * 3)
+    clean = told(capsys, "clean", pack.folder, tmp_path / "out", "--features", pack.features)
+    people = len(set(pack.labels.tolist()))
+    assert clean["seconds"] == pytest.approx(10 + count * 3 + people * (people - 1) / 2 * 0.5)
+    assert told(capsys, *mask, "--part", "1/2")["seconds"] is None
+    with pytest.raises(SystemExit):
+        main([*map(str, mask), "--workers", "4", "--dry-run"])
+    assert f"time: about {duration(plan['seconds'])}" in capsys.readouterr().out
+    monkeypatch.setattr("facekit.__version__", "0.0.0")
+    assert told(capsys, *mask)["seconds"] is None  # another version's
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"rates": {"mask": [1]}}', '{"rates": 1}'])
+def test_kept_rates_that_are_none_tell_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    rates_path().parent.mkdir()
+    rates_path().write_text(content)
+    assert kept_seconds({"mask": 1}, 1) is None
 
 
 def test_what_would_be_refused_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

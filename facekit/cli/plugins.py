@@ -27,8 +27,8 @@ class PluginFacts:
         As ``facekit train`` takes it.
     distribution : str
         Which installed it.
-    problem : str
-        Why it cannot be used; empty where it can.
+    problem : str or None
+        Why it cannot be used; null where it can.
     summary : str or None
         What it trains, in a sentence; null where it cannot be used, as are the next two.
     recipes : dict or None
@@ -39,7 +39,7 @@ class PluginFacts:
 
     name: str
     distribution: str
-    problem: str
+    problem: str | None
     summary: str | None = None
     recipes: dict[str, Any] | None = None
     settings: dict[str, Any] | None = None

@@ -58,7 +58,9 @@ def embed(config: EmbedConfig, open_model: Callable[[ModelChoice], Engine] = ope
     plan = make_plan(config, open_model)
     inputs = [*guarded, source_input(plan.source, config.source)]
     needed, shared = BYTES_A_VECTOR * len(plan.source), config.executor.part is not None
-    output = open_folder(config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared)
+    output = open_folder(
+        config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared, len(plan.source)
+    )
     worker, workers, gpus = share_devices(config, open_model)
     shards, executor = plan.shards, config.executor
     work = ShardWork("embedding", shards, plan.task, start_worker, worker, workers, executor, gpus, count_refused)

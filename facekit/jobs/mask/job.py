@@ -90,7 +90,9 @@ def mask(
     worker = MaskWorker(config, mesh_fingerprint(plan.source.content, estimator), estimator, wear)
     inputs = [*guarded, source_input(plan.source, config.source)]
     needed, shared = bytes_needed(plan), config.executor.part is not None
-    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared)
+    count = len(plan.source)
+    steps = {"mask": plan.wanted, "convert": count}
+    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared, count, steps)
     work = ShardWork(
         "masking",
         plan.shards,

@@ -114,7 +114,7 @@ def pack(config: PackConfig) -> PackSummary:
     stored = BYTES_A_CROP * len(pictures) if config.align else files_bytes(pictures.root, pictures.files)
     needed = 2 * stored  # once in the shards, once in the pack
     shared = config.executor.part is not None
-    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed, shared)
+    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed, shared, len(pictures))
     work = ShardWork(
         "packing",
         shards,

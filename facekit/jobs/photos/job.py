@@ -48,8 +48,8 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
     settings = {"input": plan.content, "config": config.settings()}
     photographs = input_of(config.source, lambda: (os.path.join(plan.root, name) for name in plan.files))
     needed = 2 * sum(os.path.getsize(path) for path in photographs.files() if os.path.exists(path))
-    shared, inputs = config.executor.part is not None, [*guarded, photographs]
-    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared)
+    shared, inputs, count = config.executor.part is not None, [*guarded, photographs], len(plan.files)
+    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared, count)
     work = ShardWork(
         "masking",
         plan.shards,
