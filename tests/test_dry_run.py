@@ -18,9 +18,9 @@ from facekit.records.bins import write_bins
 from facekit.run.progress import duration
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
+def told(capsys: pytest.CaptureFixture[str], *words: object, dry: bool = True) -> Any:
     with pytest.raises(SystemExit) as caught:
-        main([str(word) for word in (*words, "--dry-run", "--json")])
+        main([str(word) for word in (*words, *["--dry-run"] * dry, "--json")])
     said = capsys.readouterr()
     assert not caught.value.code, said.err
     return json.loads(said.out)
@@ -41,7 +41,9 @@ def no_rates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
 
 
-@pytest.mark.parametrize("command", ["mask", "convert", "clean", "embed", "pack", "mask .bin"])
+@pytest.mark.parametrize("command", [
+    "mask", "convert", "clean", "embed", "pack", "mask .bin", "apply", "merge", "split", "unpack", "synth",
+])  # fmt: skip
 def test_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     pack, out = make_pack(tmp_path), tmp_path / "out"
     save_model(tmp_path / "model.onnx")
@@ -56,17 +58,30 @@ def test_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
         "clean": ["clean", pack.folder, out, "--features", pack.features],
         "embed": ["embed", tmp_path / "noise", out, "--model", tmp_path / "model.onnx"],
         "pack": ["pack", tmp_path / "people", out],
+        "apply": ["apply", pack.folder, tmp_path / "decided", out],
+        "merge": ["merge", pack.folder, tmp_path / "noise", out],
+        "split": ["split", pack.folder, out, "--test", "0.4"],
+        "unpack": ["unpack", pack.folder, out],
+        "synth": ["synth", out],
     }[command]
+    if command == "apply":
+        decide = ["clean", pack.folder, tmp_path / "decided", "--features", pack.features, "--decisions-only"]
+        told(capsys, *decide, dry=False)
     before = tree(tmp_path)
     plan = told(capsys, *words)
     assert tree(tmp_path) == before
     assert not (tmp_path / "out").exists()
-    assert (plan["command"], plan["destination"]) == (words[0], str(words[2]))
+    assert (plan["command"], plan["destination"]) == (words[0], str(out) + ".bin" * (command == "mask .bin"))
     assert plan["bytes_needed"] > 0
-    assert plan["files"] >= 1
-    assert str(words[1]) in plan["reads"]
+    if command == "synth":
+        assert (plan["files"], plan["reads"]) == (0, [])
+    else:
+        assert plan["files"] >= 1
+        assert str(words[1]) in plan["reads"]
     assert plan["unfinished"] is False
-    assert plan["pictures"] == {"pack": 1, "mask .bin": 2, "embed": 24}.get(command, len(pack.labels))
+    assert plan["pictures"] == {
+        "pack": 1, "mask .bin": 2, "embed": 24, "synth": 0, "merge": len(pack.labels) + 24,
+    }.get(command, len(pack.labels))  # fmt: skip
     assert plan["seconds"] is None
 
 

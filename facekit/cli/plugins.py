@@ -59,12 +59,14 @@ def command(name: str | None, as_json: bool) -> None:
       facekit plugins
       facekit plugins bcl
     """
-    from facekit.errors import ConfigError
+    from facekit.errors import ConfigError, did_you_mean
     from facekit.train.plugin import find_plugins
 
-    found = [one for one in find_plugins() if name in (None, one.name)]
+    every = find_plugins()
+    found = [one for one in every if name in (None, one.name)]
     if name is not None and not found:
-        raise ConfigError(f"there is no plugin {name!r}; facekit plugins lists them")
+        near = did_you_mean(name, [one.name for one in every])
+        raise ConfigError(f"there is no plugin {name!r}; facekit plugins lists them{near}")
     if as_json:
         echo(to_json([facts_of(one) for one in found]))
     else:

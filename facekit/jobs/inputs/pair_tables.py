@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import require_there
 from facekit.run.parquet import read_csv, read_parquet
@@ -84,7 +84,8 @@ def _table(path: str) -> pa.Table:
 
 def _integers(rows: pa.Table, name: str, path: str) -> npt.NDArray[Any]:
     if name not in rows.column_names:
-        raise ConfigError(f"{path} has no column {name}; it has {', '.join(rows.column_names)}")
+        near = did_you_mean(name, rows.column_names)
+        raise ConfigError(f"{path} has no column {name}; it has {', '.join(rows.column_names)}{near}")
     column = rows[name].to_numpy()
     if column.dtype.kind not in "iu":
         raise FacekitError(f"{path}: column {name} does not hold whole numbers only")
