@@ -189,3 +189,13 @@ def modules_with_examples() -> list[str]:
 def test_examples_in_docstrings_run(module: str) -> None:
     result = doctest.testmod(import_module(module))
     assert not result.failed
+
+
+def test_the_figures_beside_others_are_those_of_the_benchmarks() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("## Beside others")[2].partition("\n## ")[0]
+    cells = [cell for row in re.findall(r"^\| .*$", table, re.M)[1:] for cell in row.split("|")[2:4]]
+    figure = re.compile(r"(?<![\d.])(?:\d+k/s|\d*\.\d+ s|\.\d{3})(?!\S*\d)")
+    figures = {found for cell in cells for found in figure.findall(cell)}
+    measured = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    assert len(figures) >= 10
+    assert [found for found in sorted(figures) if found not in measured] == []
