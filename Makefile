@@ -1,5 +1,7 @@
 # make demo       an environment, the main job on drawn people, and where its results are
 # make test       an environment with everything the tests need, and every check that this machine can run
+# make api        the API reference from the docstrings, as HTML in build/api
+# make interpreters   a quick part of the tests on every Python from 3.10 to 3.14 that is found
 # make dist       the sdist and the wheel, each tried in an environment of its own
 # make test-all   the same with real mxnet and Chromium, installed where that is possible
 #
@@ -16,7 +18,7 @@ TESTERS ?= 2
 BESIDE := -n $(TESTERS) --dist loadfile
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: ablation demo test test-all lint types tests kernels generic docs dist clean
+.PHONY: ablation api demo interpreters test test-all lint types tests kernels generic docs dist clean
 
 # The files whose results may depend on the processor.
 NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
@@ -63,6 +65,14 @@ docs: $(VENV)/.core
 	$(BIN)/python tools/write_commands_page.py
 	$(BIN)/python tools/write_settings_page.py
 	$(BIN)/python tools/write_json_page.py
+
+api: $(VENV)/.test
+	$(BIN)/python tools/write_api.py build/api
+	@echo "open build/api/index.html"
+
+# An environment for each, which is kept: minutes the first time, so that it is no part of `make test`.
+interpreters:
+	$(PYTHON) tools/try_interpreters.py
 
 dist:
 	rm -rf dist build

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-__all__ = ["ConfigError", "DestinationExists", "FacekitError", "MissingInput", "NoFace", "PictureError", "RecordError"]
+__all__ = [
+    "ConfigError",
+    "DestinationExists",
+    "FacekitError",
+    "MissingInput",
+    "NoFace",
+    "PictureError",
+    "RecordError",
+    "did_you_mean",
+]
 
 
 class FacekitError(Exception):
@@ -69,3 +79,23 @@ class RecordError(FacekitError):
 
 class MissingInput(RecordError, ConfigError):
     """What was named to be read is not there; the command line turns it into exit code 2, whatever it is."""
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """The end of a message about a word that is none of those allowed: the nearest, where one is near.
+
+    Parameters
+    ----------
+    given : str
+    allowed : iterable of str
+
+    Examples
+    --------
+    >>> did_you_mean("n96-cup", ["kn95", "n95-cup"]), did_you_mean("Key", ["key", "label"]), did_you_mean("x", ["key"])
+    ("; did you mean 'n95-cup'?", "; did you mean 'key'?", '')
+    """
+    from difflib import get_close_matches
+
+    words = {word.casefold(): word for word in allowed}
+    near = get_close_matches(str(given).casefold(), words, 1)
+    return f"; did you mean {words[near[0]]!r}?" if near else ""

@@ -166,3 +166,20 @@ def test_public_names_are_all_there() -> None:
 
 def test_the_runner_of_click_finds_the_commands_too() -> None:
     assert CliRunner().invoke(program, ["mask", "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["mask", "PACK", "OUT", "--types", "n96-cup"], "n95-cup"),
+        (["plugins", "blc"], "bcl"),
+        (["train", "blc", "PACK", "OUT"], "bcl"),
+        (["train", "bcl", "PACK", "OUT", "--recipe", "arc-smal"], "arcface-small"),
+        (["train", "bcl", "PACK", "OUT", "--set", "epoch=3"], "epochs"),
+    ],
+)
+def test_a_word_that_is_nearly_right_is_recognised(pack: Path, tmp_path: Path, words: list[str], near: str) -> None:
+    places = {"PACK": str(pack), "OUT": str(tmp_path / "out")}
+    refused = run(*(places.get(word, word) for word in words))
+    assert refused.returncode == 2
+    assert f"did you mean {near!r}?" in refused.stderr

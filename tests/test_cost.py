@@ -16,6 +16,7 @@ from facekit.jobs.cost import calibrate
 from facekit.jobs.cost.calibrate import Rate
 from facekit.jobs.cost.config import SIZES, CostConfig
 from facekit.jobs.cost.job import BYTES_A_RECORD, Measured, Step, cost, predict
+from facekit.jobs.cost.kept import kept_seconds
 from facekit.records import Header, PackWriter
 from tests.small_packs import call
 
@@ -102,12 +103,17 @@ def test_the_calibration_measures_what_the_commands_leave(tmp_path: Path, capsys
 
 
 @pytest.mark.usefixtures("small")
-def test_the_command_predicts_for_the_known_sizes(monkeypatch: Any, capsys: Any) -> None:
+def test_the_command_predicts_for_the_known_sizes(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setattr("facekit.jobs.cost.job.calibrate", lambda config, folder: measured().rates)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert call("cost", "--json", "--dimensions", 16) == 0
     told = json.loads(capsys.readouterr().out)
     assert [one["images"] for one in told["costs"]] == list(SIZES)
     assert len(told["assumptions"]) > 5
+    rates = measured().rates
+    expected = rates["clean"].start_wall + 100 * max(rates["clean"].wall, rates["clean"].cpu / 4)
+    assert kept_seconds({"clean": 100}, 4) == pytest.approx(expected)
+    assert kept_seconds({"embed": 100}, 4) is None  # of one model
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,20 @@ def test_the_page_of_json_is_what_the_docstrings_say(tmp_path: Path) -> None:
     assert (ROOT / "docs" / "json.md").read_text("utf-8") == written, "run make docs"
     rows = re.findall(r"^\| `.*$", written, re.M)
     assert [row for row in rows if not re.fullmatch(r"\| `\w+` \| .+ \| \S.* \|", row)] == [], "no meaning"
+    headings = [set(re.findall(r"[a-z][a-z-]+", line)) for line in re.findall(r"^## facekit (.*)$", written, re.M)]
+    unsaid = [path for path in commands_with_json() if not any({*path.split()} <= words for words in headings)]
+    assert unsaid == []
+
+
+def commands_with_json() -> list[str]:
+    """Every command and command of a group that takes ``--json``."""
+    found = []
+    for name in COMMANDS:
+        command = import_module(f"facekit.cli.{name}").command
+        inner = getattr(command, "commands", {})
+        every = {f"{name} {one}": own for one, own in inner.items()} or {name: command}
+        found += [path for path, own in every.items() if any(p.name == "as_json" for p in own.params)]
+    return found
 
 
 def test_the_choices_of_the_page_of_settings_are_those_that_are_allowed() -> None:
@@ -175,3 +189,13 @@ def modules_with_examples() -> list[str]:
 def test_examples_in_docstrings_run(module: str) -> None:
     result = doctest.testmod(import_module(module))
     assert not result.failed
+
+
+def test_the_figures_beside_others_are_those_of_the_benchmarks() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("## Beside others")[2].partition("\n## ")[0]
+    cells = [cell for row in re.findall(r"^\| .*$", table, re.M)[1:] for cell in row.split("|")[2:4]]
+    figure = re.compile(r"(?<![\d.])(?:\d+k/s|\d*\.\d+ s|\.\d{3})(?!\S*\d)")
+    figures = {found for cell in cells for found in figure.findall(cell)}
+    measured = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    assert len(figures) >= 10
+    assert [found for found in sorted(figures) if found not in measured] == []

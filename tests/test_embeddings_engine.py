@@ -125,6 +125,10 @@ def test_weights_of_arcface_torch(tmp_path: Path) -> None:
     assert open_engine(ModelChoice(str(tmp_path / "ddp.pth"), arch="r18")).preprocessing == Preprocessing()
     with pytest.raises(ConfigError, match="does not fit the network r34"):
         open_engine(ModelChoice(str(tmp_path / "backbone.pt"), arch="r34"))
+    torch.save({"format": 1, "plugin": "bcl", "settings": {}, "weights": {}}, tmp_path / "own.pt")
+    for arch in (None, "r18"):
+        with pytest.raises(ConfigError, match=r"facekit export .*own\.pt MODEL\.onnx"):
+            open_engine(ModelChoice(str(tmp_path / "own.pt"), arch=arch))
     with pytest.raises(ConfigError, match="--arch r50"):
         open_engine(ModelChoice(str(tmp_path / "backbone.pt")))
 

@@ -82,6 +82,10 @@ def test_what_is_given_for_something_else_is_recognised(material: Path) -> None:
         (["eval", m / "people", "--pairs", m / "pairs.bin"], "is a pack, neither vectors nor a model"),
         (["eval", m / "run", "--pairs", m / "pairs.bin"], "is a run of facekit train, neither vectors nor a model: f"),
         (["mask", m / "model.onnx", m / "out"], "it is an ONNX model, no pack"),
+        (["mask", m / "decided", m / "out"], "is the output of facekit clean, neither a pack nor pictures"),
+        (["embed", m / "feats", m / "out", "--model", m / "model.onnx"], "is vectors that facekit embed wrote, nei"),
+        (["bins", "show", m / "people"], "is a pack, not a verification .bin"),
+        (["eval", m / "feats", "--pairs", m / "people"], "is a pack, not a table"),
     ):
         said = call(words)
         assert said.code in (1, 2), said

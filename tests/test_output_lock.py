@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ import pytest
 
 from facekit.errors import ConfigError
 from facekit.output import open_folder
+from facekit.output.file_lock import try_lock
 from facekit.output.staging import staging_folder
 
 
@@ -36,15 +36,15 @@ def test_a_lock_whose_file_went_while_it_was_taken_is_taken_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disturb: Callable[[Path], None], times: int
 ) -> None:
     """Between opening the file and locking it another run may end: two runs would then hold a lock each."""
-    folder, true_flock, left = staging_folder(tmp_path / "out"), fcntl.flock, [times]
+    folder, left = staging_folder(tmp_path / "out"), [times]
 
-    def flock(descriptor: int, operation: int) -> None:
+    def disturbed(descriptor: int, shared: bool = False) -> bool:
         if left[0]:
             left[0] -= 1
             disturb(folder)
-        true_flock(descriptor, operation)
+        return try_lock(descriptor, shared)
 
-    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr("facekit.output.lock.try_lock", disturbed)
     with open_folder(tmp_path / "out", "test"):
         assert left == [0]
         with pytest.raises(ConfigError, match="another run"):

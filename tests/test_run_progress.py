@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import pty
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_models import save_pack
+from small_models import save_model, save_pack
 
+from facekit.records import Header, PackWriter, open_pack
+from facekit.records.bins import write_bins
 from facekit.run import progress as module
 from facekit.run.progress import duration, progress
 
@@ -67,6 +71,15 @@ def test_a_long_job_says_a_line_a_minute(caplog: pytest.LogCaptureFixture, clock
 def test_what_an_earlier_run_did_is_no_part_of_the_rate(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
     (line, *_) = lines_of(caplog, clock, 10_000, 30.0, done=9_000, count=300)
     assert line == "masking: 9,600 of 10,000 records (96%), 10/s, 40 s left"
+
+
+def test_a_line_says_how_many_were_refused_so_far(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
+    with caplog.at_level(logging.INFO, module.__name__), progress("masking", 1000) as advance:
+        for refused in (0, 1500, None, 2):
+            clock.now += 20
+            advance(100, refused=refused)
+    said = [record.getMessage().partition(" left")[2] for record in caplog.records]
+    assert said == [", 0 refused", ", 1,500 refused", ", 1,500 refused", ", 1,502 refused"]
 
 
 @given(
@@ -140,11 +153,46 @@ def test_progress_is_logged_as_text_as_json_or_not_at_all(tmp_path: Path) -> Non
     assert found
     assert found[-1] | {"time": 0, "rate": 0, "title": "", "message": ""} == {
         "time": 0, "level": "info", "logger": "facekit.run.progress", "message": "", "title": "", "unit": "records",
-        "done": 6, "total": 6, "rate": 0, "seconds_left": 0,
+        "done": 6, "total": 6, "rate": 0, "seconds_left": 0, "refused": None,
     }  # fmt: skip
     for quiet in (("--quiet", *words), (*words, "--quiet"), (*words, "--quiet", "--log-json")):
         assert slow(*quiet)[1] == ""
     assert slow(*words, "--quiet")[0]
+
+
+@pytest.mark.parametrize("job", ["mask", "mask of a .bin", "pack", "pack of tars", "embed", "photos"])
+def test_jobs_that_can_refuse_say_how_many_they_have_refused(tmp_path: Path, job: str) -> None:
+    save_pack(tmp_path / "noise", people=3, each=2, ledger=False)  # no faces, and no crops of 112 x 112
+    save_model(tmp_path / "model.onnx")
+    broken = b"\xff\xd8\xff and no more"
+    with open_pack(tmp_path / "noise") as pack, PackWriter(tmp_path / "broken") as writer:
+        payloads = [record.payload for record in pack]
+        for number, payload in enumerate([*payloads[:4], broken, broken]):
+            writer.write(Header(0, float(number // 2), 0, 0), payload)
+    for number, payload in enumerate([broken, *payloads[1:]]):
+        (tmp_path / "people" / str(number // 2)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "people" / str(number // 2) / f"{number}.jpg").write_bytes(payload)
+    with tarfile.open(tmp_path / "shard-000000.tar", "w") as tar:
+        for number, payload in enumerate([*payloads[:3], broken]):
+            for name, content in ((f"{number:09}.jpg", payload), (f"{number:09}.cls", b"0")):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    write_bins(tmp_path / "pairs.bin", payloads[:4], [True, False])
+    words, refused = {
+        "mask": (("mask", tmp_path / "noise", tmp_path / "out", "--ratio", "0.5"), 6),
+        "mask of a .bin": (("mask", tmp_path / "pairs.bin", tmp_path / "out.bin"), 4),
+        "pack": (("pack", tmp_path / "people", tmp_path / "out"), 6),
+        "pack of tars": (("pack", tmp_path / "shard-000000.tar", tmp_path / "out"), 4),
+        "embed": (("embed", tmp_path / "broken", tmp_path / "out", "--model", tmp_path / "model.onnx"), 2),
+        "photos": (("mask", tmp_path / "people", tmp_path / "out", "--photos"), 1),
+    }[job]
+    _, lines = slow(*words, "--workers", "1", "--log-json")
+    found = [json.loads(line) for line in lines.splitlines() if '"done"' in line]
+    titles = {"pack": "packing", "embed": "embedding"}
+    own = [one for one in found if one["title"] == titles.get(words[0], "masking")]
+    assert own, lines
+    assert own[-1]["refused"] == refused
 
 
 def test_an_error_is_a_line_of_json_too(tmp_path: Path) -> None:

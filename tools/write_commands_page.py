@@ -20,7 +20,7 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad d
 Every command takes two options more. On a terminal progress is a bar; elsewhere a job that takes longer than ten
 seconds logs a line at each tenth of it and once a minute, and `--quiet` leaves both out. With `--log-json` progress,
 warnings and errors are JSON lines on stderr with time, level, logger and message, progress also with title, unit, done,
-total, rate (a second) and seconds_left.
+total, rate (a second), seconds_left and refused, which is null where a job cannot refuse anything.
 
 Names of commands and options are completed by the shell after one of these lines, in its startup file or for a session:
 

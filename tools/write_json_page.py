@@ -44,7 +44,17 @@ SUMMARIES = {
     "benchmark run": "facekit.jobs.benchmark.run:RunSummary",
     "benchmark score-cleaning": "facekit.jobs.benchmark.cleaning:CleaningSummary",
     "selflearn": "facekit.jobs.selflearn.job:SelfLearnSummary",
+    "train": "facekit.train.loop:Run",
+    "export": "facekit.train.export:Exported",
+    "doctor": "facekit.jobs.doctor.job:Examination",
 }
+LISTS = {
+    "sweep": "facekit.cli.sweep:SweepRow",
+    "plugins": "facekit.cli.plugins:PluginFacts",
+    "textures list": "facekit.jobs.textures.job:TypeLine",
+    "textures check": "facekit.jobs.textures.job:Finding",
+}
+"""Commands that print a list of objects."""
 PARTS = {
     "A set of faces (overlap)": "facekit.jobs.overlap.config:SideSummary",
     "A score (eval, benchmark run)": "facekit.jobs.evaluate.comparisons:Score",
@@ -54,6 +64,11 @@ PARTS = {
     "A score of a cleaner (benchmark score-cleaning)": "facekit.evaluate.cleaning:CleaningScore",
     "One size (cost)": "facekit.jobs.cost.job:Cost",
     "One step (cost)": "facekit.jobs.cost.job:Step",
+    "The best network (train)": "facekit.train.best:BestModel",
+    "The machine (doctor)": "facekit.jobs.doctor.job:Machine",
+    "One library (doctor)": "facekit.jobs.doctor.probes:Probe",
+    "One extra (doctor)": "facekit.jobs.doctor.extras:Extra",
+    "The kernels (doctor)": "facekit.jobs.doctor.caches:KernelCache",
     "One round (selflearn)": "facekit.jobs.selflearn.round:Round",
     "What --dry-run tells": "facekit.output.dry_run:Plan",
     "A part": "facekit.run.choice:PartDone",
@@ -125,6 +140,7 @@ SAID = {
 def page() -> str:
     """The whole page."""
     commands = [f"## facekit {name}\n\n{table_of(place)}" for name, place in SUMMARIES.items()]
+    commands += [f"## facekit {name}\n\nA list of such objects.\n\n{table_of(place)}" for name, place in LISTS.items()]
     parts = [f"### {name}\n\n{table_of(place)}" for name, place in PARTS.items()]
     return "\n".join([HEAD, *commands, "## Objects inside\n", *parts])
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from facekit.errors import ConfigError
+from facekit.run.processors import processors
 
 __all__ = ["AUTO", "DEFAULTS", "GUARDS", "CleanSettings"]
 
@@ -87,7 +87,7 @@ class CleanSettings:
         """How many threads are used."""
         if self.threads:
             return self.threads
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return processors()
 
     def record(self) -> dict[str, Any]:
         """Everything that decides the result, JSON-able."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 __all__ = ["command"]
@@ -53,6 +53,7 @@ __all__ = ["command"]
     help="Undo decisions with this action or reason; all undoes everything. Repeatable.",
 )
 @click.option("--overrides", metavar="FILE", help="What a person decided (facekit review saves it).")
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @partial_index_option

@@ -45,7 +45,7 @@ def command(as_json: bool, images: tuple[int, ...], **given: Any) -> None:
 
     Rates are measured on this machine, in half a minute, on drawn pictures: every command runs at two small sizes,
     which gives a constant and a rate a record. What is assumed is printed below the tables. SRC is a pack; then
-    its number, size and identities of pictures are taken.
+    its number, size and identities of pictures are taken. The rates are kept: --dry-run tells a time by them.
 
     \b
     Examples:
@@ -55,8 +55,10 @@ def command(as_json: bool, images: tuple[int, ...], **given: Any) -> None:
     """
     from facekit.jobs.cost.config import CostConfig
     from facekit.jobs.cost.job import cost
+    from facekit.jobs.cost.kept import keep_rates
 
     summary = cost(CostConfig(images=images, **given))
+    keep_rates(summary)
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 
 

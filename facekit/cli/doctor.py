@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -38,14 +37,8 @@ def command(compiling: bool, as_json: bool) -> None:
     if compiling:
         compile_kernels(lambda name, seconds: echo(f"{name:<6} {seconds:5.1f} s", err=True))
     found = examine_machine()
-    echo(json.dumps(facts_of(found), indent=2) if as_json else text_of(found))
+    echo(to_json(found) if as_json else text_of(found))
     sys.exit(1 if found.problems else 0)
-
-
-def facts_of(found: Examination) -> dict[str, Any]:
-    """Everything, for programs."""
-    libraries, extras = ([one._asdict() for one in rows] for rows in (found.libraries, found.extras))
-    return asdict(found) | {"libraries": libraries, "extras": extras}
 
 
 def text_of(found: Examination) -> str:

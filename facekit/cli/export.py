@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 
 __all__ = ["command"]
@@ -39,7 +39,7 @@ def command(as_json: bool, **given: Any) -> None:
 
     done = export(ExportConfig(**given))
     if as_json:
-        echo(json.dumps(done._asdict(), indent=2))
+        echo(to_json(done))
         return
     height, width = done.image_size
     echo(f"inputs     {', '.join(done.inputs)}: pictures of {height} x {width}")

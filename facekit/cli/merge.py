@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ WORDS = {"not_wanted": "the table has no new label for them", "label_not_whole":
     show_default=True,
     help="Layout of the output; flat has images only, as DALI needs it.",
 )
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @partial_index_option

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any
@@ -58,11 +57,14 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
     def give(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def run(*before: Any, as_json: bool, **given: Any) -> Any:
+            from facekit.output.dry_run import DryRun
             from facekit.run.choice import PartFinished
 
             chosen = take_executor(given, workers)
             try:
                 return command(*before, as_json=as_json, **given, **chosen)
+            except DryRun as told:
+                raise DryRun(with_time(told.plan, chosen)) from told
             except PartFinished as finished:
                 echo(to_json(finished.done) if as_json else text_of_part(finished.done))
                 return 0
@@ -92,16 +94,33 @@ def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--dry-run", is_flag=True, help="Say what would be read and written, and write nothing.")(run)
 
 
+def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:
+    """With the time that it takes on this machine, where that is known; ``chosen`` is of `take_executor`."""
+    from dataclasses import replace
+
+    from facekit.jobs.cost.kept import kept_seconds
+
+    if chosen["executor"].is_shared or chosen["executor"].part is not None:
+        return plan
+    return replace(plan, seconds=kept_seconds(plan.steps, max(chosen["workers"], 1)))
+
+
 def text_of_plan(plan: Plan) -> str:
     """What a command would do, for a person."""
+    from facekit.run.progress import duration
+
     free = "" if plan.bytes_free < 0 else f", {plan.bytes_free / 1e6:,.1f} MB are free"
     short = " -- too few" if 0 <= plan.bytes_free < plan.bytes_needed else ""
+    pictures = "" if plan.pictures is None else f", {plan.pictures:,} pictures"
     lines = [
-        f"facekit {plan.command} would read {plan.files:,} files with {plan.bytes_read / 1e6:,.1f} MB:",
+        f"facekit {plan.command} would read {plan.files:,} files with {plan.bytes_read / 1e6:,.1f} MB{pictures}:",
         *(f"  {name}" for name in plan.reads),
         f"and write {plan.destination}: at most {plan.bytes_needed / 1e6:,.1f} MB{free}{short}",
         *["it would go on from an unfinished run that lies there"] * plan.unfinished,
-        "nothing is written; facekit cost SRC predicts hours and memory",
+        "time: not measured here; facekit cost SRC measures, and predicts hours and memory"
+        if plan.seconds is None
+        else f"time: about {duration(plan.seconds)}, as facekit cost measured this machine",
+        "nothing is written",
     ]
     return "\n".join(lines)
 
@@ -122,10 +141,12 @@ def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:
 
 def _processors(engine: str, address: str | None, default: int | None) -> int:
     if engine != "ray":
-        return len(os.sched_getaffinity(0)) if default is None else default
-    from facekit.run.ray_executor import processors
+        from facekit.run.processors import processors
 
-    return processors(address)
+        return processors() if default is None else default
+    from facekit.run.ray_executor import processors as processors_of_cluster
+
+    return processors_of_cluster(address)
 
 
 def text_of_part(done: PartDone) -> str:

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
     from facekit.train.plugin import PluginEntry
 
-__all__ = ["command"]
+__all__ = ["PluginFacts", "command"]
+
+
+@dataclass(frozen=True)
+class PluginFacts:
+    """A plugin for programs.
+
+    Attributes
+    ----------
+    name : str
+        As ``facekit train`` takes it.
+    distribution : str
+        Which installed it.
+    problem : str or None
+        Why it cannot be used; null where it can.
+    summary : str or None
+        What it trains, in a sentence; null where it cannot be used, as are the next two.
+    recipes : dict or None
+        Name to settings.
+    settings : dict or None
+        Every setting with its default.
+    """
+
+    name: str
+    distribution: str
+    problem: str | None
+    summary: str | None = None
+    recipes: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None
 
 
 @click.command("plugins", short_help="List the training plugins and their recipes.")
@@ -30,32 +59,28 @@ def command(name: str | None, as_json: bool) -> None:
       facekit plugins
       facekit plugins bcl
     """
-    from facekit.errors import ConfigError
+    from facekit.errors import ConfigError, did_you_mean
     from facekit.train.plugin import find_plugins
 
-    found = [one for one in find_plugins() if name in (None, one.name)]
+    every = find_plugins()
+    found = [one for one in every if name in (None, one.name)]
     if name is not None and not found:
-        raise ConfigError(f"there is no plugin {name!r}; facekit plugins lists them")
+        near = did_you_mean(name, [one.name for one in every])
+        raise ConfigError(f"there is no plugin {name!r}; facekit plugins lists them{near}")
     if as_json:
-        echo(json.dumps([facts_of(one) for one in found], indent=2))
+        echo(to_json([facts_of(one) for one in found]))
     else:
         echo("\n".join(line for one in found for line in lines_of(one, name is not None)) or "no plugin")
 
 
-def facts_of(found: PluginEntry) -> dict[str, Any]:
+def facts_of(found: PluginEntry) -> PluginFacts:
     """What is known about a plugin."""
-    facts: dict[str, Any] = {"name": found.name, "distribution": found.distribution, "problem": found.problem}
-    if found.plugin is not None:
-        facts |= {"summary": found.plugin.summary, "recipes": {n: dict(r) for n, r in found.plugin.recipes.items()}}
-        facts["settings"] = settings_of(found)
-    return facts
-
-
-def settings_of(found: PluginEntry) -> dict[str, Any]:
-    """The plugin's settings with their defaults."""
-    from dataclasses import asdict
-
-    return asdict(found.plugin.config()) if found.plugin is not None else {}
+    if found.plugin is None:
+        return PluginFacts(found.name, found.distribution, found.problem)
+    recipes = {name: dict(recipe) for name, recipe in found.plugin.recipes.items()}
+    return PluginFacts(
+        found.name, found.distribution, found.problem, found.plugin.summary, recipes, asdict(found.plugin.config())
+    )
 
 
 def lines_of(found: PluginEntry, whole: bool) -> list[str]:

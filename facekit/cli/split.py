@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = ["command"]
     show_default=True,
     help="Layout of both parts.",
 )
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @partial_index_option

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from facekit.cli.clean import settings_options, take_settings
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 
-__all__ = ["command"]
+__all__ = ["SweepRow", "command"]
+
+
+class SweepRow(NamedTuple):
+    """What one threshold would keep.
+
+    Attributes
+    ----------
+    threshold : float
+        Of Intra-ID.
+    images : int
+        Kept.
+    identities : int
+        With at least one image.
+    precision, recall, f1 : float or None
+        Of dropping, against --truth; null without.
+    """
+
+    threshold: float
+    images: int
+    identities: int
+    precision: float
+    recall: float
+    f1: float
 
 
 @click.command("sweep", short_help="Show what every threshold of Intra-ID would keep.")
@@ -35,15 +58,14 @@ def command(source: str, features: str, thresholds: str, truth: str | None, thre
 
     settings = take_settings(given, threads)
     found = sweep(SweepConfig(source, features, settings, truth, parse_thresholds(thresholds)))
-    rows = [dict(zip(found._fields, (value.item() for value in row))) for row in zip(*found)]
+    rows = [SweepRow(*(value.item() for value in row)) for row in zip(*found)]
     if as_json:
-        plain = [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows]
-        echo(json.dumps(plain, indent=2))
+        echo(to_json(rows))
         return
     echo("threshold      images  identities" + ("  precision  recall      F1" if truth else ""))
     for row in rows:
-        line = f"{row['threshold']:9.2f}{row['images']:>12,}{row['identities']:>12,}"
-        echo(line + (f"{row['precision']:11.3f}{row['recall']:8.3f}{row['f1']:8.3f}" if truth else ""))
+        line = f"{row.threshold:9.2f}{row.images:>12,}{row.identities:>12,}"
+        echo(line + (f"{row.precision:11.3f}{row.recall:8.3f}{row.f1:8.3f}" if truth else ""))
 
 
 def parse_thresholds(text: str) -> tuple[float, ...]:

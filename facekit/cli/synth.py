@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options
+from facekit.cli.options import dry_run_option, engine_options
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ CHANCES = ("label_noise", "duplicate_identities", "outliers", "near_duplicates",
     show_default=True,
     help="Layout of the output; flat has neither record 0 nor identity records, as DALI needs it.",
 )
+@dry_run_option
 @engine_options()
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

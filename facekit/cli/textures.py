@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 
 import click
 
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo
 
 __all__ = ["command"]
@@ -35,7 +34,7 @@ def list_command(textures: str | None, as_json: bool) -> None:
 
     types = list_types(textures)
     if as_json:
-        echo(json.dumps([asdict(line) for line in types], indent=2))
+        echo(to_json(types))
         return
     for line in types:
         custom = "  (custom)" if line.custom else ""
@@ -89,7 +88,7 @@ def check_command(table: str, as_json: bool) -> None:
 
     findings = check_table(table)
     if as_json:
-        echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        echo(to_json(findings))
     for finding in [] if as_json else findings:
         echo(
             f"{'error' if finding.fatal else 'warning'}: {finding.type + ': ' if finding.type else ''}{finding.problem}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.named_json import to_json
 from facekit.cli.printing import echo, printable
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def command(as_json: bool, **given: Any) -> None:
     with resumable(given["destination"]), reporting() as (report, warn):
         run = train(TrainConfig(**given), report, warn)
     if int(os.environ.get("RANK", "0")) == 0:
-        best = run.best._asdict() if run.best is not None else None
-        echo(json.dumps(run._asdict() | {"best": best}, indent=2) if as_json else text_of(run))
+        echo(to_json(run) if as_json else text_of(run))
 
 
 @contextmanager

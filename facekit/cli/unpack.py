@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["command"]
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DIR")
 @click.option("--limit", type=int, metavar="N", help="Take only the first N pictures.")
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace DIR, if it was unpacked before.")
 @partial_index_option

@@ -36,7 +36,7 @@ def read_state(path: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        No such file, or torch is not installed.
+        No such file, it is what ``facekit train`` wrote, or torch is not installed.
     FacekitError
         It is not a dictionary of tensors.
     """
@@ -51,6 +51,11 @@ def read_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever the bytes lead it to
         raise FacekitError(f"{path} is not a weights file that can be read safely: {error}") from error
+    if isinstance(state, dict) and {"format", "plugin", "settings"} <= state.keys():
+        raise ConfigError(
+            f"{path} is what facekit train wrote, with a network of its plugin {state['plugin']}: "
+            f"facekit export {path} MODEL.onnx makes a model of it"
+        )
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise FacekitError(f"{path} is not a dictionary of tensors, as arcface_torch's backbone.pt is")
     return {str(name).removeprefix("module."): value for name, value in state.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from facekit.output.file_lock import open_flags, try_lock
 
 __all__ = ["aside_file", "flush_folder", "new_aside", "replace_file", "replacing"]
 
@@ -38,7 +39,7 @@ def aside_file(path: str | os.PathLike[str], buffering: int = -1) -> tuple[IO[by
     while True:
         aside = _own_name(path)
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(aside, open_flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_CLOEXEC"), 0o666)
         except FileExistsError:
             continue
         if _is_kept(descriptor):
@@ -99,7 +100,7 @@ def flush_folder(folder: Path) -> None:
 def _is_kept(descriptor: int) -> bool:
     """Lock a new file; False where another run took it for an orphan before it was locked, and removed it."""
     with contextlib.suppress(OSError):  # a file system without locks: nothing is taken for an orphan there
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_lock(descriptor)
     return os.fstat(descriptor).st_nlink > 0
 
 
@@ -115,10 +116,10 @@ def _remove_orphans(path: Path) -> None:
 
 def _remove_orphan(aside: Path) -> None:
     with contextlib.suppress(OSError):
-        descriptor = os.open(aside, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(aside, open_flags("O_RDWR", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(aside)
+            if try_lock(descriptor):
+                os.unlink(aside)
         finally:
             os.close(descriptor)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pathlib import Path
 from facekit.output.inputs import Input
 from facekit.output.system import free_bytes
 
-__all__ = ["DryRun", "Plan", "dry_run", "stop_if_dry"]
+__all__ = ["DryRun", "Plan", "dry_run", "is_dry", "stop_if_dry"]
 
 _ASKED: ContextVar[bool] = ContextVar("dry_run", default=False)
 
@@ -37,6 +37,12 @@ class Plan:
         Of the destination's disk; -1: not known.
     unfinished : bool
         Whether a run that was interrupted lies there, from which this one would go on.
+    pictures : int or None
+        That it would read; None where only reading would tell.
+    steps : dict of str to int
+        Steps of ``facekit cost`` that it would do, with their pictures (of ``pairs of centres`` the pairs).
+    seconds : float or None
+        That a new run would take, about; None where not all of it was measured here by ``facekit cost``.
     """
 
     command: str
@@ -47,6 +53,9 @@ class Plan:
     bytes_needed: int
     bytes_free: int
     unfinished: bool
+    pictures: int | None
+    steps: dict[str, int]
+    seconds: float | None = None
 
 
 class DryRun(Exception):
@@ -72,10 +81,21 @@ def dry_run() -> Iterator[None]:
         _ASKED.reset(token)
 
 
+def is_dry() -> bool:
+    """Whether only the plan is wanted."""
+    return _ASKED.get()
+
+
 def stop_if_dry(
-    command: str, target: Path | str, inputs: tuple[Input, ...], needed: int, unfinished: bool = False
+    command: str,
+    target: Path | str,
+    inputs: tuple[Input, ...],
+    needed: int,
+    unfinished: bool = False,
+    pictures: int | None = None,
+    steps: Mapping[str, int] | None = None,
 ) -> None:
-    """End here where only the plan is wanted; a ``target`` that is no path is an address in a store.
+    """End here where only the plan is wanted; see `Plan`. A ``target`` that is no path is an address in a store.
 
     Raises
     ------
@@ -86,4 +106,5 @@ def stop_if_dry(
     sizes = [os.stat(file).st_size for one in inputs for file in one.files() if os.path.exists(file)]
     reads = tuple(one.path for one in inputs)
     free = free_bytes(target) if isinstance(target, Path) else -1
-    raise DryRun(Plan(command, str(target), reads, len(sizes), sum(sizes), needed, free, unfinished))
+    known = (needed, free, unfinished, pictures, dict(steps or {}))
+    raise DryRun(Plan(command, str(target), reads, len(sizes), sum(sizes), *known))

@@ -64,6 +64,8 @@ def open_folder(
     overwrite: bool = False,
     needed: int = 0,
     shared: bool = False,
+    pictures: int | None = None,
+    steps: Mapping[str, int] | None = None,
 ) -> FolderOutput:
     """Open the folder that a command is to write.
 
@@ -83,6 +85,8 @@ def open_folder(
         Bytes that will be written at the most.
     shared : bool
         This run does a part of the shards, beside other parts, and publishes nothing.
+    pictures, steps
+        What a dry run tells besides: see `facekit.output.dry_run.Plan`.
 
     Returns
     -------
@@ -99,7 +103,8 @@ def open_folder(
     FacekitError
         The system refuses, or the disk cannot hold the output.
     """
-    return FolderOutput(_target(path), command, tuple(inputs), dict(settings or {}), overwrite, needed, shared)
+    about = (dict(settings or {}), overwrite, needed, shared, pictures, steps)
+    return FolderOutput(_target(path), command, tuple(inputs), *about)
 
 
 def is_begun(path: str | os.PathLike[str]) -> bool:
@@ -129,6 +134,8 @@ class FolderOutput:
         overwrite: bool,
         needed: int,
         shared: bool = False,
+        pictures: int | None = None,
+        steps: Mapping[str, int] | None = None,
     ) -> None:
         self._shared = shared
         self.target, self.staging = target, staging_folder(target)
@@ -136,7 +143,7 @@ class FolderOutput:
         self.settings = plain({"facekit": facekit.__version__, "command": command, **settings})
         refuse_related(target, inputs)
         unfinished = os.path.lexists(self.staging)
-        stop_if_dry(command, target, inputs, needed, unfinished)
+        stop_if_dry(command, target, inputs, needed, unfinished, pictures, steps)
         try:
             self._lock: int | None = open_staging(self.staging, shared)
         except OSError as error:

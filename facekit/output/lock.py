@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from pathlib import Path
+
+from facekit.output.file_lock import open_flags, try_lock
 
 __all__ = ["LOCK", "is_shared", "release", "take_lock"]
 
@@ -36,10 +37,8 @@ def take_lock(folder: Path, shared: bool = False) -> int | None:
     """
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
+        descriptor = os.open(folder / LOCK, open_flags("O_RDWR", "O_CREAT", "O_CLOEXEC", "O_NOFOLLOW"), 0o644)
+        if not try_lock(descriptor, shared):
             os.close(descriptor)
             return None
         with contextlib.suppress(FileNotFoundError):
@@ -52,16 +51,13 @@ def take_lock(folder: Path, shared: bool = False) -> int | None:
 def is_shared(folder: Path) -> bool:
     """Whether those that hold ``folder/lock`` share it, so that one more could."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(folder / LOCK, open_flags("O_RDWR", "O_CLOEXEC", "O_NOFOLLOW"))
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
-    return True
 
 
 def release(descriptor: int) -> None:
@@ -77,4 +73,5 @@ def _release_copies() -> None:
             os.close(_HELD.pop())
 
 
-os.register_at_fork(after_in_child=_release_copies)
+if hasattr(os, "register_at_fork"):  # where there is no fork there are no copies
+    os.register_at_fork(after_in_child=_release_copies)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.output.aside import replacing
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.records.pickle_walk import ByteArray, NoPickle, PickleError, PickleWalk
 
 __all__ = ["Bins", "read_bins", "write_bins"]
@@ -63,6 +63,8 @@ def read_bins(path: str | os.PathLike[str]) -> Bins:
     require_there(path, "file")
     try:
         content = Path(path).read_bytes()
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} is {describe_path(path)}, not a verification .bin") from error
     except OSError as error:
         raise RecordError(f"the file cannot be read: {error.strerror}", path) from error
     walk = PickleWalk(content)

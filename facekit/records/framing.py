@@ -163,12 +163,12 @@ def _part(words_at: Callable[[int], bytes], at: int, size: int, expected: tuple[
             f"the offset lies outside the file of {size} bytes: index and file do not belong together", at
         )
     words = words_at(at)
+    if at == 0 and not MAGIC_BYTES.startswith(bytes(words[:4])):
+        raise FramingError(f"this is not a RecordIO file: it begins with {words[:4].hex(' ')}, not 0a 23 d7 ce", at)
     if len(words) < 8:
         raise FramingError(f"the file of {size} bytes ends inside a part header: it is truncated", at)
     magic, coded = WORDS.unpack(words)
     flag, length = coded >> 29, coded & MAX_RECORD
-    if magic != MAGIC and at == 0:
-        raise FramingError(f"this is not a RecordIO file: it begins with {words[:4].hex(' ')}, not 0a 23 d7 ce", at)
     if magic != MAGIC:
         raise FramingError(
             f"no part starts here: {words[:4].hex(' ')} stands in the place of the magic word 0a 23 d7 ce", at

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facekit.errors import did_you_mean
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import csv
@@ -109,4 +111,5 @@ def _require(schema: pa.Schema, names: Sequence[str]) -> None:
 
     for name in names:
         if name not in schema.names:
-            raise pa.ArrowInvalid(f"it has no column {name}; its columns are {', '.join(schema.names)}")
+            near = did_you_mean(name, schema.names)
+            raise pa.ArrowInvalid(f"it has no column {name}; its columns are {', '.join(schema.names)}{near}")

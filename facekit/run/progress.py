@@ -7,12 +7,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Literal
+from typing import Literal, Protocol
 
 __all__ = ["Advance", "by_position", "draw_bars", "duration", "progress", "shows_progress", "silent"]
 
-Advance = Callable[[int], None]
 Unit = Literal["records", "bytes", "kernels"]
+
+
+class Advance(Protocol):
+    """Takes the number of records (or bytes) just finished, and where it is known how many of them were refused."""
+
+    def __call__(self, count: int, /, refused: int | None = None) -> None: ...
+
 
 EVERY = 60.0
 """Seconds after which a line is due."""
@@ -58,7 +64,7 @@ def by_position(advance: Advance, step: int = 1 << 20) -> Callable[[int], None]:
     return reached
 
 
-def silent(count: int) -> None:
+def silent(count: int, /, refused: int | None = None) -> None:
     """Report nothing."""
 
 
@@ -96,11 +102,17 @@ def progress(title: str, total: int, done: int = 0, unit: Unit = "records") -> I
     columns = (TextColumn("{task.description}"), BarColumn(), *counts, TimeRemainingColumn(compact=True))
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, completed=done, rate="")
+        so_far: int | None = None
 
-        def advance(count: int) -> None:
+        def advance(count: int, /, refused: int | None = None) -> None:
+            nonlocal so_far
+            if refused is not None:
+                so_far = (so_far or 0) + refused
             bar.advance(task, count)
             speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+            said = [f"{speed:,.0f} {unit}/s"] if speed else []
+            said += [] if so_far is None else [f"{so_far:,} refused"]
+            bar.update(task, rate=", ".join(said))
 
         yield advance
 
@@ -108,17 +120,21 @@ def progress(title: str, total: int, done: int = 0, unit: Unit = "records") -> I
 class _Lines:
     """Logs a line once a minute, and at each tenth of a job that takes longer.
 
-    Its record has the same as fields: title, unit, done, total, rate (a second) and seconds_left.
+    Its record has the same as fields: title, unit, done, total, rate (a second), seconds_left, and refused, which is
+    None where nothing can be. What an earlier run did or refused counts in done alone.
     """
 
     def __init__(self, title: str, total: int, done: int, unit: str) -> None:
         self._title, self._total, self._unit = title, total, unit
         self._before, self._done = done, done
+        self._refused: int | None = None
         self._started = self._said = monotonic()
         self._tenth = self._tenths()
 
-    def __call__(self, count: int) -> None:
+    def __call__(self, count: int, /, refused: int | None = None) -> None:
         self._done += count
+        if refused is not None:
+            self._refused = (self._refused or 0) + refused
         now, tenth = monotonic(), self._tenths()
         waited = now - self._said
         if waited >= EVERY or (tenth > self._tenth and waited >= AT_LEAST):
@@ -137,10 +153,11 @@ class _Lines:
             "total": self._total,
             "rate": round(rate, 3),
             "seconds_left": None if left is None else round(left),
+            "refused": self._refused,
         }
         share = 100 * self._done // max(self._total, 1)
         _log.info(
-            "%s: %s of %s %s (%d%%), %s/s, %s",
+            "%s: %s of %s %s (%d%%), %s/s, %s%s",
             self._title,
             self._amount(self._done),
             self._amount(self._total),
@@ -148,6 +165,7 @@ class _Lines:
             share,
             self._amount(round(rate, 1) if rate < 10 else round(rate)),
             "nothing yet" if left is None else f"{duration(left)} left" if left else "done",
+            "" if self._refused is None else f", {self._refused:,} refused",
             extra={"fields": fields},
         )
 

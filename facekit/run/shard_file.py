@@ -19,7 +19,7 @@ from facekit.errors import FacekitError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FinishedShard", "ShardWriter", "open_shard", "read_records", "read_rows"]
+__all__ = ["FinishedShard", "ShardWriter", "count_refused", "open_shard", "read_records", "read_rows"]
 
 TRAILER = struct.Struct("<QQ8s")
 SIGNATURE = b"fkshard1"
@@ -103,6 +103,17 @@ def read_rows(path: Path) -> pa.Table:
     with open(path, "rb") as file:
         file.seek(shard.records)
         return pa.ipc.open_stream(file.read(shard.rows)).read_all()
+
+
+def count_refused(path: Path) -> int:
+    """How many rows of a finished shard are of something refused, or that could not be read."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = read_rows(path)
+    if "action" not in rows.schema.names:
+        return len(rows) - int(rows["error"].null_count)
+    return int(pc.sum(pc.is_in(rows["action"], pa.array(["refused", "error"]))).as_py() or 0)
 
 
 def read_records(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit.errors import ConfigError
+from facekit.output.file_lock import open_flags
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -58,7 +59,7 @@ def read_regular_file(path: Path, most: int = MOST_BYTES) -> bytes:
 def _read_file(path: Path, most: int) -> tuple[bytes | None, int]:
     """Up to so many bytes of a file, None where it is another thing, and its size."""
     # A pipe without a writer would be waited for, were it not for this flag; files do not know it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, open_flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC"))
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

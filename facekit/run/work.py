@@ -38,6 +38,8 @@ class ShardWork:
         Where they work, and which part of the shards is done.
     gpus : int
         Graphics cards that each worker needs to itself.
+    count_refused : callable, optional
+        How many records of a finished shard's file were refused; None where none can be.
     """
 
     title: str
@@ -48,6 +50,7 @@ class ShardWork:
     workers: int = 1
     executor: ExecutorChoice = LOCAL
     gpus: int = 0
+    count_refused: Callable[[Path], int] | None = None
 
     def taken(self) -> list[Shard]:
         """The shards that are this run's to do."""
@@ -138,7 +141,11 @@ def run_shards(output: FolderOutput, work: ShardWork) -> int:
             executor.submit(work.task_of(shard, output.shard(shard.number)))
         for _ in waiting:
             done = executor.next_finished()
-            advance(done.stop - done.first)
+            count_refused = work.count_refused
+            advance(
+                done.stop - done.first,
+                None if count_refused is None else count_refused(output.shard(done.number)),
+            )
             for shard in islice(ahead, 1):
                 executor.submit(work.task_of(shard, output.shard(shard.number)))
     return count

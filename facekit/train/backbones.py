@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, did_you_mean
 from facekit.train.iresnet import DEPTHS, WIDTHS, IResNet
 from facekit.train.irse import IR_DEPTHS, IRSE, IRSE_DEPTHS, KINDS
 from facekit.train.mobilefacenet import MobileFaceNet
@@ -74,7 +74,8 @@ def backbone(
         There is no such network.
     """
     if name not in BACKBONES:
-        raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(BACKBONES)}")
+        near = did_you_mean(name, BACKBONES)
+        raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(BACKBONES)}{near}")
     if name == "mobilefacenet":
         return MobileFaceNet(dimensions, dropout, image_size, freeze_scale)
     if name in _IR:

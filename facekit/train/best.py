@@ -31,7 +31,9 @@ class BestModel(NamedTuple):
     name : str
         Of the score.
     value : float
+        Of that score.
     step : int
+        After which it was measured.
     """
 
     model: str

@@ -29,7 +29,22 @@ MOST_LISTED = 1 << 20
 
 
 class Exported(NamedTuple):
-    """What was written."""
+    """What was written.
+
+    Attributes
+    ----------
+    path : str
+        The ONNX file.
+    plugin : str
+        Whose network it is.
+    inputs, outputs : list of str
+        Their names in the graph.
+    dimensions : int
+    image_size : list of int
+        Height and width, pixels.
+    deviation : float
+        Largest distance between unit vectors of the file and of the network, over batches of several sizes.
+    """
 
     path: str
     plugin: str
@@ -38,7 +53,6 @@ class Exported(NamedTuple):
     dimensions: int
     image_size: tuple[int, int]
     deviation: float
-    """Largest distance between unit vectors of the file and of the network, over batches of several sizes."""
 
 
 class _Deployed(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import resource
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -83,18 +83,32 @@ class Task(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run came to."""
+    """What a run came to.
+
+    Attributes
+    ----------
+    model : str
+        The network's file.
+    steps : int
+        Batches since the beginning of the run.
+    resumed_from : int
+        The step of the checkpoint that it went on from; 0: from the beginning.
+    values : dict of str to float
+        Losses, scores and what else the log has: the last of each.
+    seconds : float
+    images_per_second : float
+        Without evaluation.
+    best : BestModel, optional
+        The network with the highest score, where one was named.
+    """
 
     model: str
     steps: int
     resumed_from: int
     values: dict[str, float]
-    """The last of each."""
     seconds: float
     images_per_second: float
-    """Without evaluation."""
     best: BestModel | None = None
-    """The network with the highest score, where one was named."""
 
 
 def train_network(
@@ -333,14 +347,18 @@ class Window:
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
-    """The most memory that this process, and it on its graphics card, has had so far, MiB.
+    """The most memory that this process, and it on its graphics card, has had so far, MiB, as far as it is known.
 
     Parameters
     ----------
     device : torch.device
     """
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = {"memory_mib": kilobytes / 1024}
+    found = {}
+    with contextlib.suppress(ImportError):  # there is none on Windows
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+        found["memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     if device.type == "cuda":
         found["device_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
     return found

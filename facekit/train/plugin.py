@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, did_you_mean
 from facekit.train.config import LoopConfig
 
 if TYPE_CHECKING:
@@ -227,8 +227,9 @@ def load_plugin(name: str) -> Plugin:
     """
     named = [point for point in entry_points(group=GROUP) if point.name == name]
     if not named:
-        names = ", ".join(sorted(entry_points(group=GROUP).names)) or "none"
-        raise ConfigError(f"there is no plugin {name!r}; installed are: {names}")
+        names = sorted(entry_points(group=GROUP).names)
+        near = did_you_mean(name, names)
+        raise ConfigError(f"there is no plugin {name!r}; installed are: {', '.join(names) or 'none'}{near}")
     if len({point.value for point in named}) > 1:
         raise ConfigError(f"plugin {name!r} comes from {' and '.join(map(_origin, named))}: uninstall one of them")
     loaded = _load(named[0])

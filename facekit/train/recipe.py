@@ -8,7 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, did_you_mean
 from facekit.run.user_files import read_toml
 from facekit.train.config import LoopConfig
 from facekit.train.plugin import Plugin
@@ -64,7 +64,8 @@ def settings_of(plugin: Plugin, given: Mapping[str, Any]) -> Settings:
     homes = {field.name: kind for kind in (LoopConfig, plugin.config) for field in fields(kind)}
     unknown = sorted(set(given) - set(homes))
     if unknown:
-        raise ConfigError(f"there is no setting {unknown[0]!r}; there are {', '.join(sorted(homes))}")
+        near = did_you_mean(unknown[0], homes)
+        raise ConfigError(f"there is no setting {unknown[0]!r}; there are {', '.join(sorted(homes))}{near}")
     hints = {kind: get_type_hints(kind) for kind in (LoopConfig, plugin.config)}
     parts: dict[type, dict[str, Any]] = {LoopConfig: {}, plugin.config: {}}
     for name, value in given.items():
@@ -91,7 +92,9 @@ def _recipe(plugin: Plugin, recipe: str | None) -> Mapping[str, Any]:
     if recipe in plugin.recipes:
         return plugin.recipes[recipe]
     if Path(recipe).suffix != ".toml":
-        raise ConfigError(f"there is no recipe {recipe!r}; there are {', '.join(plugin.recipes)}, or give a .toml file")
+        near = did_you_mean(recipe, plugin.recipes)
+        names = ", ".join(plugin.recipes)
+        raise ConfigError(f"there is no recipe {recipe!r}; there are {names}, or give a .toml file{near}")
     try:
         return read_toml(Path(recipe))
     except ConfigError as error:

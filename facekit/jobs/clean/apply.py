@@ -138,7 +138,10 @@ def apply(config: ApplyConfig) -> CleanSummary:
     table = revert_decisions(table, config.revert, overrides)
     record, read = _record(config, source, table, overrides), [*guarded, source_input(source, config.source)]
     needed, shared = source_bytes(source), config.executor.part is not None
-    with open_folder(config.destination, "apply", read, record, config.overwrite, needed, shared) as output:
+    count, overwrite = len(source), config.overwrite
+    with open_folder(
+        config.destination, "apply", read, record, overwrite, needed, shared, count, {"apply": count}
+    ) as output:
         if not output.published:
             share = Share(output, config)
             write_output(output.new_folder(), source, table, pack=True, found=None, report=False, share=share)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 from facekit.jobs.cost.calibrate import Rate, calibrate, centre_pair_seconds, core_gigaflops
 from facekit.jobs.cost.config import SIZES, CostConfig
 from facekit.records import open_pack
+from facekit.run.processors import processors
 
-__all__ = ["Cost", "CostSummary", "Step", "cost", "predict"]
+__all__ = ["PAIRS", "Cost", "CostSummary", "Kept", "Step", "cost", "predict", "seconds_of"]
 
 BYTES_A_RECORD = 100
 """What a command may hold in memory for each record; ``benchmarks/scale.py`` measures that none holds more."""
@@ -23,11 +25,22 @@ NETWORK_SHARE = 0.6
 THREADS = 4
 """That one process uses for what is not a product of matrices."""
 
+PAIRS = "pairs of centres"
+"""The step of ``clean`` that grows with the square of the identities."""
+
 SPREAD = ("fetch", "mask", "embed", "read")
 """Steps whose work is done by all cores of all machines; the others are one process on one machine."""
 
 TWICE = ("fetch", "mask")
 """Steps that have what they write twice on the disk, until they are done: in shards and in the output."""
+
+
+class Kept(NamedTuple):
+    """Of a rate what a time is reckoned from: see `Rate`."""
+
+    cpu: float
+    wall: float
+    start_wall: float
 
 
 @dataclass(frozen=True)
@@ -129,7 +142,7 @@ def cost(config: CostConfig) -> CostSummary:
     config = of_pack(config)
     with tempfile.TemporaryDirectory(prefix="facekit-cost-") as folder:
         rates = calibrate(config, Path(folder))
-    cores = config.cores or len(os.sched_getaffinity(0))
+    cores = config.cores or processors()
     measured = Measured(rates, centre_pair_seconds(config.dimensions), core_gigaflops(), cores)
     return CostSummary(
         asdict(config),
@@ -183,13 +196,41 @@ def predict(config: CostConfig, measured: Measured, images: int) -> Cost:
     return Cost(images, identities, tuple(steps))
 
 
+def seconds_of(steps: Mapping[str, int], rates: Mapping[str, Kept], workers: int) -> float:
+    """Wall time of steps one after another, on so many cores of one machine.
+
+    Parameters
+    ----------
+    steps : mapping from str to int
+        Name to number of pictures; of `PAIRS` the pairs.
+    rates : mapping from str to Kept
+    workers : int
+
+    Examples
+    --------
+    >>> seconds_of({"mask": 100, "clean": 10}, {"mask": Kept(0.5, 0.5, 3), "clean": Kept(0.1, 0.2, 1)}, 2)
+    31.0
+    """
+    seconds = 0.0
+    for name, count in steps.items():
+        rate = rates[name]
+        spread = name in (*SPREAD, PAIRS)
+        seconds += rate.start_wall + _wall_of_one(rate.cpu, rate.wall, spread, workers) * count
+    return seconds
+
+
+def _wall_of_one(cpu: float, wall: float, spread: bool, cores: int) -> float:
+    """Seconds a record, where all cores work or one process does."""
+    # What was measured at a small size can only be too quick: the work is never spread over more than four threads.
+    return cpu / cores if spread else max(wall, cpu / min(THREADS, cores))
+
+
 def _step(name: str, images: float, rate: Rate, config: CostConfig, measured: Measured, more_cpu: float = 0.0) -> Step:
     cpu = rate.start_cpu + rate.cpu * images + more_cpu
     if name in SPREAD:
         wall = rate.start_wall + rate.cpu * images / (config.machines * measured.cores)
     else:
-        # What was measured at a small size can only be too quick: the work is never spread over more than four threads.
-        seconds = max(rate.wall, rate.cpu / min(THREADS, measured.cores))
+        seconds = _wall_of_one(rate.cpu, rate.wall, False, measured.cores)
         wall = rate.start_wall + seconds * images + more_cpu / measured.cores
     left = round(rate.disk * images)
     memory = round(rate.memory + BYTES_A_RECORD * images) if rate.memory else 0

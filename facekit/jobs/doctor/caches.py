@@ -24,6 +24,7 @@ class KernelCache:
     Attributes
     ----------
     folders : list of str
+        Where.
     kernels, compiled : int
         How many there are, and how many of them have been compiled since their file was last changed.
     problem : str

@@ -14,6 +14,7 @@ ADDS = {
     "embed": "facekit embed: vectors by an ONNX model",
     "clean": "facekit clean, sweep: merge identities, drop wrong faces",
     "train": "facekit train, export, selflearn: recognizers",
+    "docs": "make api: the API reference",
     "report": "reports and the review page",
     "ray": "jobs on several machines",
     "gpu": "faiss and ONNX Runtime on an NVIDIA GPU",
@@ -29,7 +30,10 @@ class Extra(NamedTuple):
 
     Attributes
     ----------
-    name, adds : str
+    name : str
+        As pip is given it.
+    adds : str
+        What it is for.
     missing : list of str
         Its requirements that are not installed, as the distribution states them.
     command : str

@@ -15,6 +15,7 @@ from facekit.jobs.doctor.caches import KernelCache, kernel_cache
 from facekit.jobs.doctor.extras import Extra, find_extras
 from facekit.jobs.doctor.probes import PROBES, Probe, run_probe
 from facekit.run.platform_stamp import instruction_set
+from facekit.run.processors import processors
 
 __all__ = ["Examination", "Machine", "examine_machine"]
 
@@ -29,6 +30,7 @@ class Machine:
     Attributes
     ----------
     facekit, python, system : str
+        Versions.
     interpreter : str
         Its path.
     cores : int
@@ -58,10 +60,13 @@ class Examination:
     Attributes
     ----------
     machine : Machine
+        Below.
     libraries : list of Probe
         What each library says of itself when it is loaded.
     extras : list of Extra
+        What each would add, below.
     kernels : KernelCache
+        Below.
     problems : list of str
         What keeps facekit from working at all, with the cure.
     """
@@ -75,7 +80,7 @@ class Examination:
 
 def examine_machine() -> Examination:
     """Look at everything; each library is loaded in a process of its own, so that one that crashes is a finding."""
-    with ThreadPoolExecutor(max_workers=_cores()) as pool:
+    with ThreadPoolExecutor(max_workers=processors()) as pool:
         libraries = list(pool.map(run_probe, PROBES))
     kernels = kernel_cache()
     problems = [f"{one.name} does not work: {one.problem}" for one in libraries if one.needed and one.problem]
@@ -90,16 +95,11 @@ def _machine() -> Machine:
         platform.python_version(),
         platform.platform(),
         sys.executable,
-        _cores(),
+        processors(),
         _memory(),
         instruction_set(),
         next((str(Path(found)) for found in map(shutil.which, BROWSERS) if found), None),
     )
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _memory() -> int | None:

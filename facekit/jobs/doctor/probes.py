@@ -35,6 +35,7 @@ class Probe(NamedTuple):
     Attributes
     ----------
     name : str
+        Of the library.
     needed : bool
         Whether facekit needs it for anything at all.
     version : str or None

@@ -5,7 +5,6 @@ Read the source, do the shards, put index and vectors together, move them into p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +19,8 @@ from facekit.jobs.embed.summary import EmbedSummary, summarise
 from facekit.jobs.inputs.model import ModelChoice, model_input, open_engine
 from facekit.jobs.inputs.source import source_input
 from facekit.output import check_folder, input_of, open_folder
+from facekit.run.processors import processors
+from facekit.run.shard_file import count_refused
 from facekit.run.work import ShardWork, run_job
 
 __all__ = ["EmbedConfig", "EmbedSummary", "embed"]
@@ -57,9 +58,12 @@ def embed(config: EmbedConfig, open_model: Callable[[ModelChoice], Engine] = ope
     plan = make_plan(config, open_model)
     inputs = [*guarded, source_input(plan.source, config.source)]
     needed, shared = BYTES_A_VECTOR * len(plan.source), config.executor.part is not None
-    output = open_folder(config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared)
+    output = open_folder(
+        config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared, len(plan.source)
+    )
     worker, workers, gpus = share_devices(config, open_model)
-    work = ShardWork("embedding", plan.shards, plan.task, start_worker, worker, workers, config.executor, gpus)
+    shards, executor = plan.shards, config.executor
+    work = ShardWork("embedding", shards, plan.task, start_worker, worker, workers, executor, gpus, count_refused)
     done = run_job(output, work, lambda output: assemble_output(plan, output))
     return summarise(Path(config.destination), len(plan.source), done, perf_counter() - started)
 
@@ -84,5 +88,5 @@ def share_devices(
         return EmbedWorker(config.model, ("cuda",), 2, open_model), config.workers, 1
     devices = parse_devices(config.model.device)
     workers = config.workers * len(devices)
-    threads = max(len(os.sched_getaffinity(0)) // workers, 1)
+    threads = max(processors() // workers, 1)
     return EmbedWorker(config.model, devices, threads, open_model), workers, 0

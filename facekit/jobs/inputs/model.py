@@ -139,9 +139,9 @@ def open_engine(choice: ModelChoice) -> Engine:
 def _weights(path: Path, choice: ModelChoice, given: dict[str, Any]) -> Engine:
     from facekit.embeddings.torch_engine import TorchEngine, read_state
 
+    state = read_state(path)
     if choice.arch is None:
         raise ConfigError(f"{path} holds weights only: say which network they belong to, such as --arch r50")
-    state = read_state(path)
     from facekit.train.iresnet import iresnet
 
     network = iresnet(int(choice.arch[1:]))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.records.key_rows import rows_of
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.parquet import read_csv, read_parquet
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def _table(path: str) -> pa.Table:
     import pyarrow as pa
 
     require_there(path, "file")
+    if os.path.isdir(path):
+        raise ConfigError(f"{path} is {describe_path(path)}, not a table: name a .csv or .parquet file")
     try:
         return read_parquet(path) if path.endswith(".parquet") else read_csv(path)
     except pa.ArrowInvalid as error:
@@ -84,7 +87,8 @@ def _table(path: str) -> pa.Table:
 
 def _integers(rows: pa.Table, name: str, path: str) -> npt.NDArray[Any]:
     if name not in rows.column_names:
-        raise ConfigError(f"{path} has no column {name}; it has {', '.join(rows.column_names)}")
+        near = did_you_mean(name, rows.column_names)
+        raise ConfigError(f"{path} has no column {name}; it has {', '.join(rows.column_names)}{near}")
     column = rows[name].to_numpy()
     if column.dtype.kind not in "iu":
         raise FacekitError(f"{path}: column {name} does not hold whole numbers only")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -13,6 +12,7 @@ from facekit.errors import PictureError
 from facekit.images import decode
 from facekit.images.perceptual import HASH_BYTES, perceptual_hash
 from facekit.jobs.inputs.source import Source, read_records
+from facekit.run.processors import processors
 from facekit.run.progress import progress
 
 __all__ = ["hash_payload", "hash_pictures"]
@@ -42,7 +42,7 @@ def hash_pictures(source: Source) -> npt.NDArray[np.uint8]:
     records, first = read_records(source), 0
     with (
         progress("looking", len(source)) as advance,
-        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        ThreadPoolExecutor(processors()) as pool,
     ):
         while payloads := [record.payload for record, _ in islice(records, AT_ONCE)]:
             found = b"".join(pool.map(hash_payload, payloads, chunksize=64))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import FacekitError, PictureError, RecordError
+from facekit.errors import ConfigError, FacekitError, PictureError, RecordError
 from facekit.images import as_payload, decode
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, format_counts
 from facekit.jobs.inputs.stored_pack import StoredPack, open_stored_pack, opened
@@ -27,6 +27,7 @@ from facekit.records.content import sampled_hash
 from facekit.records.distinct import blocks, distinct
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
 from facekit.records.index_policy import IndexPolicy
+from facekit.records.named_inputs import MARKS, describe_path
 from facekit.run.ledger import ledger_path
 from facekit.stores import Stored, is_address, local_path, restamp
 
@@ -275,6 +276,9 @@ def _folder_source(folder: Path) -> Source:
     groups = found or [alone.pictures]
     files = tuple(name for pictures in groups for name in pictures)
     if not files:
+        what = describe_path(folder)
+        if what in MARKS.values():
+            raise ConfigError(f"{folder} is {what}, neither a pack nor pictures: name one of these")
         kinds, instead = ", ".join(sorted(PICTURES)), f"; it holds {format_counts(others)}" if others else ""
         raise FacekitError(f"{folder} holds neither a .rec file nor pictures ({kinds}){instead}")
     labels = np.repeat(np.arange(len(groups)), [len(pictures) for pictures in groups])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.run.parquet import read_csv
 
 __all__ = ["TemplateList", "TemplatePairs", "read_subjects", "read_template_pairs", "read_templates"]
@@ -96,7 +96,8 @@ def read_subjects(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
         raise FacekitError(f"{path} cannot be read as a table: {error}") from error
     missing = [name for name in ("TEMPLATE_ID", "SUBJECT_ID") if name not in table.column_names]
     if missing:
-        raise ConfigError(f"{path} has no column {missing[0]}; it has {', '.join(table.column_names)}")
+        near = did_you_mean(missing[0], table.column_names)
+        raise ConfigError(f"{path} has no column {missing[0]}; it has {', '.join(table.column_names)}{near}")
     both = np.stack([table["TEMPLATE_ID"].to_numpy(), table["SUBJECT_ID"].to_numpy()], 1)
     if both.dtype.kind not in "iu":
         raise FacekitError(f"{path}: TEMPLATE_ID and SUBJECT_ID must be whole numbers")

@@ -114,10 +114,12 @@ def mask_bins(
     targets = {str(ledger): PARQUET, config.destination: BINS}
     read = [input_of(config.source), *([input_of(config.textures)] if config.textures is not None else [])]
     refuse_other_ledger(Path(config.destination))
-    stop_if_dry("mask", Path(config.destination), tuple(read), 2 * os.path.getsize(config.source))
-    check_files(targets, read, config.overwrite)
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
+    needed = 2 * os.path.getsize(config.source)
+    steps = {"mask": len(wanted)}
+    stop_if_dry("mask", Path(config.destination), tuple(read), needed, pictures=len(bins.payloads), steps=steps)
+    check_files(targets, read, config.overwrite)
     made = {item.position: item for item in _masked(bins, wanted, MaskWorker(config, "", estimator, wear))}
     rows = [_row(bins, position, made) for position in range(len(bins.payloads))]
     payloads = [made[i].payload if i in made else payload for i, payload in enumerate(bins.payloads)]
@@ -207,7 +209,7 @@ def _masked(bins: Bins, wanted: range, worker: MaskWorker) -> Iterator[MaskedPic
             executor.submit(PictureBatch(task[0], [(i, bins.payloads[i]) for i in task]))
         for _ in tasks:
             finished: list[MaskedPicture] = executor.next_finished()
-            advance(len(finished))
+            advance(len(finished), refused=sum(each.row.action in ("refused", "error") for each in finished))
             for task in islice(ahead, 1):
                 executor.submit(PictureBatch(task[0], [(i, bins.payloads[i]) for i in task]))
             yield from finished

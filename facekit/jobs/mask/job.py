@@ -27,6 +27,7 @@ from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.key_rows import rows_of
 from facekit.run.compiling import compile_ahead
 from facekit.run.platform_stamp import instruction_set
+from facekit.run.shard_file import count_refused
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
 
@@ -89,7 +90,9 @@ def mask(
     worker = MaskWorker(config, mesh_fingerprint(plan.source.content, estimator), estimator, wear)
     inputs = [*guarded, source_input(plan.source, config.source)]
     needed, shared = bytes_needed(plan), config.executor.part is not None
-    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared)
+    count = len(plan.source)
+    steps = {"mask": plan.wanted, "convert": count}
+    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared, count, steps)
     work = ShardWork(
         "masking",
         plan.shards,
@@ -98,6 +101,7 @@ def mask(
         worker,
         config.workers,
         config.executor,
+        count_refused=count_refused,
     )
     if wear is textured_shells:
         compile_ahead("masks", config.executor.engine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, unpack_record
 from facekit.records.key_rows import rows_of
 from facekit.run.ledger import payload_hash, schema
+from facekit.run.processors import processors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,7 +161,7 @@ def _first_said(first: pa.Array, second: pa.Array) -> pa.Array:
 
 def hashing_threads() -> int:
     """Threads that hash: more than four wait for the disk."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = processors()
     return min(4, cores)
 
 

@@ -27,6 +27,7 @@ from facekit.records.index_policy import IndexPolicy
 from facekit.records.key_rows import rows_of
 from facekit.records.rewrite import Extents, copy_records, extents
 from facekit.run.ledger import LEDGER, LedgerWriter
+from facekit.run.processors import processors
 from facekit.run.progress import progress
 
 __all__ = [
@@ -224,7 +225,7 @@ def write_selection(
     refuse_nothing(len(chosen.rows), dropped)
     aside = folder.with_name(folder.name + "." + LEDGER)
     several = len(sources) > 1
-    threads = min(4, len(os.sched_getaffinity(0)))
+    threads = min(4, processors())
     with (
         PackWriter(folder, layout, overwrite=True) as writer,
         LedgerWriter(aside) as ledger,

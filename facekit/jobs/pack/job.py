@@ -25,6 +25,7 @@ from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.run.ledger import LEDGER
 from facekit.run.platform_stamp import instruction_set
+from facekit.run.shard_file import count_refused
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import ShardWork, run_job
 
@@ -113,7 +114,7 @@ def pack(config: PackConfig) -> PackSummary:
     stored = BYTES_A_CROP * len(pictures) if config.align else files_bytes(pictures.root, pictures.files)
     needed = 2 * stored  # once in the shards, once in the pack
     shared = config.executor.part is not None
-    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed, shared)
+    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed, shared, len(pictures))
     work = ShardWork(
         "packing",
         shards,
@@ -122,6 +123,7 @@ def pack(config: PackConfig) -> PackSummary:
         config,
         config.workers,
         config.executor,
+        count_refused=count_refused,
     )
     done = run_job(output, work, lambda output: assemble_output(pictures, shards, config, output))
     return _summarise(config, pictures, done, perf_counter() - started)

@@ -25,7 +25,7 @@ from facekit.jobs.pack.shard import Packed, make_detector, pack_picture
 from facekit.output import FolderOutput
 from facekit.records.tar_members import Sample
 from facekit.run.ledger import payload_hash
-from facekit.run.shard_file import read_rows
+from facekit.run.shard_file import count_refused, read_rows
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork
 
@@ -60,6 +60,7 @@ def packing_work(files: SampleFiles, config: PackConfig) -> ShardWork:
         config,
         config.workers,
         config.executor,
+        count_refused=count_refused,
     )
 
 

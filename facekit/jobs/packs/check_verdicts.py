@@ -18,6 +18,7 @@ from facekit.records import unpack_record
 from facekit.records.framing import unframe
 from facekit.records.structure import Structure
 from facekit.run.ledger import payload_hash
+from facekit.run.processors import processors
 
 __all__ = ["Verdict", "Verdicts", "judged", "verdicts_here"]
 
@@ -41,7 +42,7 @@ Verdicts = Callable[[Path, Structure, npt.NDArray[np.int64]], Iterator[tuple[int
 
 def verdicts_here(rec: Path, records: Structure, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[Verdict]]]:
     """What the payloads are, some at a time, decoded by as many threads as there are cores."""
-    yield from judged(rec, records.offsets[rows], records.stops[rows], len(os.sched_getaffinity(0)))
+    yield from judged(rec, records.offsets[rows], records.stops[rows], processors())
 
 
 def judged(

@@ -64,7 +64,10 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     source, opened, needed = open_input(config.source, files, config.partial_index)
     read, settings = [*guarded, opened], {**config.settings(), "input": opened.stamp}
     one_part = config.executor.part is not None
-    with open_folder(config.destination, "convert", read, settings, config.overwrite, needed, one_part) as output:
+    count, overwrite = len(source.labels), config.overwrite
+    with open_folder(
+        config.destination, "convert", read, settings, overwrite, needed, one_part, count, {"convert": count}
+    ) as output:
         written, dropped = write_converted(source, output.new_folder(), config, output=output)
         output.publish()
     return _summary(config, len(source.labels), written, dropped, started)

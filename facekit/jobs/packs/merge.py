@@ -131,7 +131,10 @@ def merge(config: MergeConfig) -> MergeSummary:
     needed = sum(source.rec.stat().st_size for source in sources)
     settings = {**given_settings(config), "input": [one.stamp for one in read[len(guarded) :]]}
     one_part = config.executor.part is not None
-    with open_folder(config.destination, "merge", read, settings, config.overwrite, needed, one_part) as output:
+    count, overwrite = sum(len(source.labels) for source in sources), config.overwrite
+    with open_folder(
+        config.destination, "merge", read, settings, overwrite, needed, one_part, count, {"convert": count}
+    ) as output:
         folder = output.new_folder()
         wanted = own_labels(sources) if config.identities is None else read_table(config.identities, sources)
         everything, dropped = select(sources, wanted)

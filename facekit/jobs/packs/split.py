@@ -131,7 +131,10 @@ def split(config: SplitConfig) -> SplitSummary:
     read, needed = [pack_input(source.rec, config.source)], source.rec.stat().st_size
     settings = {**given_settings(config), "input": [one.stamp for one in read]}
     one_part = config.executor.part is not None
-    with open_folder(config.destination, "split", read, settings, config.overwrite, needed, one_part) as output:
+    count, overwrite = len(source.labels), config.overwrite
+    with open_folder(
+        config.destination, "split", read, settings, overwrite, needed, one_part, count, {"convert": count}
+    ) as output:
         folder = output.new_folder()
         layout = source.pack.layout if config.layout == "same" else config.layout
         labelled = np.flatnonzero(source.labels >= 0)

@@ -131,7 +131,7 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
     read = [source_input(source, config.source)]
     needed = Path(source.path).stat().st_size if config.limit is None else 0
     shared = config.executor.part is not None
-    output = open_folder(config.destination, "unpack", read, settings, config.overwrite, needed, shared)
+    output = open_folder(config.destination, "unpack", read, settings, config.overwrite, needed, shared, len(source))
     shards = cut(len(source), shard_size(len(source)))
 
     def task_of(shard: Shard, path: Path) -> UnpackTask:

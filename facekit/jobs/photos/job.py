@@ -16,6 +16,7 @@ from facekit.jobs.photos.shard import PhotosTask, start_worker
 from facekit.jobs.photos.summary import PhotosSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.run.compiling import compile_ahead
+from facekit.run.shard_file import count_refused
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_job
 
@@ -47,8 +48,8 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
     settings = {"input": plan.content, "config": config.settings()}
     photographs = input_of(config.source, lambda: (os.path.join(plan.root, name) for name in plan.files))
     needed = 2 * sum(os.path.getsize(path) for path in photographs.files() if os.path.exists(path))
-    shared, inputs = config.executor.part is not None, [*guarded, photographs]
-    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared)
+    shared, inputs, count = config.executor.part is not None, [*guarded, photographs], len(plan.files)
+    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared, count)
     work = ShardWork(
         "masking",
         plan.shards,
@@ -57,6 +58,7 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
         config,
         config.workers,
         config.executor,
+        count_refused=count_refused,
     )
     compile_ahead("masks", config.executor.engine)
     done = run_job(output, work, lambda output: assemble_output(plan, output), LIST)

@@ -113,7 +113,7 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     shards = _shards(starts)
     needed = BYTES_A_PICTURE * int(starts[-1])
     shared = config.executor.part is not None
-    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed, shared)
+    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed, shared, 0)
     work = ShardWork(
         "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.executor
     )

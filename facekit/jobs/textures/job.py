@@ -30,11 +30,13 @@ class TypeLine:
     Attributes
     ----------
     name : str
+        As --types takes it.
     custom : bool
         It comes from a user's table rather than with facekit.
     straps : str
         See `facekit.masks.shell.ShellShape`.
     textures : tuple of str
+        Its pictures, one of which each mask takes.
     """
 
     name: str
