@@ -20,6 +20,7 @@ from facekit.evaluate.protocols import (
     group_far,
     masked_protocol,
 )
+from facekit.evaluate.rejection import misses_after_rejecting
 from facekit.evaluate.templates import AGGREGATIONS, Templates, aggregate
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "identify",
     "identify_open_set",
     "masked_protocol",
+    "misses_after_rejecting",
     "operating_points",
     "people_of_pairs",
     "score_cleaning",
