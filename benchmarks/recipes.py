@@ -80,6 +80,8 @@ WHY = {
     "maskdul, sigma from .7": Method("maskdul", "maskdul-small", ("sigma_start=.7",)),
     "maskdul, mean over dimensions": Method("maskdul", "maskdul-small", ("reduction=mean",)),
     "arcface of bcl": Method("bcl", "arcface-small", ("scale=32", "margin=.35")),
+    "arcface of bcl, scale 48": Method("bcl", "arcface-small", ("scale=48", "margin=.35")),
+    "arcface of bcl, no jitter": Method("bcl", "arcface-small", ("scale=32", "brightness=0", "contrast=0")),
     "arcface, from arcface": Method("maskdul", "magface-small", FIXED, "arcface"),
     "maskdul, from arcface": Method("maskdul", "maskdul-small", (), "arcface"),
 }

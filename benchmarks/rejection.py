@@ -3,8 +3,7 @@
     python benchmarks/rejection.py FEATURES                        # of |mu| and |sigma|, as JSON
     python benchmarks/rejection.py FEATURES --draw sigma.svg       # |sigma| of bare and of masked faces
 
-FEATURES is what ``facekit embed`` wrote of a pack that ``facekit mask`` made. All genuine masked-to-bare pairs count,
-so the whole matrix of similarities is held: for packs of some thousands.
+FEATURES is what ``facekit embed`` wrote of a pack that ``facekit mask`` made. All genuine masked-to-bare pairs count.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.embeddings import Embedded, open_features
-from facekit.evaluate import FaceSet, verify_all
+from facekit.evaluate import FaceSet, misses_after_rejecting
 from facekit.report.score_charts import density_svg
 
-__all__ = ["SHARES", "misses_after_rejecting", "qualities", "quality_of"]
+__all__ = ["SHARES", "qualities", "quality_of"]
 
 SHARES = (0.0, 0.1, 0.3, 0.5)
 Values = NDArray[np.float64]
@@ -34,39 +33,6 @@ def qualities(embedded: Embedded) -> dict[str, Values]:
     found = {"|mu|": np.asarray(embedded.norms, np.float64)}
     if embedded.uncertainty is not None:
         found["|sigma|"] = -np.asarray(embedded.uncertainty, np.float64)
-    return found
-
-
-def misses_after_rejecting(
-    worn: FaceSet, bare: FaceSet, quality: tuple[Values, Values], far: float, shares: Sequence[float] = SHARES
-) -> list[float]:
-    """Share of the genuine masked-to-bare pairs below the threshold of all pairs, for each share of faces rejected.
-
-    Parameters
-    ----------
-    worn, bare : FaceSet
-        N and M faces.
-    quality : ((N,) float64, (M,) float64)
-        The lowest of each side go first.
-    far : float
-        Decides the threshold, once, over all pairs.
-    shares : sequence of float
-
-    Returns
-    -------
-    misses : list of float
-        NaN where no genuine pair is left.
-    """
-    threshold = verify_all(worn, bare, (far,)).points[0].threshold
-    scores = worn.vectors.astype(np.float64) @ bare.vectors.T.astype(np.float64)
-    genuine = worn.labels[:, None] == bare.labels[None, :]
-    if worn.sources is not None and bare.sources is not None:
-        genuine &= worn.sources[:, None] != bare.sources[None, :]
-    found = []
-    for share in shares:
-        kept = [side >= np.quantile(side, share) for side in quality]
-        left = genuine & kept[0][:, None] & kept[1][None, :]
-        found.append(float((scores[left] <= threshold).mean()) if left.any() else float("nan"))
     return found
 
 
@@ -88,7 +54,7 @@ def quality_of(embedded: Embedded, worn: FaceSet, bare: FaceSet, masked: NDArray
         found[name] = {
             "median masked": abs(float(np.median(sides[0]))),
             "median bare": abs(float(np.median(sides[1]))),
-            "misses": misses_after_rejecting(worn, bare, sides, far),
+            "misses": misses_after_rejecting(worn, bare, sides, far, SHARES),
         }
     return found
 

@@ -1,7 +1,7 @@
 """The names and shapes in public weight files, and what their networks do, written from the definitions of the layers.
 
-Facts about arcface_torch (backbones/iresnet.py), MagFace (models/iresnet.py), CurricularFace (backbone/model_irse.py),
-AdaFace (net.py) and CVLface (models/iresnet/model.py); none of their code.
+Facts about arcface_torch (backbones/iresnet.py and vit.py), MagFace (models/iresnet.py), CurricularFace
+(backbone/model_irse.py), AdaFace (net.py) and CVLface (models/iresnet/model.py); none of their code.
 """
 
 from __future__ import annotations
@@ -160,3 +160,57 @@ def conv(state: State, name: str, x: torch.Tensor, stride: int = 1, padding: int
 
 def prelu(state: State, name: str, x: torch.Tensor) -> torch.Tensor:
     return torch.where(x > 0, x, x * state[f"{name}.weight"].view(1, -1, 1, 1))
+
+
+def vit(width: int, depth: int, patches: int = 144, dimensions: int = 512) -> State:
+    """The names of arcface_torch's ViTs for pictures of 112 x 112."""
+    make = Filler()
+    make.conv("patch_embed.proj", 3, width, 9)
+    make.state["patch_embed.proj.bias"] = 0.1 * make.random(width)
+    make.state["pos_embed"] = 0.1 * make.random(1, patches, width)
+    make.state["mask_token"] = make.random(1, 1, width)
+    layers = [f"blocks.{block}.norm{number}" for block in range(depth) for number in (1, 2)]
+    for name in (*layers, "norm"):
+        make.state[f"{name}.weight"] = 1 + 0.1 * make.random(width)
+        make.state[f"{name}.bias"] = 0.1 * make.random(width)
+    for block in range(depth):
+        make.state[f"blocks.{block}.attn.qkv.weight"] = make.random(3 * width, width) / width**0.5
+        make.linear(f"blocks.{block}.attn.proj", width, width)
+        make.linear(f"blocks.{block}.mlp.fc1", width, 4 * width)
+        make.linear(f"blocks.{block}.mlp.fc2", 4 * width, width)
+    make.state["feature.0.weight"] = make.random(width, patches * width) / (patches * width) ** 0.5
+    make.norm("feature.1", width)
+    make.state["feature.2.weight"] = make.random(dimensions, width) / width**0.5
+    make.norm("feature.3", dimensions)
+    return make.state
+
+
+def run_vit(state: State, image: torch.Tensor) -> torch.Tensor:
+    """What arcface_torch's ViTs say of one picture, a patch and an attention head at a time, in double precision."""
+    state = {name: value.double() for name, value in state.items()}
+    kernel, bias = state["patch_embed.proj.weight"].flatten(1), state["patch_embed.proj.bias"]
+    cut = [image[0, :, y : y + 9, x : x + 9].double().flatten() for y in range(0, 100, 9) for x in range(0, 100, 9)]
+    tokens = torch.stack([kernel @ patch + bias for patch in cut]) + state["pos_embed"][0]
+    width, heads = tokens.shape[1], 8
+    own = width // heads
+
+    def layer_norm(name: str, x: torch.Tensor) -> torch.Tensor:
+        centred = x - x.mean(1, keepdim=True)
+        scaled = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
+        return scaled * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+    def linear(name: str, x: torch.Tensor) -> torch.Tensor:
+        return x @ state[f"{name}.weight"].T + state.get(f"{name}.bias", 0)
+
+    for block in range(sum(name.endswith("attn.qkv.weight") for name in state)):
+        mixed = linear(f"blocks.{block}.attn.qkv", layer_norm(f"blocks.{block}.norm1", tokens))
+        answers = []
+        for head in range(heads):
+            query, key, value = (mixed[:, part * width + head * own :][:, :own] for part in range(3))
+            answers.append(torch.softmax(query @ key.T / own**0.5, 1) @ value)
+        tokens = tokens + linear(f"blocks.{block}.attn.proj", torch.cat(answers, 1))
+        wide = linear(f"blocks.{block}.mlp.fc1", layer_norm(f"blocks.{block}.norm2", tokens)).clamp(0, 6)
+        tokens = tokens + linear(f"blocks.{block}.mlp.fc2", wide)
+    flat = state["feature.0.weight"] @ layer_norm("norm", tokens).flatten()
+    last = state["feature.2.weight"] @ norm(state, "feature.1", flat[None, :, None, None], 2e-5).flatten()
+    return norm(state, "feature.3", last[None, :, None, None], 2e-5).flatten()[None].float()

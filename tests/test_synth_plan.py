@@ -15,7 +15,7 @@ specs = st.builds(
     PackSpec,
     identities=st.integers(2, 30),
     images=st.integers(1, 12),
-    sizes=st.sampled_from(["equal", "long-tail"]),
+    sizes=st.sampled_from(["equal", "long-tail", "exponential:1"]),
     seed=st.integers(0, 2**63 - 1),
     label_noise=chance,
     outliers=chance,
@@ -90,6 +90,26 @@ def test_long_tails_have_the_mean_that_was_asked_for() -> None:
     assert sizes.max() > 300
 
 
+@given(st.integers(2, 60), st.integers(1, 500), st.integers(0, 2**63 - 1), st.data())
+@settings(deadline=None, max_examples=60)
+def test_exponential_sizes_fall_by_equal_factors(people: int, most: int, seed: int, data: st.DataObject) -> None:
+    ratio = data.draw(st.floats(1, most))
+    roster = make_roster(PackSpec(people, most, f"exponential:{ratio}", seed))
+    sizes = np.sort(np.diff(roster.starts))[::-1].tolist()
+    expected, factor = float(most), (1 / ratio) ** (1 / (people - 1))
+    for size in sizes:
+        assert abs(size - expected) <= 0.5 + 1e-9 * most
+        expected *= factor
+    assert sizes[0] == most
+    assert sizes[-1] >= 1
+
+
+def test_a_ratio_of_the_classes_is_what_was_asked_for() -> None:
+    sizes = np.diff(make_roster(PackSpec(100, 100, "exponential:100")).starts)
+    assert (sizes.max(), sizes.min()) == (100, 1)
+    assert sizes.tolist() != sorted(sizes.tolist(), reverse=True)
+
+
 def test_chances_are_kept() -> None:
     chances = {"label_noise": 0.1, "outliers": 0.04, "near_duplicates": 0.06, "low_quality": 0.08, "masked": 0.2}
     rows = whole(PackSpec(1000, 30, **chances))
@@ -114,6 +134,13 @@ def test_a_million_records_are_planned_in_little_memory() -> None:
         ({"identities": 0}, "identities is 0"),
         ({"images": 0}, "images is 0"),
         ({"sizes": "huge"}, "sizes is 'huge'; it must be one of equal, long-tail"),
+        ({"sizes": "exponential"}, "a RATIO of 1 or more, such as exponential:100"),
+        ({"sizes": "exponential:"}, "a RATIO of 1 or more"),
+        ({"sizes": "exponential:nan"}, "a RATIO of 1 or more"),
+        ({"sizes": "exponential:inf"}, "a RATIO of 1 or more"),
+        ({"sizes": "exponential:.5"}, "a RATIO of 1 or more"),
+        ({"sizes": "long-tail:3"}, "it must be one of equal, long-tail, exponential:RATIO"),
+        ({"sizes": "exponential:3.5"}, "with 3 images: the smallest would have less than one; ask for 4 images"),
         ({"seed": -1}, "seed is -1"),
         ({"masked": 1.5}, "masked is 1.5"),
         ({"masked": float("nan")}, "masked is nan"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import public_backbones as public
 import pytest
@@ -117,6 +119,40 @@ def test_cvlface_iresnet(tmp_path: Path) -> None:
     ours, said = embedding("ir18_adaface", tmp_path / "model.pt")
     same_direction(ours, public.run_ir(state, image(), "middle"))
     assert "taken as RGB" in said[0]
+
+
+def unmodified_ir() -> Any:
+    """The class of IR and IR-SE networks in facexlib's own file, which is run without the package around it."""
+    spec = find_spec("facexlib")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("facexlib is not installed: pip install --no-deps facexlib")
+    path = Path(spec.submodule_search_locations[0]) / "recognition" / "arcface_arch.py"
+    found = spec_from_file_location("facexlib_arcface", path)
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module.Backbone
+
+
+@pytest.mark.parametrize(("mode", "name"), [("ir", "ir50_curricular"), ("ir_se", "irse50")])
+def test_a_network_of_a_public_file_says_the_same_after_its_weights_were_translated(
+    mode: str, name: str, tmp_path: Path
+) -> None:
+    """facexlib has InsightFace_Pytorch's networks, whose names and arithmetic CurricularFace took over."""
+    torch.manual_seed(0)
+    network = unmodified_ir()(50, 0.4, mode)
+    for module in network.modules():
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            for value in (module.weight, module.running_var):
+                torch.nn.init.uniform_(value, 0.5, 1.5)
+            for value in (module.bias, module.running_mean):
+                torch.nn.init.normal_(value, 0, 0.1)
+    torch.save(network.state_dict(), tmp_path / "model.pth")
+    ours, said = embedding(name, tmp_path / "model.pth")
+    assert said == []
+    with torch.inference_mode():
+        same_direction(ours, network.eval()(image()))
 
 
 @pytest.mark.parametrize(

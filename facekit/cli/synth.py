@@ -26,10 +26,10 @@ CHANCES = ("label_noise", "duplicate_identities", "outliers", "near_duplicates",
 @click.option("--images", type=int, default=10, show_default=True, metavar="M", help="Pictures of each.")
 @click.option(
     "--sizes",
-    type=click.Choice(["equal", "long-tail"]),
+    metavar="SIZES",
     default="equal",
     show_default=True,
-    help="M of everyone, or M on average with few of most.",
+    help="equal: M of everyone; long-tail: M on average, few of most; exponential:RATIO: from M down to M / RATIO.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
 @click.option("--label-noise", type=float, default=0.0, metavar="P", help="Share that shows another person of DST.")

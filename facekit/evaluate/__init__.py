@@ -3,6 +3,7 @@
 from facekit.evaluate.all_pairs import AllPairs, verify_all
 from facekit.evaluate.all_pairs_bootstrap import all_pairs_intervals
 from facekit.evaluate.bootstrap import Interval
+from facekit.evaluate.classes import GroupAccuracy, accuracy_by_count, closed_set
 from facekit.evaluate.cleaning import CleaningScore, CleaningTruth, score_cleaning
 from facekit.evaluate.faces import FaceSet
 from facekit.evaluate.folds import people_of_pairs
@@ -19,6 +20,7 @@ from facekit.evaluate.protocols import (
     group_far,
     masked_protocol,
 )
+from facekit.evaluate.rejection import misses_after_rejecting
 from facekit.evaluate.templates import AGGREGATIONS, Templates, aggregate
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "FaceSet",
     "FoldAccuracy",
     "FoldChoice",
+    "GroupAccuracy",
     "Identification",
     "Interval",
     "MaskedScores",
@@ -41,15 +44,18 @@ __all__ = [
     "Resampling",
     "Roc",
     "Templates",
+    "accuracy_by_count",
     "aggregate",
     "all_pairs_intervals",
     "by_group",
+    "closed_set",
     "combined_score",
     "fold_accuracy",
     "group_far",
     "identify",
     "identify_open_set",
     "masked_protocol",
+    "misses_after_rejecting",
     "operating_points",
     "people_of_pairs",
     "score_cleaning",

@@ -6,6 +6,7 @@ plans the stretch it draws and nothing grows with the number of records.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from facekit.errors import ConfigError
 __all__ = ["BENCHMARK_SEEDS", "KINDS", "SIZES", "PackSpec", "PlannedRecord", "Roster", "make_roster", "plan_records"]
 
 KINDS = ("clean", "label_noise", "outlier", "near_duplicate", "low_quality", "masked", "duplicate_identity")
-SIZES = ("equal", "long-tail")
+SIZES = ("equal", "long-tail", "exponential:RATIO")
 FIRST_FOREIGN_IMAGE = 10**9
 """Number from which the pictures count that stand under somebody else's label; a person's own are far fewer."""
 MAX_COUNT = 10**8
@@ -39,8 +40,11 @@ class PackSpec:
     identities : int
         People.
     images : int
-        Records a person: of each (``equal``), or on average (``long-tail``: log-normal, at least 2).
-    sizes : str
+        Records a person: of each (``equal``), on average (``long-tail``: log-normal, at least 2), or of the largest.
+    sizes : {"equal", "long-tail", "exponential:RATIO"}
+        ``exponential:RATIO`` falls from the largest to the smallest by equal factors, which together are RATIO, at
+        least 1: the long-tailed sets of Cui et al. 2019 (section 5.1), whose imbalance is RATIO. Whole records, and 1
+        at least.
     seed : int
     label_noise : float
         Chance that a record shows another person of the pack.
@@ -76,8 +80,7 @@ class PackSpec:
         for name in ("identities", "images"):
             if not 1 <= getattr(self, name) <= MAX_COUNT:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 1 to {MAX_COUNT:,}")
-        if self.sizes not in SIZES:
-            raise ConfigError(f"sizes is {self.sizes!r}; it must be one of {', '.join(SIZES)}")
+        _check_sizes(self)
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
         names = ("label_noise", "outliers", "near_duplicates", "low_quality", "masked")
@@ -169,9 +172,38 @@ def make_roster(spec: PackSpec) -> Roster:
     return Roster(np.concatenate([[0], np.cumsum(sizes)]), person, first_image, canonical[person])
 
 
+def _ratio(sizes: str) -> float:
+    """RATIO of ``exponential:RATIO``; NaN where it is no such text."""
+    kind, _, ratio = sizes.partition(":")
+    try:
+        return float(ratio) if kind == "exponential" else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _check_sizes(spec: PackSpec) -> None:
+    """Refuse other kinds, and a ratio by which somebody would have no whole record."""
+    if spec.sizes in SIZES[:2]:
+        return
+    ratio = _ratio(spec.sizes)
+    if not 1 <= ratio < math.inf:
+        raise ConfigError(
+            f"sizes is {spec.sizes!r}; it must be one of {', '.join(SIZES)}, with a RATIO of 1 or more, such as "
+            "exponential:100"
+        )
+    if ratio > spec.images:
+        raise ConfigError(
+            f"sizes is {spec.sizes!r} with {spec.images} images: the smallest would have less than one; ask for "
+            f"{math.ceil(ratio)} images or more, or a smaller ratio"
+        )
+
+
 def _sizes(spec: PackSpec) -> Integers:
     if spec.sizes == "equal":
         return np.full(spec.identities, spec.images, np.int64)
+    if spec.sizes != "long-tail":
+        share = np.arange(spec.identities) / max(1, spec.identities - 1)
+        return np.rint(spec.images * _ratio(spec.sizes) ** -share).astype(np.int64)
     raw = np.exp(np.random.default_rng([_SIZES, spec.seed]).normal(0, 1.0, spec.identities))
     return np.maximum(2, np.rint(raw * spec.images / np.exp(0.5))).astype(np.int64)
 

@@ -12,6 +12,7 @@ from facekit.errors import ConfigError, did_you_mean
 from facekit.train.iresnet import DEPTHS, WIDTHS, IResNet
 from facekit.train.irse import IR_DEPTHS, IRSE, IRSE_DEPTHS, KINDS
 from facekit.train.mobilefacenet import MobileFaceNet
+from facekit.train.vit import VITS, VisionTransformer
 
 __all__ = ["BACKBONES", "HalfResolution", "Shape", "backbone", "residual_shape"]
 
@@ -31,7 +32,7 @@ _SHAPES = {"tiny": Shape((1, 1, 1, 1), (16, 32, 64, 128), True)} | {
 _IR = {f"irse{depth}": (depth, "se") for depth in IRSE_DEPTHS} | {
     f"ir{depth}_{kind}": (depth, kind) for kind in KINDS[1:] for depth in IR_DEPTHS
 }
-BACKBONES = (*_SHAPES, *_IR, "mobilefacenet")
+BACKBONES = (*_SHAPES, *_IR, "mobilefacenet", *VITS)
 """The names that `backbone` takes."""
 
 
@@ -68,6 +69,8 @@ def backbone(
 ) -> nn.Module:
     """A network by name, one of `BACKBONES`; the other parameters as `facekit.train.iresnet.IResNet`'s.
 
+    The last normalisation of a ViT is always trained, as in arcface_torch.
+
     Raises
     ------
     ConfigError
@@ -78,6 +81,8 @@ def backbone(
         raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(BACKBONES)}{near}")
     if name == "mobilefacenet":
         return MobileFaceNet(dimensions, dropout, image_size, freeze_scale)
+    if name in VITS:
+        return VisionTransformer(VITS[name], dimensions, dropout, image_size)
     if name in _IR:
         depth, kind = _IR[name]
         return IRSE(depth, dimensions, dropout, image_size, freeze_scale, kind)

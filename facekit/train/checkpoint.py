@@ -1,7 +1,8 @@
 """Checkpoints: written aside and renamed, and loaded with any number of processes.
 
 checkpoints/00000120/
-    common.pt             network, head, their momentum, average, scaler, step, place in the data, settings
+    common.pt             network, head, their momentum (of AdamW its squares and counts too), average, scaler, step,
+                          place in the data, settings
     rows-00000-of-00002.pt    a process's rows of the classifier, their momentum, its random numbers
 """
 
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from facekit.errors import FacekitError
 from facekit.train.model import CHECKPOINTS, COMMON, load_file, save_file
+from facekit.train.optimizer import moments_of, set_moments
 from facekit.train.processes import rank_of, wait_for_all
 from facekit.train.sharded import world_size
 
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+ROW_MOMENTS = ("momentum", "squares")
+MOMENTS = (*ROW_MOMENTS, "updates")
+"""As `facekit.train.optimizer.moments_of` names them."""
 _KEPT = (
     "network", "head", "momentum", "scaler", "step", "position", "images_a_step", "average", "average_count",
 )  # fmt: skip
@@ -73,8 +77,9 @@ def bytes_of_a_checkpoint(state: State) -> int:
     moved = sum(one.numel() * one.element_size() for module in modules for one in module.parameters())
     average = sum(one.numel() * one.element_size() for one in state.ema.weights.values()) if state.ema else 0
     weight = state.classifier.weight
-    rows = 2 * weight.numel() * weight.element_size() * (world_size() if state.classifier.sharded else 1)
-    return kept + moved + average + rows
+    rows = weight.numel() * weight.element_size() * (world_size() if state.classifier.sharded else 1)
+    moments = 2 if state.settings.train.optimizer == "adamw" else 1
+    return kept + average + rows + moments * (moved + rows)
 
 
 def images_per_step(folder: Path) -> int:
@@ -195,7 +200,9 @@ def load_checkpoint(state: State, folder: Path) -> None:
             state.ema.weights[name].copy_(value)
     for kind, module in (("network", state.network), ("head", state.head)):
         for name, parameter in module.named_parameters():
-            _set_momentum(state, parameter, common["momentum"].get(f"{kind}.{name}"))
+            key = f"{kind}.{name}"
+            known = [moment for moment in MOMENTS if key in common.get(moment, {})]
+            set_moments(state.optimizer, parameter, {moment: common[moment][key] for moment in known})
     _load_rows(state, folder)
     own = folder / _rows_name(rank_of(), world_size())
     if own.exists():
@@ -206,22 +213,23 @@ def load_checkpoint(state: State, folder: Path) -> None:
 
 def _common(state: State) -> dict[str, Any]:
     modules = (("network", state.network), ("head", state.head))
-    momentum = {
-        f"{kind}.{name}": state.optimizer.state[parameter]["momentum_buffer"]
+    kept = {
+        f"{kind}.{name}": moments_of(state.optimizer, parameter)
         for kind, module in modules
         for name, parameter in module.named_parameters()
-        if state.optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
     }
+    moments = {moment: {key: one[moment] for key, one in kept.items() if moment in one} for moment in MOMENTS}
     return state.description | {
         "network": state.network.state_dict(),
         "head": state.head.state_dict(),
-        "momentum": momentum,
+        "momentum": moments["momentum"],
         "scaler": state.scaler.state_dict(),
         "step": state.step,
         "position": state.position,
         "images_a_step": state.images_per_step,
         "average": state.ema.weights if state.ema else {},
         "average_count": state.ema.count if state.ema else 0,
+        **{moment: found for moment, found in moments.items() if found},
     }
 
 
@@ -232,16 +240,15 @@ def _rows_name(rank: int, world: int) -> str:
 def _rows(state: State) -> dict[str, Any]:
     weight = state.classifier.weight
     rows = {"random": _random(), "start": state.classifier.class_start, "count": len(weight), "weight": weight.detach()}
-    momentum = state.optimizer.state.get(weight, {}).get("momentum_buffer")
-    return rows if momentum is None else rows | {"momentum": momentum}
+    return rows | moments_of(state.optimizer, weight)
 
 
 @torch.no_grad()
 def _load_rows(state: State, folder: Path) -> None:
     """Take the rows of this process's classes from whichever files have them."""
     weight, first = state.classifier.weight, state.classifier.class_start
-    momentum = torch.zeros_like(weight)
-    found, moving = 0, False
+    moments: dict[str, torch.Tensor] = {}
+    found = 0
     for path in sorted(folder.glob("rows-*.pt")):
         part = load_file(path)
         low, high = max(first, part["start"]), min(first + len(weight), part["start"] + part["count"])
@@ -249,20 +256,18 @@ def _load_rows(state: State, folder: Path) -> None:
             continue
         here, there = slice(low - first, high - first), slice(low - part["start"], high - part["start"])
         weight[here] = part["weight"][there].to(weight)
-        if "momentum" in part:
-            momentum[here], moving = part["momentum"][there].to(weight), True
+        for moment in ROW_MOMENTS:
+            if moment in part:
+                whole = moments.setdefault(moment, torch.zeros_like(weight))
+                whole[here] = part[moment][there].to(weight)
+        if "updates" in part:
+            moments["updates"] = part["updates"]
         found += high - low
     if found != len(weight):
         raise FacekitError(
             f"{folder} has rows for {found} of {len(weight)} classes: it is of another pack, or not whole"
         )
-    _set_momentum(state, weight, momentum if moving else None)
-
-
-def _set_momentum(state: State, parameter: nn.Parameter, momentum: torch.Tensor | None) -> None:
-    if momentum is not None:
-        buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum)
-        state.optimizer.state[parameter]["momentum_buffer"] = buffer
+    set_moments(state.optimizer, weight, moments)
 
 
 def _random() -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from facekit.errors import ConfigError
 __all__ = ["MAY_CHANGE", "LoopConfig", "unusual_settings"]
 
 CHOICES = {
+    "optimizer": ("sgd", "adamw"),
     "schedule": ("step", "poly", "cosine"),
     "precision": ("float32", "bf16", "fp16"),
     "classifier": ("full", "sharded"),
@@ -51,6 +52,7 @@ USUAL = {
     "saturation": Usual(0.0, 0.6, 1.0),
     "blur_size": Usual(0.0, 5.0, 50.0),
 }
+ADAMW = USUAL | {"lr": Usual(1e-5, 1e-2, 10.0), "weight_decay": Usual(0.0, 0.3, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class LoopConfig:
         Batches whose gradients are added up before a step of the optimizer.
     recipe_batch : int
         Images a step, over processes and accumulation, that ``lr`` is meant for; 0: not stated.
+    optimizer : {"sgd", "adamw"}
+        ViTs learn with ``adamw``.
     lr : float
-        Learning rate of SGD; usual 0.0001 to 1.
+        Learning rate; usual 0.0001 to 1, and 0.00001 to 0.01 of AdamW.
     momentum : float
-        Of SGD; usual 0 to 0.99.
+        Of SGD, and beta1 of AdamW, whose beta2 is 0.999; usual 0 to 0.99.
     weight_decay : float
-        Of SGD; norms and biases do not decay. Usual 0 to 0.01.
+        Norms and biases do not decay. Usual 0 to 0.01, and 0 to 0.3 of AdamW, which multiplies it by the rate alone.
     schedule : {"step", "poly", "cosine"}
         How the learning rate falls: at ``milestones``, by a power of what is left, or along half a cosine.
     milestones : tuple of float
@@ -147,6 +151,7 @@ class LoopConfig:
     batch: int = 128
     accumulate: int = 1
     recipe_batch: int = 0
+    optimizer: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -200,10 +205,10 @@ class LoopConfig:
         _check("above 0", tuple(getattr(self, name) for name in POSITIVE), least=TINIEST, names=POSITIVE)
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema is {self.ema}; it must be in [0, 1)")
-        for name, usual in USUAL.items():
+        for name, usual in _usual(self).items():
             if getattr(self, name) > usual.most:
                 raise ConfigError(
-                    f"{name} is {getattr(self, name):g}; it must be at most {usual.most:g} ({_range(name)})"
+                    f"{name} is {getattr(self, name):g}; it must be at most {usual.most:g} ({_range(usual)})"
                 )
         if list(self.milestones) != sorted(self.milestones) or not all(0 <= one < inf for one in self.milestones):
             raise ConfigError(f"milestones are {self.milestones}; write epochs in order, none negative")
@@ -217,17 +222,21 @@ def unusual_settings(config: LoopConfig) -> list[str]:
     config : LoopConfig
     """
     found = []
-    for name, usual in USUAL.items():
+    for name, usual in _usual(config).items():
         value = getattr(config, name)
         if not usual.low <= value <= usual.high:
-            found.append(f"{name} is {value:g} ({_range(name)})")
+            found.append(f"{name} is {value:g} ({_range(usual)})")
     if config.warmup >= config.epochs:
         found.append(f"warmup is {config.warmup:g} of {config.epochs} epochs: the rate never reaches lr")
     return found
 
 
-def _range(name: str) -> str:
-    return f"usual: {USUAL[name].low:g} to {USUAL[name].high:g}"
+def _usual(config: LoopConfig) -> dict[str, Usual]:
+    return ADAMW if config.optimizer == "adamw" else USUAL
+
+
+def _range(usual: Usual) -> str:
+    return f"usual: {usual.low:g} to {usual.high:g}"
 
 
 def _check(wanted: str, values: tuple[float, ...], least: float, names: tuple[str, ...]) -> None:

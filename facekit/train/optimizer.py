@@ -1,9 +1,9 @@
-"""Rates, groups of parameters, and the moving average of the weights."""
+"""Rates, groups of parameters, what optimizers keep of them, and the moving average of the weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,9 @@ from torch import nn
 
 from facekit.train.config import LoopConfig
 
-__all__ = ["EMA", "RowSGD", "learning_rate", "open_optimizer", "set_rate"]
+__all__ = ["EMA", "DenseAdamW", "RowSGD", "learning_rate", "moments_of", "open_optimizer", "set_moments", "set_rate"]
+
+BETA2 = 0.999
 
 
 def learning_rate(config: LoopConfig, step: int, steps_per_epoch: int, steps: int) -> float:
@@ -77,8 +79,25 @@ class RowSGD(torch.optim.SGD):
         parameter[rows] -= group["lr"] * moved
 
 
-def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> RowSGD:
-    """SGD with momentum; what has one dimension (norms, biases, slopes) does not decay.
+class DenseAdamW(torch.optim.AdamW):
+    """AdamW (Loshchilov and Hutter 2019) that takes sparse gradients for dense ones.
+
+    Under Partial FC the rows that were not sampled then decay and move by their moments, as in arcface_torch's
+    partial_fc_v2 with AdamW, with which its ViTs are trained; `RowSGD` leaves such rows where they are.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """One step; see `torch.optim.AdamW.step`."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and parameter.grad.is_sparse:
+                    parameter.grad = parameter.grad.to_dense()
+        return super().step(closure)
+
+
+def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> RowSGD | DenseAdamW:
+    """SGD with momentum, or AdamW; what has one dimension (norms, biases, slopes) does not decay.
 
     Parameters
     ----------
@@ -96,7 +115,55 @@ def open_optimizer(modules: Iterable[nn.Module], config: LoopConfig) -> RowSGD:
         {"params": [p for p in found if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in found if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if config.optimizer == "adamw":
+        return DenseAdamW(groups, lr=config.lr, betas=(config.momentum, BETA2))
     return RowSGD(groups, lr=config.lr, momentum=config.momentum)
+
+
+def moments_of(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
+    """What an optimizer keeps of a parameter.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        One of `open_optimizer`.
+    parameter : nn.Parameter
+
+    Returns
+    -------
+    moments : dict from str to tensor
+        ``momentum`` and, of AdamW, ``squares`` of the parameter's shape and ``updates``, a count; empty before the
+        first step.
+    """
+    kept = optimizer.state.get(parameter, {})
+    names = {name: key for name, key in _keys(optimizer).items() if kept.get(key) is not None}
+    return {name: kept[key] for name, key in names.items()}
+
+
+def set_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, moments: Mapping[str, torch.Tensor]) -> None:
+    """Give an optimizer copies of what `moments_of` gave; what is not all there begins anew.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    parameter : nn.Parameter
+    moments : mapping from str to tensor
+    """
+    keys = _keys(optimizer)
+    if not all(name in moments for name in keys):
+        return
+    for name, key in keys.items():
+        value = moments[name]
+        # torch keeps the count on the CPU.
+        like = value if name == "updates" else torch.empty_like(parameter, requires_grad=False)
+        optimizer.state[parameter][key] = torch.empty_like(like).copy_(value)
+
+
+def _keys(optimizer: torch.optim.Optimizer) -> dict[str, str]:
+    """Names in checkpoints to torch's."""
+    if isinstance(optimizer, torch.optim.AdamW):
+        return {"momentum": "exp_avg", "squares": "exp_avg_sq", "updates": "step"}
+    return {"momentum": "momentum_buffer"}
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

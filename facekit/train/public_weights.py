@@ -1,7 +1,8 @@
 """Weights of public backbones -> facekit's names: arcface_torch, CVLface, AdaFace, MagFace, CurricularFace.
 
 What a file is, is told by its names. IResNet (arcface_torch, MagFace, CVLface's iresnet_insightface) has facekit's;
-IR and IR-SE (CurricularFace, AdaFace, CVLface's iresnet) have input_layer, body and output_layer.
+IR and IR-SE (CurricularFace, AdaFace, CVLface's iresnet) have input_layer, body and output_layer. arcface_torch's ViTs
+have patch_embed, and facekit's names too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 
 from facekit.train.iresnet import DEPTHS
 from facekit.train.irse import IR_DEPTHS
+from facekit.train.vit import VITS
 
 __all__ = ["Translated", "translated", "unpacked"]
 
@@ -24,6 +26,8 @@ CONTAINERS = ("state_dict", "state_dict_backbone")
 ANCHORS = ("layer1.0.conv1.weight", "input_layer.0.weight")
 IRESNET = re.compile(r"(conv1|bn1|prelu|layer[1-4]|bn2|fc|features)\.")
 IR = re.compile(r"(input_layer|body|output_layer)\.")
+VIT = re.compile(r"(patch_embed|blocks|norm|feature)\.|(pos_embed|mask_token)$")
+VIT_ANCHORS = ("patch_embed.proj.weight", "pos_embed", "feature.0.weight")
 RENAMED = (
     (re.compile(r"^input_layer\.0\."), "stem.conv1."),
     (re.compile(r"^input_layer\.1\."), "stem.bn1."),
@@ -92,6 +96,8 @@ def translated(state: Mapping[str, torch.Tensor]) -> Translated:
     state : mapping from str to tensor
         Without ``module.`` at the front.
     """
+    if all(name in state for name in VIT_ANCHORS):
+        return _vit(state)
     found = next(((name, anchor) for anchor in ANCHORS for name in state if name.endswith(anchor)), None)
     if found is None:
         return Translated(dict(state))
@@ -139,6 +145,14 @@ def _ir(state: State, prefix: str, left_over: tuple[str, ...]) -> Translated:
     elif kind == "adaface" and prefix == "net.":
         notes = ("the channels are taken as RGB; where model.yaml beside a file of CVLface says BGR, they are not",)
     return Translated(state, backbone, notes, left_over)
+
+
+def _vit(state: Mapping[str, torch.Tensor]) -> Translated:
+    width = state["pos_embed"].shape[-1]
+    depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
+    backbone = next((name for name, shape in VITS.items() if shape[:2] == (width, depth)), None)
+    kept = {name: value for name, value in state.items() if VIT.match(name)}
+    return Translated(kept, backbone, (), tuple(name for name in state if name not in kept))
 
 
 def _renamed(name: str) -> str:

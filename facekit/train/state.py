@@ -201,9 +201,7 @@ class State:
         averaged = {} if self.ema is None else self.ema.weights
         named |= {f"ema.{name}": value for name, value in averaged.items() if value.is_floating_point()}
         moving = [
-            state["momentum_buffer"]
-            for state in self.optimizer.state.values()
-            if state.get("momentum_buffer") is not None
+            value for state in self.optimizer.state.values() for value in state.values() if torch.is_tensor(value)
         ]
         # One entry for all momentum: a process without classes has none of its rows'.
         named["momentum"] = torch.stack(

@@ -84,6 +84,19 @@ ADAFACE: Mapping[str, Any] = {
     "brightness": 0.2, "contrast": 0.2, "saturation": 0.2,
 }  # fmt: skip
 """The script of AdaFace's code for MS1MV2. Its low-resolution augmentation is not here."""
+VIT: Mapping[str, Any] = {
+    **COSFACE, "margin": 0.4, "dropout": 0.0, "optimizer": "adamw", "lr": 0.001, "weight_decay": 0.1, "epochs": 40,
+    "warmup": 4.0, "schedule": "poly", "power": 1.0, "clip": 5.0, "precision": "fp16", "sample_rate": 0.3,
+    "recipe_batch": 24576,
+}  # fmt: skip
+"""arcface_torch's wf42m_pfc03_40epoch configurations, train_v2.py (clip) and lr_scheduler.py (a linear fall)."""
+VITS: Mapping[str, Mapping[str, Any]] = {
+    "vit_t": {**VIT, "backbone": "vit_t", "batch": 512, "recipe_batch": 4096},
+    "vit_s": {**VIT, "backbone": "vit_s", "batch": 384},
+    "vit_b": {**VIT, "backbone": "vit_b", "batch": 256, "accumulate": 12},
+    "vit_l": {**VIT, "backbone": "vit_l", "batch": 384},
+}
+"""On 8 cards (vit_t, vit_b) and on 64."""
 SMALL: Mapping[str, Any] = {
     "backbone": "tiny", "dimensions": 128, "dropout": 0.0, "scale": 48.0, "margin": 0.35, "epochs": 16, "batch": 64,
     "lr": 0.1, "schedule": "cosine", "warmup": 1.0, "crop": 4, "brightness": 0.2, "contrast": 0.2,
@@ -101,6 +114,7 @@ class _Bcl:
     recipes: Mapping[str, Mapping[str, Any]] = {loss: {"loss": loss, **PAPER} for loss in LOSSES[:3]} | {
         "cosface": COSFACE,
         "adaface": ADAFACE,
+        **VITS,
         **{f"{loss}-small": {"loss": loss, **SMALL, **SMALL_KINDS.get(loss, {})} for loss in LOSSES},
     }
 

@@ -51,7 +51,7 @@ def _changed(before: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     aside = ("settings", "facekit", "init")
     earlier = {"pack", "image_size"} - set(before)  # of a run from before they were recorded
     names = [name for name in record if before.get(name) != record[name] and name not in {*aside, *earlier}]
-    old, new = before["settings"], record["settings"]
+    old, new = {"optimizer": "sgd"} | before["settings"], record["settings"]  # before there was a choice
     # Other schedules are stretched over the epochs: with more of them the rate would jump.
     length = {"max_steps", "epochs"} if new.get("schedule") == "step" else {"max_steps"}
     differ = [name for name in new if old.get(name) != new[name] and name not in length]
