@@ -200,8 +200,8 @@ def serve(room: str) -> None:
     """
     gc.disable()
     kernels = _kernels(room)
-    for line in sys.stdin:
-        kernel, signature = kernels[int(line)]
-        kernel.compile(types_of(signature))
-        sys.stdout.write(line)
-        sys.stdout.flush()
+    with open(sys.stdout.fileno(), "w", buffering=1, encoding="ascii", closefd=False) as answers:
+        for line in sys.stdin:
+            kernel, signature = kernels[int(line)]
+            kernel.compile(types_of(signature))
+            answers.write(line)
