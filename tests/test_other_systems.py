@@ -18,7 +18,8 @@ from facekit.output.file_lock import open_flags, try_lock
 from facekit.run.processors import processors
 
 LINUX_ONLY = """
-import builtins, ctypes, importlib.abc, os, signal, sys
+import builtins, ctypes, importlib.abc, os, shutil, signal, sys, types
+shutil.os = types.SimpleNamespace(**vars(os))  # it chose at its import what it calls on this system
 for name in ("sched_getaffinity", "register_at_fork", "fork", "posix_fadvise", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK",
              "O_DIRECTORY", "getuid", "sysconf", "copy_file_range", "sendfile"):
     if hasattr(os, name):
@@ -46,7 +47,6 @@ builtins.open = without_proc
 HERE = "from facekit.cli import main\nmain(sys.argv[1:])\n"
 # What locks is the system's: a stand-in for the library, of which the one for this system needs fcntl.
 LOCKS = """
-import types
 portalocker = types.ModuleType("portalocker")
 portalocker.LockFlags = types.SimpleNamespace(SHARED=1, EXCLUSIVE=2, NON_BLOCKING=4)
 portalocker.AlreadyLocked = type("AlreadyLocked", (Exception,), {})
