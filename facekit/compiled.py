@@ -23,7 +23,10 @@ __all__ = ["KERNELS", "is_compiled", "kernel", "kernels_of", "say_compiling", "t
 
 KERNELS = {
     "records": ("facekit.records.kernels",),
-    "masks": tuple(f"facekit.masks.{name}" for name in ("lighting", "raster", "drape", "dye", "finish", "rims")),
+    "masks": tuple(
+        f"facekit.masks.{name}"
+        for name in ("lighting", "raster", "drape", "dye", "finish", "rim_lines", "rim_matte")
+    ),
     "synth": ("facekit.synth.kernels",),
     "clean": ("facekit.clean.kernels", "facekit.clean.tree_kernels"),
     "evaluate": ("facekit.evaluate.kernels",),

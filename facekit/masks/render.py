@@ -20,7 +20,7 @@ from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refine
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
 from facekit.masks.recipe import MaskParams
-from facekit.masks.rims import keep_rims, rim_layout
+from facekit.masks.rims import keep_rims
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
 from facekit.masks.textures import TEXTURE_SIZE, texture_level, to_linear
 
@@ -327,5 +327,5 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
     finish = _finish(scene, params, scale)
     finish_picture(image, samples, vertices, _border(), curves, finish, taps, window, frame.scale, coverage, out)
-    keep_rims(image, vertices, rim_layout(), coverage, out)
+    keep_rims(image, vertices, coverage, out)
     return Worn(out, coverage, vertices, params)

@@ -1,0 +1,244 @@
+"""Kernels that lay the rims of glasses, found in the bare picture, over the masked one.
+
+What is laid over is the line alone, matted against the skin on both sides of it. Pictures are indexed [y, x];
+centimetres are those of the mean face. No random numbers here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facekit.compiled import kernel
+from facekit.masks.rim_lines import AROUND, BELOW, RAYS, STEP, STRONG, THIN, Search
+
+__all__ = ["FIRST_ANGLE", "LAST_ANGLE", "lay_rims"]
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Picture = NDArray[np.uint8]
+
+F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
+FIRST_ANGLE, LAST_ANGLE = -10.0, 190.0
+"""Degrees of the first and the last ray: 0 away from the nose, 90 down the face."""
+FAINT, CLEAR = np.float32(0.01), np.float32(0.035)  # contrast of a piece that is not laid over, and that is wholly
+RUN = 3  # rays on either side over which that is taken
+SHORTEST, SPREAD = 9, 4  # rays of a piece that is not laid over; so many more, and it wholly is
+LEAST_BELOW = np.float32(0.4)  # mean weight that the rays below the eye must have
+WIDEST, WIDEST_AT_NOSE = np.float32(9), np.float32(6)  # places; what is wider is shading
+PURE = np.float32(0.7)  # share of grey in the colour of a frame
+
+
+@kernel()
+def _mean_colour(image: Picture, x: np.float32, y: np.float32, coarse: int, out: Floats) -> None:
+    """Mean of the pixels that a sample of the field covers, bilinear where it is one pixel."""
+    height, width = image.shape[0], image.shape[1]
+    out[:] = F0
+    if coarse == 1:
+        x, y = (
+            min(max(x, F0), np.float32(width) - np.float32(1.001)),
+            min(max(y, F0), np.float32(height) - np.float32(1.001)),
+        )
+        i, j = int(x), int(y)
+        fx, fy = x - np.float32(i), y - np.float32(j)
+        for k in range(3):
+            above = np.float32(image[j, i, k]) * (F1 - fx) + np.float32(image[j, i + 1, k]) * fx
+            below = np.float32(image[j + 1, i, k]) * (F1 - fx) + np.float32(image[j + 1, i + 1, k]) * fx
+            out[k] = above * (F1 - fy) + below * fy
+        return
+    left, top = int(x + HALF) - coarse // 2, int(y + HALF) - coarse // 2
+    for j in range(top, top + coarse):
+        for i in range(left, left + coarse):
+            for k in range(3):
+                out[k] += np.float32(image[min(max(j, 0), height - 1), min(max(i, 0), width - 1), k])
+    for k in range(3):
+        out[k] /= np.float32(coarse * coarse)
+
+
+@kernel()
+def _half_width(read: Floats, place: int, way: int, sign: np.float32) -> np.float32:
+    """Places from the middle of a line to where half of its contrast is gone, on one side of it."""
+    most = F0
+    for t in range(1, AROUND + 1):
+        most = max(most, sign * (read[place + way * t] - read[place]))
+    before = F0
+    for t in range(1, AROUND + 1):
+        value = sign * (read[place + way * t] - read[place])
+        if value >= HALF * most:
+            return np.float32(t - 1) + (HALF * most - before) / max(value - before, np.float32(1e-6))
+        before = value
+    return np.float32(AROUND)
+
+
+@kernel()
+def _trace(
+    image: Picture, frame: Floats, rays: Floats, read: Floats, contrast: Floats, path: Ints, coarse: int, out: Floats
+) -> None:
+    """Where the rim is and what it looks like, one row a ray (RAYS, 13).
+
+    Radius, half width inward and outward in centimetres, weight, then the colours of the rim and of the skin inside and
+    outside of it, levels.
+    """
+    weight, places, signs = np.empty(RAYS, np.float32), path.astype(np.float32), np.empty(RAYS, np.float32)
+    _smoothed(places)
+    way = F0
+    for a in range(RAYS):
+        p = path[a] + AROUND
+        sides = HALF * (read[a, p - THIN] + read[a, p + THIN])
+        sign = F1 if sides >= read[a, p] else -F1
+        inward, outward = _half_width(read[a], p, -1, sign), _half_width(read[a], p, 1, sign)
+        radius = rays[a, 2] + np.float32(STEP) * places[a]
+        out[a, 0], out[a, 1], out[a, 2] = radius, np.float32(STEP) * inward, np.float32(STEP) * outward
+        for n in range(3):
+            apart = F0 if n == 0 else (-inward - np.float32(2) if n == 1 else outward + np.float32(2))
+            r = radius + np.float32(STEP) * apart
+            x = frame[0] + r * (rays[a, 0] * frame[2] + rays[a, 1] * frame[4])
+            y = frame[1] + r * (rays[a, 0] * frame[3] + rays[a, 1] * frame[5])
+            _mean_colour(image, x, y, coarse, out[a, 4 + 3 * n : 7 + 3 * n])
+        widest = WIDEST if a < BELOW[1] else WIDEST_AT_NOSE
+        narrow = min(max((widest - inward - outward) / np.float32(2), F0), F1)
+        weight[a], signs[a] = narrow * min(max(contrast[a, path[a]], F0), STRONG), sign
+        way += sign * weight[a]
+    for a in range(RAYS):
+        if signs[a] * way < F0:  # a frame is dark or bright; what is both are wrinkles and their rims of light
+            weight[a] = F0
+    for a in range(RAYS):
+        total = F0
+        for i in range(max(a - RUN, 0), min(a + RUN + 1, RAYS)):
+            total += weight[i]
+        total /= np.float32(2 * RUN + 1)
+        out[a, 3] = min(max((total - FAINT) / (CLEAR - FAINT), F0), F1)
+    _drop_short(out)
+    _unmix(out)
+
+
+@kernel()
+def _drop_short(rows: Floats) -> None:
+    """Take the weight from short pieces, and from all where little lies below the eye.
+
+    A fold beside the nose is as dark as a rim, but does not go on there.
+    """
+    first, below = 0, F0
+    for a in range(BELOW[0], BELOW[1]):
+        below += rows[a, 3] / np.float32(BELOW[1] - BELOW[0])
+    seen = min(max((below - LEAST_BELOW) / np.float32(0.2), F0), F1)
+    for a in range(RAYS + 1):
+        if a < RAYS and rows[a, 3] > F0:
+            continue
+        share = seen * min(max(np.float32(a - first - SHORTEST) / np.float32(SPREAD), F0), F1)
+        for i in range(first, a):
+            rows[i, 3] *= share
+        first = a + 1
+
+
+@kernel()
+def _smoothed(values: Floats) -> None:
+    """Twice a quarter, a half, a quarter of neighbours; the ends stay."""
+    for _ in range(2):
+        before = values[0]
+        for i in range(1, values.shape[0] - 1):
+            mean = np.float32(0.25) * (before + values[i + 1]) + HALF * values[i]
+            before, values[i] = values[i], mean
+
+
+@kernel()
+def _unmix(rows: Floats) -> None:
+    """Put the frame's own colour in place of what is seen of it.
+
+    A rim is narrower than a pixel: where it is seen, it is mixed with skin. The darkest and the brightest pieces come
+    nearest to what it is made of.
+    """
+    darkest, brightest = np.full(3, np.float32(255)), np.zeros(3, np.float32)
+    for a in range(RAYS):
+        if rows[a, 3] > F0:
+            for k in range(3):
+                darkest[k], brightest[k] = min(darkest[k], rows[a, 4 + k]), max(brightest[k], rows[a, 4 + k])
+    low, high = min(darkest[0], darkest[1], darkest[2]), max(brightest[0], brightest[1], brightest[2])
+    for a in range(RAYS):
+        skin, seen = F0, F0
+        for k in range(3):
+            skin, seen = skin + rows[a, 7 + k] + rows[a, 10 + k], seen + rows[a, 4 + k] + rows[a, 4 + k]
+        for k in range(3):
+            rows[a, 4 + k] = (
+                PURE * low + (F1 - PURE) * darkest[k] if seen <= skin else PURE * high + (F1 - PURE) * brightest[k]
+            )
+
+
+@kernel()
+def _lay_over(
+    image: Picture, frame: Floats, rows: Floats, share: np.float32, scale: np.float32, coverage: Floats, out: Picture
+) -> None:
+    """Lay one rim over the masked picture; of what covers it there, that much less is left in `coverage`."""
+    reach = np.float32(4.6) * scale
+    ux, uy, vx, vy = frame[2], frame[3], frame[4], frame[5]
+    determinant = ux * vy - uy * vx
+    if abs(determinant) < np.float32(1e-3):
+        return
+    softness = np.float32(0.12)
+    spacing = np.float32(np.deg2rad((LAST_ANGLE - FIRST_ANGLE) / (RAYS - 1)))
+    first, turn = np.float32(np.deg2rad(FIRST_ANGLE)), np.float32(2 * np.pi)
+    row = np.empty(rows.shape[1], np.float32)
+    for y in range(max(int(frame[1] - reach), 0), min(int(frame[1] + reach) + 1, image.shape[0])):
+        for x in range(max(int(frame[0] - reach), 0), min(int(frame[0] + reach) + 1, image.shape[1])):
+            if coverage[y, x] <= F0:
+                continue
+            dx, dy = np.float32(x) - frame[0], np.float32(y) - frame[1]
+            u, v = (dx * vy - dy * vx) / determinant, (dy * ux - dx * uy) / determinant
+            angle = np.float32(np.arctan2(v, u)) - first
+            at = (angle if angle >= F0 else angle + turn) / spacing
+            a = int(at)
+            if a >= RAYS - 1:
+                continue
+            share_next = at - np.float32(a)
+            for k in range(rows.shape[1]):
+                row[k] = rows[a, k] + share_next * (rows[a + 1, k] - rows[a, k])
+            t = np.float32(np.sqrt(u * u + v * v)) - row[0]
+            beyond = -t - row[1] if t < F0 else t - row[2]
+            there = share * row[3] * min(max(F1 - (beyond - np.float32(0.08)) / softness, F0), F1)
+            if there <= F0:
+                continue
+            outside = min(max((t + row[1] + softness) / (row[1] + row[2] + np.float32(2) * softness), F0), F1)
+            dot, length = F0, F0
+            for k in range(3):
+                skin = row[7 + k] + outside * (row[10 + k] - row[7 + k])
+                span = skin - row[4 + k]
+                dot += span * (skin - np.float32(image[y, x, k]))
+                length += span * span
+            opaque = min(max(dot / max(length, F1), F0), F1)
+            if opaque <= F0:
+                continue
+            for k in range(3):
+                skin = row[7 + k] + outside * (row[10 + k] - row[7 + k])
+                own = opaque * (row[4 + k] + (np.float32(image[y, x, k]) - opaque * row[4 + k] - (F1 - opaque) * skin))
+                value = there * own + (F1 - there * opaque) * np.float32(out[y, x, k]) + HALF
+                out[y, x, k] = np.uint8(min(max(value, F0), np.float32(255)))
+            coverage[y, x] *= F1 - there * opaque
+
+
+@kernel()
+def lay_rims(
+    image: Picture, rays: Floats, search: Search, coarse: int, share: np.float32, coverage: Floats, out: Picture
+) -> None:
+    """Lay both rims over the masked picture.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        The bare picture, RGB.
+    rays : (RAYS, 3) float32
+        See `facekit.masks.rim_lines.Layout`.
+    search : Search
+    coarse : int
+        Pixels to a sample, from `facekit.masks.rim_lines.find_rims`.
+    share : float32
+        Opacity, from 0 to 1.
+    coverage : (H, W) float32
+        Opacity of the mask; less where a rim lies over it.
+    out : (H, W, 3) uint8
+        The masked picture; nothing changes where `coverage` is 0.
+    """
+    down, rows = search.frames[0, 4:], np.empty((RAYS, 13), np.float32)
+    scale = np.float32(np.sqrt(down[0] * down[0] + down[1] * down[1]))
+    for k in range(2):
+        _trace(image, search.frames[k], rays, search.read[k], search.contrast[k], search.paths[k], coarse, rows)
+        _lay_over(image, search.frames[k], rows, share, scale, coverage, out)
