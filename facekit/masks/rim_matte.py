@@ -26,6 +26,7 @@ RUN = 3  # rays on either side over which that is taken
 SHORTEST, SPREAD = 9, 4  # rays of a piece that is not laid over; so many more, and it wholly is
 LEAST_BELOW = np.float32(0.4)  # mean weight that the rays below the eye must have
 WIDEST, WIDEST_AT_NOSE = np.float32(9), np.float32(6)  # places; what is wider is shading
+BEYOND, SOFT = np.float32(0.08), np.float32(0.12)  # centimetres past half of its contrast that a rim goes on, and fades
 PURE = np.float32(0.7)  # share of grey in the colour of a frame
 
 
@@ -165,16 +166,56 @@ def _unmix(rows: Floats) -> None:
 
 
 @kernel()
+def _span(rows: Floats) -> tuple[np.float32, np.float32]:
+    """Least and greatest radius at which anything is laid over; the second is 0 where nothing is."""
+    nearest, farthest = np.float32(1e3), F0
+    for a in range(RAYS):
+        if rows[a, 3] > F0 or rows[max(a - 1, 0), 3] > F0 or rows[min(a + 1, RAYS - 1), 3] > F0:
+            nearest = min(nearest, rows[a, 0] - rows[a, 1] - BEYOND - SOFT)
+            farthest = max(farthest, rows[a, 0] + rows[a, 2] + BEYOND + SOFT)
+    return max(nearest, F0), farthest
+
+
+@kernel()
+def _matte(pixel: Picture, row: Floats, outside: np.float32) -> np.float32:
+    """How much of a pixel (3,) is rim and not skin; the skin's colour goes over from inside to outside."""
+    dot, length = F0, F0
+    for k in range(3):
+        skin = row[7 + k] + outside * (row[10 + k] - row[7 + k])
+        span = skin - row[4 + k]
+        dot += span * (skin - np.float32(pixel[k]))
+        length += span * span
+    return min(max(dot / max(length, F1), F0), F1)
+
+
+@kernel()
+def _lay_pixel(bare: Picture, row: Floats, t: np.float32, share: np.float32, out: Picture) -> np.float32:
+    """Lay the rim over one pixel (3,) that lies `t` centimetres beyond its middle; returned is its opacity there."""
+    beyond = -t - row[1] if t < F0 else t - row[2]
+    there = share * row[3] * min(max(F1 - (beyond - BEYOND) / SOFT, F0), F1)
+    if there <= F0:
+        return F0
+    outside = min(max((t + row[1] + SOFT) / (row[1] + row[2] + np.float32(2) * SOFT), F0), F1)
+    opaque = _matte(bare, row, outside)
+    for k in range(3):
+        skin = row[7 + k] + outside * (row[10 + k] - row[7 + k])
+        rest = np.float32(bare[k]) - opaque * row[4 + k] - (F1 - opaque) * skin
+        value = there * opaque * (row[4 + k] + rest) + (F1 - there * opaque) * np.float32(out[k]) + HALF
+        out[k] = np.uint8(min(max(value, F0), np.float32(255)))
+    return there * opaque
+
+
+@kernel()
 def _lay_over(
     image: Picture, frame: Floats, rows: Floats, share: np.float32, scale: np.float32, coverage: Floats, out: Picture
 ) -> None:
     """Lay one rim over the masked picture; of what covers it there, that much less is left in `coverage`."""
-    reach = np.float32(4.6) * scale
+    nearest, farthest = _span(rows)
     ux, uy, vx, vy = frame[2], frame[3], frame[4], frame[5]
     determinant = ux * vy - uy * vx
-    if abs(determinant) < np.float32(1e-3):
+    if abs(determinant) < np.float32(1e-3) or farthest <= F0:
         return
-    softness = np.float32(0.12)
+    reach = farthest * max(scale, np.float32(np.sqrt(ux * ux + uy * uy))) * np.float32(1.5)  # axes may be oblique
     spacing = np.float32(np.deg2rad((LAST_ANGLE - FIRST_ANGLE) / (RAYS - 1)))
     first, turn = np.float32(np.deg2rad(FIRST_ANGLE)), np.float32(2 * np.pi)
     row = np.empty(rows.shape[1], np.float32)
@@ -184,35 +225,18 @@ def _lay_over(
                 continue
             dx, dy = np.float32(x) - frame[0], np.float32(y) - frame[1]
             u, v = (dx * vy - dy * vx) / determinant, (dy * ux - dx * uy) / determinant
+            squared = u * u + v * v
+            if squared < nearest * nearest or squared > farthest * farthest:
+                continue
             angle = np.float32(np.arctan2(v, u)) - first
             at = (angle if angle >= F0 else angle + turn) / spacing
             a = int(at)
-            if a >= RAYS - 1:
+            if a >= RAYS - 1 or max(rows[a, 3], rows[a + 1, 3]) <= F0:
                 continue
-            share_next = at - np.float32(a)
             for k in range(rows.shape[1]):
-                row[k] = rows[a, k] + share_next * (rows[a + 1, k] - rows[a, k])
-            t = np.float32(np.sqrt(u * u + v * v)) - row[0]
-            beyond = -t - row[1] if t < F0 else t - row[2]
-            there = share * row[3] * min(max(F1 - (beyond - np.float32(0.08)) / softness, F0), F1)
-            if there <= F0:
-                continue
-            outside = min(max((t + row[1] + softness) / (row[1] + row[2] + np.float32(2) * softness), F0), F1)
-            dot, length = F0, F0
-            for k in range(3):
-                skin = row[7 + k] + outside * (row[10 + k] - row[7 + k])
-                span = skin - row[4 + k]
-                dot += span * (skin - np.float32(image[y, x, k]))
-                length += span * span
-            opaque = min(max(dot / max(length, F1), F0), F1)
-            if opaque <= F0:
-                continue
-            for k in range(3):
-                skin = row[7 + k] + outside * (row[10 + k] - row[7 + k])
-                own = opaque * (row[4 + k] + (np.float32(image[y, x, k]) - opaque * row[4 + k] - (F1 - opaque) * skin))
-                value = there * own + (F1 - there * opaque) * np.float32(out[y, x, k]) + HALF
-                out[y, x, k] = np.uint8(min(max(value, F0), np.float32(255)))
-            coverage[y, x] *= F1 - there * opaque
+                row[k] = rows[a, k] + (at - np.float32(a)) * (rows[a + 1, k] - rows[a, k])
+            laid = _lay_pixel(image[y, x], row, np.float32(np.sqrt(squared)) - row[0], share, out[y, x])
+            coverage[y, x] *= F1 - laid
 
 
 @kernel()
