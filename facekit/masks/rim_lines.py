@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facekit.compiled import kernel
 
-__all__ = ["AROUND", "BELOW", "FEATURES", "PLACES", "RAYS", "STEP", "STRONG", "THIN", "Layout", "Search", "find_rims"]
+__all__ = ["AROUND", "FEATURES", "PLACES", "RAYS", "Layout", "Search", "find_rims"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -25,7 +25,6 @@ Picture = NDArray[np.uint8]
 F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 RAYS = 34
 STEP = 0.1
-"""Centimetres from one place on a ray to the next."""
 PLACES, AROUND = 29, 5
 """Of a ray where a rim may be, and beyond them at either end, to compare with."""
 THIN, THICK, LESS_FOR_THICK = 3, 5, np.float32(0.03)  # distance of what a line is compared with; wrinkles are wide
@@ -34,13 +33,11 @@ LOWEST, HIGHEST = np.float32(-0.04), np.float32(0.12)  # of a line's contrast: o
 BEND = np.float32(0.012)  # contrast that a step to the next circle costs
 MOST_STEPS, WANDER = 3, 3
 STRONG = np.float32(0.08)
-"""Contrast that counts at most."""
 FINEST, USUAL = 3.2, 5.7  # pixels per centimetre: below, a rim is nothing; at most about so many are looked at
 BRIDGE_ROWS, BRIDGE_COLUMNS, ARM_ROWS, ARM_COLUMNS, APART = 33, 6, 31, 8, 4
 SHIFTS = np.array([-3, -1, 0, 2], np.int32)  # rows by which an arm rises or falls over its length
 SPARE = 4
-BELOW = (8, 26)
-"""Rays from 40 to 140 degrees."""
+BELOW = (8, 26)  # rays from 40 to 140 degrees
 FEATURES = ("line", "below", "radius", "bridge_dark", "bridge_bright", "arm_dark", "other_arm_dark", "arm_bright")
 WEIGHTS = np.array([117, -41, 0.8, 1.6, 1.4, 1.1, 0.85, 1.2], np.float32)  # of FEATURES; of the last five, logarithms
 LEAST, BIAS = np.float32(0.03), np.float32(9.4)
@@ -63,6 +60,16 @@ class Layout(NamedTuple):
         Logarithm of a level.
     rays : (RAYS, 3) float32
         Cosine and sine of each ray, and where it begins, centimetres.
+    step : float
+        Centimetres from one place on a ray to the next.
+    around : int
+        Places that are read at either end of a ray beyond those where a rim may be.
+    near : int
+        Places from a thin line to what it is compared with.
+    strong : float
+        Contrast that counts at most.
+    below : (int, int)
+        First ray below the eye, and the one after the last.
     """
 
     corners: Ints
@@ -72,6 +79,11 @@ class Layout(NamedTuple):
     height: float
     logs: Floats
     rays: Floats
+    step: float = STEP
+    around: int = AROUND
+    near: int = THIN
+    strong: float = float(STRONG)
+    below: tuple[int, int] = BELOW
 
 
 class Search(NamedTuple):

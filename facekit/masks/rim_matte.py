@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.compiled import kernel
-from facekit.masks.rim_lines import AROUND, BELOW, RAYS, STEP, STRONG, THIN, Search
+from facekit.masks.rim_lines import Layout, Search
 
 __all__ = ["FIRST_ANGLE", "LAST_ANGLE", "lay_rims"]
 
@@ -57,74 +57,87 @@ def _mean_colour(image: Picture, x: np.float32, y: np.float32, coarse: int, out:
 
 
 @kernel()
-def _half_width(read: Floats, place: int, way: int, sign: np.float32) -> np.float32:
-    """Places from the middle of a line to where half of its contrast is gone, on one side of it."""
-    most = F0
-    for t in range(1, AROUND + 1):
-        most = max(most, sign * (read[place + way * t] - read[place]))
-    before = F0
-    for t in range(1, AROUND + 1):
+def _half_width(read: Floats, place: int, way: int, sign: np.float32, most: int) -> np.float32:
+    """Places, at most so many, from the middle of a line to where half of its contrast is gone, on one side of it."""
+    whole, before = F0, F0
+    for t in range(1, most + 1):
+        whole = max(whole, sign * (read[place + way * t] - read[place]))
+    for t in range(1, most + 1):
         value = sign * (read[place + way * t] - read[place])
-        if value >= HALF * most:
-            return np.float32(t - 1) + (HALF * most - before) / max(value - before, np.float32(1e-6))
+        if value >= HALF * whole:
+            return np.float32(t - 1) + (HALF * whole - before) / max(value - before, np.float32(1e-6))
         before = value
-    return np.float32(AROUND)
+    return np.float32(most)
 
 
 @kernel()
-def _trace(
-    image: Picture, frame: Floats, rays: Floats, read: Floats, contrast: Floats, path: Ints, coarse: int, out: Floats
-) -> None:
+def _colours(image: Picture, frame: Floats, ray: Floats, step: np.float32, coarse: int, row: Floats) -> None:
+    """Fill in a ray's colours: on the rim, and two places inside and outside of it."""
+    for n in range(3):
+        r = row[0]
+        if n == 1:
+            r -= row[1] + np.float32(2) * step
+        elif n == 2:
+            r += row[2] + np.float32(2) * step
+        x = frame[0] + r * (ray[0] * frame[2] + ray[1] * frame[4])
+        y = frame[1] + r * (ray[0] * frame[3] + ray[1] * frame[5])
+        _mean_colour(image, x, y, coarse, row[4 + 3 * n : 7 + 3 * n])
+
+
+@kernel()
+def _trace(image: Picture, layout: Layout, search: Search, eye: int, coarse: int, rows: Floats) -> None:
     """Where the rim is and what it looks like, one row a ray (RAYS, 13).
 
     Radius, half width inward and outward in centimetres, weight, then the colours of the rim and of the skin inside and
     outside of it, levels.
     """
-    weight, places, signs = np.empty(RAYS, np.float32), path.astype(np.float32), np.empty(RAYS, np.float32)
+    frame, path, step, around = search.frames[eye], search.paths[eye], np.float32(layout.step), layout.around
+    places, signed = path.astype(np.float32), np.empty(rows.shape[0], np.float32)
     _smoothed(places)
-    way = F0
-    for a in range(RAYS):
-        p = path[a] + AROUND
-        sides = HALF * (read[a, p - THIN] + read[a, p + THIN])
-        sign = F1 if sides >= read[a, p] else -F1
-        inward, outward = _half_width(read[a], p, -1, sign), _half_width(read[a], p, 1, sign)
-        radius = rays[a, 2] + np.float32(STEP) * places[a]
-        out[a, 0], out[a, 1], out[a, 2] = radius, np.float32(STEP) * inward, np.float32(STEP) * outward
-        for n in range(3):
-            apart = F0 if n == 0 else (-inward - np.float32(2) if n == 1 else outward + np.float32(2))
-            r = radius + np.float32(STEP) * apart
-            x = frame[0] + r * (rays[a, 0] * frame[2] + rays[a, 1] * frame[4])
-            y = frame[1] + r * (rays[a, 0] * frame[3] + rays[a, 1] * frame[5])
-            _mean_colour(image, x, y, coarse, out[a, 4 + 3 * n : 7 + 3 * n])
-        widest = WIDEST if a < BELOW[1] else WIDEST_AT_NOSE
+    for a in range(rows.shape[0]):
+        read, p, ray = search.read[eye, a], path[a] + around, layout.rays[a]
+        sign = F1 if HALF * (read[p - layout.near] + read[p + layout.near]) >= read[p] else -F1
+        inward, outward = _half_width(read, p, -1, sign, around), _half_width(read, p, 1, sign, around)
+        rows[a, 0], rows[a, 1], rows[a, 2] = ray[2] + step * places[a], step * inward, step * outward
+        _colours(image, frame, ray, step, coarse, rows[a])
+        widest = WIDEST if a < layout.below[1] else WIDEST_AT_NOSE
         narrow = min(max((widest - inward - outward) / np.float32(2), F0), F1)
-        weight[a], signs[a] = narrow * min(max(contrast[a, path[a]], F0), STRONG), sign
-        way += sign * weight[a]
-    for a in range(RAYS):
-        if signs[a] * way < F0:  # a frame is dark or bright; what is both are wrinkles and their rims of light
-            weight[a] = F0
-    for a in range(RAYS):
-        total = F0
-        for i in range(max(a - RUN, 0), min(a + RUN + 1, RAYS)):
-            total += weight[i]
-        total /= np.float32(2 * RUN + 1)
-        out[a, 3] = min(max((total - FAINT) / (CLEAR - FAINT), F0), F1)
-    _drop_short(out)
-    _unmix(out)
+        signed[a] = sign * narrow * min(max(search.contrast[eye, a, path[a]], F0), np.float32(layout.strong))
+    _weigh(signed, rows)
+    _drop_short(layout.below, rows)
+    _unmix(rows)
 
 
 @kernel()
-def _drop_short(rows: Floats) -> None:
+def _weigh(signed: Floats, rows: Floats) -> None:
+    """Fill in the weights from contrasts, above 0 where the line is dark: a frame is dark or bright all along.
+
+    What is both are wrinkles and their rims of light.
+    """
+    way = F0
+    for a in range(signed.shape[0]):
+        way += signed[a]
+    for a in range(signed.shape[0]):
+        total = F0
+        for i in range(max(a - RUN, 0), min(a + RUN + 1, signed.shape[0])):
+            if signed[i] * way > F0:
+                total += abs(signed[i])
+        total /= np.float32(2 * RUN + 1)
+        rows[a, 3] = min(max((total - FAINT) / (CLEAR - FAINT), F0), F1)
+
+
+@kernel()
+def _drop_short(below: tuple[int, int], rows: Floats) -> None:
     """Take the weight from short pieces, and from all where little lies below the eye.
 
     A fold beside the nose is as dark as a rim, but does not go on there.
     """
-    first, below = 0, F0
-    for a in range(BELOW[0], BELOW[1]):
-        below += rows[a, 3] / np.float32(BELOW[1] - BELOW[0])
-    seen = min(max((below - LEAST_BELOW) / np.float32(0.2), F0), F1)
-    for a in range(RAYS + 1):
-        if a < RAYS and rows[a, 3] > F0:
+    first, mean = 0, F0
+    for a in range(below[0], below[1]):
+        mean += rows[a, 3] / np.float32(below[1] - below[0])
+    seen = min(max((mean - LEAST_BELOW) / np.float32(0.2), F0), F1)
+    for a in range(rows.shape[0] + 1):
+        if a < rows.shape[0] and rows[a, 3] > F0:
             continue
         share = seen * min(max(np.float32(a - first - SHORTEST) / np.float32(SPREAD), F0), F1)
         for i in range(first, a):
@@ -150,12 +163,12 @@ def _unmix(rows: Floats) -> None:
     nearest to what it is made of.
     """
     darkest, brightest = np.full(3, np.float32(255)), np.zeros(3, np.float32)
-    for a in range(RAYS):
+    for a in range(rows.shape[0]):
         if rows[a, 3] > F0:
             for k in range(3):
                 darkest[k], brightest[k] = min(darkest[k], rows[a, 4 + k]), max(brightest[k], rows[a, 4 + k])
     low, high = min(darkest[0], darkest[1], darkest[2]), max(brightest[0], brightest[1], brightest[2])
-    for a in range(RAYS):
+    for a in range(rows.shape[0]):
         skin, seen = F0, F0
         for k in range(3):
             skin, seen = skin + rows[a, 7 + k] + rows[a, 10 + k], seen + rows[a, 4 + k] + rows[a, 4 + k]
@@ -169,8 +182,8 @@ def _unmix(rows: Floats) -> None:
 def _span(rows: Floats) -> tuple[np.float32, np.float32]:
     """Least and greatest radius at which anything is laid over; the second is 0 where nothing is."""
     nearest, farthest = np.float32(1e3), F0
-    for a in range(RAYS):
-        if rows[a, 3] > F0 or rows[max(a - 1, 0), 3] > F0 or rows[min(a + 1, RAYS - 1), 3] > F0:
+    for a in range(rows.shape[0]):
+        if rows[a, 3] > F0 or rows[max(a - 1, 0), 3] > F0 or rows[min(a + 1, rows.shape[0] - 1), 3] > F0:
             nearest = min(nearest, rows[a, 0] - rows[a, 1] - BEYOND - SOFT)
             farthest = max(farthest, rows[a, 0] + rows[a, 2] + BEYOND + SOFT)
     return max(nearest, F0), farthest
@@ -216,7 +229,7 @@ def _lay_over(
     if abs(determinant) < np.float32(1e-3) or farthest <= F0:
         return
     reach = farthest * max(scale, np.float32(np.sqrt(ux * ux + uy * uy))) * np.float32(1.5)  # axes may be oblique
-    spacing = np.float32(np.deg2rad((LAST_ANGLE - FIRST_ANGLE) / (RAYS - 1)))
+    spacing = np.float32(np.deg2rad((LAST_ANGLE - FIRST_ANGLE) / (rows.shape[0] - 1)))
     first, turn = np.float32(np.deg2rad(FIRST_ANGLE)), np.float32(2 * np.pi)
     row = np.empty(rows.shape[1], np.float32)
     for y in range(max(int(frame[1] - reach), 0), min(int(frame[1] + reach) + 1, image.shape[0])):
@@ -231,7 +244,7 @@ def _lay_over(
             angle = np.float32(np.arctan2(v, u)) - first
             at = (angle if angle >= F0 else angle + turn) / spacing
             a = int(at)
-            if a >= RAYS - 1 or max(rows[a, 3], rows[a + 1, 3]) <= F0:
+            if a >= rows.shape[0] - 1 or max(rows[a, 3], rows[a + 1, 3]) <= F0:
                 continue
             for k in range(rows.shape[1]):
                 row[k] = rows[a, k] + (at - np.float32(a)) * (rows[a + 1, k] - rows[a, k])
@@ -241,7 +254,7 @@ def _lay_over(
 
 @kernel()
 def lay_rims(
-    image: Picture, rays: Floats, search: Search, coarse: int, share: np.float32, coverage: Floats, out: Picture
+    image: Picture, layout: Layout, search: Search, coarse: int, share: np.float32, coverage: Floats, out: Picture
 ) -> None:
     """Lay both rims over the masked picture.
 
@@ -249,8 +262,7 @@ def lay_rims(
     ----------
     image : (H, W, 3) uint8
         The bare picture, RGB.
-    rays : (RAYS, 3) float32
-        See `facekit.masks.rim_lines.Layout`.
+    layout : Layout
     search : Search
     coarse : int
         Pixels to a sample, from `facekit.masks.rim_lines.find_rims`.
@@ -261,8 +273,8 @@ def lay_rims(
     out : (H, W, 3) uint8
         The masked picture; nothing changes where `coverage` is 0.
     """
-    down, rows = search.frames[0, 4:], np.empty((RAYS, 13), np.float32)
+    down, rows = search.frames[0, 4:], np.empty((layout.rays.shape[0], 13), np.float32)
     scale = np.float32(np.sqrt(down[0] * down[0] + down[1] * down[1]))
     for k in range(2):
-        _trace(image, search.frames[k], rays, search.read[k], search.contrast[k], search.paths[k], coarse, rows)
+        _trace(image, layout, search, k, coarse, rows)
         _lay_over(image, search.frames[k], rows, share, scale, coverage, out)

@@ -77,5 +77,5 @@ def keep_rims(
     layout, search = rim_layout(), rim_search()
     share, coarse = find_rims(image, vertices, layout, search)
     if share > 0:
-        lay_rims(image, layout.rays, search, coarse, share, coverage, out)
+        lay_rims(image, layout, search, coarse, share, coverage, out)
     return float(share)
