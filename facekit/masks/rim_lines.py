@@ -37,6 +37,7 @@ FINEST, USUAL = 3.2, 5.7  # pixels per centimetre: below, a rim is nothing; at m
 BRIDGE_ROWS, BRIDGE_COLUMNS, ARM_ROWS, ARM_COLUMNS, APART = 33, 6, 31, 8, 4
 SHIFTS = np.array([-3, -1, 0, 2], np.int32)  # rows by which an arm rises or falls over its length
 SPARE = 4
+OUTER_CORNERS = 8.9  # centimetres between the outer corners of the eyes
 BELOW = (8, 26)  # rays from 40 to 140 degrees
 FEATURES = ("line", "below", "radius", "bridge_dark", "bridge_bright", "arm_dark", "other_arm_dark", "arm_bright")
 WEIGHTS = np.array([117, -41, 0.8, 1.6, 1.4, 1.1, 0.85, 1.2], np.float32)  # of FEATURES; of the last five, logarithms
@@ -117,14 +118,15 @@ def _frames(vertices: Floats, layout: Layout, out: Floats) -> np.float32:
 
     Returned is the scale, pixels per centimetre.
     """
-    down = (vertices[layout.chin] - vertices[layout.root]) / np.float32(layout.height)
+    root, chin, height = layout.root, layout.chin, np.float32(layout.height)
+    down_x, down_y = (vertices[chin, 0] - vertices[root, 0]) / height, (vertices[chin, 1] - vertices[root, 1]) / height
     for k in range(2):
-        outer, inner = vertices[layout.corners[k, 0]], vertices[layout.corners[k, 1]]
-        out[k, 0], out[k, 1] = (outer[0] + inner[0]) * HALF, (outer[1] + inner[1]) * HALF
-        out[k, 2] = (outer[0] - inner[0]) / np.float32(layout.eye)
-        out[k, 3] = (outer[1] - inner[1]) / np.float32(layout.eye)
-        out[k, 4], out[k, 5] = down[0], down[1]
-    return np.float32(np.sqrt(down[0] * down[0] + down[1] * down[1]))
+        outer, inner = layout.corners[k, 0], layout.corners[k, 1]
+        for n in range(2):
+            out[k, n] = (vertices[outer, n] + vertices[inner, n]) * HALF
+            out[k, 2 + n] = (vertices[outer, n] - vertices[inner, n]) / np.float32(layout.eye)
+        out[k, 4], out[k, 5] = down_x, down_y
+    return np.float32(np.sqrt(down_x * down_x + down_y * down_y))
 
 
 @kernel()
@@ -148,7 +150,7 @@ def _field(image: Picture, logs: Floats, frames: Floats, scale: np.float32, coar
     return field, left, top
 
 
-@kernel(inline="always")
+@kernel()
 def _at(field: Floats, x: np.float32, y: np.float32) -> np.float32:
     """Bilinear, clamped to the border."""
     x = min(max(x, F0), np.float32(field.shape[1]) - np.float32(1.001))
@@ -171,14 +173,14 @@ def _line_across(profile: Floats) -> tuple[np.float32, np.float32]:
 
 
 @kernel()
-def _bridge(field: Floats, root: Floats, along: Floats, down: Floats) -> tuple[np.float32, np.float32]:
-    """Lines across the root of the nose; places and directions in samples of the field."""
+def _bridge(field: Floats, frame: Floats) -> tuple[np.float32, np.float32]:
+    """Lines across the root of the nose; `frame` in samples of the field."""
     profile = np.empty(BRIDGE_ROWS, np.float32)
     for j in range(BRIDGE_ROWS):
         v, total = np.float32(0.1 * j - 1.2), F0
         for i in range(BRIDGE_COLUMNS):
             u = np.float32(0.18 * i - 0.45)
-            total += _at(field, root[0] + u * along[0] + v * down[0], root[1] + u * along[1] + v * down[1])
+            total += _at(field, frame[0] + u * frame[2] + v * frame[4], frame[1] + u * frame[3] + v * frame[5])
         profile[j] = total / np.float32(BRIDGE_COLUMNS)
     return _line_across(profile)
 
@@ -286,12 +288,29 @@ def _describe(contrast: Floats, path: Ints, rays: Floats, out: Floats) -> None:
 
 
 @kernel()
-def _clues(field: Floats, samples: Floats, root: Floats, along: Floats, out: Floats) -> np.float32:
+def _in_field(vertices: Floats, layout: Layout, frames: Floats, left: int, top: int, coarse: int, out: Floats) -> None:
+    """Frames of both eyes and of the root of the nose (3, 6) in samples of the field."""
+    inverse, left_eye, right_eye = F1 / np.float32(coarse), layout.corners[0, 0], layout.corners[1, 0]
+    for n in range(6):
+        out[0, n], out[1, n] = frames[0, n], frames[1, n]
+    for n in range(2):
+        out[2, n] = vertices[layout.root, n]
+        out[2, 2 + n] = (vertices[right_eye, n] - vertices[left_eye, n]) / np.float32(OUTER_CORNERS)
+        out[2, 4 + n] = frames[0, 4 + n]
+    for k in range(3):
+        out[k, 0] = (out[k, 0] - np.float32(left) + HALF) * inverse - HALF
+        out[k, 1] = (out[k, 1] - np.float32(top) + HALF) * inverse - HALF
+        for n in range(2, 6):
+            out[k, n] *= inverse
+
+
+@kernel()
+def _clues(field: Floats, samples: Floats, out: Floats) -> np.float32:
     """Fill the last five features, and return what they add to the score."""
-    out[3], out[4] = _bridge(field, root, along, samples[0, 4:])
-    first, second = _arm(field, samples[0]), _arm(field, samples[1])
-    out[5], out[6] = max(first[0], second[0]), min(first[0], second[0])
-    out[7] = max(first[1], second[1])
+    out[3], out[4] = _bridge(field, samples[2])
+    dark, bright = _arm(field, samples[0])
+    other_dark, other_bright = _arm(field, samples[1])
+    out[5], out[6], out[7] = max(dark, other_dark), min(dark, other_dark), max(bright, other_bright)
     total = F0
     for i in range(3, 8):
         total += WEIGHTS[i] * np.float32(np.log(out[i] + LEAST))
@@ -301,15 +320,15 @@ def _clues(field: Floats, samples: Floats, root: Floats, along: Floats, out: Flo
 @kernel()
 def _lines(field: Floats, samples: Floats, rays: Floats, search: Search) -> np.float32:
     """Find the line of both eyes, fill the first three features, and return what they add to the score."""
-    both, path = np.empty((RAYS, PLACES), np.float32), np.empty(RAYS, np.int32)
+    both, path = np.empty((RAYS, PLACES), np.float32), search.paths[0]
     for k in range(2):
         _read_rays(field, samples[k], rays, search.read[k])
         _contrast(search.read[k], search.contrast[k])
     _together(search.contrast, both)
     _strongest_line(both, path)
     _describe(both, path, rays, search.features)
-    for k in range(2):
-        search.paths[k] = path
+    for a in range(RAYS):
+        search.paths[1, a] = path[a]
     score = F0
     for i in range(3):
         score += WEIGHTS[i] * search.features[i]
@@ -344,13 +363,9 @@ def find_rims(image: Picture, vertices: Floats, layout: Layout, search: Search) 
     field, left, top = _field(image, layout.logs, search.frames, scale, coarse)
     if field.shape[0] < 8 or field.shape[1] < 8:
         return F0, coarse
-    inverse, corner = F1 / np.float32(coarse), np.array([left, top], np.float32)
-    samples = search.frames * inverse
-    for k in range(2):
-        samples[k, :2] = (search.frames[k, :2] - corner + HALF) * inverse - HALF
-    root = (vertices[layout.root, :2] - corner + HALF) * inverse - HALF
-    along = (vertices[layout.corners[1, 0], :2] - vertices[layout.corners[0, 0], :2]) * (inverse / np.float32(8.9))
-    clues = _clues(field, samples, root, along, search.features)
+    samples = np.empty((3, 6), np.float32)
+    _in_field(vertices, layout, search.frames, left, top, coarse, samples)
+    clues = _clues(field, samples, search.features)
     if clues < TOO_LITTLE:
         return F0, coarse
     score = BIAS + clues + _lines(field, samples, layout.rays, search)
