@@ -39,6 +39,9 @@ from facekit.images import decode, encode_like
 from facekit.masks import TYPES, MaskOptions, MaskParams, render_worn, sample_params
 
 TURNED = 30.0
+MOST_LEAK = 0.02
+"""It was .01 up to version 3, whose masks followed the jaw as bowls. The lower corners of real pleated masks stand off
+it: they lie .90 to 1.04 eye distances from the middle line, where the jaw is at .82."""
 
 
 class Face(NamedTuple):
@@ -176,7 +179,7 @@ def summarise(mix: list[Trial], every: list[Trial]) -> list[Line]:
         lines += [Line(f"{part} {label}", _share([t.covered[part] for t in trials]), limit) for part in measures.PARTS]
         lines += [Line(f"5-point {label}", _share([t.points for t in trials]), limit)]
     lines += [
-        Line("leak", float(np.mean([t.leak for t in every])), 0.01, False),
+        Line("leak", float(np.mean([t.leak for t in every])), MOST_LEAK, False),
         Line("strap leak", float(np.mean([t.strap_leak for t in every]))),
         Line("eyes >2%", float(np.mean([t.eyes > 0.02 for t in every])), 0.0, False),
         Line("brows >2%", float(np.mean([t.brows > 0.02 for t in every])), 0.0, False),

@@ -90,6 +90,7 @@ __all__ = ["command"]
 @click.option("--nose-out", type=float, default=0.0, metavar="0..1", help="Share of masks worn below the nose.")
 @click.option("--under-chin", type=float, default=0.0, metavar="0..1", help="Share of masks worn under the chin.")
 @click.option("--prints", type=float, default=0.0, metavar="SHARE", help="Share of masks with lettering or a mark.")
+@click.option("--rims", is_flag=True, help="Keep rims of glasses in front of the mask, where they can be told.")
 @click.option(
     "--side", type=click.Choice(["both", "second"]), help="SRC is a .bin: pictures of a pair.  [default: both]"
 )
@@ -298,7 +299,7 @@ def drawn_from(given: dict[str, Any]) -> dict[str, Any]:
     ranges: dict[str, Any] = {
         f"{name}_range": parse_range(name, text) for name in names if (text := given.pop(name)) is not None
     }
-    shares = {name: given.pop(name) for name in ("nose_out", "under_chin", "prints")}
+    shares = {name: given.pop(name) for name in ("nose_out", "under_chin", "prints", "rims")}
     types = parse_types(given["types"], known_types(given["textures"]))
     return {**given, "types": types, "options": MaskOptions(**ranges, **shares)}
 

@@ -22,6 +22,7 @@ __all__ = [
     "LIPS",
     "LIPS_OUTLINE",
     "LOWER_LIP_INNER",
+    "NOSE_ROOT",
     "NOSE_TIP",
     "OVAL",
     "RIGHT_EDGE",
@@ -39,6 +40,8 @@ HAIRLINE, CHIN = 10, 152
 """The border of the mesh on the middle line: its highest and its lowest vertex."""
 NOSE_TIP, UPPER_LIP, CHIN_FRONT = 4, 13, 199
 """On the middle line: tip of the nose, lower edge of the upper lip, the chin where it stands out farthest."""
+NOSE_ROOT = 168
+"""On the middle line between the eyes."""
 LEFT_EYE_CORNER, RIGHT_EYE_CORNER = 33, 263
 """Outer corners."""
 LEFT_MOUTH_CORNER, RIGHT_MOUTH_CORNER = 61, 291

@@ -212,9 +212,7 @@ def _place(
 
 
 @kernel()
-def _grid_normals(
-    points: Floats, columns: int, rows: int, stride: int, crease: np.float32, normals: Floats
-) -> None:
+def _grid_normals(points: Floats, columns: int, rows: int, stride: int, crease: np.float32, normals: Floats) -> None:
     """Normals (G, 3) of the grid by central differences over `stride` points to each side.
 
     `crease` 1 keeps the two middle columns apart, 0 joins them.

@@ -45,6 +45,8 @@ class MaskOptions:
         Shares of masks that are worn wrongly: below the nose, and pulled down under the chin.
     prints : float
         Share of masks with lettering, a mark or a label on them, beyond those that have it by their type.
+    rims : bool
+        Whether rims of glasses, where they can be told, stay in front of the mask.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class MaskOptions:
     nose_out: float = 0.0
     under_chin: float = 0.0
     prints: float = 0.0
+    rims: bool = False
 
     def __post_init__(self) -> None:
         for name, least, most in (("tilt_range", -30, 30), ("shadow_range", 0, 1), ("light_range", 0, 3)):
@@ -69,6 +72,8 @@ class MaskOptions:
             raise ConfigError(f"{shares}; they are shares of all masks, from 0 to 1, together at most 1")
         if not 0 <= self.prints <= 1:
             raise ConfigError(f"prints is {self.prints}; it is a share of all masks, from 0 to 1")
+        if type(self.rims) is not bool:
+            raise ConfigError(f"rims is {self.rims!r}; it is True or False")
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ class MaskParams:
         Blur of the mask's edge beyond the picture's own, pixels.
     grain_seed : int
         Seed of the film grain.
+    rims : bool
+        Whether rims of glasses stay in front.
     """
 
     type: str
@@ -157,6 +164,7 @@ class MaskParams:
     crispness: float
     softness: float
     grain_seed: int
+    rims: bool = False
     version: int = VERSION
 
     def to_json(self) -> str:
@@ -347,7 +355,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         The type is unknown.
     """
     kind, options, draw = mask_type(type), options or MaskOptions(), Draws(rng)
-    inks, higher = _inks(draw, kind), min(max(draw.bell(0.0, 0.43), -HIGHEST), HIGHEST)
+    inks, higher = _inks(draw, kind), min(max(draw.bell(0.0, 0.48), -HIGHEST), HIGHEST)
     down = _worn_down(draw, options)
     soft, relief = kind.shape.cup == 0, _relief(draw, kind)
     params = MaskParams(
@@ -379,6 +387,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         crispness=min(draw.bell(-0.3, 1.5), 1.0),
         softness=draw.uniform(0.0, 0.35),
         grain_seed=int(rng.integers(2**31)),
+        rims=options.rims,
     )
     printed = _print(rng, max(options.prints, kind.printed), inks[0])
     return replace(params, lines=(*params.lines, *printed)) if printed else params

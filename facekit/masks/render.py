@@ -20,6 +20,7 @@ from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refine
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
 from facekit.masks.recipe import MaskParams
+from facekit.masks.rims import keep_rims
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
 from facekit.masks.textures import TEXTURE_SIZE, texture_level, to_linear
 
@@ -58,7 +59,7 @@ class Worn(NamedTuple):
     image : (H, W, 3) uint8
         RGB. Where the mask and its shadow do not reach, the bytes are those of the bare picture.
     coverage : (H, W) float32
-        Opacity of mask and straps, in [0, 1].
+        Opacity of mask and straps, in [0, 1]; less where the rim of glasses lies over them.
     vertices : (468, 3) float32
         The mesh it was drawn with: pixels, x right, y down, z toward the viewer.
     params : MaskParams
@@ -183,9 +184,7 @@ def _monochrome(scene: SceneEstimate) -> float:
 
 def _dyed(params: MaskParams, scale: float, monochrome: float) -> NDArray[np.float32]:
     times = doublings(scale)
-    level, two_tone = (
-        magnified(params.texture, times) if times else texture_level(params.texture, _halvings(scale))
-    )
+    level, two_tone = magnified(params.texture, times) if times else texture_level(params.texture, _halvings(scale))
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
     inks = [_grey(ink, monochrome) for ink in params.inks] if two_tone else params.inks
     dye(level, np.array(inks, np.float32), two_tone, fine_slopes(times), _crease(params), out)
@@ -337,4 +336,6 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
     finish = _finish(scene, params, scale)
     finish_picture(image, samples, vertices, _border(), curves, finish, taps, window, scale, coverage, out)
+    if params.rims:
+        keep_rims(image, vertices, coverage, out)
     return Worn(out, coverage, vertices, params)

@@ -45,6 +45,9 @@ def options_of(options: dict[str, Any]) -> MaskOptions:
         if name in SHARES:
             ranges[name] = _share(name, value)
             continue
+        if name == "rims":
+            ranges[name] = value
+            continue
         field = name if name.endswith("_range") else f"{name}_range"
         if field not in MaskOptions.__dataclass_fields__:
             known = ", ".join(f.removesuffix("_range") for f in MaskOptions.__dataclass_fields__)
@@ -97,7 +100,8 @@ def wear_mask(
         The mesh in pixels (x right, y down, z toward the viewer); found by the shipped model when left out.
     **options
         ``tilt`` (degrees), ``shadow`` (0..1), ``light`` (0..3): a number or a range (low, high) to draw from;
-        ``nose_out``, ``under_chin`` (0..1): share of masks worn wrongly; ``prints``: of those with lettering or a mark.
+        ``nose_out``, ``under_chin`` (0..1): share of masks worn wrongly; ``prints``: of those with lettering or a mark;
+        ``rims=True``: rims of glasses stay in front where they can be told.
 
     Returns
     -------

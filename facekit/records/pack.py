@@ -379,9 +379,7 @@ class Pack:
         return f"Pack({str(self.paths.rec)!r}, layout={self.layout!r}, {len(self.reader)} records)"
 
 
-def open_pack(
-    path: str | os.PathLike[str], *, mapped: bool = False, partial_index: IndexPolicy = "warn"
-) -> Pack:
+def open_pack(path: str | os.PathLike[str], *, mapped: bool = False, partial_index: IndexPolicy = "warn") -> Pack:
     """Open a pack.
 
     Parameters

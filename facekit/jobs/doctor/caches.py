@@ -16,6 +16,7 @@ from facekit.compiled import KERNELS, is_compiled, kernels_of
 
 __all__ = ["KernelCache", "compile_kernels", "kernel_cache"]
 
+
 @dataclass(frozen=True)
 class KernelCache:
     """Where numba keeps what it compiled of facekit.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facekit.compiled import say_compiling
 from facekit.errors import ConfigError
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.faces.pack_meshes import mesh_fingerprint
@@ -105,6 +106,8 @@ def mask(
     )
     if wear is textured_shells:
         compile_ahead("masks", config.executor.engine)
+        if config.options.rims:
+            say_compiling("rims")
     done = run_job(output, work, lambda output: assemble_output(plan, worker, output))
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from time import perf_counter
 
+from facekit.compiled import say_compiling
 from facekit.jobs.photos.config import PhotosConfig
 from facekit.jobs.photos.finish import assemble_output
 from facekit.jobs.photos.plan import LIST, PhotosPlan, make_plan
@@ -61,6 +62,8 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
         count_refused=count_refused,
     )
     compile_ahead("masks", config.executor.engine)
+    if config.options.rims:
+        say_compiling("rims")
     done = run_job(output, work, lambda output: assemble_output(plan, output), LIST)
     return summarise(Path(config.destination), plan, done, perf_counter() - started)
 

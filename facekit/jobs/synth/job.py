@@ -127,9 +127,7 @@ def _shards(starts: NDArray[np.int64]) -> list[Shard]:
     return cut(count, shard_size(count), np.repeat(np.arange(len(starts) - 1), np.diff(starts)))
 
 
-def _summarise(
-    config: SynthConfig, labels: int, images: int, done: int, seconds: float
-) -> SynthSummary:
+def _summarise(config: SynthConfig, labels: int, images: int, done: int, seconds: float) -> SynthSummary:
     shown, kinds = Path(config.destination), Counter[str]()
     for batch in parquet_batches(shown / TRUTH, ["kind"]):
         kinds.update(batch["kind"].to_pylist())
