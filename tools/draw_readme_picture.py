@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -26,11 +27,11 @@ def pairs(pack: facekit.Pack) -> list[npt.NDArray[np.uint8]]:
             if label in shown:
                 continue
             try:
-                worn = facekit.wear_mask(pack.image(key), type=type, seed=key)
+                worn = facekit.wear_mask(pack.image(key), type=type, seed=key, rims=True)
             except facekit.NoFace:
                 continue
             shown.add(label)
-            columns.append(np.concatenate([padded(pack.image(key)), padded(worn.image)]))
+            columns.append(np.concatenate([padded(pack.image(key)), padded(worn.image), named(type)]))
             break
     return columns
 
@@ -38,6 +39,14 @@ def pairs(pack: facekit.Pack) -> list[npt.NDArray[np.uint8]]:
 def padded(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The picture with a thin white margin."""
     return np.pad(image, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=255)
+
+
+def named(type: str) -> npt.NDArray[np.uint8]:
+    """The name of a type, in the middle of a white strip as wide as a padded picture."""
+    strip, font, size = np.full((18, 112 + 2 * GAP, 3), 255, np.uint8), cv2.FONT_HERSHEY_SIMPLEX, 0.42
+    (width, _), _ = cv2.getTextSize(type, font, size, 1)
+    cv2.putText(strip, type, ((strip.shape[1] - width) // 2, 12), font, size, (40, 40, 40), 1, cv2.LINE_AA)
+    return strip
 
 
 def main() -> None:
