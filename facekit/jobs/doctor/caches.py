@@ -88,8 +88,9 @@ def _jobs(folder: Path) -> dict[str, Callable[[], object]]:
     def wear() -> None:
         from facekit.jobs.mask.config import MaskConfig
         from facekit.jobs.mask.job import mask
+        from facekit.masks import MaskOptions
 
-        mask(MaskConfig(people, masked, ratio=1.0, mode="replace", workers=1))
+        mask(MaskConfig(people, masked, ratio=1.0, mode="replace", workers=1, options=MaskOptions(rims=True)))
 
     def purify() -> None:
         from facekit.clean import clean_embeddings
