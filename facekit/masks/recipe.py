@@ -384,7 +384,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
         cast=(draw.bell(0, 0.32), draw.bell(0.02, 0.25)),
         shadow=draw.uniform(*options.shadow_range),
-        crispness=min(draw.bell(-0.3, 1.5), 1.0),
+        crispness=min(draw.bell(-0.15, 1.7), 1.2),
         softness=draw.uniform(0.0, 0.35),
         grain_seed=int(rng.integers(2**31)),
         rims=options.rims,
