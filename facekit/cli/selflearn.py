@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,9 @@ def command(as_json: bool, **given: Any) -> None:
         summary = selflearn(config, speaker(), report)
     if int(os.environ.get("RANK", "0")) == 0:
         echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
+    else:
+        sys.stderr.flush()
+        os._exit(0)  # nothing is left to do, and a thread of gloo's now and then aborts a process that ends in order
 
 
 def speaker() -> Callable[[str], None]:
