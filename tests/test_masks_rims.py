@@ -209,3 +209,12 @@ def test_they_are_painted_over_unless_asked_for(monkeypatch: pytest.MonkeyPatch)
 def test_rims_are_asked_for_by_true(rims: object) -> None:
     with pytest.raises(ConfigError, match="it is True or False"):
         MaskOptions(rims=rims)  # type: ignore[arg-type]
+
+
+def test_the_command_asks_for_them() -> None:
+    from facekit.cli.mask import command, drawn_from
+
+    given = command.make_context("mask", ["people", "masked", "--rims"]).params
+    assert given["rims"] is True
+    given = {name: given[name] for name in ("tilt", "shadow", "light", "nose_out", "under_chin", "prints", "rims")}
+    assert drawn_from({**given, "types": "all", "textures": None})["options"] == MaskOptions(rims=True)
