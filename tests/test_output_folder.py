@@ -363,3 +363,14 @@ def test_killed_before_any_call_the_same_command_goes_on(
         assert os.listdir(target.parent) == ["out"], step
         step += 1
     assert step > 30
+
+
+def test_a_file_system_that_takes_no_folders_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /proc refuses them: as if what is to be made were missing."""
+
+    def refuse(folder: Path, *_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ConfigError, match=rf"no folder can be made in {tmp_path}, .*another destination"):
+        open_folder(tmp_path / "out", "test", (), {}, overwrite=False, needed=0)

@@ -102,10 +102,17 @@ def open_staging(folder: Path, shared: bool = False) -> int:
     DestinationExists
         Something else stands in its place.
     ConfigError
-        Another run holds it.
+        Another run holds it, or the file system takes no new folders.
     """
     refuse_foreign(folder)
-    lock = take_lock(folder, shared)
+    try:
+        lock = take_lock(folder, shared)
+    except FileNotFoundError as error:  # of what it makes itself: as /proc refuses it
+        if not folder.parent.is_dir():
+            raise
+        raise ConfigError(
+            f"no folder can be made in {folder.parent}, whose file system takes none: choose another destination"
+        ) from error
     if lock is None and is_shared(folder):
         raise ConfigError(f"parts of a job are writing {folder}; wait for them, or choose another destination")
     if lock is None:

@@ -110,7 +110,10 @@ def _read_columns(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8
         table = read_csv(path, options)
         keys, wrong = table["key"].to_numpy(), table["wrong"].fill_null(-1).to_numpy()
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise ConfigError(f"{path} is no truth table with the columns key and wrong: {error}") from error
+        raise ConfigError(
+            f"{path} is no truth table: a CSV whose first line is key,wrong, and each other one a whole number and "
+            "0, 1 or nothing"
+        ) from error
     if not np.isin(wrong, (-1, 0, 1)).all() or table["key"].null_count:
         raise ConfigError(f"{path}: every row needs a key, and wrong is 0, 1 or empty")
     return np.asarray(keys, np.int64), np.asarray(wrong, np.int8)
