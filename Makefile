@@ -23,7 +23,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 # The files whose results may depend on the processor.
 NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
   $(wildcard $(patsubst %, tests/test_%*.py, ablation augment bcl benchmark clean embeddings_engine evaluate faces list mask overlap passport selflearn synth \
-  train_job train_parts train_resume train_scores)))
+  train_job train_parts train_resume train_scores train_vit)))
 
 demo: $(VENV)/.core
 	$(BIN)/facekit synth $(DEMO)/people --identities 40 --images 6 --workers 1 --overwrite

@@ -13,7 +13,6 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from facekit import open_pack
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, rounded
-from facekit.masks import TYPES, Worn, render, render_worn, sample_params
+from facekit.masks import TYPES, Worn, render_worn, sample_params
 from facekit.masks.rims import keep_rims
 from facekit.synth.person import build_person
 from facekit.synth.person import render as draw
@@ -54,7 +53,7 @@ class Case(NamedTuple):
 def case(bare: Picture, vertices: NDArray[np.float32], seed: list[int]) -> Case:
     """Mask a face with a type by chance, without rims and then with them."""
     rng = np.random.default_rng(seed)
-    params = replace(sample_params(rng, TYPES[int(rng.integers(len(TYPES)))]), rims=True)
+    params = sample_params(rng, TYPES[int(rng.integers(len(TYPES)))])  # which paints rims over
     start = time.thread_time()
     over = render_worn(bare, vertices, params)
     between = time.thread_time()
@@ -113,7 +112,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
-    render.keep_rims = lambda *_: 0.0  # type: ignore[attr-defined]  # what is drawn before paints them over
     drawn(arguments.people)
     if arguments.pack is None:
         return
