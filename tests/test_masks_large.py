@@ -11,8 +11,8 @@ from facekit.masks import TYPES, render_worn, sample_params
 from facekit.masks.catalogue import mask_type, table
 from facekit.masks.drape import _relief
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
-from facekit.masks.lighting import SceneEstimate
 from facekit.masks.render import _filters, _finish
+from facekit.masks.scene import SceneEstimate
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, Shell, build_shell
 from facekit.masks.textures import crease_slopes, texture_level
 

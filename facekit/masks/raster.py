@@ -1,4 +1,4 @@
-"""Kernels, third part: draw the lit shell and its straps as samples, hidden where the face is nearer.
+"""Kernels, fourth part: draw the lit shell and its straps as samples, hidden where the face is nearer.
 
 Pictures are indexed [y, x]. Samples lie SAMPLES to a pixel and axis; sample i of the window has its centre at pixel
 ``window.x + (i + .5) / SAMPLES - .5``. Colours are premultiplied linear float32. No random numbers here.

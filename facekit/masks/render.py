@@ -17,10 +17,11 @@ from facekit.masks.drape import Drape, Landmarks, drape, face_normals, face_scal
 from facekit.masks.dye import draw_lines, dye
 from facekit.masks.finish import Border, Curves, Finish, finish_picture
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
-from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, SceneEstimate, estimate_scene, face_tables, shade
+from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, shade
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
 from facekit.masks.recipe import MaskParams
 from facekit.masks.rims import keep_rims
+from facekit.masks.scene import SceneEstimate, estimate_scene, face_tables
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
 from facekit.masks.textures import TEXTURE_SIZE, texture_level, to_linear
 

@@ -20,13 +20,15 @@ SIGNATURES = {
         "_bounds": "F2",
         "face_normals": "F2 I2r F2",
     },
-    "facekit.masks.lighting": {
+    "facekit.masks.scene": {
         "_sample": "U3 F1 F2 F2 I1 F1 F2 F2 F1 F1",
         "_fill_fit": "F2 F1 F1 D2 D1 D1 F1 D1",
         "_average": "D1 F2 F1",
         "_uneven": "F2 F1 F1 F1 I1 F1",
         "_survey": "U3 L1 L2",
         "_sharpness": "U3 F2 I1",
+    },
+    "facekit.masks.lighting": {
         "_spread_uneven": "F1 F2 F1 F1",
         "_light_cloth": "F2 F2 F1 L L L F1 F1 F1",
     },
