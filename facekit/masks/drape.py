@@ -293,7 +293,7 @@ def _lift(
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
         x, t = F2 * st[g, 0] - F1, st[g, 1]
         amount = (heights[g] * min(F1, HEMMED * t) + gap * side * side) * scale
-        out = stands * x * x * x * t
+        out = stands * x * abs(x) * t * t
         for k in range(3):
             points[k, g] += amount * normals[g, k] + out * axes[0, k]
 
