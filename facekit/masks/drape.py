@@ -25,6 +25,7 @@ F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 TOP_ROWS = 4  # of the coarse grid: on a head that leans back, a cup bulges over its own upper edge
 HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
 LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.25), np.float32(0.2), np.float32(2.4)  # centimetres
+HANG, PULL = np.float32(1.8), np.float32(0.5)  # how wide the lower part hangs, and how far corners are pulled
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
 
 
@@ -284,16 +285,19 @@ def _lift(
     axes: Floats,
     scale: np.float32,
 ) -> None:
-    """Raise the grid along its normals by `heights` and by a gap at the side edges, and push the lower corners out.
+    """Raise the grid along its normals by `heights` and by a gap at the side edges, and push the lower part out.
 
-    The cloth between them is flat, so that it leaves the jaw where that draws in.
+    There the cloth hangs wider than the jaw, which draws in. All corners are pulled out by the loops, so that the side
+    between them is hollow.
     """
     gap, stands = np.float32(gape), np.float32(corner) * scale
     for g in range(heights.shape[0]):
         side = max(F0, (abs(F2 * st[g, 0] - F1) - np.float32(0.7)) / np.float32(0.3))
         x, t = F2 * st[g, 0] - F1, st[g, 1]
         amount = (heights[g] * min(F1, HEMMED * t) + gap * side * side) * scale
-        out = stands * x * abs(x) * t * t
+        across = x * x
+        hang, pull = (HANG - (HANG - F1) * across) * t * t, PULL * across * across * (F2 * t - F1) ** 4
+        out = stands * x * (hang + pull)
         for k in range(3):
             points[k, g] += amount * normals[g, k] + out * axes[0, k]
 

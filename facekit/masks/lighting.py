@@ -15,6 +15,7 @@ __all__ = ["ANCHOR_REACH", "ClothLighting", "shade"]
 Floats = NDArray[np.float32]
 
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
+SOFT_FOLD = np.float32(0.05)  # half width over which halves meet from which on they do so on the coarse grid too
 ANCHOR_REACH = 1.7  # centimetres over which light on the skin is averaged
 
 
@@ -114,7 +115,7 @@ def _light_cloth(
             fold = relief * (fold + np.float32(0.35) * min(heights[g], F0))
             fold = min(max(fold, np.float32(-1.2)), np.float32(0.7))
             half = halves if c >= columns // 2 else -halves
-            if stride > 1:
+            if stride > 1 or halves_width > SOFT_FOLD:
                 half *= min(abs(x) / halves_width, F1)
             out[g] = e * np.float32(np.exp(fold + uneven_share * out[g] - form + half))
 
