@@ -8,7 +8,7 @@ from mask_faces import turned
 
 from facekit.faces import landmarks
 from facekit.masks import drape, dye, finish, lighting, raster, render
-from facekit.masks.dye import draw_lines
+from facekit.masks.dye import LineLight, line_light
 from facekit.masks.raster import FAR, SAMPLES, Window
 
 pytestmark = pytest.mark.kernels
@@ -127,7 +127,8 @@ def test_dyeing_without_creases_mixes_the_inks() -> None:
     level, inks = rng.random((5, 7, 4)).astype(F32), rng.random((3, 3)).astype(F32)
     out = np.full((7, 9, 4), 9, F32)
     flat = np.array([0, 0, 0.7, 0.3, 0.1, 0.2], F32)
-    dye.dye(level, inks, True, rng.standard_normal((8, 8, 2)).astype(F32), flat, out)
+    slopes, plain = rng.standard_normal((8, 8, 2)).astype(F32), line_light(np.zeros((0, 14), F32), 5, 7)
+    dye.dye(level, inks, True, slopes, flat, plain, 0.3, out)
     tone, first, second, cover = (level[..., k : k + 1].astype(np.float64) for k in range(4))
     colour = inks[0] + first * (inks[1] - inks[0].astype(np.float64))
     expected = cover * tone * (colour + second * (inks[2] - colour))
@@ -168,33 +169,64 @@ def test_a_cast_warms_one_side_and_cools_the_other() -> None:
     assert np.ptp(out[1:-1, 1:-1, 1]) < 1e-4
 
 
+def test_lines_multiply_the_cloth_and_shade_has_a_colour_of_its_own() -> None:
+    rng = np.random.default_rng(3)
+    level, inks, flat = rng.random((5, 7, 4)).astype(F32), rng.random((3, 3)).astype(F32), np.zeros(6, F32)
+    slopes, plain = np.zeros((8, 8, 2), F32), line_light(np.zeros((0, 14), F32), 5, 7)
+    light = LineLight(*(rng.uniform(0.8, 1.1, plane.shape).astype(F32) for plane in plain))
+    before, after = np.empty((2, 7, 9, 4), F32)
+    dye.dye(level, inks, True, slopes, flat, plain, 0.2, before)
+    dye.dye(level, inks, True, slopes, flat, light, 0.2, after)
+    factor = (light.along * light.beside[:, :5].T)[..., None]
+    warm = 0.2 * (factor - 1) * np.array([1, 0, -1])
+    assert np.abs(after[1:-1, 1:-1, :3] - before[1:-1, 1:-1, :3] * factor * (1 + warm)).max() < 1e-5
+    assert np.array_equal(after[..., 3], before[..., 3])
+
+
+def lined(*row: float, down: bool = False) -> np.ndarray:
+    """(64, 64): light across a line, seen as if it ran from left to right."""
+    light = line_light(np.array([row], F32), 64, 64)
+    assert ((light.along != 1).any(), (light.beside != 1).any()) == (down, not down)
+    return light.along.T if down else light.beside[:, :64].T
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("down", [False, True])
-def test_a_line_darkens_itself_and_what_lies_below_and_brightens_its_lip(down: bool) -> None:
-    out = np.ones((66, 66, 4), F32)
+def test_a_line_is_dark_with_a_bright_lip_above_and_a_shade_below(down: bool, mirrored: bool) -> None:
     ends = [0.5, 0.1, 0.5, 0.9] if down else [0.1, 0.5, 0.9, 0.5]
-    draw_lines(np.array([[*ends, 0.0, 0.04, 0.5, 0.3, 0.2, 1.0, 1.0, 1.0]], F32), out)
-    plane = out[1:-1, 1:-1, 0].T if down else out[1:-1, 1:-1, 0]
-    assert (out[..., 3] == 1).all()
-    assert np.allclose(out[..., 0], out[..., 1])
+    reach = -0.2 if mirrored else 0.2
+    plane = lined(*ends, 0.0, 0.0, 0.02, reach, 0.3, 0.2, 0.2, 1.0, 1.0, 1.0, down=down)
     assert (plane[:, :5] == 1).all()  # it ends where it ends
     assert (plane[:, -5:] == 1).all()
-    across = plane[:, 32]
+    across = plane[::-1, 32] if mirrored else plane[:, 32]
     assert abs(int(across.argmin()) - 32) <= 1
-    assert across.min() < 0.7
-    assert 24 <= across.argmax() < 30
-    assert across.max() > 1.2
-    assert 0.8 < across[40] < 1
-    assert across[:20].tolist() == [1] * 20
-    assert across[54:].tolist() == [1] * 10
+    assert across.min() < 0.75
+    assert 26 <= across.argmax() <= 30
+    assert across.max() > 1.1
+    assert (np.diff(across[18:28]) >= 0).all()  # the lip fades upward, the shade downward
+    assert (np.diff(across[36:46]) >= 0).all()
+    assert 0.8 < across[36] < 1
+    assert across[:17].tolist() == [1] * 17
+    assert across[47:].tolist() == [1] * 17
 
 
-def test_a_line_fades_toward_an_end_without_strength() -> None:
-    out = np.ones((66, 66, 4), F32)
-    draw_lines(np.array([[0.0, 0.5, 1.0, 0.5, 0.0, 0.03, 0.5, 0.0, 0.0, 1.0, 0.5, 0.0]], F32), out)
-    depth = 1 - out[1:-1, 1:-1, 0].min(0)
+def test_a_line_fades_toward_an_end_without_strength_and_narrows() -> None:
+    plane = lined(0.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.05, 0.05, 0.5, 0.0, 0.0, 1.0, 0.5, 0.0)
+    depth = 1 - plane.min(0)
     assert (np.diff(depth) <= 1e-6).all()
     assert depth[0] > 0.4
     assert depth[-1] < 0.02
+    wide = (plane < 1 - 0.5 * depth).sum(0)
+    assert wide[2] > 1.5 * wide[-6]
+
+
+def test_a_line_bows_to_one_side_and_sways_to_both() -> None:
+    bowed = lined(0.0, 0.5, 1.0, 0.5, 0.2, 0.0, 0.02, 0.02, 0.5, 0.0, 0.0, 1.0, 1.0, 1.0).argmin(0)
+    swayed = lined(0.0, 0.5, 1.0, 0.5, 0.0, 0.3, 0.02, 0.02, 0.5, 0.0, 0.0, 1.0, 1.0, 1.0).argmin(0)
+    assert abs(bowed[32] - (32 + 0.2 * 64)) <= 1
+    assert abs(swayed[32] - 32) <= 1
+    assert swayed[12] > 35
+    assert swayed[51] < 29
 
 
 def test_the_shadow_may_fall_where_an_even_odd_fill_says() -> None:

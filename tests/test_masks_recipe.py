@@ -16,6 +16,7 @@ from facekit.masks.draws import Draws
 from facekit.masks.prints import draw_print
 from facekit.masks.recipe import VERSION
 
+MOST_FOLDED = 32
 MOST_OF_A_PRINT = 54
 """Lines: three rows of six glyphs of three strokes."""
 
@@ -100,7 +101,7 @@ def test_what_is_no_recipe_is_refused(spoil: str) -> None:
     [
         ("tilt", "hello"), ("tilt", None), ("tilt", True), ("tilt", float("nan")), ("tilt", [1.0]), ("light", 10**400),
         ("type", 3), ("texture", None), ("folds", [[1]]), ("folds", 1), ("folds", ["abcdef"]), ("edge", [0.0] * 5),
-        ("lines", [[0.5] * 11]),
+        ("lines", [[0.5] * 12]),
         ("inks", [[0.1, 0.2, 0.3]] * 2), ("strap", [0.1, 0.2, "b"]), ("stretch", {"0": 1, "1": 1}),
         ("grain_seed", 1.5), ("grain_seed", -1),
     ],
@@ -139,17 +140,18 @@ def test_a_line_of_the_first_ledgers_is_refused_for_its_version() -> None:
 @pytest.mark.parametrize("type", TYPES)
 def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> None:
     kind = mask_type(type)
-    folded = 2 * kind.pleats[1] + 4 * (kind.pleats[1] > 0) + 4 * kind.tension[1]  # two strokes a pleat; the nose's
-    most = folded + (kind.seam[0] > 0) + 2 * (kind.hem[0] > 0)
-    most += MOST_OF_A_PRINT * (kind.printed > 0)
     for seed in range(100):
         lines = drawn(type, seed).lines
-        assert len(lines) <= most
-        for s0, t0, s1, t1, _, width, dark, _, _, *along in lines:
+        assert len(lines) <= MOST_FOLDED + MOST_OF_A_PRINT * (kind.printed > 0)
+        for s0, t0, s1, t1, bow, sway, width, reach, dark, lip, shade, *along in lines:
             assert max(abs(s - 0.5) for s in (s0, s1)) <= 0.5
             assert max(abs(t - 0.5) for t in (t0, t1)) <= 0.6
-            assert 0 < width < 0.03
-            assert abs(dark) <= 1
+            assert max(abs(bow), abs(sway)) < 0.3
+            assert 0 < width <= 0.11
+            assert 0 < abs(reach) <= 0.4
+            assert abs(dark) <= 1 or dark < 0  # light ink on dark cloth
+            assert 0 <= lip < 2
+            assert 0 <= shade <= 0.6
             assert all(0 <= strength <= 1.4 for strength in along)
 
 
@@ -192,7 +194,7 @@ def test_prints_are_added_to_masks_that_are_otherwise_the_same() -> None:
 
 def test_print_is_lighter_than_dark_cloth_and_darker_than_light_cloth() -> None:
     def darkness(level: float) -> set[bool]:
-        return {line[6] > 0 for seed in range(50) for line in draw_print(Draws(np.random.default_rng(seed)), level)}
+        return {line[8] > 0 for seed in range(50) for line in draw_print(Draws(np.random.default_rng(seed)), level)}
 
     assert darkness(0.03) == {False}
     assert darkness(0.6) == {True}

@@ -27,6 +27,7 @@ def plain(type: str) -> MaskParams:
     still = {
         "tilt": 0.0,
         "lines": (),
+        "tint": 0.0,
         "halves": 0.0,
         "cast": (0.0, 0.0),
         "slide": (0.0, 0.0),

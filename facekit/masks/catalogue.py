@@ -86,6 +86,18 @@ class MaskType:
         Share of the masks with a seam down the middle, and its darkness.
     hem : (float, float)
         Share of the masks with a seam along each side, and its darkness.
+    crest : (float, float)
+        Share of the masks on which the ridge below the bridge of the nose is seen, and how dark its shaded side may be.
+    tent : (float, float)
+        Share with folds from the bridge of the nose outward, and their darkness.
+    band : (float, float)
+        Share with a hem along the upper edge, and its darkness.
+    wire : (float, float)
+        Share on which the wire over the nose is seen, and its darkness; below 0 it is brighter than the cloth.
+    panels : (float, float)
+        Share with welds or folds from the middle line to the sides, and their darkness.
+    sheen : (float, float)
+        Share of the halves with a broad soft light on them, and its brightness.
     printed : float
         Share of the masks that bear lettering, a mark or a label.
     rim : float
@@ -119,6 +131,12 @@ class MaskType:
     tension: tuple[int, int] = (0, 0)
     seam: tuple[float, float] = (0.0, 0.0)
     hem: tuple[float, float] = (0.0, 0.0)
+    crest: tuple[float, float] = (0.0, 0.0)
+    tent: tuple[float, float] = (0.0, 0.0)
+    band: tuple[float, float] = (0.0, 0.0)
+    wire: tuple[float, float] = (0.0, 0.0)
+    panels: tuple[float, float] = (0.0, 0.0)
+    sheen: tuple[float, float] = (0.0, 0.0)
     printed: float = 0.0
     rim: float = 0.0
     halves: float = 0.0

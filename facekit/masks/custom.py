@@ -209,6 +209,15 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "corner": _number(0, 3),
     "gleam": _number(0, 4),
     "hem": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "crest": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "tent": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "band": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "panels": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "sheen": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "wire": (
+        "a number from 0 to 1 and one from -1 to 1",
+        lambda value: _is_list(value, _is_number(-1, 1), 2) and value[0] >= 0,
+    ),
     "printed": _number(0, 1),
     "rim": _number(-1, 1),
 }

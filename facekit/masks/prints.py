@@ -40,7 +40,7 @@ def draw_print(draw: Draws, level: float) -> tuple[Line, ...]:
     -------
     tuple of Line
     """
-    kind: Callable[[Draws, float], list[Line]] = draw.choice((_label, _word, _mark))
+    kind: Callable[[Draws, float], list[Line]] = draw.choice((_label, _label, _word, _mark))
     return tuple(kind(draw, _ink(draw, level)))
 
 
@@ -51,7 +51,8 @@ def _ink(draw: Draws, level: float) -> float:
 
 
 def _stroke(ends: tuple[float, ...], bow: float, width: float, ink: float) -> Line:
-    return (*map(four_decimals, (*ends, bow, width)), ink, 0.0, 0.0, 1.0, 1.0, 1.0)
+    drawn = map(four_decimals, (*ends, bow, 0.0, width, width))
+    return (*drawn, ink, 0.0, 0.0, 1.0, 1.0, 1.0)
 
 
 def _row(draw: Draws, left: float, top: float, height: float, glyphs: int, ink: float) -> list[Line]:

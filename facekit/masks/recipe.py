@@ -13,8 +13,9 @@ import numpy as np
 
 from facekit.errors import ConfigError
 from facekit.masks.catalogue import MaskType, mask_type
-from facekit.masks.draws import Draws, Line, draw_lines, four_decimals
+from facekit.masks.draws import Draws, Line, four_decimals
 from facekit.masks.prints import draw_print
+from facekit.masks.structure import draw_lines
 
 __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 
@@ -98,10 +99,13 @@ class MaskParams:
         Gap between the side edges and the cheek, centimetres.
     corner : float
         How far the lower corners stand off the jaw, centimetres.
-    lines : rows of (s0, t0, s1, t1, bow, width, dark, lip, shade, start, middle, end)
-        Pleats, folds from the corners and seams: two ends, how far the middle lies off the straight line, width in
-        texture coordinates, brightness of the line, of the lip above it and of the shade below it, and its strength
-        along the way.
+    lines : rows of (s0, t0, s1, t1, bow, sway, width, reach, dark, lip, shade, start, middle, end)
+        Pleats, crests, folds and seams: two ends; how far the line bows off the straight one, and sways to both sides
+        of it; width, and how far light and shade reach, in texture coordinates (below 0, the lip lies below or to the
+        right); darkness of the line, brightness of the lip above it or to its left and darkness of the shade on the
+        other side; and the line's strength along the way.
+    tint : float
+        By how much what lines brighten is warmer than what they darken.
     halves : float
         Logarithm by which the right half is brighter than the left one.
     folds : rows of (s, t, angle, half length, half width, height)
@@ -147,6 +151,7 @@ class MaskParams:
     gape: float
     corner: float
     lines: tuple[Line, ...]
+    tint: float
     halves: float
     folds: tuple[tuple[float, ...], ...]
     gather: tuple[float, float, float]
@@ -226,8 +231,8 @@ def _check_version(version: Any) -> None:
 def _kinds() -> dict[str, Any]:
     """What each field of MaskParams holds, with the lengths that its annotation leaves open."""
     six: Any = tuple[float, float, float, float, float, float]
-    twelve: Any = tuple.__class_getitem__((float,) * 12)
-    return get_type_hints(MaskParams) | {"folds": tuple[six, ...], "lines": tuple[twelve, ...], "edge": six}
+    fourteen: Any = tuple.__class_getitem__((float,) * 14)
+    return get_type_hints(MaskParams) | {"folds": tuple[six, ...], "lines": tuple[fourteen, ...], "edge": six}
 
 
 def _is_a(value: Any, kind: Any) -> bool:
@@ -370,6 +375,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         gape=draw.uniform(0.0, 0.25 if soft else 0.1),
         corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
         lines=draw_lines(draw, kind, -relief[2]),
+        tint=draw.bell(0, 0.22),
         halves=draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves),
         folds=_folds(draw, kind),
         gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),

@@ -14,7 +14,7 @@ from facekit.faces.landmarks import CHIN, EYES, HAIRLINE, LEFT_EDGE, OVAL, RIGHT
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
 from facekit.masks.drape import Drape, Landmarks, drape, face_normals, face_scale
-from facekit.masks.dye import draw_lines, dye
+from facekit.masks.dye import dye, line_light
 from facekit.masks.finish import Border, Curves, Finish, finish_picture
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, shade
@@ -188,9 +188,9 @@ def _dyed(params: MaskParams, scale: float, monochrome: float) -> NDArray[np.flo
     level, two_tone = magnified(params.texture, times) if times else texture_level(params.texture, _halvings(scale))
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
     inks = [_grey(ink, monochrome) for ink in params.inks] if two_tone else params.inks
-    dye(level, np.array(inks, np.float32), two_tone, fine_slopes(times), _crease(params), out)
-    if params.lines:
-        draw_lines(np.array(params.lines, np.float32), out)
+    lines = line_light(np.array(params.lines, np.float32), *level.shape[:2])
+    tint = params.tint * (1 - monochrome)
+    dye(level, np.array(inks, np.float32), two_tone, fine_slopes(times), _crease(params), lines, tint, out)
     return out
 
 

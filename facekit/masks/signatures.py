@@ -33,8 +33,8 @@ SIGNATURES = {
         "_light_cloth": "F2 F2 F1 L L L F1 F1 F1",
     },
     "facekit.masks.dye": {
-        "_dye": "F3 F2 B F3 F1 F2 F3",
-        "draw_lines": "F2 F3",
+        "_dye": "F3 F2 B F3 F1 F2 F2 D F2 F3",
+        "_draw_lines": "F2 F1 F2 F2",
     },
     "facekit.masks.raster": {
         "_occlude": "F2 I2 L L F2",
