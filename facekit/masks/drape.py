@@ -43,7 +43,7 @@ class Drape(NamedTuple):
     gape : float
         Gap between the side edges and the cheek, centimetres.
     corner : float
-        How far the lower corners stand off the jaw, centimetres.
+        How far the lower part hangs out beyond the jaw, centimetres.
     crease : float
         See `facekit.masks.catalogue.MaskType`.
     gather_height, gather_waves, gather_phase : float
