@@ -98,7 +98,7 @@ class MaskParams:
     gape : float
         Gap between the side edges and the cheek, centimetres.
     corner : float
-        How far the lower corners stand off the jaw, centimetres.
+        How far the lower part hangs out beyond the jaw, centimetres.
     lines : rows of (s0, t0, s1, t1, bow, sway, width, reach, dark, lip, shade, start, middle, end)
         Pleats, crests, folds and seams: two ends; how far the line bows off the straight one, and sways to both sides
         of it; width, and how far light and shade reach, in texture coordinates (below 0, the lip lies below or to the
