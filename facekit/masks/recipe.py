@@ -25,6 +25,7 @@ VERSION = 4
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
 HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
 STRAPS_SEEN = 0.85  # the others lie under hair
+MOST_HALVES = 0.8  # logarithm; more is never seen but in hard sunlight
 HIGHEST = 1.1  # centimetres above or below the usual place; 1.6 lower, and the nose is out
 MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
@@ -376,7 +377,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
         lines=draw_lines(draw, kind, -relief[2]),
         tint=draw.bell(0, 0.22),
-        halves=draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves),
+        halves=min(max(draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves), -MOST_HALVES), MOST_HALVES),
         folds=_folds(draw, kind),
         gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
         edge=tuple(draw.bell(0, d) for d in (0.010, 0.014, 0.05, 0.016, 0.014, 0.03)),
