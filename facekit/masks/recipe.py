@@ -318,9 +318,9 @@ def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
 
 def _creases(draw: Draws, kind: MaskType, relief: float) -> tuple[float, float, float, float, float]:
     """Deep creases in a mask of strong contrast look like marble: the two together are bounded."""
-    deep = kind.crumple * 2.718281828 ** draw.bell(0.25, 0.55)
+    deep = kind.crumple * 2.718281828 ** draw.bell(0.2, 0.75)
     most = MOST_CREASED / max(relief, 1e-3)
-    where = (draw.uniform(0.5, 1.1), draw.uniform(0.0, 6.2832), draw.uniform(0, 1), draw.uniform(0, 1))
+    where = (draw.uniform(0.6, 1.5), draw.uniform(0.0, 6.2832), draw.uniform(0, 1), draw.uniform(0, 1))
     return four_decimals(min(deep, most)), *where
 
 

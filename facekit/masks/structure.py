@@ -15,7 +15,10 @@ __all__ = ["draw_lines"]
 
 LEVEL = 0.64  # of t at the side: where a line that is level in the picture of a face from the front crosses the middle
 LOWEST_PLEAT = 0.86
-MOST_DARK = 0.6
+MOST_DARK, MOST_BRIGHT, MOST_SHADE = 0.5, 1.6, 0.65
+BEYOND = 0.05  # the edges of the texture
+GLEAM = 1.7  # lips of dark cloth are brighter still than its light: they are all that is seen of it
+Pair = tuple[float, float]
 Ends = tuple[float, float, float, float]
 Along = tuple[float, float, float]
 
@@ -31,11 +34,14 @@ class _Look(NamedTuple):
         How bright lips are, of what they are on light cloth.
     soft : float
         Width of the steps, of the usual one.
+    deep : float
+        Contrast of all lines, of the usual one: in flat light and on new masks hardly any is seen.
     """
 
     lit: float
     gleam: float
     soft: float
+    deep: float
 
 
 def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ...]:
@@ -52,10 +58,12 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     -------
     tuple of Line
     """
-    look = _Look(0.7 + 0.3 * from_above, kind.gleam, 2.718281828 ** draw.bell(0, 0.3))
-    made = (*_band(draw, kind), *_hems(draw, kind, look), *_seam(draw, kind, look), *_panels(draw, kind, look))
+    gleam = kind.gleam**GLEAM
+    soft, deep = 2.718281828 ** draw.bell(-0.1, 0.3), 2.718281828 ** draw.bell(0.5, 0.5)
+    look = _Look(0.7 + 0.3 * from_above, gleam, soft, deep)
+    made = (*_band(draw, kind, look), *_hems(draw, kind, look), *_seam(draw, kind, look), *_panels(draw, kind, look))
     worn = (*_crest(draw, kind, look), *_tent(draw, kind, look), *_tension(draw, kind, look))
-    return (*made, *worn, *_pleats(draw, kind, look), *_sheen(draw, kind))
+    return (*made, *worn, *_wrinkles(draw, kind, look), *_pleats(draw, kind, look), *_sheen(draw, kind))
 
 
 def _line(
@@ -65,17 +73,19 @@ def _line(
     light: tuple[float, float, float],
     along: Along,
 ) -> Line:
-    return (*map(four_decimals, (*ends, *bends, *size, *light, *along)),)
+    dark, lip, shade = light
+    bounded = (min(dark, MOST_DARK), min(lip, MOST_BRIGHT), min(shade, MOST_SHADE))
+    on_cloth = (min(max(end, -BEYOND), 1 + BEYOND) for end in ends)
+    return (*map(four_decimals, (*on_cloth, *bends, *size, *bounded, *along)),)
 
 
-def _step(
-    draw: Draws, look: _Look, ends: Ends, bow: float, depth: float, along: Along, reach: tuple[float, float]
-) -> Line:
-    """Cloth over cloth. Some steps gape and are a dark line, most are little but light above and shade below."""
-    dark, lip, shade = draw.uniform(-0.1, 0.5), draw.uniform(0.05, 0.55), draw.uniform(0.25, 0.9)
-    light = (min(depth * max(dark, 0), MOST_DARK), depth * lip * look.gleam, min(depth * shade * look.lit, MOST_DARK))
-    size = (look.soft * draw.uniform(0.004, 0.013), draw.uniform(*reach))
-    return _line(ends, (bow, draw.bell(0, 0.008)), size, light, along)
+def _step(draw: Draws, look: _Look, ends: Ends, bow: float, deep: Pair, along: Along, reach: Pair) -> Line:
+    """Cloth over cloth, as deep and gaping as much as `deep` says: bright above, in shade below, rarely a line."""
+    depth = look.deep * deep[0]
+    dark, lip, shade = deep[1] * draw.uniform(-0.2, 0.7), draw.uniform(0.15, 0.8), draw.uniform(0.3, 1.0)
+    drawn = (depth * max(dark, 0), depth * lip * look.gleam, depth * shade * look.lit)
+    size = (look.soft * draw.uniform(0.004, 0.014), draw.uniform(*reach))
+    return _line(ends, (bow, draw.bell(0, 0.008)), size, drawn, along)
 
 
 def _uneven(draw: Draws) -> Along:
@@ -106,7 +116,7 @@ def _through(draw: Draws, look: _Look, sides: tuple[float, float], middle: float
     """One step from hem to hem."""
     left, right = (side + draw.bell(0, 0.012) for side in sides)
     ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right)
-    return _step(draw, look, ends, middle - (left + right) / 2, deep, _uneven(draw), (0.02, 0.07))
+    return _step(draw, look, ends, middle - (left + right) / 2, (deep, 0.35), _uneven(draw), (0.04, 0.14))
 
 
 def _from_sides(draw: Draws, look: _Look, sides: tuple[float, float], middle: float, deep: float) -> list[Line]:
@@ -118,7 +128,7 @@ def _from_sides(draw: Draws, look: _Look, sides: tuple[float, float], middle: fl
         ends = (out, start, inner, middle + aside)
         along = (draw.uniform(0.1, 1.1), draw.uniform(0.5, 1.3), draw.uniform(0.0, 0.15))
         bow = (middle - start) * draw.uniform(0.1, 0.4)
-        line = _step(draw, look, ends, bow, deep * draw.uniform(0.4, 1.2), along, (0.02, 0.06))
+        line = _step(draw, look, ends, bow, (deep * draw.uniform(0.4, 1.2), 0.8), along, (0.03, 0.1))
         if draw.chance(0.88):
             lines.append(line)
     return lines
@@ -130,18 +140,18 @@ def _pocket(draw: Draws, look: _Look, sides: tuple[float, float], deep: float) -
     for out, at, sign in ((draw.uniform(0.0, 0.05), sides[0], 1), (draw.uniform(0.95, 1.0), sides[1], -1)):
         ends = (out, at, 0.5 - sign * draw.uniform(0.06, 0.2), min(at + draw.uniform(0.04, 0.16), 0.9))
         along = (draw.uniform(0.4, 1.1), draw.uniform(0.6, 1.3), draw.uniform(0.0, 0.5))
-        lines.append(_step(draw, look, ends, draw.uniform(0.0, 0.05), deep, along, (0.04, 0.12)))
+        lines.append(_step(draw, look, ends, draw.uniform(0.0, 0.05), (deep, 0.5), along, (0.05, 0.14)))
     return lines
 
 
 def _crest(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
     """The ridge from the bridge of the nose down: one side takes the light, the other lies in a shade of its colour."""
     worn, strong, bright = draw.chance(kind.crest[0]), draw.chance(0.35), draw.chance(0.5)
-    shade = kind.crest[1] * (draw.uniform(0.5, 1.0) if strong else draw.uniform(0.05, 0.4))
-    lip, reach = look.gleam * shade * draw.uniform(0.2, 1.0), draw.uniform(0.05, 0.4)
+    shade = look.deep * kind.crest[1] * (draw.uniform(0.5, 1.0) if strong else draw.uniform(0.05, 0.4))
+    lip, reach = look.gleam * shade * draw.uniform(0.2, 1.0), draw.uniform(0.03, 0.3)
     at, end = 0.5 + draw.bell(0, 0.008), draw.uniform(0.3, 1.0)
     ends = (at, -0.01, at + draw.bell(0, 0.012), end)
-    along = (draw.uniform(0.3, 1.0), draw.uniform(0.4, 1.1), draw.uniform(0.0, 0.5) if end < 0.9 else 0.8)
+    along = (draw.uniform(0.3, 1.0), draw.uniform(0.4, 1.1), 0.0 if end < 0.9 else 0.8)
     size = (look.soft * draw.uniform(0.003, 0.012), reach if bright else -reach)
     dark, bends = 0.3 * shade * max(draw.bell(0, 1.0), 0), (draw.bell(0, 0.008), draw.bell(0, 0.004))
     return [_line(ends, bends, size, (dark, lip, shade), along)] if worn else []
@@ -149,16 +159,17 @@ def _crest(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
 
 def _tent(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
     """Cloth that stands off beside the nose: two folds from the wire outward, with the bright tent between them."""
-    lines, worn, deep = [], draw.chance(kind.tent[0]), kind.tent[1] * draw.uniform(0.3, 1.2)
+    lines, worn, deep = [], draw.chance(kind.tent[0]), look.deep * kind.tent[1] * draw.uniform(0.3, 1.2)
     wide, far = draw.uniform(0.06, 0.24), draw.uniform(0.2, 0.5)
     for sign in (-1, 1):
         s, start = 0.5 + sign * draw.uniform(0.01, 0.07), draw.uniform(0.0, 0.08)
-        ends = (s, start, s + sign * wide * draw.uniform(0.6, 1.2), start + far * draw.uniform(0.7, 1.1))
-        lip, shade = deep * look.gleam * draw.uniform(0.1, 0.6), min(deep * draw.uniform(0.3, 1.0), MOST_DARK)
-        size = (look.soft * draw.uniform(0.006, 0.02), sign * draw.uniform(0.04, 0.13))
-        along = (draw.uniform(0.0, 0.7), draw.uniform(0.5, 1.2), 0.0)
-        dark = deep * max(draw.uniform(-0.3, 0.3), 0)
-        lines.append(_line(ends, (draw.bell(0, 0.015), 0.0), size, (dark, lip, shade), along))
+        ends = (s, start, s + sign * wide * draw.uniform(0.5, 1.2), start + far * draw.uniform(0.6, 1.2))
+        lip, shade = deep * look.gleam * draw.uniform(0.1, 0.6), deep * draw.uniform(0.3, 1.0)
+        size = (look.soft * draw.uniform(0.006, 0.02), sign * draw.uniform(0.05, 0.16))
+        along = (draw.uniform(0.4, 1.2), draw.uniform(0.3, 1.0), 0.0)
+        line = _line(ends, (draw.bell(0, 0.006), draw.bell(0, 0.005)), size, (0.0, lip, shade), along)
+        if draw.chance(0.75):
+            lines.append(line)
     return lines if worn else []
 
 
@@ -172,13 +183,27 @@ def _tension(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
                 ends = (abs(side - s0), corner + draw.bell(0, 0.05), abs(side - s1), toward + draw.bell(0, 0.09))
                 along = (draw.uniform(0.3, 1.2), draw.uniform(0.3, 1.0), 0.0)
                 deep = kind.pleat_depth * draw.uniform(0.2, 0.8)
-                lines.append(_step(draw, look, ends, draw.bell(0, 0.025), deep, along, (0.015, 0.05)))
+                lines.append(_step(draw, look, ends, draw.bell(0, 0.025), (deep, 0.5), along, (0.03, 0.08)))
     return lines
 
 
-def _band(draw: Draws, kind: MaskType) -> list[Line]:
+def _wrinkles(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
+    """Short soft folds anywhere, which lie level in the middle and run up and down toward the corners."""
+    lines = []
+    for _ in range(draw.count(*kind.wrinkles)):
+        s, t, long = draw.uniform(0.08, 0.92), draw.uniform(0.1, 0.9), draw.uniform(0.04, 0.17)
+        rise = (s - 0.5) * (t - 0.5) * draw.uniform(0.0, 1.6) + draw.bell(0, 0.04)
+        ends = (max(s - long, 0.0), t - rise * long / 0.12, min(s + long, 1.0), t + rise * long / 0.12)
+        along = (draw.uniform(0.0, 0.4), draw.uniform(0.4, 1.2), draw.uniform(0.0, 0.4))
+        deep = (kind.pleat_depth * draw.uniform(0.15, 0.9), 0.4)
+        lines.append(_step(draw, look, ends, draw.bell(0, 0.015), deep, along, (0.02, 0.09)))
+    return lines
+
+
+def _band(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
     """Along the upper edge: the welds of the hem, and the wire in it."""
-    worn, dark, at = draw.chance(kind.band[0]), kind.band[1] * draw.uniform(0.3, 1.2), draw.uniform(0.025, 0.055)
+    worn, at = draw.chance(kind.band[0]), draw.uniform(0.025, 0.055)
+    dark = look.deep * kind.band[1] * draw.uniform(0.3, 1.2)
     lines = []
     for k in range(draw.count(1, 2)):
         t, along = at + k * draw.uniform(0.035, 0.06), (draw.uniform(0.5, 1.1), draw.uniform(0.5, 1.1), 0.8)
@@ -196,11 +221,12 @@ def _band(draw: Draws, kind: MaskType) -> list[Line]:
 
 def _hems(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
     """Along both sides, where the pleats are sewn together: a step down to the double strip outside."""
-    sewn, inset, dark = draw.chance(kind.hem[0]), draw.uniform(0.04, 0.085), kind.hem[1] * draw.uniform(0.3, 1.3)
+    sewn, inset = draw.chance(kind.hem[0]), draw.uniform(0.04, 0.085)
+    dark = look.deep * kind.hem[1] * draw.uniform(0.3, 1.3)
     lines = []
     for at, side in ((inset, 1), (1 - inset, -1)):
         ends = (at + draw.bell(0, 0.004), 0.03, at + draw.bell(0, 0.004), 0.97)
-        light = (dark * draw.uniform(0.1, 0.9), dark * look.gleam * draw.uniform(0.0, 0.7), dark * draw.uniform(0, 0.6))
+        light = (dark * draw.uniform(0, 0.5), dark * look.gleam * draw.uniform(0.0, 0.7), dark * draw.uniform(0, 0.7))
         size = (draw.uniform(0.003, 0.007), side * draw.uniform(0.02, 0.06))
         lines.append(_line(ends, (draw.bell(0, 0.006), 0.0), size, light, (0.8, draw.uniform(0.5, 1.1), 0.8)))
     return lines if sewn else []
@@ -208,7 +234,8 @@ def _hems(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
 
 def _seam(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
     """Down the middle line: a groove, a raised thread, or a step where one half lies over the other; rarely even."""
-    worn, dark, at = draw.chance(kind.seam[0]), kind.seam[1] * draw.uniform(0.15, 1.4), 0.5 + draw.bell(0, 0.004)
+    worn, at = draw.chance(kind.seam[0]), 0.5 + draw.bell(0, 0.004)
+    dark = min(look.deep * kind.seam[1] * draw.uniform(0.15, 1.3), MOST_DARK)
     form, edge = draw.uniform(0.0, 1.0), draw.uniform(0.1, 0.9)
     light = (dark, 0.0, 0.0)  # a groove
     if form > 0.8:
@@ -230,7 +257,7 @@ def _panels(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
         for out in (0.05, 0.95):
             ends = (out, t + rise + draw.bell(0, 0.006), 0.5, t + draw.bell(0, 0.006))
             along = (draw.uniform(0.4, 1.1), draw.uniform(0.4, 1.1), draw.uniform(0.2, 1.0))
-            line = _step(draw, look, ends, draw.bell(0, 0.01), deep, along, (0.015, 0.05))
+            line = _step(draw, look, ends, draw.bell(0, 0.01), (deep, 0.4), along, (0.015, 0.08))
             lines.append(line)
     return lines
 
