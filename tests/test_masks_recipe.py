@@ -16,7 +16,7 @@ from facekit.masks.draws import Draws
 from facekit.masks.prints import draw_print
 from facekit.masks.recipe import VERSION
 
-MOST_FOLDED = 32
+MOST_FOLDED = 42
 MOST_OF_A_PRINT = 54
 """Lines: three rows of six glyphs of three strokes."""
 
@@ -144,14 +144,14 @@ def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> N
         lines = drawn(type, seed).lines
         assert len(lines) <= MOST_FOLDED + MOST_OF_A_PRINT * (kind.printed > 0)
         for s0, t0, s1, t1, bow, sway, width, reach, dark, lip, shade, *along in lines:
-            assert max(abs(s - 0.5) for s in (s0, s1)) <= 0.5
+            assert max(abs(s - 0.5) for s in (s0, s1)) <= 0.55
             assert max(abs(t - 0.5) for t in (t0, t1)) <= 0.6
-            assert max(abs(bow), abs(sway)) < 0.3
+            assert max(abs(bow), abs(sway)) < 0.4
             assert 0 < width <= 0.11
             assert 0 < abs(reach) <= 0.4
-            assert abs(dark) <= 1 or dark < 0  # light ink on dark cloth
-            assert 0 <= lip < 2
-            assert 0 <= shade <= 0.6
+            assert dark <= 1  # below 0: light ink on dark cloth, and sheen
+            assert 0 <= lip <= 1.6
+            assert 0 <= shade <= 0.65
             assert all(0 <= strength <= 1.4 for strength in along)
 
 

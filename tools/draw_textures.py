@@ -264,15 +264,15 @@ def sponge(seed: int, *holes: tuple[float, float, float, float]) -> Cloth:
     `holes` are one for both sides, or left and right: |X| and T of the middle, and half of the width and height there.
     Most are open behind, where the arms meet at the ear.
     """
-    tone = 0.92 + 0.02 * noise(seed, 1.2) + 0.02 * noise(seed + 1, 14)
-    rim = np.minimum(T - 0.02, 0.98 - T)
-    tone = tone + 0.05 * ridge(rim - 0.012, 0.012)
+    tone = 0.8 + 0.045 * noise(seed, 1.7) + 0.025 * noise(seed + 2, 4) + 0.02 * noise(seed + 1, 14)
     out = np.clip((np.abs(X) - 0.70) / 0.30, 0, 1)
     top, bottom = 0.02 + 0.13 * out**2, 0.98 - 0.20 * out**2
     alpha = step(np.minimum(T - top, bottom - T), 0.006) * step(0.985 - np.abs(X), 0.006)
+    tone = tone + 0.18 * ridge(T - top - 0.012, 0.016) + 0.1 * ridge(bottom - T - 0.012, 0.016)
     for side, (x, t, wide, high) in zip((-1, 1), (holes[0], holes[-1]), strict=True):
-        hole = np.abs((side * X - x) / wide) ** 2.3 + np.abs((T - t) / high) ** 2.3
-        alpha = alpha * step(hole - 1, 0.035)
+        hole = (np.abs((side * X - x) / wide) ** 2.3 + np.abs((T - t) / high) ** 2.3) ** (1 / 2.3)
+        alpha = alpha * step(hole - 1, 0.015)
+        tone = tone + 0.16 * ridge((hole - 1) * wide / 2 - 0.006, 0.014)  # cut edges curl toward the light
     return Cloth(tone, np.zeros_like(S), np.zeros_like(S), alpha)
 
 
@@ -319,14 +319,14 @@ TEXTURES: dict[str, Callable[[], Cloth]] = {
     "cloth-camouflage": lambda: cloth(47, camouflage, True),
     "cloth-chevrons": lambda: cloth(48, chevrons, True),
     "cloth-flecked": lambda: cloth(49, flecked, False),
-    "sponge-a": lambda: sponge(51, (1.00, 0.46, 0.36, 0.26), (0.99, 0.45, 0.33, 0.25)),
-    "sponge-b": lambda: sponge(52, (0.88, 0.46, 0.13, 0.20)),
-    "sponge-c": lambda: sponge(53, (1.02, 0.47, 0.43, 0.29)),
-    "sponge-d": lambda: sponge(54, (1.03, 0.43, 0.35, 0.20), (1.03, 0.44, 0.40, 0.22)),
-    "sponge-e": lambda: sponge(55, (1.00, 0.50, 0.27, 0.25)),
-    "sponge-f": lambda: sponge(56, (1.05, 0.42, 0.45, 0.23), (1.02, 0.43, 0.38, 0.21)),
-    "sponge-g": lambda: sponge(57, (1.00, 0.45, 0.20, 0.19)),
-    "sponge-h": lambda: sponge(58, (1.01, 0.48, 0.30, 0.30)),
+    "sponge-a": lambda: sponge(51, (1.00, 0.42, 0.36, 0.23), (0.99, 0.42, 0.33, 0.22)),
+    "sponge-b": lambda: sponge(52, (0.88, 0.43, 0.13, 0.18)),
+    "sponge-c": lambda: sponge(53, (1.02, 0.42, 0.43, 0.25)),
+    "sponge-d": lambda: sponge(54, (1.03, 0.40, 0.35, 0.18), (1.03, 0.41, 0.40, 0.20)),
+    "sponge-e": lambda: sponge(55, (1.00, 0.43, 0.27, 0.21)),
+    "sponge-f": lambda: sponge(56, (1.05, 0.41, 0.45, 0.22), (1.02, 0.41, 0.38, 0.20)),
+    "sponge-g": lambda: sponge(57, (1.00, 0.42, 0.20, 0.18)),
+    "sponge-h": lambda: sponge(58, (1.01, 0.42, 0.30, 0.25)),
 }
 
 

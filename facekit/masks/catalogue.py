@@ -82,6 +82,8 @@ class MaskType:
         Darkness of a pleat's line, 0 to 1.
     tension : (int, int)
         Fewest and most folds that run from each corner.
+    wrinkles : (int, int)
+        Fewest and most short folds.
     seam : (float, float)
         Share of the masks with a seam down the middle, and its darkness.
     hem : (float, float)
@@ -129,6 +131,7 @@ class MaskType:
     pleats: tuple[int, int] = (0, 0)
     pleat_depth: float = 0.0
     tension: tuple[int, int] = (0, 0)
+    wrinkles: tuple[int, int] = (0, 0)
     seam: tuple[float, float] = (0.0, 0.0)
     hem: tuple[float, float] = (0.0, 0.0)
     crest: tuple[float, float] = (0.0, 0.0)

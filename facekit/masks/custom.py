@@ -204,6 +204,7 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "pleats": _counts(8),
     "pleat_depth": _number(0, 1),
     "tension": _counts(4),
+    "wrinkles": _counts(12),
     "seam": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
     "halves": _number(0, 1),
     "corner": _number(0, 3),

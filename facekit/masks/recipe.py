@@ -27,7 +27,7 @@ HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the
 STRAPS_SEEN = 0.85  # the others lie under hair
 MOST_HALVES = 0.8  # logarithm; more is never seen but in hard sunlight
 HIGHEST = 1.1  # centimetres above or below the usual place; 1.6 lower, and the nose is out
-MOST_CREASED = 2.2  # depth of the creases times contrast of the folds
+MOST_CREASED = 0.4  # depth of the creases times contrast of the folds
 LARGEST = sys.float_info.max
 
 
@@ -319,9 +319,9 @@ def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
 
 def _creases(draw: Draws, kind: MaskType, relief: float) -> tuple[float, float, float, float, float]:
     """Deep creases in a mask of strong contrast look like marble: the two together are bounded."""
-    deep = kind.crumple * 2.718281828 ** draw.bell(0.25, 0.55)
+    deep = kind.crumple * 2.718281828 ** draw.bell(0.1, 0.65)
     most = MOST_CREASED / max(relief, 1e-3)
-    where = (draw.uniform(0.5, 1.1), draw.uniform(0.0, 6.2832), draw.uniform(0, 1), draw.uniform(0, 1))
+    where = (draw.uniform(0.6, 1.5), draw.uniform(0.0, 6.2832), draw.uniform(0, 1), draw.uniform(0, 1))
     return four_decimals(min(deep, most)), *where
 
 

@@ -1,4 +1,4 @@
-"""How a mask is made and worn, as lines on its cloth: pleats, crests, hems, seams and the folds of wearing it.
+"""How a mask is made, as lines on its cloth: hems, wire, seams and welds; and all lines on one mask.
 
 Every line is a step of cloth that shades itself: bright above, in shade below, dark where it gapes. What makes masks
 differ is which of them there are, and how far, how sharply and how evenly each is seen.
@@ -6,36 +6,14 @@ differ is which of them there are, and how far, how sharply and how evenly each 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from facekit.masks.catalogue import MaskType
-from facekit.masks.draws import Draws, Line, four_decimals
+from facekit.masks.draws import Draws, Line
+from facekit.masks.folds import draw_folds
+from facekit.masks.steps import MOST_DARK, Look, line_of, step_of
 
 __all__ = ["draw_lines"]
 
-LEVEL = 0.64  # of t at the side: where a line that is level in the picture of a face from the front crosses the middle
-LOWEST_PLEAT = 0.86
-MOST_DARK = 0.6
-Ends = tuple[float, float, float, float]
-Along = tuple[float, float, float]
-
-
-class _Look(NamedTuple):
-    """What all lines of one mask share.
-
-    Attributes
-    ----------
-    lit : float
-        How dark the shade below a step is, of what it is under light from above.
-    gleam : float
-        How bright lips are, of what they are on light cloth.
-    soft : float
-        Width of the steps, of the usual one.
-    """
-
-    lit: float
-    gleam: float
-    soft: float
+GLEAM = 1.7  # lips of dark cloth are brighter still than its light: they are all that is seen of it
 
 
 def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ...]:
@@ -52,163 +30,62 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     -------
     tuple of Line
     """
-    look = _Look(0.7 + 0.3 * from_above, kind.gleam, 2.718281828 ** draw.bell(0, 0.3))
-    made = (*_band(draw, kind), *_hems(draw, kind, look), *_seam(draw, kind, look), *_panels(draw, kind, look))
-    worn = (*_crest(draw, kind, look), *_tent(draw, kind, look), *_tension(draw, kind, look))
-    return (*made, *worn, *_pleats(draw, kind, look), *_sheen(draw, kind))
+    gleam = kind.gleam**GLEAM
+    soft, deep = 2.718281828 ** draw.bell(-0.1, 0.3), 2.718281828 ** draw.bell(0.5, 0.5)
+    look = Look(0.7 + 0.3 * from_above, gleam, soft, deep)
+    made = (
+        *_band(draw, kind, look),
+        *_wire(draw, kind),
+        *_hems(draw, kind, look),
+        *_seam(draw, kind, look),
+        *_panels(draw, kind, look),
+    )
+    return (*made, *draw_folds(draw, kind, look))
 
 
-def _line(
-    ends: Ends,
-    bends: tuple[float, float],
-    size: tuple[float, float],
-    light: tuple[float, float, float],
-    along: Along,
-) -> Line:
-    return (*map(four_decimals, (*ends, *bends, *size, *light, *along)),)
-
-
-def _step(
-    draw: Draws, look: _Look, ends: Ends, bow: float, depth: float, along: Along, reach: tuple[float, float]
-) -> Line:
-    """Cloth over cloth. Some steps gape and are a dark line, most are little but light above and shade below."""
-    dark, lip, shade = draw.uniform(-0.1, 0.5), draw.uniform(0.05, 0.55), draw.uniform(0.25, 0.9)
-    light = (min(depth * max(dark, 0), MOST_DARK), depth * lip * look.gleam, min(depth * shade * look.lit, MOST_DARK))
-    size = (look.soft * draw.uniform(0.004, 0.013), draw.uniform(*reach))
-    return _line(ends, (bow, draw.bell(0, 0.008)), size, light, along)
-
-
-def _uneven(draw: Draws) -> Along:
-    return draw.uniform(0.1, 1.2), draw.uniform(0.15, 1.1), draw.uniform(0.1, 1.2)
-
-
-def _pleats(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
-    """From hem to hem, where they are sewn together; in the middle they stay level, or open and hang to the chin."""
-    count, first, gap = draw.count(*kind.pleats), draw.uniform(0.22, 0.42), draw.uniform(0.13, 0.22)
-    hanging, aside, through = draw.uniform(0.0, 0.8), draw.bell(0, 0.02), draw.uniform(0.0, 1.0)
-    depth, lines = kind.pleat_depth * 2.718281828 ** draw.bell(-0.25, 0.45), list[Line]()
-    for k in range(count):
-        side = first + k * gap
-        if side > LOWEST_PLEAT:
-            break
-        middle = side * (LEVEL + (1 - LEVEL) * hanging) + draw.bell(0, 0.015)
-        deep, sides = depth * 2.718281828 ** draw.bell(0, 0.35), (side - aside, side + aside)
-        if k == count - 1 and draw.chance(0.35):
-            lines += _pocket(draw, look, sides, deep)
-        elif draw.chance(through):
-            lines.append(_through(draw, look, sides, middle, deep))
-        else:
-            lines += _from_sides(draw, look, sides, middle, deep)
-    return lines
-
-
-def _through(draw: Draws, look: _Look, sides: tuple[float, float], middle: float, deep: float) -> Line:
-    """One step from hem to hem."""
-    left, right = (side + draw.bell(0, 0.012) for side in sides)
-    ends = (draw.uniform(0.0, 0.06), left, draw.uniform(0.94, 1.0), right)
-    return _step(draw, look, ends, middle - (left + right) / 2, deep, _uneven(draw), (0.02, 0.07))
-
-
-def _from_sides(draw: Draws, look: _Look, sides: tuple[float, float], middle: float, deep: float) -> list[Line]:
-    """A pleat that is shut at the hems and pulled open over nose and mouth: a fold on each side that melts away."""
-    lines = []
-    for out, at, sign in ((draw.uniform(0.0, 0.06), sides[0], 1), (draw.uniform(0.94, 1.0), sides[1], -1)):
-        inner, aside = 0.5 - sign * draw.uniform(-0.02, 0.24), draw.bell(0, 0.025)
-        start = at + draw.bell(0, 0.012)
-        ends = (out, start, inner, middle + aside)
-        along = (draw.uniform(0.1, 1.1), draw.uniform(0.5, 1.3), draw.uniform(0.0, 0.15))
-        bow = (middle - start) * draw.uniform(0.1, 0.4)
-        line = _step(draw, look, ends, bow, deep * draw.uniform(0.4, 1.2), along, (0.02, 0.06))
-        if draw.chance(0.88):
-            lines.append(line)
-    return lines
-
-
-def _pocket(draw: Draws, look: _Look, sides: tuple[float, float], deep: float) -> list[Line]:
-    """The lowest pleat of a mask that is drawn over the chin: from both hems down, with the cloth bulging above."""
-    lines = []
-    for out, at, sign in ((draw.uniform(0.0, 0.05), sides[0], 1), (draw.uniform(0.95, 1.0), sides[1], -1)):
-        ends = (out, at, 0.5 - sign * draw.uniform(0.06, 0.2), min(at + draw.uniform(0.04, 0.16), 0.9))
-        along = (draw.uniform(0.4, 1.1), draw.uniform(0.6, 1.3), draw.uniform(0.0, 0.5))
-        lines.append(_step(draw, look, ends, draw.uniform(0.0, 0.05), deep, along, (0.04, 0.12)))
-    return lines
-
-
-def _crest(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
-    """The ridge from the bridge of the nose down: one side takes the light, the other lies in a shade of its colour."""
-    worn, strong, bright = draw.chance(kind.crest[0]), draw.chance(0.35), draw.chance(0.5)
-    shade = kind.crest[1] * (draw.uniform(0.5, 1.0) if strong else draw.uniform(0.05, 0.4))
-    lip, reach = look.gleam * shade * draw.uniform(0.2, 1.0), draw.uniform(0.05, 0.4)
-    at, end = 0.5 + draw.bell(0, 0.008), draw.uniform(0.3, 1.0)
-    ends = (at, -0.01, at + draw.bell(0, 0.012), end)
-    along = (draw.uniform(0.3, 1.0), draw.uniform(0.4, 1.1), draw.uniform(0.0, 0.5) if end < 0.9 else 0.8)
-    size = (look.soft * draw.uniform(0.003, 0.012), reach if bright else -reach)
-    dark, bends = 0.3 * shade * max(draw.bell(0, 1.0), 0), (draw.bell(0, 0.008), draw.bell(0, 0.004))
-    return [_line(ends, bends, size, (dark, lip, shade), along)] if worn else []
-
-
-def _tent(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
-    """Cloth that stands off beside the nose: two folds from the wire outward, with the bright tent between them."""
-    lines, worn, deep = [], draw.chance(kind.tent[0]), kind.tent[1] * draw.uniform(0.3, 1.2)
-    wide, far = draw.uniform(0.06, 0.24), draw.uniform(0.2, 0.5)
-    for sign in (-1, 1):
-        s, start = 0.5 + sign * draw.uniform(0.01, 0.07), draw.uniform(0.0, 0.08)
-        ends = (s, start, s + sign * wide * draw.uniform(0.6, 1.2), start + far * draw.uniform(0.7, 1.1))
-        lip, shade = deep * look.gleam * draw.uniform(0.1, 0.6), min(deep * draw.uniform(0.3, 1.0), MOST_DARK)
-        size = (look.soft * draw.uniform(0.006, 0.02), sign * draw.uniform(0.04, 0.13))
-        along = (draw.uniform(0.0, 0.7), draw.uniform(0.5, 1.2), 0.0)
-        dark = deep * max(draw.uniform(-0.3, 0.3), 0)
-        lines.append(_line(ends, (draw.bell(0, 0.015), 0.0), size, (dark, lip, shade), along))
-    return lines if worn else []
-
-
-def _tension(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
-    """Folds that run from the corners, where the loops pull, toward the nose and the chin, and short gathers."""
-    lines = []
-    for side in (0, 1):
-        for corner, toward in ((0.04, 0.36), (0.93, 0.62)):
-            for _ in range(draw.count(*kind.tension)):
-                s0, s1 = draw.uniform(0.0, 0.05), draw.uniform(0.12, 0.4)
-                ends = (abs(side - s0), corner + draw.bell(0, 0.05), abs(side - s1), toward + draw.bell(0, 0.09))
-                along = (draw.uniform(0.3, 1.2), draw.uniform(0.3, 1.0), 0.0)
-                deep = kind.pleat_depth * draw.uniform(0.2, 0.8)
-                lines.append(_step(draw, look, ends, draw.bell(0, 0.025), deep, along, (0.015, 0.05)))
-    return lines
-
-
-def _band(draw: Draws, kind: MaskType) -> list[Line]:
-    """Along the upper edge: the welds of the hem, and the wire in it."""
-    worn, dark, at = draw.chance(kind.band[0]), kind.band[1] * draw.uniform(0.3, 1.2), draw.uniform(0.025, 0.055)
-    lines = []
+def _band(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
+    """The welds of the hem along the upper edge."""
+    if not draw.chance(kind.band[0]):
+        return []
+    lines, at, dark = [], draw.uniform(0.025, 0.055), look.deep * kind.band[1] * draw.uniform(0.3, 1.2)
     for k in range(draw.count(1, 2)):
         t, along = at + k * draw.uniform(0.035, 0.06), (draw.uniform(0.5, 1.1), draw.uniform(0.5, 1.1), 0.8)
         ends = (0.04, t + draw.bell(0, 0.004), 0.96, t + draw.bell(0, 0.004))
         light = (dark * draw.uniform(0.4, 1.0), dark * draw.uniform(0.0, 0.6), dark * draw.uniform(0.0, 0.5))
-        lines.append(_line(ends, (draw.bell(0, 0.004), 0.0), (draw.uniform(0.003, 0.007), 0.03), light, along))
-    seen, grey = draw.chance(kind.wire[0]), kind.wire[1] * draw.uniform(0.3, 1.2)
+        lines.append(line_of(ends, (draw.bell(0, 0.004), 0.0), (draw.uniform(0.003, 0.007), 0.03), light, along))
+    return lines
+
+
+def _wire(draw: Draws, kind: MaskType) -> list[Line]:
+    """The bar over the nose, of which often one half alone is seen: the other one mirrors the light."""
+    if not draw.chance(kind.wire[0]):
+        return []
+    grey, t, half = kind.wire[1] * draw.uniform(0.3, 1.2), draw.uniform(0.03, 0.08), draw.choice((0, 0, 1, 2))
     left, right = 0.5 - draw.uniform(0.1, 0.22), 0.5 + draw.uniform(0.1, 0.22)
-    sides = ((left, right), (left, 0.5), (0.5, right))[draw.choice((0, 0, 1, 2))]
-    t = at + draw.uniform(0.0, 0.03)
+    left, right = ((left, right), (left, 0.5), (0.5, right))[half]
     along = (draw.uniform(0.6, 1.2), draw.uniform(0.7, 1.2), draw.uniform(0.6, 1.2))
-    bar = _line((sides[0], t, sides[1], t), (0.0, 0.0), (draw.uniform(0.007, 0.012), 0.02), (grey, 0.1, 0.1), along)
-    return (lines if worn else []) + ([bar] if seen else [])
+    return [line_of((left, t, right, t), (0.0, 0.0), (draw.uniform(0.007, 0.012), 0.02), (grey, 0.1, 0.1), along)]
 
 
-def _hems(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
+def _hems(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     """Along both sides, where the pleats are sewn together: a step down to the double strip outside."""
-    sewn, inset, dark = draw.chance(kind.hem[0]), draw.uniform(0.04, 0.085), kind.hem[1] * draw.uniform(0.3, 1.3)
+    if not draw.chance(kind.hem[0]):
+        return []
+    inset, dark = draw.uniform(0.04, 0.085), look.deep * kind.hem[1] * draw.uniform(0.3, 1.3)
     lines = []
     for at, side in ((inset, 1), (1 - inset, -1)):
         ends = (at + draw.bell(0, 0.004), 0.03, at + draw.bell(0, 0.004), 0.97)
-        light = (dark * draw.uniform(0.1, 0.9), dark * look.gleam * draw.uniform(0.0, 0.7), dark * draw.uniform(0, 0.6))
+        light = (dark * draw.uniform(0, 0.5), dark * look.gleam * draw.uniform(0.0, 0.7), dark * draw.uniform(0, 0.7))
         size = (draw.uniform(0.003, 0.007), side * draw.uniform(0.02, 0.06))
-        lines.append(_line(ends, (draw.bell(0, 0.006), 0.0), size, light, (0.8, draw.uniform(0.5, 1.1), 0.8)))
-    return lines if sewn else []
+        lines.append(line_of(ends, (draw.bell(0, 0.006), 0.0), size, light, (0.8, draw.uniform(0.5, 1.1), 0.8)))
+    return lines
 
 
-def _seam(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
+def _seam(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     """Down the middle line: a groove, a raised thread, or a step where one half lies over the other; rarely even."""
-    worn, dark, at = draw.chance(kind.seam[0]), kind.seam[1] * draw.uniform(0.15, 1.4), 0.5 + draw.bell(0, 0.004)
+    if not draw.chance(kind.seam[0]):
+        return []
+    at, dark = 0.5 + draw.bell(0, 0.004), min(look.deep * kind.seam[1] * draw.uniform(0.15, 1.3), MOST_DARK)
     form, edge = draw.uniform(0.0, 1.0), draw.uniform(0.1, 0.9)
     light = (dark, 0.0, 0.0)  # a groove
     if form > 0.8:
@@ -218,10 +95,10 @@ def _seam(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
     ends = (at, -0.01, at + draw.bell(0, 0.008), 1.01)
     bends, size = (draw.bell(0, 0.012), draw.bell(0, 0.004)), (draw.uniform(0.0022, 0.0048), draw.uniform(-0.06, 0.06))
     along = (draw.uniform(0.4, 1.2), draw.uniform(0.3, 1.1), draw.uniform(0.0, 1.2))
-    return [_line(ends, bends, (size[0], size[1] or 0.01), light, along)] if worn else []
+    return [line_of(ends, bends, (size[0], size[1] or 0.01), light, along)]
 
 
-def _panels(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
+def _panels(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     """Welds and folds of a respirator that is packed flat, from the crest to the sides."""
     lines, deep = [], kind.panels[1] * draw.uniform(0.3, 1.2)
     high, slope = draw.uniform(0.2, 0.4), draw.uniform(-0.05, 0.22)
@@ -230,21 +107,6 @@ def _panels(draw: Draws, kind: MaskType, look: _Look) -> list[Line]:
         for out in (0.05, 0.95):
             ends = (out, t + rise + draw.bell(0, 0.006), 0.5, t + draw.bell(0, 0.006))
             along = (draw.uniform(0.4, 1.1), draw.uniform(0.4, 1.1), draw.uniform(0.2, 1.0))
-            line = _step(draw, look, ends, draw.bell(0, 0.01), deep, along, (0.015, 0.05))
-            lines.append(line)
-    return lines
-
-
-def _sheen(draw: Draws, kind: MaskType) -> list[Line]:
-    """Broad soft light on smooth cloth, beside the middle line or over a cheek."""
-    lines = []
-    for sign in (-1, 1):
-        worn, bright = draw.chance(kind.sheen[0]), kind.sheen[1] * draw.uniform(0.1, 1.0)
-        s, top = 0.5 + sign * draw.uniform(0.05, 0.28), draw.uniform(0.0, 0.2)
-        ends = (s, top, s + sign * draw.uniform(-0.05, 0.1), top + draw.uniform(0.35, 0.7))
-        along = (draw.uniform(0.0, 0.6), 1.0, 0.0)
-        size = (draw.uniform(0.04, 0.11), 0.01)
-        line = _line(ends, (draw.bell(0, 0.03), 0.0), size, (-bright, 0.0, 0.0), along)
-        if worn:
+            line = step_of(draw, look, ends, draw.bell(0, 0.01), (deep, 0.4), along, (0.015, 0.08))
             lines.append(line)
     return lines
