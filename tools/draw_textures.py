@@ -117,7 +117,7 @@ def lettering(seed: int, left: float, top: float, rows: int, height: float, widt
 
 def dome(seed: int, clip: bool, ribs: bool) -> Cloth:
     """A moulded cup: a flat rim, one or two pressed ribs, an optional metal clip on the nose."""
-    tone = 0.94 + fibres(seed, 0.012)
+    tone = 0.92 + fibres(seed, 0.025)
     reach = np.sqrt((X / 0.97) ** 2 + ((T - 0.5) / 0.485) ** 2)
     tone = tone - 0.10 * ridge(reach - 0.90, 0.012) + 0.05 * ridge(reach - 0.875, 0.016)
     dots = 0.5 + 0.5 * np.sin(140 * np.arctan2(T - 0.5, X))
@@ -156,7 +156,7 @@ def valve(base: Cloth, centre: tuple[float, float], square: bool) -> Cloth:
 
 def folded(seed: int, weld: bool, panel: bool, bar: bool) -> Cloth:
     """A KN95: two flat halves welded on the middle line, dotted welds along the edges."""
-    tone = 0.94 + fibres(seed, 0.012) + 0.02 * noise(seed + 9, 30)
+    tone = 0.92 + fibres(seed, 0.025) + 0.02 * noise(seed + 9, 30)
     tone = tone - 0.10 * ridge(X, 0.008) + 0.05 * ridge(np.abs(X) - 0.022, 0.012)
     beads = 0.5 + 0.5 * np.sin(2 * np.pi * 46 * S)
     for edge in (T - 0.035, 0.965 - T):
@@ -264,7 +264,7 @@ def sponge(seed: int, *holes: tuple[float, float, float, float]) -> Cloth:
     `holes` are one for both sides, or left and right: |X| and T of the middle, and half of the width and height there.
     Most are open behind, where the arms meet at the ear.
     """
-    tone = 0.8 + 0.045 * noise(seed, 1.7) + 0.025 * noise(seed + 2, 4) + 0.02 * noise(seed + 1, 14)
+    tone = 0.8 + 0.06 * noise(seed, 1.7) + 0.03 * noise(seed + 2, 4) + 0.02 * noise(seed + 1, 14)
     out = np.clip((np.abs(X) - 0.70) / 0.30, 0, 1)
     top, bottom = 0.02 + 0.13 * out**2, 0.98 - 0.20 * out**2
     alpha = step(np.minimum(T - top, bottom - T), 0.006) * step(0.985 - np.abs(X), 0.006)

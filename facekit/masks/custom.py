@@ -214,7 +214,10 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "tent": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
     "band": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
     "panels": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
-    "sheen": ("two numbers from 0 to 1", lambda value: _is_list(value, _is_number(0, 1), 2)),
+    "sheen": (
+        "a number from 0 to 1 and one from 0 to 3",
+        lambda value: _is_list(value, _is_number(0, 3), 2) and value[0] <= 1,
+    ),
     "wire": (
         "a number from 0 to 1 and one from -1 to 1",
         lambda value: _is_list(value, _is_number(-1, 1), 2) and value[0] >= 0,

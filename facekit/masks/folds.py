@@ -86,7 +86,7 @@ def _crest(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
         return []
     strong, bright = draw.chance(0.35), draw.chance(0.5)
     shade = look.deep * kind.crest[1] * (draw.uniform(0.5, 1.0) if strong else draw.uniform(0.05, 0.4))
-    lip, reach = look.gleam * shade * draw.uniform(0.2, 1.0), draw.uniform(0.03, 0.3)
+    lip, reach = look.gleam * shade * draw.uniform(0.2, 1.0), draw.uniform(0.06, 0.32)
     at, end = 0.5 + draw.bell(0, 0.008), draw.uniform(0.3, 1.0)
     ends = (at, -0.01, at + draw.bell(0, 0.012), end)
     along = (draw.uniform(0.3, 1.0), draw.uniform(0.4, 1.1), 0.0 if end < 0.9 else 0.8)
