@@ -119,8 +119,8 @@ def dye(
     _dye(level, inks, two_tone, slopes, crease, *lines, tint, np.empty(slopes.shape[:2], np.float32), out)
 
 
-LINE_WIDTH, LEAST_WIDTH, LEAST_LEFT = np.float32(2.5), np.float32(0.75), np.float32(0.05)
-"""Widths beside a line at which its darkness ends; narrowest width, texels; least of the light that is left."""
+LINE_WIDTH, LEAST_WIDTH, LEAST_LEFT, THREE = np.float32(2.5), np.float32(0.75), np.float32(0.05), np.float32(3)
+"""Widths beside a line at which its darkness ends; narrowest width, texels; least light that is left; a number."""
 
 
 @kernel()
@@ -153,7 +153,8 @@ def _stroke(line: Floats, length: int, across: int, down: bool, ramp: Floats, pl
             core = max(F1 - x * x * narrow, F0)
             below = min(max(HALF + x * soft, F0), F1)
             over, under = min(max(F1 + x * fade, F0), F1), min(max(F1 - x * fade, F0), F1)
-            change = lip * over * over * (F1 - below) - shade * under * under * below - dark * core * core
+            bright, shaded = over * over * (THREE - F2 * over), under * under * (THREE - F2 * under)
+            change = lip * bright * (F1 - below) - shade * shaded * below - dark * core * core
             touched[j] *= max(F1 + strength * change, LEAST_LEFT)
 
 

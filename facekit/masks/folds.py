@@ -10,6 +10,7 @@ __all__ = ["draw_folds"]
 
 LEVEL = 0.64  # of t at the side: where a line that is level in the picture of a face from the front crosses the middle
 LOWEST_PLEAT = 0.86
+MOST_SHEEN = 0.9
 
 
 def draw_folds(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
@@ -146,7 +147,7 @@ def _sheen(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     for sign in (-1, 1):
         if not draw.chance(kind.sheen[0]):
             continue
-        bright = look.deep * kind.sheen[1] * draw.uniform(0.06, 0.6)
+        bright = min(look.deep * kind.sheen[1] * draw.uniform(0.06, 0.6), MOST_SHEEN)
         s, top = 0.5 + sign * draw.uniform(0.05, 0.28), draw.uniform(0.0, 0.2)
         ends = (s, top, s + sign * draw.uniform(-0.05, 0.1), top + draw.uniform(0.35, 0.7))
         along = (draw.uniform(0.0, 0.6), 1.0, 0.0)

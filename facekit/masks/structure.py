@@ -31,7 +31,7 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     tuple of Line
     """
     gleam = kind.gleam**GLEAM
-    soft, deep = 2.718281828 ** draw.bell(-0.1, 0.3), 2.718281828 ** draw.bell(0.6, 0.55)
+    soft, deep = 2.718281828 ** draw.bell(-0.1, 0.3), 2.718281828 ** draw.bell(0.5, 0.5)
     look = Look(0.7 + 0.3 * from_above, gleam, soft, deep)
     made = (
         *_band(draw, kind, look),
