@@ -8,7 +8,7 @@ from facekit.masks.draws import Draws, Line, four_decimals
 
 __all__ = ["MOST_DARK", "Along", "Ends", "Look", "Pair", "line_of", "step_of"]
 
-MOST_DARK, MOST_BRIGHT, MOST_SHADE = 0.5, 1.1, 0.6
+MOST_DARK, MOST_BRIGHT, MOST_SHADE = 0.7, 1.2, 0.65
 BEYOND = 0.05  # the edges of the texture
 Pair = tuple[float, float]
 Ends = tuple[float, float, float, float]

@@ -13,7 +13,8 @@ from facekit.masks.steps import MOST_DARK, Look, line_of, step_of
 
 __all__ = ["draw_lines"]
 
-GLEAM = 1.7  # lips of dark cloth are brighter still than its light: they are all that is seen of it
+MOST_SEWN = 0.35  # darkness of hems: darker, they are pen lines
+GLEAM = 2.0  # lips of dark cloth are brighter still than its light: they are all that is seen of it
 
 
 def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ...]:
@@ -47,7 +48,8 @@ def _band(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     """The welds of the hem along the upper edge."""
     if not draw.chance(kind.band[0]):
         return []
-    lines, at, dark = [], draw.uniform(0.025, 0.055), look.deep * kind.band[1] * draw.uniform(0.3, 1.2)
+    lines, at = [], draw.uniform(0.025, 0.055)
+    dark = min(look.deep * kind.band[1] * draw.uniform(0.3, 1.2), MOST_SEWN)
     for k in range(draw.count(1, 2)):
         t, along = at + k * draw.uniform(0.035, 0.06), (draw.uniform(0.5, 1.1), draw.uniform(0.5, 1.1), 0.8)
         ends = (0.04, t + draw.bell(0, 0.004), 0.96, t + draw.bell(0, 0.004))
@@ -71,7 +73,8 @@ def _hems(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     """Along both sides, where the pleats are sewn together: a step down to the double strip outside."""
     if not draw.chance(kind.hem[0]):
         return []
-    inset, dark = draw.uniform(0.04, 0.085), look.deep * kind.hem[1] * draw.uniform(0.3, 1.3)
+    inset = draw.uniform(0.04, 0.085)
+    dark = min(look.deep * kind.hem[1] * draw.uniform(0.3, 1.3), MOST_SEWN)
     lines = []
     for at, side in ((inset, 1), (1 - inset, -1)):
         ends = (at + draw.bell(0, 0.004), 0.03, at + draw.bell(0, 0.004), 0.97)
@@ -93,7 +96,7 @@ def _seam(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     elif form > 0.5:
         light = (dark * edge, dark * look.gleam * draw.uniform(0.3, 1.0), dark * draw.uniform(0.0, 0.5))
     ends = (at, -0.01, at + draw.bell(0, 0.008), 1.01)
-    bends, size = (draw.bell(0, 0.012), draw.bell(0, 0.004)), (draw.uniform(0.0022, 0.0048), draw.uniform(-0.06, 0.06))
+    bends, size = (draw.bell(0, 0.012), draw.bell(0, 0.004)), (draw.uniform(0.0025, 0.0085), draw.uniform(-0.06, 0.06))
     along = (draw.uniform(0.4, 1.2), draw.uniform(0.3, 1.1), draw.uniform(0.0, 1.2))
     return [line_of(ends, bends, (size[0], size[1] or 0.01), light, along)]
 
