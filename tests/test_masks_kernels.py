@@ -7,7 +7,7 @@ import pytest
 from mask_faces import turned
 
 from facekit.faces import landmarks
-from facekit.masks import drape, dye, finish, lighting, raster, render
+from facekit.masks import drape, dye, finish, raster, render, scene
 from facekit.masks.dye import LineLight, line_light
 from facekit.masks.raster import FAR, SAMPLES, Window
 
@@ -263,7 +263,7 @@ def test_a_planted_light_is_found_among_outliers() -> None:
     seen[5] = 0
     luminance[5] = 99  # out of sight: must not count at all
     terms = np.zeros(5, F32)
-    weight = lighting._fit(basis, luminance, seen, terms)
+    weight = scene._fit(basis, luminance, seen, terms)
     assert np.abs(terms - truth).max() < 0.03
     assert weight[5] == 0
     assert weight[::17].max() < 0.3 < np.median(weight)

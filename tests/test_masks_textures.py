@@ -32,7 +32,7 @@ def test_a_texture_is_opaque_inside_and_ends_softly_at_its_border(name: str) -> 
     assert rgba.dtype == np.uint8
     assert rgba.shape == (384, 512, 4)
     alpha = rgba[..., 3]
-    assert (alpha[120:260, 120:392] == 255).all()
+    assert (alpha[120:260, 130:382] == 255).all()
     assert alpha[0].max() < 30
     assert alpha[-1].max() < 30
     assert ((alpha > 8) & (alpha < 247)).any()  # no hard edge
