@@ -107,7 +107,7 @@ class MaskType:
     halves : float
         Deviation of the logarithm by which one half is brighter than the other, in half of the masks.
     corner : float
-        How far the lower part hangs out beyond the jaw, centimetres; the loops pull the lower corners half as far again.
+        How far the lower part hangs out beyond the jaw, centimetres; loops pull the lower corners half as far again.
     gleam : float
         How much stronger light and shade are on this cloth than on skin: dark cloth shows little but its sheen.
     """

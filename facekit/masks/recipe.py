@@ -307,6 +307,12 @@ def _folds(draw: Draws, kind: MaskType) -> tuple[tuple[float, ...], ...]:
     )
 
 
+def _halves(draw: Draws, kind: MaskType) -> float:
+    """Logarithm by which the right half is the brighter one."""
+    drawn = draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves)
+    return min(max(drawn, -MOST_HALVES), MOST_HALVES)
+
+
 def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
     """Folds are lit from above more often than not, and from either side."""
     angle = draw.bell(0.0, 1.0)
@@ -377,7 +383,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
         lines=draw_lines(draw, kind, -relief[2]),
         tint=draw.bell(0, 0.22),
-        halves=min(max(draw.bell(0, kind.halves if draw.chance(0.5) else 0.2 * kind.halves), -MOST_HALVES), MOST_HALVES),
+        halves=_halves(draw, kind),
         folds=_folds(draw, kind),
         gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
         edge=tuple(draw.bell(0, d) for d in (0.010, 0.014, 0.05, 0.016, 0.014, 0.03)),
