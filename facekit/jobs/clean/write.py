@@ -136,6 +136,7 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
     if not len(rows):
         raise FacekitError("the decisions keep no image: give a lower --intra")
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
+    release_freed()
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
         with progress("writing", len(rows)) as advance:
