@@ -106,7 +106,8 @@ def held_out(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[
 
 def photographs_of(shared: Path) -> NDArray[np.uint8]:
     from facekit.images import decode
-    from facekit.jobs.inputs.source import open_source, read_records
+    from facekit.jobs.inputs.source import open_source
+    from facekit.jobs.inputs.source_records import read_records
 
     source, _ = open_source(str(shared / "data" / "faces"), layout="flat")
     rows = np.random.default_rng(0).permutation(len(source))[:1500]

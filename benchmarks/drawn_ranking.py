@@ -32,7 +32,8 @@ from facekit.jobs.benchmark.opened import open_benchmark
 from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES
 from facekit.jobs.benchmark.protocols import alikeness
 from facekit.jobs.inputs.ledger import read_flags
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 
 Pictures = NDArray[np.uint8]
 Vectors = NDArray[np.float32]

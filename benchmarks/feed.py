@@ -29,7 +29,8 @@ from facekit.jobs.embed.feed import AHEAD, decoded_batches
 from facekit.jobs.embed.shard import EmbedTask, EmbedWorker, start_worker
 from facekit.jobs.inputs.ledger import read_flags
 from facekit.jobs.inputs.model import ModelChoice
-from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.jobs.inputs.source import Source, open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.job import synth
 from facekit.records import Header, PackWriter, open_pack

@@ -20,7 +20,8 @@ import numpy as np
 from facekit.clean.hash_index import LIMIT, near_pairs
 from facekit.images import decode, encode_jpeg, encode_stored
 from facekit.images.perceptual import HASH_BYTES, LUMA_BYTES, are_swapped, bit_distances, perceptual_hash
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 
 SHOWN = (7, 15, 20, 30, 40, 50, 60)
 SAME, CLOSE = 0.95, 40

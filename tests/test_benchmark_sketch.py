@@ -16,7 +16,8 @@ from facekit.images import decode
 from facekit.jobs.benchmark import job
 from facekit.jobs.benchmark.presets import PUBLISHED, Published
 from facekit.jobs.benchmark.sketch import ALIKE_TO, NUMBERS, distance, sketch
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 
 
 def pictures(seed: int, count: int = 40) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facekit.clean import approximate, gathered_rows
 from facekit.clean import pairs as search
 from facekit.clean.approximate import approximate_pairs, find_pairs
 from facekit.clean.pairs import Pairs, pairs_above, pairs_between
@@ -107,6 +110,41 @@ def test_approximate_search_finds_most_and_says_how_many() -> None:
     everything = approximate_pairs(x, 0.75, probed_share=1.0, sample=100)
     assert listed(everything) == listed(exact)
     assert everything.recall == 1.0
+
+
+def test_approximate_search_finds_every_pair_within_the_lists_that_it_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = rows_with_pairs(9, 2000, 32, 32, scale=True)
+    lists = approximate._build(x, 1, 0.05)
+    index = lists.index.quantizer
+    of_row = index.search(x, 1)[1][:, 0]
+    looked_at = np.zeros((len(x), index.ntotal), bool)
+    np.put_along_axis(looked_at, index.search(x, lists.probed)[1], True, axis=1)
+    near = x.astype(np.float64) @ x.astype(np.float64).T >= 0.7
+    i, j = np.nonzero(np.triu(near & (looked_at[:, of_row] | looked_at[:, of_row].T), 1))
+    assert 100 < len(i) < np.triu(near, 1).sum(), "all pairs or none: this test would show nothing"
+    for module, name, size in ((approximate, "QUERY_ROWS", 64), (approximate, "BLOCK_ROWS", 7),
+                               (gathered_rows, "MAPPED_ABOVE", 0)):  # fmt: skip
+        monkeypatch.setattr(module, name, size)
+        found = approximate_pairs(x, 0.7, probed_share=0.05, threads=2)
+        assert listed(found) == set(zip(i.tolist(), j.tolist()))
+
+
+def test_approximate_search_holds_no_copy_of_the_centres_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathered_rows, "MAPPED_ABOVE", 1 << 10)
+    x = rows_with_pairs(10, 3000, 32, 32)
+    lists = approximate._build(x, 1, 0.1)
+    assert lists.index.ntotal == 0, "faiss has a copy of its own"
+    base = lists.rows
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(getattr(base, "obj", base), mmap.mmap)
+    np.testing.assert_array_equal(lists.rows, x[lists.order])
+
+
+def test_approximate_search_refuses_more_pairs_than_memory_is_meant_for() -> None:
+    x = rows_with_pairs(11, 500, 16, 16)
+    with pytest.raises(FacekitError, match="more than 10 pairs"):
+        approximate_pairs(x, -1.0, max_pairs=10)
 
 
 def test_the_size_decides_between_exact_and_approximate() -> None:

@@ -21,7 +21,8 @@ from facekit.clean.decisions import Action
 from facekit.images import decode, encode_jpeg, encode_stored
 from facekit.jobs.clean.tables import read_decisions
 from facekit.jobs.inputs.clean_list import read_list
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.records import Header, PackWriter, open_pack
 from facekit.run import shards
 

@@ -14,7 +14,8 @@ import pytest
 from facekit.errors import FacekitError, RecordError
 from facekit.images import encode_jpeg
 from facekit.jobs.inputs import stored_pack
-from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.jobs.inputs.source import Source, open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.records import Header, PackWriter, open_pack
 from facekit.records.label_sidecar import save_labels
 from facekit.stores import StoreError, reading

@@ -30,7 +30,8 @@ from facekit.jobs.benchmark.plan import BenchmarkPlan, cleaning_pack, make_plan,
 from facekit.jobs.benchmark.presets import PUBLISHED
 from facekit.jobs.benchmark.shard import start_drawing
 from facekit.jobs.benchmark.sketch import distance, sketch
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.finish import TRUTH, assemble_pack
 from facekit.jobs.synth.job import textured_shells

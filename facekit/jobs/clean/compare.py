@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, Action, Decisions, Reason, label_homes
 from facekit.errors import FacekitError
 from facekit.jobs.clean.tables import DecisionTable
-from facekit.records.distinct import ascends, blocks, count_pairs, distinct, distinct_of
+from facekit.records.distinct import ascends, blocks, count_codes, count_pairs, distinct, distinct_of
 from facekit.records.key_rows import rows_of
 
 __all__ = ["DecisionDiff", "Explanation", "ModeOutcome", "compare_modes", "diff", "explain"]
@@ -192,7 +192,7 @@ def compare_modes(one: ModeOutcome, two: ModeOutcome) -> list[dict[str, str | in
     agree = sum(int((one.action_code[part] == two.action_code[part]).sum()) for part in blocks(len(one.action_code)))
     rows: list[dict[str, str | int]] = []
     for found in (one, two):
-        counts = np.bincount(found.action_code, minlength=len(Action)).tolist()
+        counts = count_codes(found.action_code, len(Action)).tolist()
         actions = dict(zip(ACTIONS, counts, strict=True))
         rows.append({"mode": found.mode, **actions, "identities": found.identities, "agree": agree})
     return rows

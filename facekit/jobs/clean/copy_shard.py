@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import FacekitError
-from facekit.jobs.inputs.source import Source, SourceRecord, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import SourceRecord, read_records
 from facekit.jobs.outputs.copy_shards import Copying
 from facekit.output import FolderOutput
 from facekit.run import shard_file

@@ -15,7 +15,8 @@ from facekit.jobs.embed.in_memory import embed_payloads
 from facekit.jobs.embed.plan import embedded_by
 from facekit.jobs.embed.reuse import SAME_SPACE, difference
 from facekit.jobs.inputs.model import ModelChoice
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.run.ledger import payload_hash
 
 __all__ = ["HASH", "ExclusionSet", "hashes_of", "open_exclusion_set"]

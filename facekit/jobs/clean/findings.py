@@ -17,7 +17,8 @@ from facekit.jobs.clean.config import CleanConfig
 from facekit.jobs.clean.exclusion import ExclusionSet, hashes_of
 from facekit.jobs.clean.features import CleanInputs, FaceVectors
 from facekit.jobs.clean.tables import DecisionTable
-from facekit.jobs.inputs.source import Source, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.records.distinct import ascends
 from facekit.records.key_rows import row_lookup
 

@@ -116,6 +116,7 @@ def _decide(config: CleanConfig, inputs: CleanInputs, clustering: Clustering | N
             logger.warning("%s", said)
     decisions, compared = _in_both_modes(faces, config, clustering)
     check_loss(measure_loss(decisions), config.allow_loss)
+    release_freed()  # what deciding needed and the table does not
     table = tabulate(decisions, source, faces.model, config.round)
     table.about["comparison"] = compared
     table = add_findings(table, inputs, config)
@@ -138,6 +139,7 @@ def _in_both_modes(
     other = _other_mode(config, len(faces.labels))
     with block_engine(config) as engine:
         beside = None if other is None else ModeOutcome.of(other.mode, decide(faces, other, engine, clustering))
+        release_freed()
         decisions = decide(faces, config.settings, engine, clustering)
     own = ModeOutcome.of(config.settings.mode, decisions)
     return decisions, [] if beside is None else compare_modes(own, beside)

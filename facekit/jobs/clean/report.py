@@ -23,7 +23,8 @@ from facekit.errors import DestinationExists, FacekitError
 from facekit.jobs.clean.candidates import Candidates
 from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.clean.tables import DecisionTable, read_decisions
-from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
+from facekit.jobs.inputs.source import Source, open_source, source_input
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.outputs.tables import write_parquet
 from facekit.output import Input, replace_file
 from facekit.output.inputs import refuse_related, stamp_of

@@ -138,6 +138,7 @@ class DecisionTable:
 
 def write_decisions(path: Path, table: DecisionTable) -> None:
     """Write ``decisions.parquet``."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     parts = [*blocks(len(table))] or [slice(0, 0)]
@@ -145,6 +146,7 @@ def write_decisions(path: Path, table: DecisionTable) -> None:
     with open(path, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for part in parts:  # pyarrow itself opens no name that is not UTF-8
             writer.write_table(_arrow_rows(table, part).cast(schema))
+            pa.default_memory_pool().release_unused()
 
 
 def _arrow_rows(table: DecisionTable, part: slice) -> pa.Table:

@@ -14,7 +14,7 @@ from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.inputs.source import Source
 from facekit.jobs.outputs.payload_hashes import hash_payloads
-from facekit.records.distinct import blocks, distinct, distinct_of
+from facekit.records.distinct import blocks, count_codes, distinct, distinct_of
 
 __all__ = ["override_table", "summarise", "tabulate"]
 
@@ -109,8 +109,8 @@ def summarise(destination: str, table: DecisionTable, seconds: float) -> CleanSu
     seconds : float
         That it took.
     """
-    kept, moved, dropped, review = np.bincount(table.action_code, minlength=len(Action)).tolist()
-    counts = np.bincount(table.reason_code, minlength=len(Reason)).tolist()
+    kept, moved, dropped, review = count_codes(table.action_code, len(Action)).tolist()
+    counts = count_codes(table.reason_code, len(Reason)).tolist()
     images, classes = int(np.count_nonzero(table.new_label >= 0)), int(table.new_label.max(initial=-1)) + 1
     return CleanSummary(
         destination=destination,

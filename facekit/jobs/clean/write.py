@@ -35,6 +35,7 @@ from facekit.records import PackWriter
 from facekit.records.distinct import ascends, blocks, distinct
 from facekit.records.rewrite import copy_records, extents_of
 from facekit.run.ledger import LEDGER, LedgerWriter, ledger_path
+from facekit.run.memory import release_freed
 from facekit.run.progress import progress
 from facekit.run.shards import Shard
 
@@ -89,6 +90,7 @@ def write_output(
         copy_pack(source, folder)
     elif pack:
         write_pack(source, table, folder, share)
+    release_freed()  # after each step: what the next one takes would come on top of it
     write_tables(folder, table, None if found is None else found.identities)
     place = source.name if source.stored is not None else os.path.realpath(source.path)
     (folder / SOURCE_PATH).write_bytes(os.fsencode(place) + b"\n")
@@ -97,6 +99,7 @@ def write_output(
     if found is not None:
         write_pairs(folder / PAIRS, found.pairs)
         if report:
+            release_freed()
             write_report(folder / "report", source, table, found.pairs)
 
 
@@ -133,6 +136,7 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
     if not len(rows):
         raise FacekitError("the decisions keep no image: give a lower --intra")
     masks = already_masked(Path(source.path)) if source.kind == "pack" else None
+    release_freed()
     aside = folder.with_name(folder.name + "." + LEDGER)
     with PackWriter(folder, source.layout) as writer, LedgerWriter(aside) as ledger:
         with progress("writing", len(rows)) as advance:
@@ -154,10 +158,16 @@ def write_pack(source: Source, table: DecisionTable, folder: Path, share: Share 
 def _rows_in_order(new_label: npt.NDArray[np.int64], layout: str) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
     """The rows that are written, in that order; four bytes each where that is enough."""
     kind = np.int32 if len(new_label) < 1 << 31 else np.int64
-    rows = np.flatnonzero(new_label >= 0).astype(kind)
+    rows, count = np.empty(sum(np.count_nonzero(new_label[part] >= 0) for part in blocks(len(new_label))), kind), 0
+    for part in blocks(len(new_label)):
+        found = np.flatnonzero(new_label[part] >= 0)
+        rows[count : count + len(found)] = part.start + found
+        count += len(found)
     if layout != "insightface":
         return rows
-    labels = new_label[rows].astype(np.int32)
+    labels = np.empty(len(rows), np.int32)
+    for part in blocks(len(rows)):
+        labels[part] = new_label[rows[part]]
     if ascends(labels):
         return rows
     order = np.argsort(labels, kind="stable")
@@ -198,6 +208,7 @@ def _copied(
     """Copy records from a pack on the disk, by blocks of bytes."""
     rec = Path(source.path)
     where = extents_of(rec, source.offsets, source.keys)
+    release_freed()
     with ThreadPoolExecutor(hashing_threads()) as pool:
         for span in blocks(len(rows)):  # the labels of all would be a column more
             some = rows[span].astype(np.int64)

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from facekit.errors import FacekitError
 from facekit.images import decode
-from facekit.jobs.inputs.source import Source, open_bytes, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import open_bytes, read_records
 from facekit.records.framing import MAGIC
 
 __all__ = ["AHEAD", "Batch", "decoded_batches"]

@@ -15,7 +15,8 @@ from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.shard import EmbedTask
 from facekit.jobs.inputs.ledger import MaskFlags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
-from facekit.jobs.inputs.source import Source, first_picture, open_source
+from facekit.jobs.inputs.source import Source, open_source
+from facekit.jobs.inputs.source_records import first_picture
 from facekit.records.index_policy import index_policy
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size

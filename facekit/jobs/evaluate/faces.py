@@ -18,7 +18,8 @@ from facekit.evaluate import FaceSet
 from facekit.images import decode
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.records.bins import Bins
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import describe_path, export_cure

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from facekit.errors import PictureError
 from facekit.images import decode
 from facekit.images.perceptual import HASH_BYTES, perceptual_hash
-from facekit.jobs.inputs.source import Source, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.run.processors import processors
 from facekit.run.progress import progress
 

@@ -1,31 +1,28 @@
 """What a job reads: the records of a pack, or a folder of pictures taken as records, in the order they will be written.
 
-A worker is handed a slice of it, so it needs no index of its own: its memory does not grow with the pack.
+A worker is handed a slice of it, so it needs no index of its own: its memory does not grow with the pack. What reads
+it is in `source_records`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError, PictureError, RecordError
-from facekit.images import as_payload, decode
+from facekit.errors import ConfigError, FacekitError, RecordError
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, folders_in, format_counts
-from facekit.jobs.inputs.stored_pack import StoredPack, open_stored_pack, opened
+from facekit.jobs.inputs.stored_pack import StoredPack, open_stored_pack
 from facekit.output import Input, input_of
-from facekit.records import Header, Pack, Record, open_pack, pack_record, unpack_record
+from facekit.records import Pack, open_pack
 from facekit.records.content import sampled_hash
-from facekit.records.distinct import blocks, distinct
-from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
+from facekit.records.distinct import distinct
 from facekit.records.index_policy import IndexPolicy
 from facekit.records.named_inputs import MARKS, describe_path
 from facekit.run.ledger import ledger_path
@@ -33,26 +30,15 @@ from facekit.stores import Stored, is_address, local_path, restamp
 
 __all__ = [
     "Source",
-    "SourceRecord",
     "files_bytes",
-    "first_picture",
-    "open_bytes",
     "open_source",
     "pack_input",
-    "read_records",
     "refuse_shared_records",
     "source_bytes",
     "source_input",
 ]
 
 CHUNK = 1 << 16
-
-
-class SourceRecord(NamedTuple):
-    """A record, and the framed bytes it was read from."""
-
-    record: Record
-    framed: bytes
 
 
 @dataclass(frozen=True)
@@ -328,72 +314,6 @@ def files_bytes(root: str, files: Sequence[str]) -> int:
     paths = (os.path.join(root, name) for name in sample)
     total = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
     return total * len(files) // max(len(sample), 1)
-
-
-def read_records(source: Source) -> Iterator[SourceRecord]:
-    """Read the records one after another.
-
-    Raises
-    ------
-    RecordError
-        A record is truncated or corrupt, or a file has gone.
-    """
-    yield from _read_folder(source) if source.kind == "folder" else _read_pack(source)
-
-
-def first_picture(source: Source, tried: int = 100) -> npt.NDArray[np.uint8] | None:
-    """The first picture that decodes, (H, W, 3) uint8 RGB; None where none of the first ``tried`` records does.
-
-    Raises
-    ------
-    RecordError
-        A record is truncated or corrupt, or a file has gone.
-    """
-    for record, _ in read_records(source.slice(0, min(len(source), tried))):
-        with suppress(PictureError):
-            return decode(record.payload)
-    return None
-
-
-def _read_pack(source: Source) -> Iterator[SourceRecord]:
-    with open_bytes(source) as (pread, size):
-        for key, offset in _in_chunks(source.keys, source.offsets):
-            try:
-                parts = list(record_parts(lambda at: pread(8, at), offset, size))
-            except FramingError as error:
-                raise error.at(source.name, key, offset) from None
-            framed = pread(parts[-1].start + padded(parts[-1].length) - offset, offset)
-            buffer = join_parts(framed, parts, offset)
-            yield SourceRecord(Record(key, *unpack_record(buffer, path=source.name, key=key, offset=offset)), framed)
-
-
-@contextmanager
-def open_bytes(source: Source) -> Iterator[tuple[Callable[[int, int], bytes], int]]:
-    """What reads so many bytes of a pack at an offset, and the size of the whole."""
-    if source.stored is not None:
-        with opened(source.stored, source.offsets) as ranges:
-            yield ranges.pread, ranges.size
-        return
-    with open(source.path, "rb", buffering=0) as file:
-        yield partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size
-
-
-def _in_chunks(*columns: npt.NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
-    """The rows of columns as numbers, of which few are there at a time."""
-    for part in blocks(len(columns[0]), 4096):
-        yield from zip(*(column[part].tolist() for column in columns), strict=True)
-
-
-def _read_folder(source: Source) -> Iterator[SourceRecord]:
-    for key, label, name in zip(source.keys.tolist(), source.labels.tolist(), source.files, strict=True):
-        path = os.path.join(source.path, name)
-        try:
-            payload = as_payload(Path(path).read_bytes())
-        except OSError as error:
-            problem = f"the picture cannot be read: {error.strerror}; mend it, or take it out of the folder"
-            raise RecordError(problem, path, key) from error
-        header = Header(0, float(label), key, 0)
-        yield SourceRecord(Record(key, header, payload), frame(pack_record(header, payload)))
 
 
 def _stamps(paths: list[str]) -> list[tuple[int, int]]:

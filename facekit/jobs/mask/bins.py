@@ -17,7 +17,7 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.faces.estimators import KeyedMeshes
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.jobs.inputs.checks import check_choice
-from facekit.jobs.inputs.source import SourceRecord
+from facekit.jobs.inputs.source_records import SourceRecord
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import textured_shells
 from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, masked_copies

@@ -16,7 +16,8 @@ from facekit.faces.estimators import KeyedMeshes, MeshSource
 from facekit.faces.gate import gate
 from facekit.faces.mesh import MeshEstimator
 from facekit.images import decode, encode_like
-from facekit.jobs.inputs.source import Source, SourceRecord, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import SourceRecord, read_records
 from facekit.jobs.mask.config import MaskConfig
 from facekit.records import Record, pack_record
 from facekit.records.framing import frame

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.images import decode
-from facekit.jobs.inputs.source import Source, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.records import unframe, unpack_record
 
 if TYPE_CHECKING:

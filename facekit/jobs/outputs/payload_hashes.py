@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facekit.jobs.inputs.source import Source, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.outputs.ledger_rows import hash_block, hashing_threads
 from facekit.records.rewrite import read_blocks
 from facekit.run.ledger import payload_hash

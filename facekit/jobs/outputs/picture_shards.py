@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from facekit.images.perceptual import HASH_BYTES, HASH_NAME
 from facekit.jobs.inputs.picture_hashes import hash_payload, hash_pictures
-from facekit.jobs.inputs.source import Source, read_records, source_input
+from facekit.jobs.inputs.source import Source, source_input
+from facekit.jobs.inputs.source_records import read_records
 from facekit.output import is_begun, open_folder
 from facekit.run.choice import ExecutorChoice
 from facekit.run.platform_stamp import instruction_set

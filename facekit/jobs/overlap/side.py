@@ -20,7 +20,8 @@ from facekit.jobs.embed.in_memory import embed_payloads
 from facekit.jobs.embed.reuse import embed_once
 from facekit.jobs.inputs.clean_list import is_list, read_list
 from facekit.jobs.inputs.model import ModelChoice
-from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
+from facekit.jobs.inputs.source import Source, open_source, source_input
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.outputs.payload_hashes import hash_payloads
 from facekit.output import Input, folder_input, input_of
 from facekit.records.bins import Bins, read_bins

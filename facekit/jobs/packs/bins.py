@@ -14,7 +14,8 @@ from facekit.errors import PictureError
 from facekit.images import decode, picture_size
 from facekit.jobs.inputs.checks import check_seed
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
-from facekit.jobs.inputs.source import Source, open_source, read_records, source_input
+from facekit.jobs.inputs.source import Source, open_source, source_input
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.outputs.bins_ledger import has_own_ledger, refuse_other_ledger
 from facekit.jobs.outputs.ledger_rows import copied_rows
 from facekit.jobs.packs.pair_lists import RowPairs, draw_pairs, listed_pairs

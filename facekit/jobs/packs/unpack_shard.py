@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from facekit.errors import RecordError
-from facekit.jobs.inputs.source import Source, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.packs.unpack_names import Origin, file_name
 from facekit.output import flush_files
 from facekit.records.tar_shards import picture_suffix

@@ -16,7 +16,8 @@ from facekit.images import decode
 from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.clean.job import decide
 from facekit.jobs.inputs.ledger import already_masked, read_flags
-from facekit.jobs.inputs.source import Source, read_records
+from facekit.jobs.inputs.source import Source
+from facekit.jobs.inputs.source_records import read_records
 
 __all__ = ["audit_masks", "estimate_noise", "picture_statistics"]
 

@@ -20,7 +20,8 @@ from facekit.images import decode
 from facekit.jobs.inputs.ledger import read_bins_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.pair_tables import read_pairs
-from facekit.jobs.inputs.source import Source, open_source, read_records
+from facekit.jobs.inputs.source import Source, open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.truth import read_truth
 from facekit.jobs.train.checks import require

@@ -19,7 +19,8 @@ from facekit.jobs.evaluate.scores import BARE, MASKED, bin_scores, key_scores, p
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
-from facekit.jobs.inputs.source import open_source, read_records
+from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.source_records import read_records
 from facekit.records.bins import read_bins
 
 __all__ = ["check_best", "check_lists", "list_names", "list_warnings", "scorer"]
