@@ -40,7 +40,7 @@ _log = logging.getLogger("facekit.run.progress")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def kernel(**options: Any) -> Callable[[Function], Function]:
+def kernel(*, inner: bool = False, allocates: bool = False, **options: Any) -> Callable[[Function], Function]:
     """Compile a function where it is first called, and keep the result.
 
     Without the interpreter's lock, and with numpy's rules of division: nothing checks for a divisor of zero. No wrapper
@@ -48,11 +48,16 @@ def kernel(**options: Any) -> Callable[[Function], Function]:
 
     Parameters
     ----------
+    inner : bool
+        Only kernels call it: no wrapper for calls from Python is compiled either, which takes as long as a small kernel.
+    allocates : bool
+        It makes arrays or calls one that does. Else references are not counted: those of the caller keep the arrays.
     **options
         Of ``numba.njit``, beside these.
     """
+    settings = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     compiled: Callable[[Function], Function] = numba.njit(
-        **{"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
+        **{**settings, "no_cpython_wrapper": inner, "_nrt": allocates, **options}
     )
     return compiled
 

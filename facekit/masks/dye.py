@@ -76,7 +76,7 @@ def dye(level: Floats, inks: Floats, two_tone: bool, slopes: Floats, crease: Flo
 LINE_REACH = np.float32(7)  # widths below a line at which its shade has faded; three above it
 
 
-@kernel()
+@kernel(inner=True)
 def _profile(d: np.float32, dark: np.float32, lip: np.float32, shade: np.float32) -> np.float32:
     """Change of brightness `d` widths below a line: a bright lip, the dark line, a shade that fades."""
     change = F0

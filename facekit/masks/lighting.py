@@ -150,7 +150,7 @@ def face_tables() -> FaceTables:
     )
 
 
-@kernel()
+@kernel(inner=True)
 def _solve(a: Doubles, b: Doubles, x: Doubles) -> None:
     """Cholesky in place for a small positive definite system."""
     n = b.shape[0]

@@ -84,7 +84,7 @@ class Strap(NamedTuple):
     blue: float
 
 
-@kernel()
+@kernel(inner=True)
 def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: np.float32) -> Side:
     """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
@@ -96,7 +96,7 @@ def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: 
     return px, py, (qx - px) / dy, 1 if (dy > F0) == (area < F0) else -1
 
 
-@kernel()
+@kernel(inner=True)
 def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tuple[np.float32, np.float32]:
     """The part of a row on the triangle's side of an edge; a hair wider, so that neighbours leave no gap."""
     at = edge[0] + (y - edge[1]) * edge[2]
@@ -105,7 +105,7 @@ def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tup
     return low, (min(high, at + TOUCH) if edge[3] < 0 else high)
 
 
-@kernel()
+@kernel(inner=True)
 def _slope(
     a: np.float32, b: np.float32, c: np.float32, bx: np.float32, by: np.float32, cx: np.float32, cy: np.float32
 ) -> tuple[np.float32, np.float32]:
@@ -148,7 +148,7 @@ def _occlude(vertices: Floats, triangles: Ints, x0: int, y0: int, depth: Floats)
                 depth[row, column] = max(depth[row, column], z + zx * np.float32(x))
 
 
-@kernel()
+@kernel(inner=True)
 def _between(texture: Floats, u: np.float32, v: np.float32, n: int) -> np.float32:
     """Bilinear value of a texture's channel."""
     j, k = np.uintp(v), np.uintp(u)
