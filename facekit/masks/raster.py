@@ -128,10 +128,10 @@ def _occlude(vertices: Floats, triangles: Ints, x0: int, y0: int, depth: Floats)
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > np.float32(-1e-4):  # turned away: behind something else
             continue
-        top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
+        top, bottom = max(0, int(min(min(ay, by), cy) + F1)), min(height - 1, int(max(max(ay, by), cy)))
         if top > bottom:
             continue
-        low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
+        low, high = max(F0, min(min(ax, bx), cx)), min(np.float32(width - 1), max(max(ax, bx), cx))
         ab, bc, ca = _side(ax, ay, bx, by, area), _side(bx, by, cx, cy, area), _side(cx, cy, ax, ay, area)
         inverse = F1 / area
         relative = ((bx - ax) * inverse, (by - ay) * inverse, (cx - ax) * inverse, (cy - ay) * inverse)
@@ -184,10 +184,10 @@ def _draw_shell(
         ax, bx, cx = points[0, a] * factor + ox, points[0, b] * factor + ox, points[0, c] * factor + ox
         ay, by, cy = points[1, a] * factor + oy, points[1, b] * factor + oy, points[1, c] * factor + oy
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
+        top, bottom = max(0, int(min(min(ay, by), cy) + F1)), min(height - 1, int(max(max(ay, by), cy)))
         if area > np.float32(-1e-4) or top > bottom:  # turned away: the inside of the far arm, which the head hides
             continue
-        low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
+        low, high = max(F0, min(min(ax, bx), cx)), min(np.float32(width - 1), max(max(ax, bx), cx))
         ab, bc, ca = _side(ax, ay, bx, by, area), _side(bx, by, cx, cy, area), _side(cx, cy, ax, ay, area)
         inverse = F1 / area
         relative = ((bx - ax) * inverse, (by - ay) * inverse, (cx - ax) * inverse, (cy - ay) * inverse)
