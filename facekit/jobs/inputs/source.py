@@ -28,6 +28,7 @@ from facekit.records.distinct import blocks, distinct
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
 from facekit.records.index_policy import IndexPolicy
 from facekit.records.named_inputs import MARKS, describe_path
+from facekit.records.read_at import read_at
 from facekit.run.ledger import ledger_path
 from facekit.stores import Stored, is_address, local_path, restamp
 
@@ -375,7 +376,7 @@ def open_bytes(source: Source) -> Iterator[tuple[Callable[[int, int], bytes], in
             yield ranges.pread, ranges.size
         return
     with open(source.path, "rb", buffering=0) as file:
-        yield partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size
+        yield partial(read_at, file.fileno()), os.fstat(file.fileno()).st_size
 
 
 def _in_chunks(*columns: npt.NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
