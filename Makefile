@@ -1,5 +1,6 @@
 # make demo       an environment, the main job on drawn people, and where its results are
 # make test       an environment with everything the tests need, and every check that this machine can run
+# make others     a few tests on the other interpreters that are found, three minutes for all
 # make api        the API reference from the docstrings, as HTML in build/api
 # make interpreters   a quick part of the tests on every Python from 3.10 to 3.14 that is found
 # make dist       the sdist and the wheel, each tried in an environment of its own
@@ -18,7 +19,7 @@ TESTERS ?= 2
 BESIDE := -n $(TESTERS) --dist loadfile
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: ablation api demo interpreters test test-all lint types tests kernels generic docs dist clean
+.PHONY: ablation api demo interpreters others test test-all lint types tests kernels generic docs dist clean
 
 # The files whose results may depend on the processor.
 NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
@@ -33,7 +34,7 @@ demo: $(VENV)/.core
 ablation: $(VENV)/.test
 	$(BIN)/python benchmarks/ablation.py --out ablation
 
-test: lint types kernels generic tests
+test: lint types others kernels generic tests
 
 .NOTPARALLEL:
 
@@ -70,7 +71,11 @@ api: $(VENV)/.test
 	$(BIN)/python tools/write_api.py build/api
 	@echo "open build/api/index.html"
 
-# An environment for each, which is kept: minutes the first time, so that it is no part of `make test`.
+# The interpreters beside this one, three minutes for all of them; it says what there was no time for.
+others: $(VENV)/.test
+	@$(BIN)/python tools/try_interpreters.py --seconds 180
+
+# All of them with more packages and tests: an environment for each, which is kept, takes minutes the first time.
 interpreters:
 	$(PYTHON) tools/try_interpreters.py
 

@@ -16,7 +16,8 @@ MIDDLE = GROUND | {"faces", "embeddings"}
 UPPER = {"masks", "clean", "evaluate", "train", "report", "synth"}
 ROOMS = {
     "errors": set[str](),
-    "compiled": set[str](),
+    "operator_types": set[str](),
+    "compiled": {"operator_types"},
     "assets": set[str](),
     "images": set[str](),
     "stores": set[str](),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,18 +11,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import portalocker
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facekit.output.file_lock import open_flags, try_lock
+from facekit.records import read_at
 from facekit.run.processors import processors
 
 LINUX_ONLY = """
 import builtins, ctypes, importlib.abc, os, shutil, signal, sys, types
 shutil.os = types.SimpleNamespace(**vars(os))  # it chose at its import what it calls on this system
 for name in ("sched_getaffinity", "register_at_fork", "fork", "posix_fadvise", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK",
-             "O_DIRECTORY", "getuid", "sysconf", "copy_file_range", "sendfile"):
+             "O_DIRECTORY", "getuid", "sysconf", "copy_file_range", "sendfile", "pread", "preadv", "SEEK_DATA"):
     if hasattr(os, name):
         delattr(os, name)
 class Missing(importlib.abc.MetaPathFinder):
@@ -113,6 +118,60 @@ def test_a_file_system_without_locks_says_so_as_the_system_does(
     assert caught.value.errno == errno.ENOTSUP
 
 
+@pytest.fixture(scope="module")
+def without_positional_reads() -> ModuleType:
+    """The file of positional reads as it is loaded where the system has none."""
+    spec = importlib.util.find_spec(read_at.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("pread", "preadv"):
+            patch.delattr(os, name, raising=False)
+        spec.loader.exec_module(loaded)
+    return loaded
+
+
+@given(st.binary(max_size=40), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
+def test_reads_by_place_are_the_same_without_the_systems(
+    without_positional_reads: ModuleType,
+    tmp_path_factory: pytest.TempPathFactory,
+    content: bytes,
+    before: int,
+    count: int,
+    offset: int,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "content"
+    path.write_bytes(content)
+    for module in (read_at, without_positional_reads):
+        with opened(path) as file:
+            os.lseek(file, before, os.SEEK_SET)
+            assert module.read_at(file, count, offset) == content[offset : offset + count]
+            buffer = bytearray(b"-" * count)
+            filled = module.read_into_at(file, memoryview(buffer), offset)
+            assert bytes(buffer) == content[offset : offset + count] + b"-" * (count - filled)
+            assert os.lseek(file, 0, os.SEEK_CUR) == before, "it goes on where it was"
+
+
+def test_threads_share_a_file_without_the_systems_reads(without_positional_reads: ModuleType, tmp_path: Path) -> None:
+    words = range(20_000)
+    (tmp_path / "words").write_bytes(b"".join(word.to_bytes(4, "little") for word in words))
+    with opened(tmp_path / "words") as file, ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda word: without_positional_reads.read_at(file, 4, 4 * word), words)
+        assert [int.from_bytes(word, "little") for word in found] == [*words]
+
+
+def test_files_are_read_by_place_in_one_file() -> None:
+    root = Path(read_at.__file__).parents[2]
+    found = [
+        path
+        for room in ("facekit", "plugins")
+        for path in (root / room).rglob("*.py")
+        if "os.pread" in path.read_text("utf-8")
+    ]
+    assert found == [Path(read_at.__file__)]
+
+
 def test_flags_that_a_system_lacks_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "O_NOFOLLOW", raising=False)
     monkeypatch.setattr(os, "O_BINARY", 1 << 15, raising=False)
@@ -139,6 +198,13 @@ def test_commands_run_without_what_only_linux_has(tmp_path: Path) -> None:
 
 
 def test_the_script_takes_away_what_it_says(tmp_path: Path) -> None:
-    for gone in ("import fcntl", "import resource", "os.fork", "os.O_NOFOLLOW", "open('/proc/self/status')"):
+    for gone in (
+        "import fcntl",
+        "import resource",
+        "os.fork",
+        "os.pread",
+        "os.O_NOFOLLOW",
+        "open('/proc/self/status')",
+    ):
         done = subprocess.run([sys.executable, "-c", LINUX_ONLY + gone], capture_output=True, text=True, check=False)
         assert done.returncode == 1, gone

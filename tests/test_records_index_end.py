@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reads_by_place import replace_reads
 
 from facekit.compat.mxnet.recordio import MXIndexedRecordIO
 from facekit.errors import RecordError
 from facekit.jobs.packs.check import CheckConfig, check
 from facekit.records import Header, Pack, PackWriter, PartialIndex, RecordReader, open_pack, reader
 from facekit.records.index import RecordIndex, format_index, read_index, save_sidecar, sidecar_path
+from facekit.records.read_at import read_at
 
 MAGIC = b"\n#\xd7\xce"
 
@@ -130,8 +132,7 @@ def test_looking_takes_one_read_and_no_pass_over_the_index(tmp_path: Path, monke
         assert opened.index.furthest == RecordIndex(opened.index.keys, opened.index.offsets).furthest
         assert pickle.loads(pickle.dumps(opened.index)).furthest == opened.index.furthest
         reads: list[int] = []
-        true_pread = os.pread
-        monkeypatch.setattr(os, "pread", lambda fd, count, at: (reads.append(count), true_pread(fd, count, at))[1])
+        replace_reads(monkeypatch, lambda fd, count, at: (reads.append(count), read_at(fd, count, at))[1])
         assert opened.index_problem() is None
     assert reads == [8]
 

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from reads_by_place import replace_reads
 from small_models import save_model, save_pack
 from small_packs import write
 from train_packs import QUICK, changes, pattern_pack
 from writing_commands import WRITING, Command, assert_refused, call, copy_material, do, make_material, snapshot
 
 from facekit.cli import main
+from facekit.records.read_at import read_at
 from facekit.run.worker import portable_error
 
 CAPGET, CAPSET = (90, 91) if os.uname().machine == "aarch64" else (125, 126)
@@ -184,17 +186,14 @@ def test_a_read_error_in_mid_pack(
     command = next(one for one in WRITING if one.name == name)
     words = command.words(material, material / "out")
     size = os.path.getsize(material / command.reads[0] / "train.rec")
-    read = os.pread
-
     def failing(descriptor: int, count: int, offset: int) -> bytes:
         if os.fstat(descriptor).st_size == size and offset > size // 2:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return read(descriptor, count, offset)
+        return read_at(descriptor, count, offset)
 
     before = snapshot(material)
     with monkeypatch.context() as patched:
-        patched.setattr(os, "pread", failing)
-        patched.setattr("facekit.records.rewrite.os.pread", failing)
+        replace_reads(patched, failing)
         said = call(words)
     assert said.code == 1, said
     assert "Traceback" not in said.err

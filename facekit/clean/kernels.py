@@ -97,7 +97,7 @@ def place_rows(rows: np.ndarray, order: np.ndarray, placed: np.ndarray, norms: n
             placed[i, k] = row[k] * scale
 
 
-@kernel()
+@kernel(inner=True)
 def _root(parent: np.ndarray, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -105,14 +105,14 @@ def _root(parent: np.ndarray, i: int) -> int:
     return i
 
 
-@kernel()
+@kernel(inner=True)
 def _is_near(similarity: float, threshold: float, a: np.ndarray, b: np.ndarray) -> bool:
     if abs(similarity - threshold) > MARGIN:
         return similarity > threshold
     return exact_similarity(a, b) >= threshold
 
 
-@kernel(fastmath={"reassoc", "contract"})
+@kernel(inner=True, fastmath={"reassoc", "contract"})
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     total = np.float32(0.0)
     for k in range(a.shape[0]):
@@ -120,7 +120,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@kernel(fastmath={"reassoc", "contract"})
+@kernel(inner=True, fastmath={"reassoc", "contract"})
 def _dot_4x4(rows: np.ndarray, i: int, j: int, out: np.ndarray, at: int) -> None:
     """Fill ``out[at:at + 4, j:j + 4]`` with products of four rows with four others: sixteen sums in registers."""
     a0, a1, a2, a3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
@@ -152,7 +152,7 @@ def _dot_4x4(rows: np.ndarray, i: int, j: int, out: np.ndarray, at: int) -> None
     out[at + 3, j], out[at + 3, j + 1], out[at + 3, j + 2], out[at + 3, j + 3] = s30, s31, s32, s33
 
 
-@kernel()
+@kernel(inner=True)
 def _fill_strip(rows: np.ndarray, first: int, last: int, strip: np.ndarray) -> None:
     """Fill ``strip[i, j]`` with the similarity of rows first + i and j, for j > first + i only."""
     n = rows.shape[0]
@@ -169,7 +169,7 @@ def _fill_strip(rows: np.ndarray, first: int, last: int, strip: np.ndarray) -> N
             strip[i - first, j] = _dot(rows[i], rows[j])
 
 
-@kernel()
+@kernel(inner=True)
 def _count_neighbours(
     strip: np.ndarray, first: int, last: int, rows: np.ndarray, threshold: float, degree: np.ndarray
 ) -> None:
@@ -180,7 +180,7 @@ def _count_neighbours(
                 degree[j] += 1
 
 
-@kernel()
+@kernel(inner=True)
 def _link_cores(
     strip: np.ndarray, first: int, last: int, rows: np.ndarray, threshold: float, core: np.ndarray, parent: np.ndarray
 ) -> None:
@@ -200,7 +200,7 @@ def _link_cores(
                 mine = low
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _name_cores(core: np.ndarray, parent: np.ndarray, smallest: int, labels: np.ndarray) -> int:
     """Number the components of core rows by their first row; those of fewer than `smallest` rows are noise."""
     n = core.shape[0]
@@ -219,13 +219,13 @@ def _name_cores(core: np.ndarray, parent: np.ndarray, smallest: int, labels: np.
     return clusters
 
 
-@kernel()
+@kernel(inner=True)
 def _adopt(core: np.ndarray, labels: np.ndarray, border: int, neighbour: int, adopted: np.ndarray) -> None:
     if not core[border] and core[neighbour] and (adopted[border] < 0 or labels[neighbour] < adopted[border]):
         adopted[border] = labels[neighbour]
 
 
-@kernel()
+@kernel(inner=True)
 def _adopt_borders(
     strip: np.ndarray,
     first: int,
@@ -243,7 +243,7 @@ def _adopt_borders(
                 _adopt(core, labels, j, i, adopted)
 
 
-@kernel()
+@kernel(inner=True)
 def _cluster_pairs(
     rows: np.ndarray, threshold: float, strips: np.ndarray, parent: np.ndarray, core: np.ndarray
 ) -> None:
@@ -256,7 +256,7 @@ def _cluster_pairs(
         _link_cores(strip, first, last, rows, threshold, core, parent)
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _cluster_dense(
     rows: np.ndarray,
     threshold: float,
@@ -291,7 +291,7 @@ def _cluster_dense(
             labels[i] = adopted[i]
 
 
-@kernel()
+@kernel(allocates=True)
 def dbscan_identities(
     block: np.ndarray,
     order: np.ndarray,

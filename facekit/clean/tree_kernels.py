@@ -9,7 +9,7 @@ from facekit.compiled import kernel
 __all__ = ["spanning_tree"]
 
 
-@kernel(fastmath={"reassoc", "contract"})
+@kernel(inner=True, fastmath={"reassoc", "contract"})
 def _square_distance(a: np.ndarray, b: np.ndarray) -> float:
     total = 0.0
     for k in range(len(a)):
@@ -18,7 +18,7 @@ def _square_distance(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@kernel()
+@kernel(allocates=True)
 def spanning_tree(rows: np.ndarray, left: np.ndarray, right: np.ndarray, squares: np.ndarray) -> None:
     """Find a minimum spanning tree of rows by their Euclidean distance, in memory for one number a row.
 

@@ -30,6 +30,7 @@ from facekit.errors import ConfigError, RecordError
 from facekit.faces.mesh import STEP, Mesh
 from facekit.faces.topology import NUM_VERTICES
 from facekit.output.aside import aside_file
+from facekit.records.read_at import read_at
 
 __all__ = ["MeshCache", "MeshCacheWriter", "merge_mesh_caches"]
 
@@ -335,7 +336,7 @@ def _opened(path: Path) -> FileIO:
 
 
 def _read_layout(path: Path, file: FileIO, bound: bytes | None) -> _Layout:
-    head = os.pread(file.fileno(), HEADER.size, 0)
+    head = read_at(file.fileno(), HEADER.size, 0)
     if len(head) < HEADER.size or not head.startswith(SIGNATURE):
         raise RecordError("this is not a mesh cache (or one of another version); delete it or name another file", path)
     layout = _Layout(*HEADER.unpack(head)[1:])
@@ -359,7 +360,7 @@ def _read_entries(path: Path, file: FileIO, layout: _Layout, start: int, stop: i
 def _read_exactly(path: Path, file: FileIO, length: int, offset: int) -> bytes:
     blocks = b""
     while len(blocks) < length:
-        block = os.pread(file.fileno(), length - len(blocks), offset + len(blocks))
+        block = read_at(file.fileno(), length - len(blocks), offset + len(blocks))
         if not block:
             raise RecordError("the mesh cache ends too early; delete it", path, offset=offset)
         blocks += block

@@ -109,7 +109,7 @@ def _carry(weights: Floats, controls: Ints, vertices: Floats, points: Floats) ->
             points[2, g] += weights[c, g] * z
 
 
-@kernel()
+@kernel(inner=True)
 def _normalise(rows: Floats) -> None:
     for i in range(rows.shape[0]):
         scale = F1 / max(np.sqrt(rows[i, 0] ** 2 + rows[i, 1] ** 2 + rows[i, 2] ** 2), np.float32(1e-6))
@@ -302,7 +302,7 @@ def _lift(
             points[k, g] += amount * normals[g, k] + out * axes[0, k]
 
 
-@kernel()
+@kernel(inner=True)
 def _eye_width(vertices: Floats, lid: Ints, right_x: np.float32, right_y: np.float32) -> np.float32:
     """Along a direction of the picture, from the first to the last vertex of a lid."""
     a, b = lid[0], lid[lid.shape[0] - 1]

@@ -123,7 +123,7 @@ LINE_WIDTH, LEAST_WIDTH, LEAST_LEFT, THREE = np.float32(2.5), np.float32(0.75), 
 """Widths beside a line at which its darkness ends; narrowest width, texels; least light that is left; a number."""
 
 
-@kernel()
+@kernel(inner=True)
 def _stroke(line: Floats, length: int, across: int, down: bool, ramp: Floats, plane: Floats) -> None:
     """Multiply the light (length, at least across) by what one line does."""
     a0, run = (line[1], line[3] - line[1]) if down else (line[0], line[2] - line[0])

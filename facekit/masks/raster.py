@@ -84,7 +84,7 @@ class Strap(NamedTuple):
     blue: float
 
 
-@kernel()
+@kernel(inner=True)
 def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: np.float32) -> Side:
     """An edge as the line x = x0 + (y - y0) slope, and whether the triangle lies to its right (1) or left (-1).
 
@@ -96,7 +96,7 @@ def _side(px: np.float32, py: np.float32, qx: np.float32, qy: np.float32, area: 
     return px, py, (qx - px) / dy, 1 if (dy > F0) == (area < F0) else -1
 
 
-@kernel()
+@kernel(inner=True)
 def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tuple[np.float32, np.float32]:
     """The part of a row on the triangle's side of an edge; a hair wider, so that neighbours leave no gap."""
     at = edge[0] + (y - edge[1]) * edge[2]
@@ -105,7 +105,7 @@ def _narrow(low: np.float32, high: np.float32, edge: Side, y: np.float32) -> tup
     return low, (min(high, at + TOUCH) if edge[3] < 0 else high)
 
 
-@kernel()
+@kernel(inner=True)
 def _slope(
     a: np.float32, b: np.float32, c: np.float32, bx: np.float32, by: np.float32, cx: np.float32, cy: np.float32
 ) -> tuple[np.float32, np.float32]:
@@ -128,10 +128,10 @@ def _occlude(vertices: Floats, triangles: Ints, x0: int, y0: int, depth: Floats)
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > np.float32(-1e-4):  # turned away: behind something else
             continue
-        top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
+        top, bottom = max(0, int(min(min(ay, by), cy) + F1)), min(height - 1, int(max(max(ay, by), cy)))
         if top > bottom:
             continue
-        low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
+        low, high = max(F0, min(min(ax, bx), cx)), min(np.float32(width - 1), max(max(ax, bx), cx))
         ab, bc, ca = _side(ax, ay, bx, by, area), _side(bx, by, cx, cy, area), _side(cx, cy, ax, ay, area)
         inverse = F1 / area
         relative = ((bx - ax) * inverse, (by - ay) * inverse, (cx - ax) * inverse, (cy - ay) * inverse)
@@ -148,7 +148,7 @@ def _occlude(vertices: Floats, triangles: Ints, x0: int, y0: int, depth: Floats)
                 depth[row, column] = max(depth[row, column], z + zx * np.float32(x))
 
 
-@kernel()
+@kernel(inner=True)
 def _between(texture: Floats, u: np.float32, v: np.float32, n: int) -> np.float32:
     """Bilinear value of a texture's channel."""
     j, k = np.uintp(v), np.uintp(u)
@@ -184,10 +184,10 @@ def _draw_shell(
         ax, bx, cx = points[0, a] * factor + ox, points[0, b] * factor + ox, points[0, c] * factor + ox
         ay, by, cy = points[1, a] * factor + oy, points[1, b] * factor + oy, points[1, c] * factor + oy
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        top, bottom = max(0, int(min(ay, by, cy) + F1)), min(height - 1, int(max(ay, by, cy)))
+        top, bottom = max(0, int(min(min(ay, by), cy) + F1)), min(height - 1, int(max(max(ay, by), cy)))
         if area > np.float32(-1e-4) or top > bottom:  # turned away: the inside of the far arm, which the head hides
             continue
-        low, high = max(F0, min(ax, bx, cx)), min(np.float32(width - 1), max(ax, bx, cx))
+        low, high = max(F0, min(min(ax, bx), cx)), min(np.float32(width - 1), max(max(ax, bx), cx))
         ab, bc, ca = _side(ax, ay, bx, by, area), _side(bx, by, cx, cy, area), _side(cx, cy, ax, ay, area)
         inverse = F1 / area
         relative = ((bx - ax) * inverse, (by - ay) * inverse, (cx - ax) * inverse, (cy - ay) * inverse)

@@ -112,7 +112,7 @@ class Search(NamedTuple):
     features: Floats
 
 
-@kernel()
+@kernel(inner=True)
 def _frames(vertices: Floats, layout: Layout, out: Floats) -> np.float32:
     """Of each eye (2, 6): its middle, a centimetre away from the nose, a centimetre down, in pixels.
 
@@ -129,7 +129,7 @@ def _frames(vertices: Floats, layout: Layout, out: Floats) -> np.float32:
     return np.float32(np.sqrt(down_x * down_x + down_y * down_y))
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _field(image: Picture, logs: Floats, frames: Floats, scale: np.float32, coarse: int) -> tuple[Floats, int, int]:
     """Logarithm of brightness around the eyes, `coarse` pixels to a sample, and its first column and row."""
     reach = np.float32(4.8) * scale
@@ -150,7 +150,7 @@ def _field(image: Picture, logs: Floats, frames: Floats, scale: np.float32, coar
     return field, left, top
 
 
-@kernel()
+@kernel(inner=True)
 def _at(field: Floats, x: np.float32, y: np.float32) -> np.float32:
     """Bilinear, clamped to the border."""
     x = min(max(x, F0), np.float32(field.shape[1]) - np.float32(1.001))
@@ -162,7 +162,7 @@ def _at(field: Floats, x: np.float32, y: np.float32) -> np.float32:
     return above + fy * (below - above)
 
 
-@kernel()
+@kernel(inner=True)
 def _line_across(profile: Floats) -> tuple[np.float32, np.float32]:
     """Strongest dark and strongest bright line in a profile (n,)."""
     dark, bright = F0, F0
@@ -172,7 +172,7 @@ def _line_across(profile: Floats) -> tuple[np.float32, np.float32]:
     return dark, bright
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _bridge(field: Floats, frame: Floats) -> tuple[np.float32, np.float32]:
     """Lines across the root of the nose; `frame` in samples of the field."""
     profile = np.empty(BRIDGE_ROWS, np.float32)
@@ -185,7 +185,7 @@ def _bridge(field: Floats, frame: Floats) -> tuple[np.float32, np.float32]:
     return _line_across(profile)
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _arm(field: Floats, frame: Floats) -> tuple[np.float32, np.float32]:
     """Lines from the eye's outer side toward the ear; `frame` in samples of the field."""
     rows = ARM_ROWS + 2 * SPARE
@@ -208,7 +208,7 @@ def _arm(field: Floats, frame: Floats) -> tuple[np.float32, np.float32]:
     return dark / np.float32(ARM_COLUMNS), bright / np.float32(ARM_COLUMNS)
 
 
-@kernel()
+@kernel(inner=True)
 def _read_rays(field: Floats, frame: Floats, rays: Floats, out: Floats) -> None:
     """The field along the rays (RAYS, PLACES + 2 AROUND); `frame` in samples of the field."""
     for a in range(RAYS):
@@ -218,7 +218,7 @@ def _read_rays(field: Floats, frame: Floats, rays: Floats, out: Floats) -> None:
             out[a, p] = _at(field, frame[0] + r * x, frame[1] + r * y)
 
 
-@kernel()
+@kernel(inner=True)
 def _contrast(read: Floats, out: Floats) -> None:
     """How much each place (RAYS, PLACES) is darker, or brighter, than both sides of it on its ray."""
     for a in range(RAYS):
@@ -231,7 +231,7 @@ def _contrast(read: Floats, out: Floats) -> None:
             out[a, p] = min(max(max(dark, bright), LOWEST), HIGHEST)
 
 
-@kernel()
+@kernel(inner=True)
 def _together(contrast: Floats, out: Floats) -> None:
     """Mean of both eyes (2, RAYS, PLACES), either of which may lie a place nearer or farther."""
     for a in range(RAYS):
@@ -243,7 +243,7 @@ def _together(contrast: Floats, out: Floats) -> None:
             out[a, p] = HALF * total
 
 
-@kernel()
+@kernel(allocates=True)
 def _strongest_line(contrast: Floats, path: Ints) -> None:
     """The line across all rays along which the contrast (RAYS, PLACES) is greatest, a place for each ray."""
     best, back = contrast[0].copy(), np.zeros((RAYS, PLACES), np.int8)
@@ -265,7 +265,7 @@ def _strongest_line(contrast: Floats, path: Ints) -> None:
         place -= back[a, place]
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _own_line(contrast: Floats, path: Ints) -> None:
     """Replace the line that both eyes share by the strongest of one of them within `WANDER` places of it."""
     near = np.full((RAYS, PLACES), np.float32(-1), np.float32)
@@ -275,7 +275,7 @@ def _own_line(contrast: Floats, path: Ints) -> None:
     _strongest_line(near, path)
 
 
-@kernel()
+@kernel(inner=True)
 def _describe(contrast: Floats, path: Ints, rays: Floats, out: Floats) -> None:
     """The first three features: contrast along the line, contrast and radius of its part below the eye."""
     out[:3] = F0
@@ -287,7 +287,7 @@ def _describe(contrast: Floats, path: Ints, rays: Floats, out: Floats) -> None:
             out[2] += (rays[a, 2] + np.float32(STEP) * np.float32(path[a])) / np.float32(BELOW[1] - BELOW[0])
 
 
-@kernel()
+@kernel(inner=True)
 def _in_field(vertices: Floats, layout: Layout, frames: Floats, left: int, top: int, coarse: int, out: Floats) -> None:
     """Frames of both eyes and of the root of the nose (3, 6) in samples of the field."""
     inverse, left_eye, right_eye = F1 / np.float32(coarse), layout.corners[0, 0], layout.corners[1, 0]
@@ -304,7 +304,7 @@ def _in_field(vertices: Floats, layout: Layout, frames: Floats, left: int, top: 
             out[k, n] *= inverse
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _clues(field: Floats, samples: Floats, out: Floats) -> np.float32:
     """Fill the last five features, and return what they add to the score."""
     out[3], out[4] = _bridge(field, samples[2])
@@ -317,7 +317,7 @@ def _clues(field: Floats, samples: Floats, out: Floats) -> np.float32:
     return total
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _lines(field: Floats, samples: Floats, rays: Floats, search: Search) -> np.float32:
     """Find the line of both eyes, fill the first three features, and return what they add to the score."""
     both, path = np.empty((RAYS, PLACES), np.float32), search.paths[0]
@@ -335,7 +335,7 @@ def _lines(field: Floats, samples: Floats, rays: Floats, search: Search) -> np.f
     return score
 
 
-@kernel()
+@kernel(allocates=True)
 def find_rims(image: Picture, vertices: Floats, layout: Layout, search: Search) -> tuple[np.float32, int]:
     """Look for the rims of glasses.
 

@@ -30,7 +30,7 @@ BEYOND, SOFT = np.float32(0.08), np.float32(0.12)  # centimetres past half of it
 PURE = np.float32(0.7)  # share of grey in the colour of a frame
 
 
-@kernel()
+@kernel(inner=True)
 def _mean_colour(image: Picture, x: np.float32, y: np.float32, coarse: int, out: Floats) -> None:
     """Mean of the pixels that a sample of the field covers, bilinear where it is one pixel."""
     height, width = image.shape[0], image.shape[1]
@@ -56,7 +56,7 @@ def _mean_colour(image: Picture, x: np.float32, y: np.float32, coarse: int, out:
         out[k] /= np.float32(coarse * coarse)
 
 
-@kernel()
+@kernel(inner=True)
 def _half_width(read: Floats, place: int, way: int, sign: np.float32, most: int) -> np.float32:
     """Places, at most so many, from the middle of a line to where half of its contrast is gone, on one side of it."""
     whole, before = F0, F0
@@ -70,7 +70,7 @@ def _half_width(read: Floats, place: int, way: int, sign: np.float32, most: int)
     return np.float32(most)
 
 
-@kernel()
+@kernel(inner=True)
 def _colours(image: Picture, frame: Floats, ray: Floats, step: np.float32, coarse: int, row: Floats) -> None:
     """Fill in a ray's colours: on the rim, and two places inside and outside of it."""
     for n in range(3):
@@ -84,7 +84,7 @@ def _colours(image: Picture, frame: Floats, ray: Floats, step: np.float32, coars
         _mean_colour(image, x, y, coarse, row[4 + 3 * n : 7 + 3 * n])
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _trace(image: Picture, layout: Layout, search: Search, eye: int, coarse: int, rows: Floats) -> None:
     """Where the rim is and what it looks like, one row a ray (RAYS, 13).
 
@@ -108,7 +108,7 @@ def _trace(image: Picture, layout: Layout, search: Search, eye: int, coarse: int
     _unmix(rows)
 
 
-@kernel()
+@kernel(inner=True)
 def _weigh(signed: Floats, rows: Floats) -> None:
     """Fill in the weights from contrasts, above 0 where the line is dark: a frame is dark or bright all along.
 
@@ -126,7 +126,7 @@ def _weigh(signed: Floats, rows: Floats) -> None:
         rows[a, 3] = min(max((total - FAINT) / (CLEAR - FAINT), F0), F1)
 
 
-@kernel()
+@kernel(inner=True)
 def _drop_short(below: tuple[int, int], rows: Floats) -> None:
     """Take the weight from short pieces, and from all where little lies below the eye.
 
@@ -145,7 +145,7 @@ def _drop_short(below: tuple[int, int], rows: Floats) -> None:
         first = a + 1
 
 
-@kernel()
+@kernel(inner=True)
 def _smoothed(values: Floats) -> None:
     """Twice a quarter, a half, a quarter of neighbours; the ends stay."""
     for _ in range(2):
@@ -155,7 +155,7 @@ def _smoothed(values: Floats) -> None:
             before, values[i] = values[i], mean
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _unmix(rows: Floats) -> None:
     """Put the frame's own colour in place of what is seen of it.
 
@@ -178,7 +178,7 @@ def _unmix(rows: Floats) -> None:
             )
 
 
-@kernel()
+@kernel(inner=True)
 def _span(rows: Floats) -> tuple[np.float32, np.float32]:
     """Least and greatest radius at which anything is laid over; the second is 0 where nothing is."""
     nearest, farthest = np.float32(1e3), F0
@@ -189,7 +189,7 @@ def _span(rows: Floats) -> tuple[np.float32, np.float32]:
     return max(nearest, F0), farthest
 
 
-@kernel()
+@kernel(inner=True)
 def _matte(pixel: Picture, row: Floats, outside: np.float32) -> np.float32:
     """How much of a pixel (3,) is rim and not skin; the skin's colour goes over from inside to outside."""
     dot, length = F0, F0
@@ -201,7 +201,7 @@ def _matte(pixel: Picture, row: Floats, outside: np.float32) -> np.float32:
     return min(max(dot / max(length, F1), F0), F1)
 
 
-@kernel()
+@kernel(inner=True)
 def _lay_pixel(bare: Picture, row: Floats, t: np.float32, share: np.float32, out: Picture) -> np.float32:
     """Lay the rim over one pixel (3,) that lies `t` centimetres beyond its middle; returned is its opacity there."""
     beyond = -t - row[1] if t < F0 else t - row[2]
@@ -218,7 +218,7 @@ def _lay_pixel(bare: Picture, row: Floats, t: np.float32, share: np.float32, out
     return there * opaque
 
 
-@kernel()
+@kernel(inner=True, allocates=True)
 def _lay_over(
     image: Picture, frame: Floats, rows: Floats, share: np.float32, scale: np.float32, coverage: Floats, out: Picture
 ) -> None:
@@ -252,7 +252,7 @@ def _lay_over(
             coverage[y, x] *= F1 - laid
 
 
-@kernel()
+@kernel(allocates=True)
 def lay_rims(
     image: Picture, layout: Layout, search: Search, coarse: int, share: np.float32, coverage: Floats, out: Picture
 ) -> None:

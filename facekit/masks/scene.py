@@ -110,7 +110,7 @@ def face_tables() -> FaceTables:
     )
 
 
-@kernel()
+@kernel(inner=True)
 def _solve(a: Doubles, b: Doubles, x: Doubles) -> None:
     """Cholesky in place for a small positive definite system."""
     n = b.shape[0]
@@ -253,12 +253,12 @@ def _survey(image: Picture, histogram: Longs, tint: Longs) -> tuple[float, float
             histogram[luma] += 1
             tint[luma >> 4, 0] += 1
             tint[luma >> 4, 1] += r - b
-            tint[luma >> 4, 2] += (r - b) ** 2
-            chroma += max(r, g, b) - min(r, g, b)
+            tint[luma >> 4, 2] += (r - b) * (r - b)
+            chroma += max(max(r, g), b) - min(min(r, g), b)
             cells += 1
     unexplained = 0.0
     for i in range(tint.shape[0]):
-        unexplained += tint[i, 2] - tint[i, 1] ** 2 / max(tint[i, 0], 1)
+        unexplained += tint[i, 2] - tint[i, 1] * tint[i, 1] / max(tint[i, 0], 1)
     spread = np.sqrt(max(unexplained, 0.0) / max(cells, 1))
     gradient, laplacian = 0, 0
     for y in range(image.shape[0] // 4, image.shape[0] - image.shape[0] // 8, 2):

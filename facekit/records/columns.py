@@ -14,6 +14,7 @@ from facekit.records.distinct import distinct
 from facekit.records.framing import MAGIC, FramingError, join_parts, padded, record_parts
 from facekit.records.header import HEADER_BYTES, unpack_record
 from facekit.records.mapping import WINDOW, window
+from facekit.records.read_at import READ_ONLY, read_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def header_columns(
         The file cannot be read, a record is truncated or corrupt, or too short for its header.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, READ_ONLY)
     except OSError as error:
         raise RecordError(f"the record file cannot be read: {error.strerror}", path) from error
     try:
@@ -196,11 +197,11 @@ def _fill_row(
     key: int | None,
 ) -> None:
     try:
-        parts = list(record_parts(lambda at: os.pread(descriptor, 8, at), offset, size))
+        parts = list(record_parts(lambda at: read_at(descriptor, 8, at), offset, size))
     except FramingError as error:
         raise error.at(path, key, offset) from None
     stop = parts[-1].start + padded(parts[-1].length)
-    buffer = join_parts(os.pread(descriptor, stop - offset, offset), parts, offset)
+    buffer = join_parts(read_at(descriptor, stop - offset, offset), parts, offset)
     header, payload = unpack_record(buffer, path=path, key=key, offset=offset)
     vector = np.atleast_1d(np.asarray(header.label, np.float32))
     values = (header.flag, vector[0], vector[1] if len(vector) > 1 else np.nan, header.id, header.id2)

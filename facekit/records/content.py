@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 
+from facekit.records.read_at import read_at
+
 __all__ = ["sampled_hash"]
 
 BLOCKS, BLOCK = 64, 4096
@@ -29,5 +31,5 @@ def sampled_hash(path: str | os.PathLike[str]) -> str:
     """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
-        blocks = [os.pread(file.fileno(), BLOCK, size * block // BLOCKS) for block in range(BLOCKS)]
+        blocks = [read_at(file.fileno(), BLOCK, size * block // BLOCKS) for block in range(BLOCKS)]
     return hashlib.blake2b(repr((size, blocks)).encode(), digest_size=16).hexdigest()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import RecordError
+from facekit.records.read_at import read_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def parse_text(
     pairs, count = np.empty((2, 0), np.int64), 0
     line, at = 1, 0
     while at < size:
-        text = os.pread(descriptor, _BLOCK, at)
+        text = read_at(descriptor, _BLOCK, at)
         if at == 0 and on_bad_line is None and text.startswith(BOM_UTF8):
             at, text = len(BOM_UTF8), text[len(BOM_UTF8) :]
             if not text:

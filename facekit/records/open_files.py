@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from facekit.errors import RecordError
+from facekit.records.read_at import read_into_at
 
 __all__ = ["OpenFiles"]
 
@@ -45,7 +45,7 @@ class OpenFiles:
         """
         path = self._paths[number]
         try:
-            read = os.preadv(self._descriptor(number), [buffer], offset)
+            read = read_into_at(self._descriptor(number), buffer, offset)
         except OSError as error:
             raise RecordError(f"reading failed: {error.strerror}", path, key, offset) from error
         if read != len(buffer):

@@ -18,6 +18,7 @@ from facekit.errors import RecordError
 from facekit.records.framing import MAGIC, MAX_RECORD, WORDS, FramingError, Part, join_parts, padded, record_parts
 from facekit.records.header import HEADER_BYTES, Header, Record, unpack_record
 from facekit.records.index import RecordIndex, has_sidecar, read_index, save_sidecar
+from facekit.records.read_at import READ_ONLY, read_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,9 +94,9 @@ class RecordReader:
         self._map: mmap.mmap | None = None
         self.path = Path(rec)
         try:
-            self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self._descriptor = os.open(self.path, READ_ONLY)
             self.size = os.fstat(self._descriptor).st_size
-            os.pread(self._descriptor, 1, 0)
+            read_at(self._descriptor, 1, 0)
         except OSError as error:
             self.close()
             raise RecordError(f"the record file cannot be read: {error.strerror}", rec) from error
@@ -197,7 +198,7 @@ class RecordReader:
         if 0 <= rank < self._count and self._keys[rank] == key:
             try:
                 # Everything is written out here: a call of a function would cost a tenth of the whole.
-                block = os.pread(self._descriptor, self._guess, self._offsets[rank])
+                block = read_at(self._descriptor, self._guess, self._offsets[rank])
             except OSError:
                 return self._read_carefully(key)
             if len(block) >= _WHOLE.size:
@@ -338,7 +339,7 @@ class RecordReader:
         if self._descriptor < 0:
             raise RecordError("the reader is closed", self.path)
         try:
-            return os.pread(self._descriptor, count, offset)
+            return read_at(self._descriptor, count, offset)
         except OSError as error:
             raise RecordError(f"reading failed: {error.strerror}", self.path, None, offset) from error
 

@@ -16,6 +16,7 @@ import numpy as np
 from facekit.errors import RecordError
 from facekit.records.columns import header_columns
 from facekit.records.distinct import AT_ONCE, blocks
+from facekit.records.read_at import read_into_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -282,7 +283,7 @@ def _gather(
     for offset, start, stop in zip(offsets[firsts].tolist(), starts.tolist(), stops[lasts].tolist()):
         while start < stop:
             try:
-                read = os.preadv(descriptor, [buffer[start:stop]], offset)
+                read = read_into_at(descriptor, buffer[start:stop], offset)
             except OSError as error:
                 raise RecordError(f"reading failed: {error.strerror}", path, None, offset) from error
             if not read:

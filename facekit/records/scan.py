@@ -15,6 +15,7 @@ from facekit.errors import RecordError
 from facekit.records.framing import MAGIC, MAGIC_BYTES, FramingError, padded, record_parts
 from facekit.records.index import RecordIndex
 from facekit.records.mapping import WINDOW, window
+from facekit.records.read_at import read_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +135,7 @@ def _joined(starts: list[NDArray[np.int64]], ends: list[int]) -> tuple[NDArray[n
 
 
 def _end_of_record(descriptor: int, at: int, size: int, padding: bool = False) -> int:
-    *_, last = record_parts(lambda place: os.pread(descriptor, 8, place), at, size, padding)
+    *_, last = record_parts(lambda place: read_at(descriptor, 8, place), at, size, padding)
     return min(last.start + padded(last.length), size)
 
 
@@ -231,7 +232,7 @@ def _magic_words(descriptor: int, start: int, stop: int, reached: Reached) -> It
     at = _next_data(descriptor, start, stop)
     while at < stop:
         reached(at)
-        block = os.pread(descriptor, min(1 << 20, stop - at + 3), at)
+        block = read_at(descriptor, min(1 << 20, stop - at + 3), at)
         found = block.find(MAGIC_BYTES)
         while found >= 0 and at + found < stop:
             yield at + found

@@ -149,7 +149,7 @@ def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
                         depth[y, x] = z
 
 
-@kernel()
+@kernel(inner=True)
 def _to_light(x: Scalar, y: Scalar, z: Scalar, matrix: Floats) -> tuple[Scalar, Scalar, Scalar]:
     return (
         matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
@@ -189,7 +189,7 @@ def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -
                                 depth[row + j, column + i] = w
 
 
-@kernel()
+@kernel(inner=True)
 def _soft_shadow(x: Scalar, y: Scalar, z: Scalar, matrix: Floats, depth: Floats, bias: Scalar) -> Scalar:
     """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth."""
     size = depth.shape[0]
@@ -238,7 +238,7 @@ def place_strands(points: Floats, roots: Floats, sway: Floats, turn: Floats, piv
                 out[s, p, k] = turn[k, 0] * x + turn[k, 1] * y + turn[k, 2] * z
 
 
-@kernel()
+@kernel(inner=True)
 def _strand_colour(
     points: Floats,
     s: int,
@@ -289,14 +289,14 @@ def _strand_colour(
             out[c] += lights[2 * k + 1, c] * share * tint * (diffuse + shine)
 
 
-@kernel()
+@kernel(inner=True)
 def _hidden(x: Scalar, y: Scalar, z: Scalar, depth: Floats, margin: Scalar) -> bool:
     """Whether a point lies in the picture and well behind what is drawn there."""
     column, row = math.floor(x + _F(0.5)), math.floor(y + _F(0.5))
     return 0 <= row < depth.shape[0] and 0 <= column < depth.shape[1] and z < depth[row, column] - margin
 
 
-@kernel()
+@kernel(inner=True)
 def _draw_segment(
     ax: Scalar,
     ay: Scalar,
@@ -346,7 +346,7 @@ def _draw_segment(
                     rgb[row, column, 2] = blue + f * dblue
 
 
-@kernel()
+@kernel(allocates=True)
 def draw_strands(
     points: Floats,
     base: Floats,
@@ -475,7 +475,7 @@ def nearest_index(points: Floats, others: Floats, out: Indices) -> None:
         out[i] = where
 
 
-@kernel()
+@kernel(inner=True)
 def _texel(atlas: Floats, u: Scalar, v: Scalar, out: Floats) -> None:
     """Bilinear sample of the atlas at texel coordinates."""
     x = min(max(u, _F(0)), _F(atlas.shape[1] - 1.001))
@@ -493,20 +493,20 @@ def _texel(atlas: Floats, u: Scalar, v: Scalar, out: Floats) -> None:
         )
 
 
-@kernel()
+@kernel(inner=True)
 def _smoothstep(low: Scalar, high: Scalar, x: Scalar) -> Scalar:
     t = min(_F(1), max(_F(0), (x - low) / (high - low)))
     return t * t * (_F(3) - _F(2) * t)
 
 
-@kernel()
+@kernel(inner=True)
 def _hash(a: Scalar, b: Scalar) -> Scalar:
     """A fixed pattern in [0, 1) from two coordinates."""
     h = math.sin(_F(a) * _F(12.9898) + _F(b) * _F(78.233)) * _F(43758.547)
     return h - math.floor(h)
 
 
-@kernel()
+@kernel(inner=True)
 def _eye(
     x: Scalar, y: Scalar, z: Scalar, shade: Scalar, eyes: Floats, side: int, view: Floats, lights: Floats, out: Floats
 ) -> None:
@@ -559,7 +559,7 @@ def _eye(
         out[c] = colour * cover * (ambient + lights[1, c] * light) + spark * lights[1, c] * cover * _F(0.55)
 
 
-@kernel()
+@kernel(inner=True)
 def _teeth(
     x: Scalar, y: Scalar, z: Scalar, shade: Scalar, mouth: Floats, view: Floats, lights: Floats, out: Floats
 ) -> None:
@@ -604,7 +604,7 @@ def _teeth(
         )
 
 
-@kernel()
+@kernel(inner=True)
 def _surface(
     group: Floats, cloth: bool, eye: Floats, lights: Floats, matrix: Floats, shadow: Floats, out: Floats
 ) -> None:
@@ -645,7 +645,7 @@ def _surface(
             out[c] += lights[2 * k + 1, c] * pass_ * (group[6 + c] * diffuse * (_F(0.6) + _F(0.4) * open_) + shine)
 
 
-@kernel()
+@kernel(allocates=True)
 def resolve(
     ids: Ints,
     bary: Floats,

@@ -20,6 +20,7 @@ from facekit.compat.mxnet.record_functions import IRHeader, pack, pack_img, unpa
 from facekit.errors import ConfigError, RecordError
 from facekit.records import RecordReader, RecordWriter, frame
 from facekit.records.framing import FramingError, join_parts, padded, record_parts
+from facekit.records.read_at import read_at
 
 __all__ = ["IRHeader", "MXIndexedRecordIO", "MXRecordIO", "pack", "pack_img", "unpack", "unpack_img"]
 
@@ -131,11 +132,11 @@ class MXRecordIO:
         if at >= size:
             return None, at
         try:
-            parts = list(record_parts(lambda offset: os.pread(descriptor, 8, offset), at, size))
+            parts = list(record_parts(lambda offset: read_at(descriptor, 8, offset), at, size))
         except FramingError as error:
             raise error.at(self.uri, None, at) from None
         stop = parts[-1].start + padded(parts[-1].length)
-        return join_parts(os.pread(descriptor, stop - at, at), parts, at), stop
+        return join_parts(read_at(descriptor, stop - at, at), parts, at), stop
 
     def _descriptor(self) -> int:
         return self._file.fileno()

@@ -19,6 +19,7 @@ from facekit.jobs.inputs.stored_pack import opened
 from facekit.records import Header, Record, pack_record, unpack_record
 from facekit.records.distinct import blocks
 from facekit.records.framing import FramingError, frame, join_parts, padded, record_parts
+from facekit.records.read_at import read_at
 
 __all__ = ["SourceRecord", "first_picture", "open_bytes", "read_records"]
 
@@ -75,7 +76,7 @@ def open_bytes(source: Source) -> Iterator[tuple[Callable[[int, int], bytes], in
             yield ranges.pread, ranges.size
         return
     with open(source.path, "rb", buffering=0) as file:
-        yield partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size
+        yield partial(read_at, file.fileno()), os.fstat(file.fileno()).st_size
 
 
 def _in_chunks(*columns: npt.NDArray[np.int64]) -> Iterator[tuple[int, ...]]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
+from facekit.records.read_at import read_at
+
 __all__ = ["CapturedStderr", "capture_stderr", "warnings_of_each"]
 
 _DAMAGE = re.compile(rb"(?:Corrupt JPEG data: |Premature end of JPEG file)[^\r\n]*")
@@ -30,7 +32,7 @@ class CapturedStderr:
     def damage(self) -> str:
         """The decoder's warnings of damaged data since the last call; empty where there is none."""
         size = os.fstat(self._file.fileno()).st_size
-        text = os.pread(self._file.fileno(), size - self._read, self._read)
+        text = read_at(self._file.fileno(), size - self._read, self._read)
         self._read = size
         return "; ".join(line.decode("ascii", "replace") for line in _DAMAGE.findall(text))
 
@@ -52,7 +54,7 @@ def capture_stderr() -> Iterator[CapturedStderr]:
 
 
 def _pass_on(file: IO[bytes]) -> None:
-    text = re.sub(_DAMAGE.pattern + rb"\r?\n?", b"", os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0))
+    text = re.sub(_DAMAGE.pattern + rb"\r?\n?", b"", read_at(file.fileno(), os.fstat(file.fileno()).st_size, 0))
     while text:
         text = text[os.write(2, text) :]
 

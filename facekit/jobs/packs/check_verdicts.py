@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from facekit.images import decode
 from facekit.jobs.packs.check_decoder import capture_stderr, warnings_of_each
 from facekit.records import unpack_record
 from facekit.records.framing import unframe
+from facekit.records.read_at import read_at
 from facekit.records.structure import Structure
 from facekit.run.ledger import payload_hash
 from facekit.run.processors import processors
@@ -53,7 +53,7 @@ def judged(
 
         def judge(place: int) -> Verdict:
             start, stop = int(starts[place]), int(stops[place])
-            framed = os.pread(file.fileno(), stop - start, start)
+            framed = read_at(file.fileno(), stop - start, start)
             padding = bytes(-len(framed) & 3)  # the last record may lack it
             return _judge(unpack_record(unframe(framed + padding)[0])[1])
 
