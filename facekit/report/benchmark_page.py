@@ -81,7 +81,7 @@ def _about(summary: Any) -> str:
         ["pictures with a vector", f"{summary.pictures:,}"],
         ["pictures without one", f"{summary.missing:,}"],
     ]
-    return _table(["what", ""], rows)
+    return _table(["what", "value"], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

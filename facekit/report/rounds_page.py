@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facekit.report.charts import Axis, Line, as_percent, chart_svg, linear_axis
+from facekit.report.charts import PAGE_SIZE, PAGE_STYLE, Axis, Line, as_percent, chart_svg, linear_axis
 
 __all__ = ["build_rounds_page"]
 
@@ -20,11 +20,11 @@ h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left }
-svg { display: block; margin: 1rem 0; max-width: 44rem; width: 100%; height: auto }
+svg { display: block; margin: 1rem 0; max-width: 36rem; width: 100%; height: auto }
 :root { color-scheme: light dark } a { color: #0059b3 } .wide { overflow-x: auto }
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } th, td { border-color: #444 }
 a { color: #8ab8f0 } }
-"""
+""" + PAGE_STYLE
 
 
 def build_rounds_page(source: str, plugin: str, first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
@@ -102,7 +102,7 @@ def _chart(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> s
     least = min(float(np.min(line.y)) for line in lines)
     numbers = tuple((float(at), "initial" if at == 0 else str(at)) for at in range(len(rounds) + 1))
     across = Axis("round", 0.0, float(len(rounds)), _thinned(numbers))
-    return chart_svg("By round", across, linear_axis("share", least, 1.0, as_percent), lines, page=True)
+    return chart_svg("By round", across, linear_axis("share", least, 1.0, as_percent), lines, size=PAGE_SIZE, page=True)
 
 
 def _thinned(ticks: tuple[tuple[float, str], ...], most: int = 12) -> tuple[tuple[float, str], ...]:
