@@ -33,7 +33,8 @@ SORTED = "const all = overrides(); all.keep.sort(); all.drop.sort(); return all"
 SMALL = """// Words of charts that are drawn smaller than ten pixels, or lie outside of them.
 return [...document.querySelectorAll("svg")].flatMap((svg) => { const box = svg.getBoundingClientRect();
   const scale = box.width / svg.viewBox.baseVal.width; return [...svg.querySelectorAll("text")].filter((text) => {
-    const at = text.getBoundingClientRect(); return at.left < box.left - 1 || at.right > box.right + 1 || box.right > innerWidth
+    const at = text.getBoundingClientRect();
+    return at.left < box.left - 1 || at.right > box.right + 1 || box.right > innerWidth
       || parseFloat(getComputedStyle(text).fontSize) * scale < 10; }).map((text) => text.textContent); });"""
 
 
@@ -150,7 +151,9 @@ def test_the_identity_that_a_face_is_moved_to_is_shown(cleaned: Path, tmp_path: 
     table = read_decisions(cleaned / "out")
     with reviewed(cleaned, tmp_path / "o.json") as address, open_chromium(tmp_path / "profile") as page:
         open_tab(page, address, "faces")
-        page.run("const s = document.querySelector('select'); s.value = 'relabel'; s.dispatchEvent(new Event('change'));")
+        page.run(
+            "const s = document.querySelector('select'); s.value = 'relabel'; s.dispatchEvent(new Event('change'));"
+        )
         shown = page.run(
             "return list.rows.slice(0, 3).map((face, at) => [face.key, face.near,"
             " [...list.shown.get(at).querySelectorAll('.strip > *')].map((one) => one.title || one.textContent)])"

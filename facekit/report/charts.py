@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "NEUTRAL", "PAGE_SIZE", "PAGE_STYLE", "Axis", "Bars", "Limit", "Line", "as_percent", "chart_svg", "linear_axis", "log_axis",
+    "NEUTRAL", "PAGE_SIZE", "PAGE_STYLE", "Axis", "Bars", "Limit", "Line", "as_percent", "chart_svg", "linear_axis",
+    "log_axis",
 ]  # fmt: skip
 
 Array = NDArray[np.floating[Any]]
