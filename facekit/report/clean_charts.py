@@ -59,7 +59,7 @@ def _pairs(found: dict[str, Any]) -> str:
     bars = [Bars("pairs of identities", found["edges"], found["pairs"], NEUTRAL)]
     title = "Similarity of identities that are near each other"
     y = _counts("pairs", found["pairs"])
-    x = _cosines(found["edges"], "similarity, corrected for sizes" if found["corrected"] else "cosine similarity")
+    x = _cosines(found["edges"], "similarity, corrected for sizes" if found.get("corrected") else "cosine similarity")
     return chart_svg(title, x, y, bars, _limits(found["merge"]), PAGE_SIZE, page=True)
 
 
