@@ -1,4 +1,4 @@
-"""Put what ``facekit cost --json`` printed into the table of README.md: ``python tools/write_cost_table.py cost.json``."""
+"""Put what ``facekit cost --json`` printed into README.md: ``python tools/write_cost_table.py cost.json``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ def main() -> None:
     """Replace the rows of the table in the section that has it."""
     text = README.read_text("utf-8")
     before, heading, after = text.partition("\n## What it costs\n")
-    table = "\n".join([HEAD, "|---|" + "---|" * 5, *map(row, json.loads(Path(sys.argv[1]).read_text("utf-8"))["costs"])])
-    README.write_text(before + heading + re.sub(r"^\|.*\|\n(\|.*\|\n)*", table + "\n", after, count=1, flags=re.M), "utf-8")
+    costs = json.loads(Path(sys.argv[1]).read_text("utf-8"))["costs"]
+    table = "".join(f"{line}\n" for line in (HEAD, "|---" * 6 + "|", *map(row, costs)))
+    after = re.sub(r"^(\|.*\|\n)+", table, after, count=1, flags=re.M)
+    README.write_text(before + heading + after, "utf-8")
 
 
 def row(cost: dict[str, Any]) -> str:
@@ -26,7 +28,8 @@ def row(cost: dict[str, Any]) -> str:
     memory = max(step["memory_bytes"] for step in steps.values()) / 1e9
     disk = max(step["peak_disk_bytes"] for step in steps.values()) / 1e9
     hours = (steps["mask"]["cpu_hours"], steps["embed"]["gpu_hours"], steps["clean"]["cpu_hours"])
-    return f"| {cost['images'] / 1e6:g} million | " + " | ".join(short(value) for value in (*hours, memory, disk)) + " |"
+    cells = [f"{cost['images'] / 1e6:g} million", *map(short, (*hours, memory, disk))]
+    return f"| {' | '.join(cells)} |"
 
 
 def short(value: float) -> str:
