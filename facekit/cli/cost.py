@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("facekit.run.progress")
 
 
 @click.command("cost", short_help="Predict hours, disk and memory of every step for a large pack.")
