@@ -49,6 +49,10 @@ class Chromium:
     def run(self, script: str, *arguments: Any) -> Any:
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
+    def finish(self, script: str, *arguments: Any) -> Any:
+        """Evaluate, and wait for what is given to the function that comes after the arguments."""
+        return self.call("POST", "/execute/async", {"script": script, "args": list(arguments)})
+
     def type(self, *keys: str) -> None:
         """Press keys, one after another, wherever the focus is."""
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]

@@ -16,6 +16,7 @@ from writing_commands import call, do
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
+from facekit.jobs.benchmark import sketch
 from facekit.jobs.benchmark.config import MakeConfig, RunConfig
 from facekit.jobs.benchmark.job import make_benchmark
 from facekit.jobs.benchmark.opened import Benchmark, FaceTable, open_benchmark
@@ -29,6 +30,7 @@ from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.job import synth
 from facekit.records import open_pack
+from facekit.report import benchmark_page
 from facekit.synth.plan import BENCHMARK_SEEDS, PackSpec
 
 MODEL = ModelChoice("pool.onnx", threads=1)
@@ -163,6 +165,7 @@ def test_a_model_and_its_vectors_score_alike_and_the_page_says_it(folder: Path) 
     for one, other in zip(first["scores"], second["scores"], strict=True):
         assert [p["true_accepts"] for p in one["points"]] == [p["true_accepts"] for p in other["points"]]
     text = page.read_text()
+    assert benchmark_page.COMPARABLE == sketch.ALIKE_TO
     assert first["benchmark"] in text
     assert f"{first['score']:.2%}" in text
     for score in first["scores"]:

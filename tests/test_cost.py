@@ -103,10 +103,14 @@ def test_the_calibration_measures_what_the_commands_leave(tmp_path: Path, capsys
 
 
 @pytest.mark.usefixtures("small")
-def test_the_command_predicts_for_the_known_sizes(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+def test_the_command_predicts_for_the_known_sizes(
+    tmp_path: Path, monkeypatch: Any, capsys: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "facekit")
     monkeypatch.setattr("facekit.jobs.cost.job.calibrate", lambda config, folder: measured().rates)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert call("cost", "--json", "--dimensions", 16) == 0
+    assert "half a minute" in caplog.text, "or else nothing is heard of it until it ends"
     told = json.loads(capsys.readouterr().out)
     assert [one["images"] for one in told["costs"]] == list(SIZES)
     assert len(told["assumptions"]) > 5

@@ -5,8 +5,10 @@ from __future__ import annotations
 import doctest
 import inspect
 import io
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -199,3 +201,22 @@ def test_the_figures_beside_others_are_those_of_the_benchmarks() -> None:
     measured = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
     assert len(figures) >= 10
     assert [found for found in sorted(figures) if found not in measured] == []
+
+
+def test_the_table_of_costs_is_what_facekit_cost_prints(tmp_path: Path) -> None:
+    steps = [
+        {"step": step, "cpu_hours": 94.21, "gpu_hours": 23.9, "memory_bytes": 26e9, "peak_disk_bytes": 4812e9}
+        for step in ("fetch", "mask", "embed", "clean")
+    ]
+    sizes = [5_800_000, 17_000_000, 42_000_000, 260_000_000]
+    (tmp_path / "cost.json").write_text(json.dumps({"costs": [{"images": size, "steps": steps} for size in sizes]}))
+    (tmp_path / "tools").mkdir()
+    for name in ("README.md", "tools/write_cost_table.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run([sys.executable, "tools/write_cost_table.py", "cost.json"], cwd=tmp_path, check=True)
+    shown, made = ((folder / "README.md").read_text("utf-8") for folder in (ROOT, tmp_path))
+    figures = re.compile(r"(?<=\| )[\d.,]+(?= \|)")
+    assert figures.sub("#", shown) == figures.sub("#", made), "python tools/write_cost_table.py cost.json"
+    rows = re.findall(r"^\| (\S+) million .*$", made.partition("## What it costs")[2], re.M)
+    assert rows == [f"{size / 1e6:g}" for size in sizes]
+    assert "| 5.8 million | 94 | 24 | 94 | 26 | 4,800 |" in made

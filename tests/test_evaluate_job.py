@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from small_models import PNG, NoisePack, directions, save_model, save_pack
+from writing_commands import call
 
 from facekit.cli import program
 from facekit.errors import ConfigError, FacekitError, NoFace
@@ -373,3 +374,9 @@ def test_bad_tables(room: Path, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("key_a,key_b,same\n1,2,1\n1,77,0\n")
     with pytest.raises(ConfigError, match="no picture of key 77"):
         evaluate(EvalConfig(str(room / "model.onnx"), choice(room / "model.onnx"), pairs=str(tmp_path / "m.csv"), pack=str(room / "pack")))  # fmt: skip # noqa: E501
+
+
+def test_a_second_list_of_pairs_is_refused_and_not_taken_for_the_first() -> None:
+    said = call(["eval", "model.onnx", "--pairs", "one.bin", "--pairs", "two.bin"])
+    assert said.code == 2
+    assert "one file at a time" in said.err

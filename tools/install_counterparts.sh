@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What some tests compare facekit with or show its pages to, and pip cannot put beside it: real mxnet 1.9.1, which needs
-# numpy < 1.24 and so a Python from 3.8 to 3.10 and an environment of its own, and Chromium with ChromeDriver.
+# numpy < 1.24 and so a Python from 3.8 to 3.10 and an environment of its own, Chromium with ChromeDriver, and axe-core.
 #
 #     tools/install_counterparts.sh FOLDER [PYTHON]
 #
@@ -41,5 +41,14 @@ if ! command -v chromedriver >/dev/null || ! command -v chromium google-chrome >
       echo "chromium and chromium-driver cannot be installed with apt-get: see above" >&2
   else
     echo "no Chromium and ChromeDriver here: install both (on Debian: sudo apt-get install chromium chromium-driver)" >&2
+  fi
+fi
+
+axe=$(dirname "$folder")/.venv-axe
+if ! [ -f "$axe/node_modules/axe-core/axe.min.js" ]; then
+  if ! command -v npm >/dev/null; then
+    echo "no npm here, which brings axe-core: install it (on Debian: sudo apt-get install npm)" >&2
+  elif ! npm install --silent --no-fund --no-audit --prefix "$axe" axe-core >/dev/null; then
+    echo "axe-core cannot be installed with npm: see above" >&2
   fi
 fi

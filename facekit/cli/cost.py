@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from facekit.jobs.cost.job import Cost, CostSummary
 
 __all__ = ["command"]
+
+_LOG = logging.getLogger("facekit.run.progress")
 
 
 @click.command("cost", short_help="Predict hours, disk and memory of every step for a large pack.")
@@ -57,7 +60,9 @@ def command(as_json: bool, images: tuple[int, ...], **given: Any) -> None:
     from facekit.jobs.cost.job import cost
     from facekit.jobs.cost.kept import keep_rates
 
-    summary = cost(CostConfig(images=images, **given))
+    config = CostConfig(images=images, **given)
+    _LOG.info("measuring every step here, in about half a minute; longer where the machine is busy")
+    summary = cost(config)
     keep_rates(summary)
     echo(json.dumps(asdict(summary), indent=2) if as_json else text_of(summary))
 

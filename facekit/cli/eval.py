@@ -22,9 +22,21 @@ __all__ = ["command"]
 BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked faces", "both": "both branches"}
 
 
+def _take_one(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> str | None:
+    if len(given) > 1:
+        raise click.BadParameter("one file at a time: give the command once for each", context, parameter)
+    return given[0] if given else None
+
+
 @click.command("eval", short_help="Score a model, or the vectors it made.")
 @click.argument("subject", metavar="MODEL|FEATURES")
-@click.option("--pairs", metavar="FILE", help="Pairs to verify: a .bin, or a .csv with key_a, key_b, same.")
+@click.option(
+    "--pairs",
+    metavar="FILE",
+    multiple=True,
+    callback=_take_one,
+    help="Pairs to verify: a .bin, or a .csv with key_a, key_b, same.",
+)
 @click.option("--gallery", metavar="P", help="Pack, or folder of vectors, to look for the probes in.")
 @click.option("--probe", metavar="P", help="Pack, or folder of vectors, of the probes.")
 @click.option(

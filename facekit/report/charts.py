@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEUTRAL", "Axis", "Bars", "Limit", "Line", "as_percent", "chart_svg", "linear_axis", "log_axis"]
+__all__ = [
+    "NEUTRAL", "PAGE_SIZE", "PAGE_STYLE", "Axis", "Bars", "Limit", "Line", "as_percent", "chart_svg", "linear_axis",
+    "log_axis",
+]  # fmt: skip
 
 Array = NDArray[np.floating[Any]]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -21,6 +24,18 @@ LIMIT_COLOUR = "#c0392b"
 LEFT, TOP, BOTTOM, RIGHT = 64, 44, 46, 16
 LEGEND_ROW, CHARACTER = 18, 7.0
 LONGEST_NAME = 34
+PAGE_SIZE = (400, 260)
+"""Of a chart in a page: its words stay legible where the window is as narrow as a phone's."""
+PAGE_STYLE = (
+    "@media (prefers-color-scheme: dark) {"
+    + "".join(
+        f" svg [{what}='{dark}'] {{ {what}: {light} }}"
+        for dark, light in ((COLOURS[0], "#4a90e2"), (LIMIT_COLOUR, "#e8857f"))
+        for what in ("fill", "stroke")
+    )
+    + " }\n"
+)
+"""Style of a page with charts: colours that are too dark on a dark ground give way to lighter ones."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +223,8 @@ def chart_svg(
     legend, rows = _legend(names, size[0])
     width, height = size[0], size[1] + LEGEND_ROW * max(0, rows - 1)
     plot = _Plot(x, y, LEFT, TOP + LEGEND_ROW * rows, width - RIGHT, height - BOTTOM)
-    parts = [_text(LEFT, 20, title, "start", 15), legend, *plot.axes()]
+    indent = 4 if page else LEFT
+    parts = [_text(indent, 20, title, "start", 15), legend, *plot.axes()]
     parts += [plot.series(one, colour) for one, colour in zip(series, colours, strict=True)]
     parts += [plot.limit(one) for one in limits]
     ground = "" if page else '<rect width="100%" height="100%" fill="#ffffff"/>'

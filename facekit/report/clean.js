@@ -9,7 +9,10 @@ const $ = (name, attributes = {}, ...children) => {
   return node;
 };
 const number = (value) => value.toLocaleString("en");
-const cosine = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
+const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+const similarity = (value) => (value === null || value === undefined ? "no similarity" : `similarity ${value.toFixed(3)}`);
+// Of identities robust mode compares what is left when the sizes are accounted for: about 1 where they are one person.
+const CORRECTED = C.settings.mode === "robust" ? ", corrected for sizes" : "";
 const REASONS = {
   inlier: "like their identity", union: "identity was there twice", inter: "identity merged with another",
   second_person: "second person, split off", relabel: "belong to another identity", intra: "not like their identity",
@@ -20,9 +23,8 @@ const REASONS = {
 
 /* ---- what a person decides ---- */
 const state = { keep: new Set(), drop: new Set(), move: new Map(), merge: new Map(), split: new Set() };
-const history = [];
-let saved = true;
-const snapshot = () => JSON.stringify(overrides());
+const history = []; // what undoes each change, the last one at the end
+let saved = true, version = 0;
 function overrides() {
   return { format: 1, keep: [...state.keep], drop: [...state.drop], move: Object.fromEntries(state.move),
     merge: [...state.merge.values()], split: [...state.split] };
@@ -34,39 +36,41 @@ function restore(given) {
   state.merge = new Map((given.merge || []).map((pair) => [pair.join(" "), pair]));
   state.split = new Set(given.split || []);
 }
-function decide(change) {
-  history.push(snapshot());
-  change();
+function changed() {
   saved = false;
+  version++;
   refresh();
 }
 function undo() {
   if (!history.length) return;
-  restore(JSON.parse(history.pop()));
-  saved = false;
-  refresh();
+  history.pop()();
+  changed();
 }
-const forget = (key) => { state.keep.delete(key); state.drop.delete(key); state.move.delete(key); };
+function put(key, what, label) {
+  state.keep.delete(key); state.drop.delete(key); state.move.delete(key);
+  if (what === "move") state.move.set(key, label); else if (what) state[what].add(key);
+}
 function setFace(face, what, label) {
-  decide(() => {
-    const had = faceState(face);
-    forget(face.key);
-    if (had === what && what !== "move") return;
-    if (what === "move") state.move.set(face.key, label); else state[what].add(face.key);
-  });
+  const had = faceState(face), before = state.move.get(face.key);
+  history.push(() => put(face.key, had, before));
+  put(face.key, had === what && what !== "move" ? null : what, label);
+  changed();
 }
 const faceState = (face) => (state.keep.has(face.key) ? "keep" : state.drop.has(face.key) ? "drop"
   : state.move.has(face.key) ? "move" : null);
 function toggle(set, key, value) {
-  decide(() => { if (set.has(key)) set.delete(key); else if (set instanceof Map) set.set(key, value); else set.add(key); });
+  const turn = () => { if (set.has(key)) set.delete(key); else if (set instanceof Map) set.set(key, value); else set.add(key); };
+  history.push(turn);
+  turn();
+  changed();
 }
 async function save() {
   if (!C.review) return;
   try {
-    const sent = snapshot();
-    const answer = await fetch("/overrides", { method: "POST", body: sent,
+    const sent = version;
+    const answer = await fetch("/overrides", { method: "POST", body: JSON.stringify(overrides()),
       headers: { "Content-Type": "application/json", "X-Facekit": "review" } });
-    saved = answer.ok && sent === snapshot();
+    saved = answer.ok && sent === version;
     refresh(answer.ok ? "" : `not saved: ${await answer.text()}`);
   } catch {
     saved = false;
@@ -85,78 +89,9 @@ function picture(key, kind) {
 const strip = (keys, kind = "") => keys.map((key, at) => picture(key, `${kind} ${at > 0 ? "extra" : ""}`));
 const typical = (label, count = 3) => (C.samples[label] || []).slice(0, count);
 
-/* ---- a list of which only the visible rows exist ---- */
-// As the style sheet has it: on a narrow window, where words take several lines, a row is higher.
-const rowHeight = () => parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row"));
-class List {
-  constructor(rows, draw, keys) {
-    this.rows = rows; this.draw = draw; this.keys = keys; this.current = 0;
-    this.inner = $("div", { role: "list" });
-    this.node = $("div", { class: "list", tabindex: 0, role: "region", "aria-label": "rows", onscroll: () => this.paint() }, this.inner);
-    this.shown = new Map();
-    this.watch = new ResizeObserver(() => this.measure());
-    this.measure();
-    this.watch.observe(this.node);
-  }
-  measure() {
-    const before = this.row;
-    this.row = rowHeight();
-    this.inner.style.height = `${this.rows.length * this.row}px`;
-    if (before && before !== this.row) this.node.scrollTop *= this.row / before;
-    this.paint(before !== this.row);
-  }
-  paint(all = false) {
-    const ROW = this.row, focused = this.inner.contains(document.activeElement);
-    const first = Math.max(0, Math.floor(this.node.scrollTop / ROW) - 4);
-    const last = Math.min(this.rows.length, Math.ceil((this.node.scrollTop + this.node.clientHeight) / ROW) + 4);
-    for (const [at, node] of this.shown) {
-      if (all || at < first || at >= last) { node.remove(); this.shown.delete(at); }
-    }
-    for (let at = first; at < last; at++) {
-      if (this.shown.has(at)) continue;
-      const node = this.draw(this.rows[at], at);
-      node.style.top = `${at * ROW}px`;
-      for (const [name, value] of [["role", "listitem"], ["aria-setsize", this.rows.length], ["aria-posinset", at + 1]]) node.setAttribute(name, value);
-      this.mark(node, at === this.current);
-      node.addEventListener("click", () => this.go(at, false));
-      this.inner.append(node);
-      this.shown.set(at, node);
-    }
-    if (focused && !this.inner.contains(document.activeElement)) this.node.focus({ preventScroll: true });
-  }
-  mark(node, current) {
-    node?.classList.toggle("current", current);
-    if (current) node?.setAttribute("aria-current", "true"); else node?.removeAttribute("aria-current");
-  }
-  go(at, scroll = true) {
-    if (!this.rows.length) return;
-    const ROW = this.row;
-    this.mark(this.shown.get(this.current), false);
-    this.current = Math.max(0, Math.min(this.rows.length - 1, at));
-    const top = this.current * ROW;
-    if (scroll && top < this.node.scrollTop) this.node.scrollTop = top;
-    if (scroll && top + ROW > this.node.scrollTop + this.node.clientHeight) {
-      this.node.scrollTop = top + ROW - this.node.clientHeight;
-    }
-    this.paint();
-    this.mark(this.shown.get(this.current), true);
-  }
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const page = Math.max(1, Math.floor(this.node.clientHeight / this.row));
-    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page };
-    if (event.key in steps) this.go(this.current + steps[event.key]);
-    else if (event.key === "Home") this.go(0);
-    else if (event.key === "End") this.go(this.rows.length - 1);
-    else if (C.review && event.key === "u") undo();
-    else if (C.review && event.key === "w") save();
-    else if (C.review && this.rows.length && event.key in this.keys) {
-      const step = this.keys[event.key](this.rows[this.current]);
-      if (step !== false) this.go(this.current + 1);
-    } else return;
-    event.preventDefault();
-  }
-}
+/* ---- keys ---- */
+// What a screen reader says when another row becomes the current one.
+const spoken = $("div", { id: "spoken", "aria-live": "polite" });
 let list = null;
 // On the document: a button that redraws its row takes the focus away with it.
 document.addEventListener("keydown", (event) => {
@@ -165,25 +100,28 @@ document.addEventListener("keydown", (event) => {
     save();
   } else if (!event.target.closest("input, select, textarea, dialog, nav")) list?.key(event);
 });
-function refresh(message) { list?.paint(true); bar(message); }
+function refresh(message) { list?.paint(); bar(message); }
 const act = (label, pressed, onclick, title) => (C.review
   ? $("button", { class: "act", "aria-pressed": String(pressed), onclick, title }, label) : null);
 
 /* ---- panels ---- */
-function faceRow(face) {
-  const now = faceState(face);
+function faceRow(face, pictures) {
+  const now = faceState(face), other = face.near >= 0 && face.near !== face.old;
   return $("div", { class: `row ${face.action} ${now ? "changed" : ""}`, "data-key": face.key },
-    $("div", { class: "strip" }, picture(face.key, "first"), ...strip(typical(face.old))),
+    pictures || $("div", { class: "strip" }, picture(face.key, "first"), ...strip(typical(face.old, other ? 2 : 3)),
+      ...(other ? [$("span", { class: "to", role: "img", "aria-label": `near identity ${face.near}` }, "→"), ...strip(typical(face.near, 2))] : [])),
     $("div", { class: "words" },
-      $("div", {}, $("span", { class: "tag" }, face.action), ` ${REASONS[face.reason] || face.reason} · ${cosine(face.similarity)}`),
-      $("div", { class: "quiet" }, `key ${face.key} · identity ${face.old}`
-        + (face.new >= 0 && face.action === "move" ? ` → new ${face.new}` : "") + (face.why ? ` · ${face.why}` : "")),
+      $("div", {}, $("span", { class: "tag" }, face.action), ` ${REASONS[face.reason] || face.reason} · ${similarity(face.similarity)}`),
+      $("div", { class: "quiet" }, `key ${face.key} · identity ${face.old}` + (other ? ` → identity ${face.near}` : "")
+        + (face.new >= 0 && face.action === "move" ? ` (new label ${face.new})` : "") + (face.why ? ` · ${face.why}` : "")),
       now ? $("div", {}, now === "move" ? `you: move to identity ${state.move.get(face.key)}` : `you: ${now}`) : null),
     C.review ? $("div", { class: "acts" },
       act("keep", now === "keep", () => setFace(face, "keep"), "y"),
       act("drop", now === "drop", () => setFace(face, "drop"), "d"),
       act("move", now === "move", () => moveFace(face), "m")) : null);
 }
+const faceDrawn = (face) => `${faceState(face)} ${state.move.get(face.key)}`;
+const UNSEEN = C.review || [...C.faces, ...C.narrow].every((face) => C.pictures[face.key]) ? "" : "; the first have pictures, facekit review shows all";
 const FACE_KEYS = { y: (face) => setFace(face, "keep"), d: (face) => setFace(face, "drop"), m: moveFace };
 function facesPanel(panel) {
   const reasons = [...new Set(C.faces.map((face) => face.reason))];
@@ -194,53 +132,57 @@ function facesPanel(panel) {
   panel.append($("div", { class: "filters" }, choice, count), place);
   function show() {
     const rows = C.faces.filter((face) => !choice.value || face.reason === choice.value);
-    const more = C.faces_total > C.faces.length ? ` (the ${number(C.faces.length)} most doubtful of ${number(C.faces_total)})` : "";
-    count.textContent = `${number(rows.length)} faces, nearest to their threshold first${more}`;
-    use(place, new List(rows, faceRow, FACE_KEYS));
+    const among = C.faces_total === C.faces.length ? ""
+      : `${choice.value ? ` among the ${number(C.faces.length)} most doubtful` : ", the most doubtful"} of ${number(C.faces_total)}`;
+    count.textContent = `${counted(rows.length, "face")}${among}, nearest to their threshold first${UNSEEN}`;
+    use(place, new List(rows, faceRow, FACE_KEYS, faceDrawn));
   }
   show();
 }
 function narrowPanel(panel) {
   const place = $("div");
   panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
-    `${number(C.narrow.length)} faces that were kept, the least above their threshold first`)), place);
-  use(place, new List(C.narrow, faceRow, FACE_KEYS));
+    `${counted(C.narrow.length, "face that was", "faces that were")} kept, the least above their threshold first${UNSEEN}`)), place);
+  use(place, new List(C.narrow, faceRow, FACE_KEYS, faceDrawn));
 }
-function groupRow(group) {
+function groupRow(group, pictures) {
   const changed = group.members.some((member) => state.split.has(member.label));
   return $("div", { class: `row move ${changed ? "changed" : ""}`, "data-group": group.new },
-    $("div", { class: "strip" }, ...group.members.slice(0, 4).flatMap((member, at) =>
+    pictures || $("div", { class: "strip" }, ...group.members.slice(0, 4).flatMap((member, at) =>
       typical(member.label, 2).map((key, place) => picture(key, place === 0 ? "first" : at > 0 ? "extra" : "")))),
     $("div", { class: "words" },
-      $("div", {}, group.members.map((member) => `identity ${member.label} (${number(member.faces)})`).join(" + ")),
-      $("div", { class: "quiet" }, `weakest similarity ${cosine(group.weakest)} · new ${group.new}`),
+      $("div", {}, group.members.slice(0, 4).map((member) => `identity ${member.label} (${number(member.faces)})`).join(" + ")
+        + (group.members.length > 4 ? ` and ${number(group.members.length - 4)} more` : "")),
+      $("div", { class: "quiet" }, `weakest ${similarity(group.weakest)}${CORRECTED} · new label ${group.new}`),
       changed ? $("div", {}, `you: split off ${group.members.filter((m) => state.split.has(m.label)).map((m) => m.label).join(", ")}`) : null),
     C.review ? $("div", { class: "acts" }, ...group.members.slice(1, 4).map((member) =>
       act(`split ${member.label}`, state.split.has(member.label), () => toggle(state.split, member.label), "s"))) : null);
 }
 function groupsPanel(panel) {
   panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
-    `${number(C.groups.length)} groups of identities became one, the weakest first`)));
+    `${counted(C.groups.length, "group")} of identities became one, the weakest first`)));
   const place = $("div");
   panel.append(place);
-  use(place, new List(C.groups, groupRow, { s: (group) => toggle(state.split, group.members[1].label) }));
+  use(place, new List(C.groups, groupRow, { s: (group) => toggle(state.split, group.members[1].label) },
+    (group) => group.members.map((member) => state.split.has(member.label)).join()));
 }
-function nearRow(pair) {
+function nearRow(pair, pictures) {
   const name = `${pair.a} ${pair.b}`, changed = state.merge.has(name);
   return $("div", { class: `row keep ${changed ? "changed" : ""}`, "data-pair": name },
-    $("div", { class: "strip" }, ...typical(pair.a, 2).map((key, at) => picture(key, at ? "extra" : "first")),
+    pictures || $("div", { class: "strip" }, ...typical(pair.a, 2).map((key, at) => picture(key, at ? "extra" : "first")),
       ...typical(pair.b, 2).map((key, at) => picture(key, at ? "extra" : "first"))),
     $("div", { class: "words" }, $("div", {}, `identity ${pair.a} and identity ${pair.b}`),
-      $("div", { class: "quiet" }, `similarity ${cosine(pair.similarity)}, kept apart`),
+      $("div", { class: "quiet" }, `${similarity(pair.similarity)}${CORRECTED} · kept apart`),
       changed ? $("div", {}, "you: merge") : null),
     C.review ? $("div", { class: "acts" }, act("merge", changed, () => toggle(state.merge, name, [pair.a, pair.b]), "g")) : null);
 }
 function nearPanel(panel) {
   panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
-    `${number(C.near.length)} pairs of identities stayed apart, the most similar first`)));
+    `${counted(C.near.length, "pair")} of identities stayed apart, the most similar first`)));
   const place = $("div");
   panel.append(place);
-  use(place, new List(C.near, nearRow, { g: (pair) => toggle(state.merge, `${pair.a} ${pair.b}`, [pair.a, pair.b]) }));
+  use(place, new List(C.near, nearRow, { g: (pair) => toggle(state.merge, `${pair.a} ${pair.b}`, [pair.a, pair.b]) },
+    (pair) => state.merge.has(`${pair.a} ${pair.b}`)));
 }
 function use(place, made) {
   list?.watch.disconnect();
@@ -285,25 +227,32 @@ function open(name) {
     button.setAttribute("aria-selected", String(button.dataset.tab === name));
     button.tabIndex = button.dataset.tab === name ? 0 : -1;
   }
+  document.documentElement.classList.toggle("listing", name !== "overview");
   TABS.find((tab) => tab[0] === name)[2](panel);
+  hint.replaceChildren(...HINTS[name].map(([letter, meaning]) => $("span", {}, $("kbd", {}, letter), ` ${meaning}`)));
 }
+const FACE_HINTS = [["y", "keep"], ["d", "drop"], ["m", "move"]], GOING = [["j", "next"], ["k", "previous"]];
+const DONE = [["u", "undo"], ["Ctrl+S", "save"]];
+const HINTS = { overview: DONE.slice(1), faces: [...GOING, ...FACE_HINTS, ...DONE], narrow: [...GOING, ...FACE_HINTS, ...DONE],
+  groups: [...GOING, ["s", "split"], ...DONE], near: [...GOING, ["g", "merge"], ...DONE] };
+const changes = $("strong", { id: "count" }), hint = $("span", { class: "quiet hint" });
+const status = $("span", { id: "status", class: "quiet", role: "status" });
 function bar(message) {
-  const node = document.getElementById("bar");
-  node.hidden = !C.review;
-  if (!C.review) return;
   const count = state.keep.size + state.drop.size + state.move.size + state.merge.size + state.split.size;
-  node.replaceChildren($("strong", { id: "count" }, count === 1 ? "1 change" : `${number(count)} changes`),
-    $("button", { class: "act", id: "save", onclick: save }, "save"), $("button", { class: "act", onclick: undo }, "undo"),
-    $("span", { id: "status", class: "quiet", role: "status" }, message || (saved ? (count ? "saved" : "") : "not saved yet")),
-    $("span", { class: "quiet hint" }, ...[["j", "next"], ["k", "previous"], ["y", "keep"], ["d", "drop"], ["m", "move"], ["s", "split"], ["g", "merge"], ["u", "undo"], ["Ctrl+S", "save"]]
-      .flatMap(([letter, meaning]) => [$("kbd", {}, letter), ` ${meaning} `])));
+  changes.textContent = counted(count, "change");
+  status.textContent = message || (saved ? (count ? "saved" : "") : "not saved yet");
 }
 {
   const t = C.totals;
   document.getElementById("sentence").textContent = `${number(t.images)} images of ${number(t.identities)} identities went in; `
     + `${number(t.keep)} were kept, ${number(t.move)} moved, ${number(t.drop)} dropped and ${number(t.review)} set aside for review; `
     + `${number(t.images_out)} images of ${number(t.identities_out)} identities came out.`;
-  document.getElementById("where").textContent = C.source;
+  document.getElementById("where").textContent = C.source + (C.review ? "" : " · facekit review opens this page for changes");
+  document.documentElement.classList.toggle("review", Boolean(C.review));
+  document.getElementById("bar").hidden = !C.review;
+  document.getElementById("bar").append(changes, $("button", { class: "act", id: "save", onclick: save }, "save"),
+    $("button", { class: "act", onclick: undo }, "undo"), status, hint);
+  document.body.append(spoken);
   document.getElementById("tabs").append(...TABS.map(([name, label]) =>
     $("button", { role: "tab", id: `tab-${name}`, "aria-controls": "panel", "data-tab": name,
       onclick: () => { open(name); list?.node.focus({ preventScroll: true }); } }, label)));

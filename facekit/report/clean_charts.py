@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from facekit.report.charts import COLOURS, NEUTRAL, Axis, Bars, Limit, Line, chart_svg, linear_axis, log_axis
+from facekit.report.charts import COLOURS, NEUTRAL, PAGE_SIZE, Axis, Bars, Limit, Line, chart_svg, linear_axis, log_axis
 
 __all__ = ["clean_charts"]
-
-SIZE = (520, 250)
 
 
 def clean_charts(content: dict[str, Any]) -> list[str]:
@@ -42,8 +40,8 @@ def _whole(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _cosines(edges: list[float]) -> Axis:
-    return linear_axis("cosine similarity", edges[0], edges[-1], count=6)
+def _cosines(edges: list[float], name: str = "cosine similarity") -> Axis:
+    return linear_axis(name, edges[0], edges[-1], count=6)
 
 
 def _limits(value: float | None) -> list[Limit]:
@@ -54,20 +52,21 @@ def _similarities(found: dict[str, Any]) -> str:
     bars = _before_after(found["edges"], found)
     y = _counts("images", found["before"], found["after"])
     title = "Similarity of faces to the centre of their identity"
-    return chart_svg(title, _cosines(found["edges"]), y, bars, _limits(found["intra"]), SIZE, page=True)
+    return chart_svg(title, _cosines(found["edges"]), y, bars, _limits(found["intra"]), PAGE_SIZE, page=True)
 
 
 def _pairs(found: dict[str, Any]) -> str:
     bars = [Bars("pairs of identities", found["edges"], found["pairs"], NEUTRAL)]
     title = "Similarity of identities that are near each other"
     y = _counts("pairs", found["pairs"])
-    return chart_svg(title, _cosines(found["edges"]), y, bars, _limits(found["merge"]), SIZE, page=True)
+    x = _cosines(found["edges"], "similarity, corrected for sizes" if found.get("corrected") else "cosine similarity")
+    return chart_svg(title, x, y, bars, _limits(found["merge"]), PAGE_SIZE, page=True)
 
 
 def _sizes(found: dict[str, Any]) -> str:
     x = log_axis("images of an identity", found["edges"][0], found["edges"][-1], base=2, label=_whole)
     y = _counts("identities", found["before"], found["after"])
-    return chart_svg("Size of identities", x, y, _before_after(found["edges"], found), (), SIZE, page=True)
+    return chart_svg("Size of identities", x, y, _before_after(found["edges"], found), (), PAGE_SIZE, page=True)
 
 
 def _sweep(rows: list[dict[str, float]], intra: float | None) -> str:
@@ -75,4 +74,4 @@ def _sweep(rows: list[dict[str, float]], intra: float | None) -> str:
     x = linear_axis("threshold of Intra-ID", threshold[0], threshold[-1])
     line = Line("images kept", threshold, images, colour=COLOURS[0])
     y = linear_axis("images", 0.0, max(4.0, *images), _whole)
-    return chart_svg("Images kept at every threshold", x, y, [line], _limits(intra), SIZE, page=True)
+    return chart_svg("Images kept at every threshold", x, y, [line], _limits(intra), PAGE_SIZE, page=True)

@@ -104,7 +104,7 @@ def build_content(
     """
     faces, total = _faces(rows, max_rows)
     groups, near, narrow = _groups(rows), _near(rows), _narrowly_kept(rows, min(max_rows, MAX_NARROW))
-    shown = [face["old"] for face in faces + narrow]
+    shown = [face[side] for face in faces + narrow for side in ("old", "near")]
     shown += [member["label"] for group in groups for member in group["members"]]
     shown += [pair[side] for pair in near for side in ("a", "b")]
     return {
@@ -126,7 +126,7 @@ def build_content(
 
 
 def pictures_wanted(content: dict[str, Any], most: int) -> list[int]:
-    """Choose the pictures that a static page shows, doubtful ones first.
+    """Choose the pictures that a static page shows, the doubtful ones of each reason first.
 
     Parameters
     ----------
@@ -141,16 +141,18 @@ def pictures_wanted(content: dict[str, Any], most: int) -> list[int]:
     """
     wanted: dict[int, None] = {}
     samples = content["samples"]
-    for at in range(max(len(content[name]) for name in ("faces", "groups", "near", "narrow"))):
+    reasons = dict.fromkeys(face["reason"] for face in content["faces"])
+    faces = [[face for face in content["faces"] if face["reason"] == reason] for reason in reasons]
+    faces.append(content["narrow"])
+    for at in range(max(map(len, (*faces, content["groups"], content["near"])))):
         for name in ("groups", "near"):
             if at < len(content[name]):
                 entry = content[name][at]
                 labels = [m["label"] for m in entry["members"]] if name == "groups" else [entry["a"], entry["b"]]
                 wanted.update(dict.fromkeys(key for label in labels for key in samples.get(str(label), [])))
-        for name in ("faces", "narrow"):
-            if at < len(content[name]):
-                face = content[name][at]
-                wanted.update(dict.fromkeys([face["key"], *samples.get(str(face["old"]), [])]))
+        for face in (kind[at] for kind in faces if at < len(kind)):
+            pictures = [key for side in ("old", "near") for key in samples.get(str(face[side]), [])]
+            wanted.update(dict.fromkeys([face["key"], *pictures]))
         if len(wanted) >= most:
             break
     return list(wanted)[:most]
@@ -194,6 +196,7 @@ def _histogram(rows: CleanRows, settings: dict[str, Any]) -> dict[str, Any]:
         "intra": settings.get("intra"),
         "pairs": np.histogram(np.clip(rows.pair_similarity, EDGES[0], EDGES[-1]), EDGES)[0].tolist(),
         "merge": settings.get("merge"),
+        "corrected": settings.get("mode") == "robust",
     }
 
 

@@ -32,9 +32,9 @@ async function openMove(face) {
   const choose = (identity) => { dialog.close(); setFace(face, "move", identity.label); list?.go(list.current + 1); };
   const offer = (identity) => {
     const button = $("button", { class: "choice", type: "button", onclick: () => choose(identity) },
-      $("span", {}, choices.children.length < 8 ? $("kbd", {}, String(choices.children.length + 1)) : null,
-        ` identity ${identity.label} (${identity.faces === 1 ? "1 face" : `${number(identity.faces)} faces`})`
-          + (identity.similarity === undefined ? "" : ` · ${cosine(identity.similarity)}`)),
+      $("span", { class: "name" }, choices.children.length < 8 ? $("kbd", {}, String(choices.children.length + 1)) : null,
+        ` identity ${identity.label} (${counted(identity.faces, "face")})`,
+        identity.similarity === undefined ? null : $("span", { class: "quiet" }, similarity(identity.similarity))),
       $("span", { class: "strip" }, ...identity.pictures.map((key) => picture(key, ""))));
     choices.append(button);
     return button;

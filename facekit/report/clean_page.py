@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from facekit.report.charts import PAGE_STYLE
 from facekit.report.clean_charts import clean_charts
 
 __all__ = ["build_page", "picture_type"]
 
 _DRAWN = ("histogram", "sizes", "sweep")
 """Parts of the content that the charts show and the script does not need."""
-_SCRIPTS = ("clean_move.js", "clean.js")
+_SCRIPTS = ("clean_move.js", "clean_list.js", "clean.js")
 _SIGNATURES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp", b"BM": "image/bmp"}
 
 
@@ -54,7 +55,7 @@ def build_page(content: dict[str, Any], pictures: Mapping[int, bytes], review: b
     room = files("facekit.report")
     encoded = {str(key): f"data:{picture_type(p)};base64,{base64.b64encode(p).decode()}" for key, p in pictures.items()}
     parts = {
-        "/*STYLE*/": (room / "clean.css").read_text("utf-8"),
+        "/*STYLE*/": (room / "clean.css").read_text("utf-8") + PAGE_STYLE,
         "/*CHARTS*/": "".join(clean_charts(content)),
         "/*CONTENT*/": _script_json({**content, "pictures": encoded, "review": review}),
         "/*SCRIPT*/": "".join((room / name).read_text("utf-8") for name in _SCRIPTS),

@@ -8,23 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from facekit.report.charts import Axis, Line, as_percent, chart_svg, linear_axis
+from facekit.report.charts import PAGE_SIZE, PAGE_STYLE, Axis, Line, as_percent, chart_svg, linear_axis
 
-__all__ = ["build_rounds_page"]
+__all__ = ["HEAD", "STYLE", "build_rounds_page", "html_table"]
 
 HEAD = """<!doctype html><html lang=en><meta charset=utf-8>
 <meta name=viewport content='width=device-width, initial-scale=1'>"""
-STYLE = """
+STYLE = (
+    """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left }
-svg { display: block; margin: 1rem 0; max-width: 44rem; width: 100%; height: auto }
+th:first-child, td:first-child { text-align: left } small { white-space: nowrap }
+.words td, .words th { text-align: left; overflow-wrap: anywhere; vertical-align: top }
+.words td:first-child { min-width: 9em }
+@media (max-width: 700px) { th, td { padding: .25rem .35rem; font-size: 13px } }
+svg { display: block; margin: 1rem 0; max-width: 36rem; width: 100%; height: auto }
 :root { color-scheme: light dark } a { color: #0059b3 } .wide { overflow-x: auto }
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } th, td { border-color: #444 }
 a { color: #8ab8f0 } }
 """
+    + PAGE_STYLE
+)
 
 
 def build_rounds_page(source: str, plugin: str, first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
@@ -46,7 +52,7 @@ def build_rounds_page(source: str, plugin: str, first: Mapping[str, float], roun
     title = f"Self-learning on {escape(source)} with {escape(plugin)}"
     parts = [HEAD, f"<title>{title}</title><style>{STYLE}</style>"]
     parts += ["<main>", f"<h1>{title}</h1>", "<h2>Rounds</h2>", _table(first, rounds), _chart(first, rounds)]
-    parts += ["<h2>Reasons</h2>", _reasons(rounds), "</main></html>"]
+    parts += ["<h2>Images by reason</h2>", _reasons(rounds), "</main></html>"]
     return "\n".join(parts) + "\n"
 
 
@@ -62,7 +68,7 @@ def _table(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> s
         rows.append([link, f"{one['kept']:,}", f"{one['identities_kept']:,}", *_share(one["purity"], known),
                      f"{one['newly_kept']:,}", f"{one['newly_dropped']:,}",
                      *(_percent(one["scores"].get(name)) for name in names)])  # fmt: skip
-    return _html(head, rows)
+    return html_table("rounds", head, rows)
 
 
 def _share(value: float | None, known: bool) -> list[str]:
@@ -76,15 +82,31 @@ def _percent(value: float | None) -> str:
 def _reasons(rounds: Sequence[Mapping[str, Any]]) -> str:
     names = sorted({name for one in rounds for name in one["reasons"]})
     rows = [[f"round {one['number']}", *(f"{one['reasons'].get(name, 0):,}" for name in names)] for one in rounds]
-    return _html(["round", *names], rows)
+    return html_table("reasons", ["round", *names], rows)
 
 
-def _html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the cells of the rows are HTML already."""
+def html_table(name: str, head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
+    """A table that is scrolled in its own place where it is wider than the window.
+
+    Parameters
+    ----------
+    name : str
+        For screen readers; one of its own for each table of a page.
+    head : sequence of str
+    rows : sequence of sequence of str
+        Cells, HTML already.
+    kind : str
+        ``"numbers"``: all cells but the first of a row stand to the right; ``"words"``: all to the left, and break.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     first = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head)
     body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    table = f"<table><tr>{first}</tr>\n{body}</table>"
-    return f"<div class=wide tabindex=0 role=region aria-label='{escape(head[0])}s'>{table}</div>"
+    table = f"<table class={kind}><tr>{first}</tr>\n{body}</table>"
+    return f"<div class=wide tabindex=0 role=region aria-label='{escape(name)}'>{table}</div>"
 
 
 def _chart(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> str:
@@ -102,7 +124,7 @@ def _chart(first: Mapping[str, float], rounds: Sequence[Mapping[str, Any]]) -> s
     least = min(float(np.min(line.y)) for line in lines)
     numbers = tuple((float(at), "initial" if at == 0 else str(at)) for at in range(len(rounds) + 1))
     across = Axis("round", 0.0, float(len(rounds)), _thinned(numbers))
-    return chart_svg("By round", across, linear_axis("share", least, 1.0, as_percent), lines, page=True)
+    return chart_svg("By round", across, linear_axis("share", least, 1.0, as_percent), lines, size=PAGE_SIZE, page=True)
 
 
 def _thinned(ticks: tuple[tuple[float, str], ...], most: int = 12) -> tuple[tuple[float, str], ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facekit.clean.decisions import Reason
 from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
 from facekit.jobs.clean.tables import DecisionTable
@@ -17,6 +18,8 @@ from facekit.records.key_rows import rows_of
 __all__ = ["Candidates"]
 
 MOST, PICTURES = 8, 4
+_OWN = (Reason.INLIER, Reason.UNION, Reason.INTER)
+"""Reasons of the faces that stay with their identity."""
 
 
 class Candidates:
@@ -87,8 +90,16 @@ class Candidates:
                 f"{self.labels[-1]}"
             )
         rows = np.flatnonzero(self._table.old_label == label)
-        order = np.argsort(-np.nan_to_num(self._table.similarity[rows], nan=-1), kind="stable")
+        order = np.argsort(-self._own_similarity(rows), kind="stable")
         return {"label": label, "faces": len(rows), "pictures": self._table.keys[rows[order[:PICTURES]]].tolist()}
+
+    def _own_similarity(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float32]:
+        """How like their identity some faces are; of one that leaves it the similarity is that with another, so that
+        it comes after all that stay.
+        """
+        found: npt.NDArray[np.float32] = np.nan_to_num(self._table.similarity[rows], nan=-1)
+        found[~np.isin(self._table.reason_code[rows], _OWN)] -= 4
+        return found
 
     def _nearest(self, row: int) -> list[dict[str, Any]]:
         own = int(self._table.old_label[row])
@@ -103,7 +114,7 @@ class Candidates:
         with self._lock:
             if self._typical is None:
                 table = self._table
-                order = np.lexsort((-np.nan_to_num(table.similarity, nan=-1), table.old_label))
+                order = np.lexsort((-self._own_similarity(slice(None)), table.old_label))
                 rows = order[np.searchsorted(table.old_label[order], self.labels)]
                 parts = [_unit(self._vectors[rows[part]]).astype(np.float16) for part in blocks(len(rows))]
                 self._typical = np.concatenate(parts)

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 OVERRIDES, PAIRS, SOURCE_PATH = "overrides.json", "pairs.parquet", "source.txt"
-MOST_PICTURES, STATIC_ROWS, REVIEWED_ROWS = 700, 5000, 200_000
+MOST_PICTURES, STATIC_ROWS, REVIEWED_ROWS = 1000, 5000, 200_000
 """Faces that are listed, the most doubtful ones first; a browser has 100 MB to hold for those of a review."""
 
 

@@ -70,10 +70,10 @@ def _strips(a: Side, b: Side, people: Identities) -> bytes:
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(np.int64))]
     rows = []
     for place in chosen.tolist():
-        said = [f"a {people.left[place]}, b {people.right[place]}"]
+        said = [f"label {people.left[place]} and label {people.right[place]}"]
         said += [f"similarity {people.similarity[place]:.3f}"] * bool(np.isfinite(people.similarity[place]))
-        said += [f"{people.same[place]:,} the same"] * bool(people.same[place])
-        said += [f"{people.near[place]:,} nearly"] * bool(people.near[place])
+        said += [f"{people.same[place]:,} pictures the same"] * bool(people.same[place])
+        said += [f"{people.near[place]:,} nearly the same"] * bool(people.near[place])
         left, right = _pictures(a, people.left[place]), _pictures(b, people.right[place])
         rows.append(Row(", ".join(said), [*left, *[_GAP] * (EACH + 1 - len(left)), *right]))
     title = f"{len(people.left):,} pairs of identities of {Path(a.path).name} (left) and {Path(b.path).name} (right)"

@@ -12,7 +12,7 @@ from facekit.report.picture_rows import Row, picture_rows
 
 __all__ = ["draw_sheet"]
 
-ROWS, COLUMNS = 12, 8
+ROWS, COLUMNS, LEAST = 12, 8, 5
 
 
 def draw_sheet(folder: Path, path: Path) -> None:
@@ -25,4 +25,5 @@ def draw_sheet(folder: Path, path: Path) -> None:
             for a, b in zip(first, stops)
         ]
         title = f"{pack.num_images:,} drawn pictures under {pack.num_identities:,} labels"
-    path.write_bytes(picture_rows(title, rows, COLUMNS))
+        title += f", the first {ROWS} shown" * (pack.num_identities > ROWS)
+    path.write_bytes(picture_rows(title, rows, max(LEAST, *(len(row.pictures) for row in rows))))
