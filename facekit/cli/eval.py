@@ -25,8 +25,8 @@ BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked fac
 @click.command("eval", short_help="Score a model, or the vectors it made.")
 @click.argument("subject", metavar="MODEL|FEATURES")
 @click.option("--pairs", metavar="FILE", help="Pairs to verify: a .bin, or a .csv with key_a, key_b, same.")
-@click.option("--gallery", metavar="P", help="Pack, or folder of vectors, to look for the probes in.")
-@click.option("--probe", metavar="P", help="Pack, or folder of vectors, of the probes.")
+@click.option("--gallery", metavar="P", help="Pack, or folder of vectors, to look in; or a .mat of TinyFace.")
+@click.option("--probe", metavar="P", help="Pack, or folder of vectors, of the probes; or a .mat of TinyFace.")
 @click.option(
     "--related", is_flag=True, help="The probes were made from the gallery: a photograph is not its own match."
 )
