@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked faces", "both": "both branches"}
+BRANCHES = {
+    "face": "the branch for faces",
+    "masked": "the branch for masked faces",
+    "both": "both branches",
+    "auto": "the branch that each looked right for",
+}
 
 
 @click.command("eval", short_help="Score a model, or the vectors it made.")
