@@ -30,7 +30,7 @@ NETWORKS = {
     "tiny, AdamW": ("backbone=tiny", "optimizer=adamw", "lr=.003", "weight_decay=.05"),
     "vit_xs, AdamW": ("backbone=vit_xs", "optimizer=adamw", "lr=.001", "weight_decay=.1", "clip=5"),
 }
-TRIAL = 30
+TRIAL = 12
 FARS = (1e-2, 1e-3)
 
 
