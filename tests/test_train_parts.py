@@ -238,6 +238,11 @@ def test_every_recipe_of_every_plugin_is_valid_and_the_papers_are_as_printed() -
     assert (maskdul.train.milestones, maskdul.train.masked_share, maskdul.plugin.scale) == ((10, 18, 25), 0.5, 64)
     assert (maskdul.plugin.magnitude_bounds, maskdul.plugin.margin_bounds) == ((10, 110), (0.45, 0.8))
     assert (maskdul.plugin.sigma_bounds, maskdul.plugin.xi_bounds) == ((10, 25), (0.5, 1))
+    assert (maskdul.plugin.easy_margin, maskdul.plugin.two_stream, maskdul.plugin.reduction) == (True, True, "sum")
+    for recipe in ("dul_cls", "dul_cls-small"):  # ArcFace's fixed margin, from the first step on
+        dul_cls = read_settings(load_plugin("maskdul"), recipe).plugin
+        assert (dul_cls.easy_margin, dul_cls.lambda_g, dul_cls.two_stream) == (False, 0, False)
+        assert dul_cls.margin_bounds[0] == dul_cls.margin_bounds[1]
     for train in (bcl.train, maskdul.train):
         assert (train.schedule, train.gamma, train.momentum, train.weight_decay) == ("step", 0.1, 0.9, 5e-4)
 

@@ -23,7 +23,7 @@ MODEL_OPTIONS = (
     click.option("--arch", metavar="NAME", help="Network that .pt weights belong to: r18, r34, r50, r100 or r200."),
     click.option(
         "--branch",
-        type=click.Choice(["ledger", "face", "masked", "both"]),
+        type=click.Choice(["ledger", "face", "masked", "both", "auto"]),
         help="Branch of a network that has one for masked faces.  [default: as the ledger, or --wear, says; else face]",
     ),
     click.option("--flip", is_flag=True, help="Add the embedding of the mirrored picture."),

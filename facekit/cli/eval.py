@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-BRANCHES = {"face": "the branch for faces", "masked": "the branch for masked faces", "both": "both branches"}
+BRANCHES = {
+    "face": "the branch for faces",
+    "masked": "the branch for masked faces",
+    "both": "both branches",
+    "auto": "the branch that each looked right for",
+}
 
 
 def _take_one(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> str | None:
@@ -37,8 +42,8 @@ def _take_one(context: click.Context, parameter: click.Parameter, given: tuple[s
     callback=_take_one,
     help="Pairs to verify: a .bin, or a .csv with key_a, key_b, same.",
 )
-@click.option("--gallery", metavar="P", help="Pack, or folder of vectors, to look for the probes in.")
-@click.option("--probe", metavar="P", help="Pack, or folder of vectors, of the probes.")
+@click.option("--gallery", metavar="P", help="Pack, or folder of vectors, to look in; or a .mat of TinyFace.")
+@click.option("--probe", metavar="P", help="Pack, or folder of vectors, of the probes; or a .mat of TinyFace.")
 @click.option(
     "--related", is_flag=True, help="The probes were made from the gallery: a photograph is not its own match."
 )

@@ -28,6 +28,7 @@ __all__ = ["command", "reporting"]
 @click.option("--init", metavar="WEIGHTS", help="Start from OUT of a run, a checkpoint, or a public backbone.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT, if there is one.")
 @click.option("--eval", "pairs", multiple=True, metavar="PAIRS|PACK", help="Score pairs, or a masked pack.")
+@click.option("--mesh-cache", metavar="FILE", help="Meshes for online masks, kept by facekit mask.")
 @click.option("--best", metavar="SCORE", help="Keep the network with the highest of a score, as best.pt.")
 @click.option(
     "--log",

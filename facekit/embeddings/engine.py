@@ -12,7 +12,7 @@ from facekit.errors import ConfigError
 
 __all__ = ["BRANCHES", "Embedded", "Engine", "NetworkOutput", "check_branch", "embed_pictures"]
 
-BRANCHES = ("ledger", "face", "masked", "both")
+BRANCHES = ("ledger", "face", "masked", "both", "auto")
 
 
 class NetworkOutput(NamedTuple):

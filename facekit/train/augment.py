@@ -1,4 +1,9 @@
-"""The papers' augmentation: drawn first from the seed, the epoch and the key, then applied."""
+"""The papers' augmentation: drawn first from the seed, the epoch and the key, then applied.
+
+A hole is Cutout (DeVries and Taylor 2017), whose square is one of a fixed side: here a rectangle with sides drawn
+between half of ``cutout_size`` and all of it, wholly inside the picture. The changes of colour are those of
+torchvision's ColorJitter, by its formulas, in a fixed order and without hue. Neither paper gives chances or widths.
+"""
 
 from __future__ import annotations
 

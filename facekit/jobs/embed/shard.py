@@ -16,6 +16,7 @@ import numpy.typing as npt
 from facekit.embeddings import Engine, embed_pictures
 from facekit.embeddings.store import index_schema
 from facekit.jobs.embed.feed import AHEAD, Batch, decoded_batches
+from facekit.jobs.inputs.branches import branch_flags
 from facekit.jobs.inputs.ledger import MaskFlags
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.source import Source
@@ -101,10 +102,8 @@ def embed_batch(
     norms, uncertainty = np.zeros(count, np.float32), None
     vectors, valid = np.empty((0, 0), np.float32), np.zeros(count, np.bool_)
     if len(batch.images):
-        branch = choice.branch or "ledger"
-        masked = task.flags.masked[batch.rows][batch.decoded]
-        flags = masked if branch == "ledger" else np.full(len(masked), branch == "masked")
-        found = embed_pictures(engine, batch.images, flags, branch == "both", choice.flip)
+        flags = branch_flags(choice.branch, task.flags.masked[batch.rows][batch.decoded], batch.images)
+        found = embed_pictures(engine, batch.images, flags, choice.branch == "both", choice.flip)
         norms[batch.decoded] = found.norms
         valid[batch.decoded] = np.isfinite(found.norms) & (found.norms > 0)
         vectors = found.vectors[valid[batch.decoded]]

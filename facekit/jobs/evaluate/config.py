@@ -31,7 +31,8 @@ class EvalConfig:
         Pairs to verify: a ``.bin``, or a ``.csv`` with the columns key_a, key_b, same over the pictures of ``pack``
         or of the folder of vectors.
     gallery, probe : str, optional
-        Two packs, or two folders of vectors: verification over all pairs, and identification.
+        Two packs, or two folders of vectors: verification over all pairs, and identification. Or TinyFace's two
+        ``.mat``, whose pictures ``pack`` is a folder of, with its ``Gallery_Distractor``.
     related : bool
         The probes were made from the gallery's photographs: those of one source are not compared.
     pack : str, optional

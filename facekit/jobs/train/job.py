@@ -99,7 +99,7 @@ def train(
 
 def guarded_inputs(config: TrainConfig) -> list[Input]:
     """Everything that is named to be read: a run's folder may not be one of them, hold one or lie in one."""
-    named = (config.pack, config.init, config.recipe, *config.pairs)
+    named = (config.pack, config.init, config.recipe, config.mesh_cache, *config.pairs)
     return [input_of(path, lambda: ()) for path in named if path is not None and Path(path).exists()]
 
 
@@ -119,7 +119,7 @@ def open_task(config: TrainConfig, settings: Settings, centres: npt.NDArray[np.f
 
     if os.environ.get("RANK", "0") == "0":
         refuse_faults(config.pack)
-    samples = TrainingSet(config.pack, settings.train, _online_masks(settings))
+    samples = TrainingSet(config.pack, settings.train, _online_masks(config, settings))
     labels = samples.labels
     facts = facts_of(samples, labels)
     out = Path(config.destination)
@@ -142,12 +142,27 @@ def facts_of(samples: TrainingSet, labels: npt.NDArray[np.int64]) -> PackFacts:
     return PackFacts(np.bincount(labels), samples.image_size, samples.masked_share())
 
 
-def _online_masks(settings: Settings) -> Any:
+def _online_masks(config: TrainConfig, settings: Settings) -> Any:
+    """What puts masks on, with the meshes that are known.
+
+    Raises
+    ------
+    ConfigError
+        Meshes, and no online masks.
+    RecordError
+        There is no such cache, or it belongs to another pack.
+    """
     if not settings.train.online_masks:
+        if config.mesh_cache is not None:
+            raise ConfigError(
+                f"--mesh-cache {config.mesh_cache} is of no use without online masks: --set online_masks=0.5, say"
+            )
         return None
+    from facekit.faces.pack_meshes import open_meshes
     from facekit.masks.augment import MaskAugment
 
-    return MaskAugment(settings.train.online_masks, settings.train.mask_types, settings.train.seed)
+    meshes = None if config.mesh_cache is None else open_meshes(config.mesh_cache, config.pack)
+    return MaskAugment(settings.train.online_masks, settings.train.mask_types, settings.train.seed, meshes)
 
 
 def _record(config: TrainConfig, settings: Settings, task: Task) -> dict[str, Any]:
