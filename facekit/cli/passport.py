@@ -70,6 +70,8 @@ def text_of(summary: PassportSummary) -> str:
         f"labels    {tree['labels']['root']}",
         "made by   " + (", ".join(run["command"] for run in said["lineage"]) or "nobody knows: there is no run.json"),
     ]
+    if said["changedSince"]:
+        lines.append(f"  but {', '.join(said['changedSince'])} changed since: somebody else wrote there")
     if masked["share"]:
         lines.append(f"masked    {masked['share']:.1%}")
         lines += [f"  upper faces tell masked from bare by their coding: {_codec(masked['codecLeak'])}"]
