@@ -246,6 +246,18 @@ def test_hashes_of_a_pack_that_changed_meanwhile_are_refused(
     assert sorted(os.listdir(tmp_path)) == ["out", "pack"]
 
 
+def test_who_said_it_stands_in_whatever_is_made_of_a_list(cleaned: Cleaned, tmp_path: Path) -> None:
+    do(["apply", cleaned.pack, cleaned.list, tmp_path / "out", "--match", "auto"])
+    (voter,) = read_list(cleaned.list).about["voters"]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["said_by"] == [voter]
+    assert "made by   synth, apply (a list of the test)" in call(["passport", tmp_path / "out"]).out
+    do(["lists", "export", tmp_path / "out", tmp_path / "again.list", "--who", "somebody"])
+    (again,) = read_list(tmp_path / "again.list").about["voters"]
+    assert (again["who"], again["from"]) == ("somebody", [voter])
+    assert "said by  somebody; model" in (said := call(["lists", "show", tmp_path / "again.list"]).out)
+    assert "; from the test; model" in said
+
+
 def half(cleaned: Cleaned, folder: Path) -> Path:
     """A list of every second picture."""
     rows = pq.read_table(cleaned.list)
@@ -296,6 +308,14 @@ def test_pictures_of_nobody_known_are_not_found(cleaned: Cleaned, tmp_path: Path
         (["lists", "show", "WORD"], "'burn' is none of keep, move"),
         (["lists", "show", "UNSORTED"], "not sorted"),
         (["lists", "show", "CONTRADICTS"], "contradicts itself"),
+        (["lists", "show", "PEOPLE"], "more people than it has pictures"),
+        (["lists", "merge", "LIST", "PEOPLE", "DST"], "more people than it has pictures"),
+        (["lists", "diff", "LIST", "BELOW"], "or below -1; fetch it again"),
+        (["lists", "show", "UNNAMED"], "voters whom it does not name"),
+        (["apply", "PACK", "UNKNOWN", "DST", "--match", "auto"], "voters whom it does not name"),
+        (["lists", "show", "LINES"], "do not say whose it is"),
+        (["lists", "show", "WORDS"], "do not say whose it is"),
+        (["lists", "show", "FROM"], "do not say whose it is"),
         (["lists", "show", "NONE"], "no such list"),
         (["lists", "diff", "LIST", "NONE"], "no such list"),
         (["lists", "diff", "TEXT", "LIST"], "cannot be read as a list"),
@@ -368,13 +388,16 @@ def bad_files(cleaned: Cleaned, folder: Path) -> dict[str, Path]:
     """Files that are no list, or damaged ones."""
     places = {name: folder / f"{name.lower()}.list" for name in
               ("TEXT", "CUT", "TABLE", "LATER", "OTHER", "NOBODY", "COLUMN", "WIDTH", "WORD", "UNSORTED",
-               "CONTRADICTS")}  # fmt: skip
+               "CONTRADICTS", "PEOPLE", "BELOW", "UNNAMED", "UNKNOWN", "LINES", "WORDS", "FROM")}  # fmt: skip
     places["TEXT"].write_text("nothing")
     content, table = cleaned.list.read_bytes(), pq.read_table(cleaned.list)
     places["CUT"].write_bytes(content[: len(content) // 2])
     shutil.copy(cleaned.folder / "decisions.parquet", places["TABLE"])
     about = json.loads(table.schema.metadata[b"facekit.list"])
-    for name, change in (("LATER", {"format": 2}), ("OTHER", {"perceptual": "phash"}), ("NOBODY", {"voters": 3})):
+    forged = {"LINES": {"who": "me\nsigned by me"}, "WORDS": {"pictures": "all"}, "FROM": {"from": [{"who": 1}]}}
+    changes = {name: {"voters": [about["voters"][0] | one]} for name, one in forged.items()}
+    changes |= {"LATER": {"format": 2}, "OTHER": {"perceptual": "phash"}, "NOBODY": {"voters": 3}}
+    for name, change in changes.items():
         meta = {b"facekit.list": json.dumps(about | change).encode()}
         pq.write_table(table.replace_schema_metadata(meta), places[name])
     pq.write_table(table.drop_columns("identity"), places["COLUMN"])
@@ -386,6 +409,14 @@ def bad_files(cleaned: Cleaned, folder: Path) -> dict[str, Path]:
     pq.write_table(
         table.set_column(place("identity"), "identity", [np.full(table.num_rows, -1)]), places["CONTRADICTS"]
     )
+    numbers, voters = table["identity"].to_numpy(), np.ones(table.num_rows, np.uint64)
+    for name, column, values in (
+        ("PEOPLE", "identity", np.where(numbers >= 0, numbers + (1 << 60), -1)),
+        ("BELOW", "identity", np.where(numbers >= 0, numbers, -2)),
+        ("UNNAMED", "known_by", 2 * voters),
+        ("UNKNOWN", "said_by", 3 * voters),
+    ):
+        pq.write_table(table.set_column(place(column), column, [values]), places[name])
     (folder / "alone").mkdir()
     shutil.copy(cleaned.folder / "decisions.parquet", folder / "alone")
     shutil.copytree(folder / "alone", folder / "gone")

@@ -155,7 +155,11 @@ def decisions_of(listed: CleanList, found: Found, source: Source, payloads: npt.
         reason_code=np.where(known, listed.reason_code[rows], Reason.UNMATCHED).astype(np.int8),
         evidence_code=np.where(known, 0, np.where(found.keys == Key.AMBIGUOUS, 2, 1)).astype(np.int32),
         sentences=SENTENCES,
-        about={"model": ", ".join(dict.fromkeys(str(voter.get("model", "")) for voter in voters)), "settings": {}},
+        about={
+            "model": ", ".join(dict.fromkeys(str(voter.get("model", "")) for voter in voters)),
+            "settings": {},
+            "voters": voters,
+        },
         **{name: np.broadcast_to(value, len(source)) for name, value in constant.items()},
     )
 
