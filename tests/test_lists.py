@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -282,7 +283,46 @@ def test_below_the_least_share_a_pack_is_refused_above_it_the_rest_is_dropped(
 def test_pictures_of_nobody_known_are_not_found(cleaned: Cleaned, tmp_path: Path) -> None:
     do(["synth", tmp_path / "others", "--identities", 3, "--images", 4, "--seed", 9, "--workers", 1])
     said = call(["apply", tmp_path / "others", cleaned.list, tmp_path / "out", "--match", "auto", "--least-found", 0])
-    assert_refused(said, "knows 0 of the 12 pictures", "12 not found")
+    assert_refused(said, "knows 0 of the 12 pictures", "12 not found", "name a list of this pack")
+    assert "--least-found" not in said.err
+
+
+def test_a_pack_without_pictures_is_refused(cleaned: Cleaned, tmp_path: Path) -> None:
+    with PackWriter(tmp_path / "empty", "flat"):
+        pass
+    said = call(["apply", tmp_path / "empty", cleaned.list, tmp_path / "out", "--match", "auto", "--least-found", 0])
+    assert_refused(said, "holds no pictures", "name another pack")
+
+
+@pytest.mark.parametrize("encode", [None, png])
+def test_of_one_picture_under_two_people_as_many_stay_as_were_decided(
+    encode: Callable[[np.ndarray], bytes] | None, cleaned: Cleaned, tmp_path: Path
+) -> None:
+    """Two pictures stand under another person too, one of them a third time; the list is applied in another order."""
+    opened, _ = open_source(str(cleaned.pack), layout="flat")
+    payloads, labels = [record.payload for record, _ in read_records(opened)], opened.labels.tolist()
+    payloads += [payloads[0], payloads[9], payloads[9]]
+    labels += [labels[-1], labels[-1], labels[20]]
+    for name, rows in (("one", range(len(labels))), ("other", reversed(range(len(labels))))):
+        with PackWriter(tmp_path / name, "flat") as writer:
+            for row in rows:
+                payload = payloads[row] if encode is None or name == "one" else encode(decode(payloads[row]))
+                writer.write(Header(0, float(labels[row]), writer.next_key, 0), payload)
+    vectors = np.load(cleaned.folder.parent / "vectors.npy")
+    np.save(tmp_path / "v.npy", np.concatenate([vectors, vectors[[0, 9, 9]]]))
+    do(["clean", tmp_path / "one", tmp_path / "cleaned", "--features", tmp_path / "v.npy", "--no-report"])
+    do(["lists", "export", tmp_path / "cleaned", tmp_path / "the.list"])
+    do(["apply", tmp_path / "other", tmp_path / "the.list", tmp_path / "out", "--match", "auto"])
+    kept = [people(tmp_path / name) for name in ("cleaned", "out")]
+    assert kept[0] == kept[1]
+    assert sum(kept[0].values()) > 2
+
+
+def people(path: Path) -> Counter[tuple[bytes, ...]]:
+    """The people of a pack, each as what its pictures show."""
+    opened, _ = open_source(str(path), layout="flat")
+    shown = thumbnails(path)
+    return Counter(tuple(sorted(map(bytes, shown[opened.labels == label]))) for label in np.unique(opened.labels))
 
 
 @pytest.mark.parametrize(
