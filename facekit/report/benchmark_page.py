@@ -18,6 +18,10 @@ WORTH = (
     "high. Compare only figures of the same benchmark name."
 )
 
+NARROW = "td small{color:inherit;opacity:.75;white-space:nowrap}td:first-child{white-space:nowrap}"
+SAW_DRAWN = "probably, by that cosine: it ranks too high"
+SAW_NONE = "not told by that cosine, nor would it be of one that was trained on photographs too"
+
 
 def build_benchmark_page(subject: str, summary: Any) -> str:
     """Build the page.
@@ -36,29 +40,38 @@ def build_benchmark_page(subject: str, summary: Any) -> str:
     title = f"{escape(Path(subject).name)} on {escape(summary.benchmark)}"
     score = "not measured" if summary.score is None else f"{summary.score:.2%}"
     words = f"A quarter of masked to bare and three quarters of bare to bare at FAR {summary.far:g}"
-    parts = [HEAD, f"<title>{title}</title><style>{STYLE}</style>", "<main>", f"<h1>{title}</h1>"]
+    parts = [HEAD, f"<title>{title}</title><style>{STYLE}{NARROW}</style>", "<main>", f"<h1>{title}</h1>"]
     parts += [f"<p>{words}: <strong>{score}</strong>.</p>", f"<p>{WORTH}</p>", "<h2>Scores</h2>", _scores(summary)]
     parts += ["<h2>Other looks</h2>", _gaps(summary), "<h2>What was scored</h2>", _about(summary), "</main></html>"]
     return "\n".join(parts) + "\n"
 
 
 def _scores(summary: Any) -> str:
-    fars = sorted({point.far for score in summary.scores for point in score.points}, reverse=True)
+    """All pairs, and lists of pairs, which have other FARs and an accuracy, in a table of their own."""
+    listed = [score for score in summary.scores if score.accuracy is not None]
+    others = [score for score in summary.scores if score.accuracy is None]
+    return "\n<h2>Listed pairs</h2>\n".join(_scores_of(some) for some in (others, listed) if some)
+
+
+def _scores_of(scores: Sequence[Any]) -> str:
+    fars = sorted({point.far for score in scores for point in score.points}, reverse=True)
+    accuracies = ["accuracy"] * (scores[0].accuracy is not None)
     rows = []
-    for score in summary.scores:
+    for score in scores:
         if score.refused is not None:
-            rows.append([score.name, score.refused, *[""] * (len(fars) + 1)])
+            rows.append([score.name, score.refused, *[""] * len(fars)])
             continue
         cells = dict.fromkeys(fars, "")
         for point, interval in zip_longest(score.points, score.intervals):
             cells[point.far] = _share(point.tar, interval)
-        accuracy = "" if score.accuracy is None else _share(score.accuracy, score.accuracy_interval)
-        rows.append([score.name, f"{score.genuine:,} / {score.impostor:,}", *cells.values(), accuracy])
-    return _table(["protocol", "genuine / impostor pairs", *(f"TAR at FAR {far:g}" for far in fars), "accuracy"], rows)
+        accuracy = [_share(score.accuracy, score.accuracy_interval) for _ in accuracies]
+        rows.append([score.name, f"{score.genuine:,} / {score.impostor:,}", *cells.values(), *accuracy])
+    head = ["protocol", "genuine / impostor pairs", *(f"TAR at FAR {far:g}" for far in fars), *accuracies]
+    return _table(head, rows)
 
 
 def _share(value: float, interval: tuple[float, float] | None) -> str:
-    between = "" if interval is None else f" [{interval[0]:.2%}, {interval[1]:.2%}]"
+    between = "" if interval is None else f"\n95%: {100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
     return f"{value:.2%}{between}"
 
 
@@ -77,7 +90,7 @@ def _about(summary: Any) -> str:
         ["the published pictures, byte for byte", same],
         ["model", summary.model],
         ["mean cosine of two drawn people", "" if summary.alike is None else f"{summary.alike:.3f}"],
-        ["probably trained on drawn people", "yes: it ranks too high" if summary.saw_drawn else "no"],
+        ["trained on drawn people", SAW_DRAWN if summary.saw_drawn else SAW_NONE],
         ["pictures with a vector", f"{summary.pictures:,}"],
         ["pictures without one", f"{summary.missing:,}"],
     ]
@@ -85,7 +98,13 @@ def _about(summary: Any) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells; what follows the first line of one is said below it, smaller."""
     first = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "\n".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     table = f"<table><tr>{first}</tr>\n{body}</table>"
     return f"<div class=wide tabindex=0 role=region aria-label='{escape(head[0])}s'>{table}</div>"
+
+
+def _cell(text: str) -> str:
+    value, *more = map(escape, text.split("\n"))
+    return f"<td>{value}" + "".join(f"<br><small>{line}</small>" for line in more) + "</td>"
