@@ -2,12 +2,15 @@
 
     facekit benchmark make drawn
     python benchmarks/drawn_ranking.py drawn --work ranking [--shared ../shared]
+    python benchmarks/drawn_ranking.py drawn --work others --real PACK --runs RUN...
 
 Trains small networks in --work (on real faces, and on drawn people of seeds that the benchmark never uses), takes a
 snapshot of each after every epoch that is named below, and scores them, an embedder of photographs with four ways to
 spoil its input, and recognizers that learn nothing (raw pixels, HOG, LBP, colours) on the benchmark and on real people
 whom none was trained on. Prints a table of the recognizers and one of the correlations, with 95% intervals over
-recognizers (drawn again with replacement). What is trained already in --work is not trained again.
+recognizers (drawn again with replacement). What is trained already in --work is not trained again. With --runs nothing
+is trained: folders of facekit train take the place of the networks, and --real takes that of the photographs: people
+whom none of them was trained on, with masked copies.
 """
 
 from __future__ import annotations
@@ -205,8 +208,14 @@ def unit(values: NDArray[Any]) -> Vectors:
     return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def real_side(work: Path) -> Side:
-    source, _ = open_source(str(work / "real_masked"), layout="flat")
+def given(runs: list[Path]) -> Iterator[Recognizer]:
+    """Networks that were trained elsewhere, on photographs alone."""
+    for run in runs:
+        yield Recognizer(run.name, False, trained_at(run / "model.pt"))
+
+
+def real_side(pack: Path) -> Side:
+    source, _ = open_source(str(pack), layout="flat")
     flags = read_flags(source)
     pictures = np.stack([decode(record.payload) for record, _ in read_records(source)])
     return Side(pictures, source.labels, flags.sources, np.where(flags.masked, MASKED, BARE))
@@ -295,14 +304,22 @@ def main() -> None:
     parser.add_argument("benchmark", help="a folder of facekit benchmark make")
     parser.add_argument("--work", type=Path, required=True, help="where networks are trained and results kept")
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="RUN", help="networks of facekit train")
+    parser.add_argument("--real", type=Path, metavar="PACK", help="with --runs: photographs, masked ones among them")
     options = parser.parse_args()
+    if bool(options.runs) != bool(options.real):
+        parser.error("--runs and --real are given together")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    prepare(options.work, options.shared)
+    options.work.mkdir(exist_ok=True)
+    if not options.runs:
+        prepare(options.work, options.shared)
     kept = options.work / "ranking.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
-    sides = {"real": real_side(options.work), "drawn": drawn_side(options.benchmark)}
+    real = options.real or options.work / "real_masked"
+    sides = {"real": real_side(real), "drawn": drawn_side(options.benchmark)}
     model = options.shared / "data" / "models" / "embedder_128d.onnx"
-    for recognizer in (*unlearned(), *trained(options.work), *embedder(model)):
+    networks = given(options.runs) if options.runs else trained(options.work)
+    for recognizer in (*unlearned(), *networks, *embedder(model)):
         if recognizer.name not in results:
             found: dict[str, Any] = {"seen": recognizer.drawn}
             for side, pictures in sides.items():

@@ -20,7 +20,7 @@ from facekit.jobs.benchmark import sketch
 from facekit.jobs.benchmark.config import MakeConfig, RunConfig
 from facekit.jobs.benchmark.job import make_benchmark
 from facekit.jobs.benchmark.opened import Benchmark, FaceTable, open_benchmark
-from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES, list_pairs, make_plan, name_of, person_of
+from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES, list_pairs, make_plan, name_of, person_of, sample_mask
 from facekit.jobs.benchmark.presets import PRESETS, PUBLISHED
 from facekit.jobs.benchmark.protocols import protocols_of, scores_of
 from facekit.jobs.benchmark.run import run_benchmark, run_on
@@ -29,6 +29,7 @@ from facekit.jobs.evaluate.faces import Faces
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.job import synth
+from facekit.masks import MaskParams
 from facekit.records import open_pack
 from facekit.report import benchmark_page
 from facekit.synth.plan import BENCHMARK_SEEDS, PackSpec
@@ -80,6 +81,16 @@ def test_the_name_is_the_published_one_and_follows_from_everything_that_is_plann
         other = {"pairs": 4, "folds": 1}.get(field.name, more)
         names.add(name_of("drawn-tiny", dataclasses.replace(tiny, **{field.name: other})))
     assert len(names) == 1 + len(dataclasses.fields(tiny))
+
+
+def test_masks_of_another_version_make_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def later(rng: np.random.Generator) -> MaskParams:
+        return dataclasses.replace(sample_mask(rng), version=99)
+
+    tiny = PRESETS["drawn-tiny"]
+    before = name_of("drawn-tiny", tiny)
+    monkeypatch.setattr("facekit.jobs.benchmark.plan.sample_mask", later)
+    assert name_of("drawn-tiny", tiny) != before
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -14,7 +14,9 @@ from writing_commands import call
 from facekit.errors import PictureError
 from facekit.images import decode
 from facekit.jobs.benchmark import job
-from facekit.jobs.benchmark.presets import PUBLISHED, Published
+from facekit.jobs.benchmark.plan import make_plan
+from facekit.jobs.benchmark.presets import PRESETS, PUBLISHED, Published
+from facekit.jobs.benchmark.shard import draw_faces
 from facekit.jobs.benchmark.sketch import ALIKE_TO, NUMBERS, distance, sketch
 from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.source_records import read_records
@@ -83,3 +85,21 @@ def test_a_folder_says_how_far_it_is_from_the_published_one(tmp_path: Path, monk
 
 def test_every_published_benchmark_has_a_sketch() -> None:
     assert all(len(known.sketch) == NUMBERS for known in PUBLISHED.values())
+
+
+FIRST = (
+    -95.275, 70.95, -215.097, -176.766, 55.787, -176.468, 3.538, 26.167, -54.021, 12.236, 56.792, -106.905, -131.911,
+    -51.896, 18.187, 24.385, -20.826, 107.65, -103.194, 30.725, -133.036, 83.343, 31.039, 215.075, -61.793, -153.489,
+    60.885, 114.268, -140.112, 22.217, -9.867, -283.323,
+)  # fmt: skip
+"""Of the first person's pictures, all roles, as they were when the published benchmark was drawn."""
+
+
+def test_what_is_drawn_is_what_was_published() -> None:
+    spec = PRESETS["drawn-mfr-v1"]
+    plan = make_plan(spec)
+    found = sketch(altered.image for _, altered in draw_faces(spec, plan, 0, len(plan.slots)))
+    assert distance(found, FIRST) < ALIKE_TO, (
+        "what facekit draws has changed: give the benchmark another name (a version of mask parameters, or of the "
+        "spec), draw it, put its digest and sketch into PUBLISHED, and measure again what benchmarks/README.md says"
+    )

@@ -201,6 +201,15 @@ def test_merge_and_diff_on_the_command_line(tmp_path: Path) -> None:
     assert "identities of the first that the second splits: 1" in call(["lists", "diff", b, c]).out
 
 
+def test_a_list_votes_once_under_whatever_names(tmp_path: Path) -> None:
+    a, b = saved(tmp_path, a=A, b=B)
+    shutil.copy(a, tmp_path / "copy")
+    for lists, named in (([a, a], a), ([a, b, tmp_path / "copy"], tmp_path / "copy"), ([b, a, b], b)):
+        said = call(["lists", "merge", *lists, tmp_path / "merged.list"])
+        assert_refused(said, f"and {named} are one list, which votes once", "choose one of them")
+    assert not (tmp_path / "merged.list").exists()
+
+
 def key_in(folder: Path, name: str) -> Path:
     key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", folder / name]
     subprocess.run(key, check=True)
@@ -220,7 +229,7 @@ def test_a_signature_is_that_of_openssh(tmp_path: Path) -> None:
     words = ["-Y", "verify", "-f", signers, "-I", "me@example.org", "-n", "facekit-list", "-s", f"{listed}.sig"]
     checked = subprocess.run(["ssh-keygen", *words], input=listed.read_bytes(), capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr
-    assert "not verified" in call(["lists", "show", listed]).out
+    assert f"{listed} is signed with ED25519 key SHA256:" in call(["lists", "show", listed]).out
     assert_refused(call(["lists", "sign", listed, "--key", mine]), "exists already")
 
     strangers = tmp_path / "strangers"
@@ -228,6 +237,7 @@ def test_a_signature_is_that_of_openssh(tmp_path: Path) -> None:
     assert_refused(call(["lists", "show", listed, "--allowed-signers", strangers]), "by nobody in")
     write_list(listed, list_of(B))
     assert_refused(call(["lists", "show", listed, "--allowed-signers", signers]), "is not what me@example.org signed")
+    assert f"{listed} is NOT what {listed}.sig signs: sign it anew if" in call(["lists", "show", listed]).out
     do(["lists", "sign", listed, "--key", mine, "--overwrite"])
     do(["lists", "show", listed, "--allowed-signers", signers])
 

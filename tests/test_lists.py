@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -247,6 +248,18 @@ def test_hashes_of_a_pack_that_changed_meanwhile_are_refused(
     assert sorted(os.listdir(tmp_path)) == ["out", "pack"]
 
 
+def test_who_said_it_stands_in_whatever_is_made_of_a_list(cleaned: Cleaned, tmp_path: Path) -> None:
+    do(["apply", cleaned.pack, cleaned.list, tmp_path / "out", "--match", "auto"])
+    (voter,) = read_list(cleaned.list).about["voters"]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["said_by"] == [voter]
+    assert "made by   synth, apply (a list of the test)" in call(["passport", tmp_path / "out"]).out
+    do(["lists", "export", tmp_path / "out", tmp_path / "again.list", "--who", "somebody"])
+    (again,) = read_list(tmp_path / "again.list").about["voters"]
+    assert (again["who"], again["from"]) == ("somebody", [voter])
+    assert "said by  somebody; model" in (said := call(["lists", "show", tmp_path / "again.list"]).out)
+    assert "; from the test; model" in said
+
+
 def half(cleaned: Cleaned, folder: Path) -> Path:
     """A list of every second picture."""
     rows = pq.read_table(cleaned.list)
@@ -271,7 +284,46 @@ def test_below_the_least_share_a_pack_is_refused_above_it_the_rest_is_dropped(
 def test_pictures_of_nobody_known_are_not_found(cleaned: Cleaned, tmp_path: Path) -> None:
     do(["synth", tmp_path / "others", "--identities", 3, "--images", 4, "--seed", 9, "--workers", 1])
     said = call(["apply", tmp_path / "others", cleaned.list, tmp_path / "out", "--match", "auto", "--least-found", 0])
-    assert_refused(said, "knows 0 of the 12 pictures", "12 not found")
+    assert_refused(said, "knows 0 of the 12 pictures", "12 not found", "name a list of this pack")
+    assert "--least-found" not in said.err
+
+
+def test_a_pack_without_pictures_is_refused(cleaned: Cleaned, tmp_path: Path) -> None:
+    with PackWriter(tmp_path / "empty", "flat"):
+        pass
+    said = call(["apply", tmp_path / "empty", cleaned.list, tmp_path / "out", "--match", "auto", "--least-found", 0])
+    assert_refused(said, "holds no pictures", "name another pack")
+
+
+@pytest.mark.parametrize("encode", [None, png])
+def test_of_one_picture_under_two_people_as_many_stay_as_were_decided(
+    encode: Callable[[np.ndarray], bytes] | None, cleaned: Cleaned, tmp_path: Path
+) -> None:
+    """Two pictures stand under another person too, one of them a third time; the list is applied in another order."""
+    opened, _ = open_source(str(cleaned.pack), layout="flat")
+    payloads, labels = [record.payload for record, _ in read_records(opened)], opened.labels.tolist()
+    payloads += [payloads[0], payloads[9], payloads[9]]
+    labels += [labels[-1], labels[-1], labels[20]]
+    for name, rows in (("one", range(len(labels))), ("other", reversed(range(len(labels))))):
+        with PackWriter(tmp_path / name, "flat") as writer:
+            for row in rows:
+                payload = payloads[row] if encode is None or name == "one" else encode(decode(payloads[row]))
+                writer.write(Header(0, float(labels[row]), writer.next_key, 0), payload)
+    vectors = np.load(cleaned.folder.parent / "vectors.npy")
+    np.save(tmp_path / "v.npy", np.concatenate([vectors, vectors[[0, 9, 9]]]))
+    do(["clean", tmp_path / "one", tmp_path / "cleaned", "--features", tmp_path / "v.npy", "--no-report"])
+    do(["lists", "export", tmp_path / "cleaned", tmp_path / "the.list"])
+    do(["apply", tmp_path / "other", tmp_path / "the.list", tmp_path / "out", "--match", "auto"])
+    kept = [people(tmp_path / name) for name in ("cleaned", "out")]
+    assert kept[0] == kept[1]
+    assert sum(kept[0].values()) > 2
+
+
+def people(path: Path) -> Counter[tuple[bytes, ...]]:
+    """The people of a pack, each as what its pictures show."""
+    opened, _ = open_source(str(path), layout="flat")
+    shown = thumbnails(path)
+    return Counter(tuple(sorted(map(bytes, shown[opened.labels == label]))) for label in np.unique(opened.labels))
 
 
 @pytest.mark.parametrize(
@@ -297,6 +349,14 @@ def test_pictures_of_nobody_known_are_not_found(cleaned: Cleaned, tmp_path: Path
         (["lists", "show", "WORD"], "'burn' is none of keep, move"),
         (["lists", "show", "UNSORTED"], "not sorted"),
         (["lists", "show", "CONTRADICTS"], "contradicts itself"),
+        (["lists", "show", "PEOPLE"], "more people than it has pictures"),
+        (["lists", "merge", "LIST", "PEOPLE", "DST"], "more people than it has pictures"),
+        (["lists", "diff", "LIST", "BELOW"], "or below -1; fetch it again"),
+        (["lists", "show", "UNNAMED"], "voters whom it does not name"),
+        (["apply", "PACK", "UNKNOWN", "DST", "--match", "auto"], "voters whom it does not name"),
+        (["lists", "show", "LINES"], "do not say whose it is"),
+        (["lists", "show", "WORDS"], "do not say whose it is"),
+        (["lists", "show", "FROM"], "do not say whose it is"),
         (["lists", "show", "NONE"], "no such list"),
         (["lists", "diff", "LIST", "NONE"], "no such list"),
         (["lists", "diff", "TEXT", "LIST"], "cannot be read as a list"),
@@ -369,13 +429,16 @@ def bad_files(cleaned: Cleaned, folder: Path) -> dict[str, Path]:
     """Files that are no list, or damaged ones."""
     places = {name: folder / f"{name.lower()}.list" for name in
               ("TEXT", "CUT", "TABLE", "LATER", "OTHER", "NOBODY", "COLUMN", "WIDTH", "WORD", "UNSORTED",
-               "CONTRADICTS")}  # fmt: skip
+               "CONTRADICTS", "PEOPLE", "BELOW", "UNNAMED", "UNKNOWN", "LINES", "WORDS", "FROM")}  # fmt: skip
     places["TEXT"].write_text("nothing")
     content, table = cleaned.list.read_bytes(), pq.read_table(cleaned.list)
     places["CUT"].write_bytes(content[: len(content) // 2])
     shutil.copy(cleaned.folder / "decisions.parquet", places["TABLE"])
     about = json.loads(table.schema.metadata[b"facekit.list"])
-    for name, change in (("LATER", {"format": 2}), ("OTHER", {"perceptual": "phash"}), ("NOBODY", {"voters": 3})):
+    forged = {"LINES": {"who": "me\nsigned by me"}, "WORDS": {"pictures": "all"}, "FROM": {"from": [{"who": 1}]}}
+    changes = {name: {"voters": [about["voters"][0] | one]} for name, one in forged.items()}
+    changes |= {"LATER": {"format": 2}, "OTHER": {"perceptual": "phash"}, "NOBODY": {"voters": 3}}
+    for name, change in changes.items():
         meta = {b"facekit.list": json.dumps(about | change).encode()}
         pq.write_table(table.replace_schema_metadata(meta), places[name])
     pq.write_table(table.drop_columns("identity"), places["COLUMN"])
@@ -387,6 +450,14 @@ def bad_files(cleaned: Cleaned, folder: Path) -> dict[str, Path]:
     pq.write_table(
         table.set_column(place("identity"), "identity", [np.full(table.num_rows, -1)]), places["CONTRADICTS"]
     )
+    numbers, voters = table["identity"].to_numpy(), np.ones(table.num_rows, np.uint64)
+    for name, column, values in (
+        ("PEOPLE", "identity", np.where(numbers >= 0, numbers + (1 << 60), -1)),
+        ("BELOW", "identity", np.where(numbers >= 0, numbers, -2)),
+        ("UNNAMED", "known_by", 2 * voters),
+        ("UNKNOWN", "said_by", 3 * voters),
+    ):
+        pq.write_table(table.set_column(place(column), column, [values]), places[name])
     (folder / "alone").mkdir()
     shutil.copy(cleaned.folder / "decisions.parquet", folder / "alone")
     shutil.copytree(folder / "alone", folder / "gone")

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from clean_packs import make_pack
 from hypothesis import given
@@ -20,6 +23,7 @@ from facekit.evaluate.leaks import codec_features, codec_leak, type_leak
 from facekit.images import decode, encode_jpeg
 from facekit.jobs.passport.config import PassportConfig
 from facekit.jobs.passport.job import check_passport, make_passport
+from facekit.output.record import lineage_of
 from facekit.records import Header, PackWriter, merkle, open_pack
 from facekit.records.merkle import block_hashes, changed_blocks, root_of
 
@@ -176,6 +180,90 @@ def test_roots_are_of_numbers_and_hashes_together() -> None:
         for numbers in ((), (1,), (2,), (1, 2), (2, 3))
     }
     assert len(roots) == 5
+
+
+def planted(packs: Path, folder: Path, leak: str) -> dict[str, Any]:
+    """What the passport of the masked pack says with a leak planted: masks coded anew, or types by the person."""
+    shutil.copy(packs / "flat" / "train.ledger.parquet", aside := folder / "ledger.parquet")
+    ledger = pq.read_table(aside)
+    masked = set(ledger.filter(pc.equal(ledger["action"], "mask"))["key"].to_pylist())
+    with open_pack(packs / "flat") as pack, PackWriter(folder / leak, "flat") as writer:
+        labels = dict(zip(pack.keys.tolist(), pack.labels.tolist(), strict=True))
+        for key in labels:
+            record = pack.read(key)
+            again = leak == "codec" and key in masked
+            payload = encode_jpeg(decode(record.payload), 40) if again else record.payload
+            writer.write(record.header, payload, key=key)
+    if leak == "type":
+        kinds = [("kn95", "n95-cup")[labels[key] % 2] if key in masked else None for key in ledger["key"].to_pylist()]
+        place = ledger.schema.get_field_index("type")
+        ledger = ledger.set_column(place, "type", pa.array(kinds).cast(ledger.schema.field("type").type))
+    pq.write_table(ledger, folder / leak / "train.ledger.parquet")
+    return make_passport(PassportConfig(str(folder / leak))).passport[KEY]["masked"]
+
+
+@pytest.mark.parametrize("leak", ["none", "codec", "type"])
+def test_a_leak_that_was_planted_in_a_pack_is_told_and_no_other(packs: Path, tmp_path: Path, leak: str) -> None:
+    said = planted(packs, tmp_path, leak)
+    low, high = said["codecLeak"]["interval"]
+    assert (low > 0.6) if leak == "codec" else (low < 0.5 and high < 0.7)
+    bits, chance = (said["typeLeak"][name] for name in ("bits", "chance"))
+    assert (bits > 2 * chance) == (leak == "type")
+    assert (said["typeLeak"]["p"] < 0.01) == (leak == "type")
+
+
+def test_halves_of_a_split_know_who_made_them_and_what_changed_since_is_named(packs: Path, tmp_path: Path) -> None:
+    do(["split", packs / "masked", tmp_path / "halves", "--test", 0.3])
+    for half in ("train", "test"):
+        said = make_passport(PassportConfig(str(tmp_path / "halves" / half))).passport[KEY]
+        assert [run["command"] for run in said["lineage"]] == ["synth", "mask", "split"]
+        assert said["changedSince"] == []
+    half = tmp_path / "halves" / "train"
+    with open(half / "train.rec", "r+b") as file:
+        file.seek(60)
+        file.write(b"somebody")
+    assert make_passport(PassportConfig(str(half))).passport[KEY]["changedSince"] == ["train.rec"]
+    assert "  but train.rec changed since: somebody else wrote there\n" in call(["passport", half]).out
+    shutil.copytree(packs / "masked", half / "inner")  # what lies in such a folder by chance has a record of its own
+    assert [run["command"] for run in lineage_of([half / "inner" / "train.rec"])] == ["synth", "mask"]
+    (half / "inner" / "run.json").unlink()
+    assert lineage_of([half / "inner" / "train.rec"]) == []
+
+
+MAKES: dict[str, tuple[list[str], list[str]]] = {
+    "convert": (["convert", "masked", "OUT"], ["synth", "mask", "convert"]),
+    "to tar and back": (["convert", "TAR", "OUT"], ["synth", "mask", "convert", "convert"]),
+    "to parquet and back": (["convert", "PARQUET", "OUT"], ["synth", "mask", "convert", "convert"]),
+    "merge": (["merge", "people", "masked", "OUT"], ["synth", "mask", "merge"]),
+    "unpack and pack": (["pack", "UNPACKED", "OUT", "--workers", "1"], ["synth", "unpack", "pack"]),
+    "check --repair": (["check", "masked", "--repair", "OUT"], ["synth", "mask", "check"]),
+    "mask": (["mask", "masked", "OUT", "--ratio", "0.6", "--workers", "1"], ["synth", "mask", "mask"]),
+    "clean": (["clean", "people", "OUT", "--features", "VECTORS", "--no-report"], ["synth", "clean"]),
+    "apply": (["apply", "people", "CLEANED", "OUT"], ["synth", "clean", "apply"]),
+}
+
+
+@pytest.mark.parametrize("way", MAKES)
+def test_every_command_that_makes_a_pack_stands_in_its_lineage(packs: Path, tmp_path: Path, way: str) -> None:
+    words, wanted = MAKES[way]
+    before = {
+        "TAR": ["convert", "masked", "TAR", "--layout", "webdataset"],
+        "PARQUET": ["convert", "masked", "PARQUET", "--layout", "parquet"],
+        "UNPACKED": ["unpack", "people", "UNPACKED"],
+        "CLEANED": ["clean", "people", "CLEANED", "--features", "VECTORS", "--no-report"],
+    }
+    with open_pack(packs / "people") as pack:
+        own = np.eye(64, dtype=np.float32)[pack.labels % 64]
+    np.save(tmp_path / "VECTORS.npy", own)
+    places = {name: packs / name for name in ("people", "masked")}
+    places |= {name: tmp_path / name for name in (*before, "OUT")} | {"VECTORS": tmp_path / "VECTORS.npy"}
+    for made in [before[word] for word in words if word in before] + [words]:
+        do([places.get(word, word) for word in made])
+    said = make_passport(PassportConfig(str(tmp_path / "OUT"), sample=5)).passport[KEY]
+    assert [run["command"] for run in said["lineage"]] == wanted
+    assert said["changedSince"] == []
+    hashed = [run["command"] for run in said["lineage"] if "facekit" in run and run.keys() & {"input", "content"}]
+    assert hashed == wanted[1:]  # synth reads nothing
 
 
 def faces(count: int, seed: int) -> np.ndarray:

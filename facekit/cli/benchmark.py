@@ -131,7 +131,10 @@ def run(as_json: bool, subject: str, **given: Any) -> None:
 
 def text_of_run(summary: RunSummary) -> str:
     """The summary for a person."""
-    fars = sorted({point.far for score in summary.scores for point in score.points}, reverse=True)
+    from facekit.jobs.benchmark.protocols import ALIKE
+
+    common = [score for score in summary.scores if score.accuracy is None]  # the list of pairs has FARs of its own too
+    fars = sorted({point.far for score in common for point in score.points}, reverse=True)
     lines = [f"{'TAR at FAR':24}" + "".join(f"{far:>10g}" for far in fars)]
     for score in summary.scores:
         if score.refused is not None:
@@ -142,7 +145,11 @@ def text_of_run(summary: RunSummary) -> str:
     if summary.score is not None:
         lines.append(f".25 masked to bare + .75 bare to bare at FAR {summary.far:g}: {summary.score:.2%}")
     if summary.alike is not None:
-        warning = ": it was probably trained on drawn people, and ranks too high" if summary.saw_drawn else ""
+        warning = (
+            ": it was probably trained on drawn people, and ranks too high"
+            if summary.saw_drawn
+            else f"; below {ALIKE:g} it would have been trained on drawn people, and on no photographs beside them"
+        )
         lines.append(f"mean cosine of two drawn people {summary.alike:.3f}{warning}")
     lines += [f"lost of the TAR as drawn, {name}: {gap:.1%}" for name, gap in summary.style_gap.items()]
     lines += [f"{summary.missing:,} pictures without a vector: their pairs are left out"] * bool(summary.missing)

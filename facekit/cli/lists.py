@@ -161,18 +161,22 @@ def text_of(summary: ListSummary) -> str:
     ]
     if summary.without_hash:
         lines.append(f"{summary.without_hash:,} are known by their bytes alone: they do not decode, or show nothing")
-    for voter in summary.voters:
-        who, model = (str(voter.get(name) or "not said") for name in ("who", "model"))
-        lines.append(f"said by  {who}; model {model}; {voter.get('pictures', 0):,} pictures")
+    lines += [f"said by  {_voter(voter)}" for voter in summary.voters]
     if len(summary.voters) > 1:
         lines.append(f"all who know it agree on {summary.agreed:,} pictures (merged by {summary.vote or 'nobody'})")
     lines += [f"{path} is {said}" for path, said in summary.signatures.items()]
     if summary.signed_by is not None:
         lines.append(f"signed by {summary.signed_by}")
-    elif summary.signature is not None:
-        lines.append(f"signature {summary.signature}, not verified: --allowed-signers FILE does")
-    lines.append(f"list     {summary.path} ({summary.bytes / 1e6:,.1f} MB)")
+    size = f"{summary.bytes / 1e6:,.1f} MB" if summary.bytes > 1e6 else f"{summary.bytes / 1e3:,.0f} kB"
+    lines.append(f"list     {summary.path} ({size})")
     return "\n".join(lines)
+
+
+def _voter(voter: dict[str, Any]) -> str:
+    """Who says it, by what, and whose list they took over."""
+    who, model = (str(voter.get(name) or "not said") for name in ("who", "model"))
+    others = "".join(f"; from {_voter(one)}" for one in voter.get("from", []))
+    return f"{who}; model {model}; {voter.get('pictures', 0):,} pictures{others}"
 
 
 def diff_text(found: ListDiff) -> str:

@@ -68,8 +68,10 @@ def text_of(summary: PassportSummary) -> str:
         f"{said['images']:,} images of {said['identities']:,} identities",
         f"pictures  {tree['pictures']['root']}",
         f"labels    {tree['labels']['root']}",
-        "made by   " + (", ".join(run["command"] for run in said["lineage"]) or "nobody knows: there is no run.json"),
+        "made by   " + (", ".join(map(_run, said["lineage"])) or "nobody knows: there is no run.json"),
     ]
+    if said["changedSince"]:
+        lines.append(f"  but {', '.join(said['changedSince'])} changed since: somebody else wrote there")
     if masked["share"]:
         lines.append(f"masked    {masked['share']:.1%}")
         lines += [f"  upper faces tell masked from bare by their coding: {_codec(masked['codecLeak'])}"]
@@ -83,6 +85,12 @@ def text_of(summary: PassportSummary) -> str:
         for one in said["overlap"]
     ]
     return "\n".join(lines + [f"passport  {summary.destination}"] * (summary.destination is not None))
+
+
+def _run(run: dict[str, Any]) -> str:
+    """A command, and whose list it applied."""
+    who = ", ".join(str(voter.get("who") or "not said") for voter in run.get("said_by", []))
+    return f"{run['command']} (a list of {who})" if who else str(run["command"])
 
 
 def _codec(leak: Any) -> str:

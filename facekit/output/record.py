@@ -20,7 +20,17 @@ from typing import Any, NamedTuple
 
 from facekit.output.aside import replace_file
 
-__all__ = ["RECORD", "FolderRecord", "Listed", "lineage_of", "note_replaced", "plain", "read_record", "write_record"]
+__all__ = [
+    "RECORD",
+    "FolderRecord",
+    "Listed",
+    "changed_since",
+    "lineage_of",
+    "note_replaced",
+    "plain",
+    "read_record",
+    "write_record",
+]
 
 RECORD = "run.json"
 HASHED_BYTES = 1 << 20
@@ -95,7 +105,7 @@ def read_record(folder: Path) -> FolderRecord | None:
 
 
 def lineage_of(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
-    """The settings of the runs that made what was read, as far as ``run.json`` beside it says so.
+    """The settings of the runs that made what was read, as far as ``run.json`` beside or above it says so.
 
     Parameters
     ----------
@@ -109,12 +119,43 @@ def lineage_of(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for path in map(Path, paths):
-        record = read_record(path if path.is_dir() else path.parent)
-        if record is None or not (path.is_dir() or any(file.path == path.name for file in record.files)):
-            continue
-        for run in (*record.lineage, record.settings):
+        record, _ = _record_of(path)
+        for run in () if record is None else (*record.lineage, record.settings):
             found.setdefault(json.dumps(run, sort_keys=True), run)
     return list(found.values())
+
+
+def changed_since(path: str | os.PathLike[str]) -> list[str]:
+    """Files that are not what facekit wrote: where there are some, the lineage is that of other files.
+
+    Parameters
+    ----------
+    path : path
+        A file that facekit wrote; those of its folder are looked at.
+
+    Returns
+    -------
+    list of str
+        Their names, as far as sizes tell, and of small files hashes; nothing where there is no record.
+    """
+    record, inside = _record_of(Path(path))
+    if record is None:
+        return []
+    near = [file for file in record.files if os.path.dirname(file.path) == os.path.dirname(inside)]
+    return [os.path.basename(file.path) for file in near if not file.is_unchanged(record.folder)]
+
+
+def _record_of(path: Path) -> tuple[FolderRecord | None, str]:
+    """The record of the run that wrote a folder or a file, wherever above it lies, and the path relative to it."""
+    if path.is_dir() and (record := read_record(path)) is not None:
+        return record, ""
+    whole = Path(os.path.abspath(path))  # links are not followed: a pack may be one
+    for folder in whole.parents:
+        inside = whole.relative_to(folder).as_posix()
+        record = read_record(folder)
+        if record is not None and any(f"{file.path}/".startswith(f"{inside}/") for file in record.files):
+            return record, inside
+    return None, ""
 
 
 def write_record(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from facekit.jobs.benchmark.presets import BenchmarkSpec
 from facekit.jobs.packs.pair_lists import RowPairs, draw_pairs
+from facekit.masks import TYPES, MaskOptions, MaskParams, sample_params
 from facekit.synth.children import as_child
 from facekit.synth.plan import BENCHMARK_SEEDS, PackSpec, make_roster
 from facekit.synth.sampling import Identity, sample_capture, sample_identity
@@ -23,19 +24,22 @@ __all__ = [
     "BenchmarkPlan",
     "Slot",
     "age_group",
+    "alteration_rng",
     "benchmark_seed",
     "cleaning_pack",
     "list_pairs",
     "make_plan",
     "name_of",
     "person_of",
+    "sample_mask",
     "skin_group",
 ]
 
 BARE, MASKED = "bare", "masked"
 STYLES = ("restyled light", "restyled colour", "restyled texture")
-CHILD = 10
-"""Tag of the random stream that makes children; :mod:`facekit.synth.plan` and its neighbours have the others."""
+CHILD, ALTERATIONS = 10, 11
+"""Tags of the random streams that make children and alter pictures; `facekit.synth.plan` and its neighbours have the
+others."""
 
 
 class Slot(NamedTuple):
@@ -132,6 +136,16 @@ def person_of(spec: BenchmarkSpec, number: int) -> Identity:
     return identity if number < spec.adults else as_child(identity, np.random.default_rng([CHILD, seed, number]))
 
 
+def alteration_rng(spec: BenchmarkSpec, position: int) -> np.random.Generator:
+    """The chance by which the picture at a position is made from a bare one."""
+    return np.random.default_rng([ALTERATIONS, benchmark_seed(spec), position])
+
+
+def sample_mask(rng: np.random.Generator) -> MaskParams:
+    """Sample the mask that a picture wears."""
+    return sample_params(rng, TYPES[int(rng.integers(len(TYPES)))], MaskOptions())
+
+
 def skin_group(identity: Identity) -> str:
     """By pigment as drawn: light, medium or dark, a third of the people each."""
     return ("light", "medium", "dark")[min(int(3 * identity.melanin), 2)]
@@ -172,7 +186,8 @@ def name_of(preset: str, spec: BenchmarkSpec) -> str:
     """The benchmark's name: the preset, and a hash of its specification and of everything that was sampled for it.
 
     Sampled numbers enter with six digits, so the last bit of a library's logarithm does not decide a name; pixels do
-    not enter, since their last level is another on another processor.
+    not enter, since their last level is another on another processor. Masks enter with the version of their
+    parameters: masks of another version have other pixels.
 
     Parameters
     ----------
@@ -191,6 +206,8 @@ def name_of(preset: str, spec: BenchmarkSpec) -> str:
         digest.update(_rounded(asdict(person_of(spec, number))))
         for image in range(spec.images):
             digest.update(_rounded(asdict(sample_capture(seed, number, image))))
+    for position in np.flatnonzero(plan.roles == MASKED).tolist():
+        digest.update(_rounded(asdict(sample_mask(alteration_rng(spec, position)))))
     digest.update(make_roster(cleaning_pack(spec)).starts.astype("<i8").tobytes())
     return f"{preset}-{digest.hexdigest()}"
 

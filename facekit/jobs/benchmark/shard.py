@@ -11,10 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.images import encode_jpeg
-from facekit.jobs.benchmark.plan import BARE, MASKED, BenchmarkPlan, Slot, benchmark_seed, make_plan, person_of
+from facekit.jobs.benchmark.plan import (
+    BARE,
+    MASKED,
+    BenchmarkPlan,
+    Slot,
+    alteration_rng,
+    benchmark_seed,
+    make_plan,
+    person_of,
+    sample_mask,
+)
 from facekit.jobs.benchmark.presets import BenchmarkSpec
 from facekit.jobs.synth.shard import SynthTask
-from facekit.masks import TYPES, MaskOptions, render_worn, sample_params
+from facekit.masks import render_worn
 from facekit.records import Header, pack_record
 from facekit.records.framing import frame
 from facekit.run.ledger import LedgerRow, payload_hash, table
@@ -25,9 +35,6 @@ from facekit.synth.person import render
 from facekit.synth.restyle import recolour, relight, retexture
 
 __all__ = ["draw_faces", "start_drawing"]
-
-_ALTERATIONS = 11
-"""Tag of the random stream that alters a picture."""
 
 
 class Easel(NamedTuple):
@@ -103,7 +110,7 @@ def draw_faces(spec: BenchmarkSpec, plan: BenchmarkPlan, first: int, stop: int) 
         number = int(plan.person[position])
         if easel is None or easel.number != number:
             easel = Easel(seed, number, build_person(person_of(spec, number)), {})
-        rng = np.random.default_rng([_ALTERATIONS, seed, position])
+        rng = alteration_rng(spec, position)
         found.append((position, alter(easel, plan.slots[plan.slot[position]], rng)))
     return found
 
@@ -115,7 +122,7 @@ def alter(easel: Easel, slot: Slot, rng: np.random.Generator) -> Altered:
     if slot.role == BARE:
         return Altered(image, quality)
     if slot.role == MASKED:
-        params = sample_params(rng, TYPES[int(rng.integers(len(TYPES)))], MaskOptions())
+        params = sample_mask(rng)
         worn = render_worn(image, drawn.vertices, params)
         return Altered(worn.image, quality, params.type, worn.params.to_json())
     if kind == "noise":

@@ -195,6 +195,7 @@ def _record(config: ApplyConfig, source: Source, table: DecisionTable, overrides
     return {
         "input": source.content,
         "config": {name: getattr(config, name) for name in names},
+        **({"said_by": table.about["voters"]} if "voters" in table.about else {}),  # a list: its own lineage is in it
         "overrides": overrides.to_json(),
         "outcome": [int(table.new_label.sum()), int((table.new_label >= 0).sum())],
     }

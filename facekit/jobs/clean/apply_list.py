@@ -112,16 +112,21 @@ def _check_share(path: str, source: Source, found: Found, allowed: AllowedLoss) 
     if allowed.match == "hash":
         needed = 0.0 if allowed.drop_unmatched else 1.0
     said = ", ".join(f"{number:,} {name}" for name, number in found.counts().items() if number)
+    if not len(source):
+        raise FacekitError(f"{source.name} holds no pictures, of which a list could say anything: name another pack")
     if not count or share < needed:
-        cure = (
-            f"name the list of this pack, or choose --least-found {np.floor(100 * share) / 100:.2f} to drop the others"
-            if allowed.match == "auto"
-            else "choose --match auto, which also finds pictures by what they show, or --unmatched drop"
-        )
+        cure = _cure(allowed.match, share)
         raise FacekitError(
             f"{path} knows {count:,} of the {len(source):,} pictures of {source.name}, {share:.1%} ({said}); {cure}"
         )
     log.info("%s: %s", path, said)
+
+
+def _cure(match: str, share: float) -> str:
+    if match != "auto":
+        return "choose --match auto, which also finds pictures by what they show, or --unmatched drop"
+    less = f", or choose --least-found {np.floor(100 * share) / 100:.2f} to drop the others" if share else ""
+    return f"name a list of this pack{less}"
 
 
 def decisions_of(listed: CleanList, found: Found, source: Source, payloads: npt.NDArray[np.uint8]) -> DecisionTable:
@@ -155,7 +160,11 @@ def decisions_of(listed: CleanList, found: Found, source: Source, payloads: npt.
         reason_code=np.where(known, listed.reason_code[rows], Reason.UNMATCHED).astype(np.int8),
         evidence_code=np.where(known, 0, np.where(found.keys == Key.AMBIGUOUS, 2, 1)).astype(np.int32),
         sentences=SENTENCES,
-        about={"model": ", ".join(dict.fromkeys(str(voter.get("model", "")) for voter in voters)), "settings": {}},
+        about={
+            "model": ", ".join(dict.fromkeys(str(voter.get("model", "")) for voter in voters)),
+            "settings": {},
+            "voters": voters,
+        },
         **{name: np.broadcast_to(value, len(source)) for name, value in constant.items()},
     )
 

@@ -69,6 +69,8 @@ def _write_index(plan: EmbedPlan, output: FolderOutput, folder: Path) -> int:
             count, rows = count + good.num_rows, rows + table.num_rows
     if rows != len(plan.source):
         raise FacekitError(f"{rows} rows for {len(plan.source)} pictures; delete {output.staging} and embed again")
+    if not rows:
+        raise FacekitError(f"{plan.source.name} holds no pictures: name another pack")
     if not count:
         raise FacekitError(f"none of {len(plan.source)} pictures has a vector: {reason}")
     return count

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 import facekit
 from facekit.clean.decisions import ACTIONS, REASONS
-from facekit.clean.lists import CleanList, Pictures
+from facekit.clean.lists import MOST_VOTERS, CleanList, Pictures
 from facekit.errors import ConfigError, FacekitError
 from facekit.images.perceptual import HASH_BYTES, HASH_NAME
 from facekit.records.distinct import blocks
@@ -115,10 +115,14 @@ def read_list(path: str | Path) -> CleanList:
             raise ConfigError(f"{path} is no list of decisions; facekit lists export CLEANED LIST writes one")
         about = json.loads(meta)
         _check_format(path, about)
-        return _read_rows(path, about)
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, FacekitError):
+        listed = _read_rows(path, about)
+        _check_rows(listed)
+        return listed
+    except FacekitError as error:
+        if str(path) in str(error):
             raise
+        raise FacekitError(f"{path}: {error}; fetch it again, from somebody whom you trust") from error
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise FacekitError(
             f"{path} cannot be read as a list: {error}; it is {describe_path(path)}; name what facekit lists export "
             "wrote, or fetch it again"
@@ -136,8 +140,29 @@ def _check_format(path: str | Path, about: dict[str, Any]) -> None:
             f"{path} knows pictures by {about['payload']} and {about['perceptual']}, this facekit by {_PAYLOAD} and "
             f"{HASH_NAME}: take the facekit that wrote it, {about.get('facekit', 'which it does not say')}"
         )
-    if not isinstance(about["voters"], list) or not all(isinstance(voter, dict) for voter in about["voters"]):
+    voters = about["voters"]
+    if not isinstance(voters, list) or not 0 < len(voters) <= MOST_VOTERS or not all(map(_is_voter, voters)):
         raise ValueError("its metadata do not say whose it is")
+
+
+def _is_voter(voter: Any) -> bool:
+    """Whether somebody is named in a line each, as the terminal shows them, with those whose list they took over."""
+    if not isinstance(voter, dict):
+        return False
+    words = all(isinstance(voter.get(name, ""), str) and voter.get(name, "").isprintable() for name in ("who", "model"))
+    others = voter.get("from", [])
+    counted = type(voter.get("pictures", 0)) is int and isinstance(voter.get("settings", {}), dict)
+    return words and counted and isinstance(others, list) and all(map(_is_voter, others))
+
+
+def _check_rows(listed: CleanList) -> None:
+    """Refuse numbers that no list has: whoever forged them would have memory taken, or votes counted."""
+    if listed.identity.max(initial=-1) >= max(len(listed), 1) or listed.identity.min(initial=0) < -1:
+        raise FacekitError("the list contradicts itself: it numbers more people than it has pictures, or below -1")
+    known, said = listed.known_by, listed.said_by
+    strangers = np.uint64(2 ** len(listed.about["voters"]) - 1)
+    if (known & ~strangers).any() or (said & ~known).any() or not known.all():
+        raise FacekitError("the list contradicts itself: pictures are known or said by voters whom it does not name")
 
 
 def _read_rows(path: str | Path, about: dict[str, Any]) -> CleanList:

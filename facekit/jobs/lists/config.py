@@ -124,7 +124,7 @@ class ListSummary:
     signature : str or None
         The signature, where there is one.
     signatures : dict from str to str
-        Of ``merge``: what is known of the signature of each list.
+        What is known of the signature of each list; of ``merge`` of those that were merged.
     """
 
     path: str

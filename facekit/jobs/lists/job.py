@@ -120,9 +120,12 @@ def _hashes(source: Source, rows: npt.NDArray[np.int64], look: Look) -> npt.NDAr
 
 
 def _voter(table: DecisionTable, who: str) -> dict[str, Any]:
+    """Who says it, and from whom they have it where a list was applied."""
+    others = {"from": table.about["voters"]} if "voters" in table.about else {}
     return {
         "who": who,
         "model": str(table.about.get("model", "")),
         "settings": dict(table.about.get("settings", {})),
         "pictures": len(table),
+        **others,
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 from facekit.clean.list_votes import merged_list
+from facekit.errors import ConfigError
 from facekit.jobs.inputs.clean_list import read_list, write_list
 from facekit.jobs.inputs.signatures import check_signature, signature_inputs
 from facekit.jobs.lists.config import ListSummary, MergeConfig
@@ -13,6 +15,8 @@ from facekit.output import PARQUET, check_files, input_of, open_files
 from facekit.records.named_inputs import require_there
 
 __all__ = ["merge_lists"]
+
+READ_BYTES = 1 << 22
 
 
 def merge_lists(config: MergeConfig) -> ListSummary:
@@ -29,7 +33,7 @@ def merge_lists(config: MergeConfig) -> ListSummary:
     Raises
     ------
     ConfigError, DestinationExists
-        One is missing or no list, or the destination exists.
+        One is missing, no list or given twice, or the destination exists.
     FacekitError
         One is damaged or not what its signature signs, or they have too many voters.
     """
@@ -39,9 +43,23 @@ def merge_lists(config: MergeConfig) -> ListSummary:
     inputs += [read for path in config.lists for read in signature_inputs(path, config.allowed_signers)]
     check_files({config.destination: PARQUET}, inputs, config.overwrite)
     signatures = {path: check_signature(path, config.allowed_signers) for path in config.lists}
+    _refuse_twice(config.lists)
     lists, settings = [read_list(path) for path in config.lists], {"vote": config.vote}
     with open_files({config.destination: PARQUET}, "lists merge", inputs, settings, config.overwrite) as output:
         merged = merged_list(lists, config.vote)
         if not output.published:
             write_list(output.paths[0], merged)
-    return dataclasses.replace(summarise(config.destination, merged), signatures=signatures)
+    summary = summarise(config.destination, merged)
+    return dataclasses.replace(summary, signatures={**signatures, **summary.signatures})
+
+
+def _refuse_twice(paths: tuple[str, ...]) -> None:
+    """A list votes once, under whatever names it lies."""
+    first: dict[bytes, str] = {}
+    for path in paths:
+        hashed = hashlib.blake2b(digest_size=16)
+        with open(path, "rb") as file:
+            while block := file.read(READ_BYTES):
+                hashed.update(block)
+        if (earlier := first.setdefault(hashed.digest(), path)) != path or paths.count(path) > 1:
+            raise ConfigError(f"{earlier} and {path} are one list, which votes once: choose one of them")

@@ -7,8 +7,9 @@ import os
 import numpy as np
 
 from facekit.clean.lists import CleanList
+from facekit.errors import FacekitError
 from facekit.jobs.inputs.clean_list import read_list
-from facekit.jobs.inputs.signatures import signature_path, verify
+from facekit.jobs.inputs.signatures import check_signature, signature_path, verify
 from facekit.jobs.lists.config import ListSummary
 
 __all__ = ["show_list", "summarise"]
@@ -42,7 +43,7 @@ def summarise(path: str, listed: CleanList, signed_by: str | None = None) -> Lis
     listed : CleanList
     signed_by : str, optional
     """
-    signature = signature_path(path)
+    signature = signature_path(path) if os.path.lexists(signature_path(path)) else None
     return ListSummary(
         path=path,
         pictures=len(listed),
@@ -55,5 +56,14 @@ def summarise(path: str, listed: CleanList, signed_by: str | None = None) -> Lis
         vote=listed.about.get("vote"),
         bytes=os.path.getsize(path),
         signed_by=signed_by,
-        signature=str(signature) if signature.exists() else None,
+        signature=None if signature is None else str(signature),
+        signatures={} if signature is None or signed_by is not None else {path: _state(path)},
     )
+
+
+def _state(path: str) -> str:
+    """What is known of the signature beside a list, good or bad."""
+    try:
+        return check_signature(path)
+    except FacekitError:
+        return f"NOT what {signature_path(path)} signs: sign it anew if it is yours, or do not trust it"

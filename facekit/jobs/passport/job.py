@@ -18,7 +18,7 @@ from facekit.jobs.passport.config import CheckSummary, PassportConfig, PassportS
 from facekit.jobs.passport.croissant import croissant
 from facekit.jobs.passport.identity import Trees, ledger_hash, trees_of
 from facekit.output import JSON, check_files, folder_input, input_of, open_files
-from facekit.output.record import lineage_of
+from facekit.output.record import changed_since, lineage_of
 from facekit.records.merkle import changed_blocks
 from facekit.run.user_files import read_json
 
@@ -81,6 +81,7 @@ def describe(config: PassportConfig, source: Source) -> dict[str, Any]:
         "tree": trees_of(source).described(),
         "ledger": ledger_hash(source),
         "lineage": lineage_of([source.path]),
+        "changedSince": changed_since(source.path),
         "pictures": {"sampled": seen.sampled, "formats": seen.formats, "sizes": seen.sizes,
                      "jpegQualities": seen.qualities, "subsamplings": seen.subsamplings,
                      **picture_statistics(source, config.sample)},
