@@ -12,6 +12,8 @@ from facekit.report.rounds_page import HEAD, STYLE, html_table
 
 __all__ = ["build_benchmark_page"]
 
+SAW_DRAWN = "probably, by that cosine: it ranks too high"
+SAW_NONE = "not told by that cosine, nor would it be of one that was trained on photographs too"
 WORTH = (
     "These people are drawn. The order of recognizers that never saw a drawn face is about their order on real faces; "
     "the figures themselves are not those of real faces, and a recognizer that was trained on drawn people ranks too "
@@ -110,7 +112,7 @@ def _about(summary: Any) -> str:
         ["the published pictures, byte for byte", same],
         ["model", summary.model],
         ["mean cosine of two drawn people", "" if summary.alike is None else f"{summary.alike:.3f}"],
-        ["probably trained on drawn people", "yes: it ranks too high" if summary.saw_drawn else "no"],
+        ["trained on drawn people", SAW_DRAWN if summary.saw_drawn else SAW_NONE],
         ["pictures with a vector", f"{summary.pictures:,}"],
         ["pictures without one", f"{summary.missing:,}"],
     ]
