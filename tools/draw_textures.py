@@ -319,14 +319,14 @@ TEXTURES: dict[str, Callable[[], Cloth]] = {
     "cloth-camouflage": lambda: cloth(47, camouflage, True),
     "cloth-chevrons": lambda: cloth(48, chevrons, True),
     "cloth-flecked": lambda: cloth(49, flecked, False),
-    "sponge-a": lambda: sponge(51, (1.00, 0.42, 0.44, 0.23), (0.99, 0.42, 0.41, 0.22)),
+    "sponge-a": lambda: sponge(51, (1.00, 0.42, 0.44, 0.28), (0.99, 0.43, 0.41, 0.26)),
     "sponge-b": lambda: sponge(52, (0.88, 0.43, 0.17, 0.18)),
-    "sponge-c": lambda: sponge(53, (1.02, 0.42, 0.46, 0.25)),
+    "sponge-c": lambda: sponge(53, (1.02, 0.42, 0.46, 0.31)),
     "sponge-d": lambda: sponge(54, (1.03, 0.40, 0.43, 0.18), (1.03, 0.41, 0.48, 0.20)),
-    "sponge-e": lambda: sponge(55, (1.00, 0.43, 0.36, 0.21)),
+    "sponge-e": lambda: sponge(55, (1.00, 0.45, 0.36, 0.27)),
     "sponge-f": lambda: sponge(56, (1.05, 0.41, 0.49, 0.22), (1.02, 0.41, 0.46, 0.20)),
     "sponge-g": lambda: sponge(57, (1.00, 0.42, 0.28, 0.18)),
-    "sponge-h": lambda: sponge(58, (1.01, 0.42, 0.38, 0.25)),
+    "sponge-h": lambda: sponge(58, (1.01, 0.40, 0.42, 0.29)),
 }
 
 

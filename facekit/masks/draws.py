@@ -36,6 +36,10 @@ class Draws:
         """Between two numbers."""
         return four_decimals(low + (high - low) * next(self._numbers))
 
+    def between(self, low: float, high: float) -> float:
+        """As `uniform`, not yet rounded: for what is computed with."""
+        return low + (high - low) * next(self._numbers)
+
     def bell(self, centre: float, deviation: float) -> float:
         """Nearly normal (three uniforms), bounded at three deviations."""
         total = next(self._numbers) + next(self._numbers) + next(self._numbers)

@@ -63,6 +63,7 @@ def _dye(
     r0, g0, b0 = inks[0, 0], inks[0, 1], inks[0, 2]
     r1, g1, b1 = inks[1, 0] - r0, inks[1, 1] - g0, inks[1, 2] - b0
     r2, g2, b2 = inks[2, 0], inks[2, 1], inks[2, 2]
+    plain = two_tone and r1 == g1 == b1 == F0 and r2 == r0 and g2 == g0 and b2 == b0
     for y in range(rows):
         t = (np.float32(y) + HALF) / np.float32(rows)
         u0, v0 = (crease[4] - t * crease[3] + np.float32(8)) * size, (crease[5] + t * crease[2] + np.float32(8)) * size
@@ -74,7 +75,10 @@ def _dye(
             cover = row[x, 3]
             light = lights[x] * others[x]
             fold, warm = cover * bright[v, u] * light, min(max(hue * (light - F1), -MOST_WARM), MOST_WARM)
-            if two_tone:
+            if plain:  # nothing is printed on it: most masks
+                fold *= row[x, 0]
+                r, g, b = r0, g0, b0
+            elif two_tone:
                 fold *= row[x, 0]
                 first, second = row[x, 1], row[x, 2]
                 r, g, b = r0 + first * r1, g0 + first * g1, b0 + first * b1

@@ -21,7 +21,7 @@ __all__ = ["MaskOptions", "MaskParams", "sample_params"]
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
-VERSION = 4
+VERSION = 5
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
 HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the nose must still hold the chin
 STRAPS_SEEN = 0.85  # the others lie under hair

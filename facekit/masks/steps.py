@@ -52,7 +52,7 @@ def line_of(
 def step_of(draw: Draws, look: Look, ends: Ends, bow: float, deep: Pair, along: Along, reach: Pair) -> Line:
     """Cloth over cloth, as deep and gaping as much as `deep` says: bright above, in shade below, rarely a line."""
     depth = look.deep * deep[0]
-    dark, lip, shade = deep[1] * draw.uniform(-0.2, 0.7), draw.uniform(0.15, 0.8), draw.uniform(0.3, 1.0)
+    dark, lip, shade = deep[1] * draw.between(-0.2, 0.7), draw.between(0.15, 0.8), draw.between(0.3, 1.0)
     drawn = (depth * max(dark, 0), depth * lip * look.gleam, depth * shade * look.lit)
-    size = (look.soft * draw.uniform(0.004, 0.014), draw.uniform(*reach))
+    size = (look.soft * draw.between(0.004, 0.014), draw.between(*reach))
     return line_of(ends, (bow, draw.bell(0, 0.008)), size, drawn, along)
