@@ -19,7 +19,7 @@ WORTH = (
 )
 
 NARROW = "td small{color:inherit;opacity:.75;white-space:nowrap}td:first-child{white-space:nowrap}"
-SAW_DRAWN = "probably, by that cosine: it ranks too high"
+SAW_DRAWN = "probably, by that cosine, unless a mean was subtracted from its vectors: it ranks too high"
 SAW_NONE = "not told by that cosine, nor would it be of one that was trained on photographs too"
 
 
