@@ -243,6 +243,24 @@ def test_a_list_has_the_bytes_of_its_pack(sides: Path, tmp_path: Path) -> None:
         overlap(OverlapConfig(str(sides / "a" / "pack"), str(tmp_path / "b.list"), features_b="any"))
 
 
+def test_pairs_that_chance_makes_are_said(sides: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A network that finds everybody alike: one direction is in all vectors. The planted people are found as before."""
+    overlap(config(sides, True))
+    assert not caplog.records
+    features = {}
+    for name in "ab":
+        with open_pack(sides / name / "pack") as pack:
+            vectors = np.load(sides / name / "features" / VECTORS / "00000000.npy")
+            alike = np.hstack([vectors, np.full((len(vectors), 1), 1.5, np.float32)])
+            write_features(tmp_path / name, pack.keys, pack.labels, alike)
+        features[f"features_{name}"] = str(tmp_path / name)
+    found = overlap(replace(config(sides, False), **features))
+    assert found.identity_pairs == 400
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "100.0% of the pairs of identities are as alike as 0.6, so about 400 of the 400 pairs" in said
+    assert "choose a higher --identity" in said
+
+
 def test_doors(sides: Path, tmp_path: Path) -> None:
     a, b = str(sides / "a" / "pack"), str(sides / "b" / "pack")
     for name in ("identity", "picture"):

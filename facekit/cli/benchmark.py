@@ -146,7 +146,7 @@ def text_of_run(summary: RunSummary) -> str:
         lines.append(f".25 masked to bare + .75 bare to bare at FAR {summary.far:g}: {summary.score:.2%}")
     if summary.alike is not None:
         warning = (
-            ": it was probably trained on drawn people, and ranks too high"
+            ": unless its vectors lack their mean, it was probably trained on drawn people, and ranks too high"
             if summary.saw_drawn
             else f"; below {ALIKE:g} it would have been trained on drawn people, and on no photographs beside them"
         )

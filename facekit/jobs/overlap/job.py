@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from facekit.embeddings import is_features
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.model import model_input, open_engine
+from facekit.jobs.overlap.alike import chance_warning
 from facekit.jobs.overlap.config import OverlapConfig, OverlapSummary, SideSummary
 from facekit.jobs.overlap.match import Identities, Pictures, identities_of, near_centres, near_pictures, same_pictures
 from facekit.jobs.overlap.side import Side, Space, open_side
@@ -18,6 +20,8 @@ from facekit.output import Input, check_folder, folder_input, input_of, open_fol
 from facekit.records.distinct import distinct
 
 __all__ = ["OverlapConfig", "OverlapSummary", "overlap"]
+
+log = logging.getLogger(__name__)
 
 
 def overlap(config: OverlapConfig) -> OverlapSummary:
@@ -68,6 +72,8 @@ def _compare(config: OverlapConfig, a: Side, b: Side, named: list[Input]) -> Ove
                           "embed both with one")  # fmt: skip
     same, rows_a, rows_b, placeholders = same_pictures(a, b) if by_bytes else (_no_pictures(), *_no_rows(), 0)
     near = near_centres(a, b, config.identity, config.workers) if by_vectors else _no_identities()
+    if by_vectors and (said := chance_warning(a, b, len(near.left), config.identity)) is not None:
+        log.warning("%s", said)
     nearly = near_pictures(a, b, near, config.picture) if by_vectors else _no_pictures()
     people = identities_of(a, b, near, same, nearly)
     if config.destination is not None:
