@@ -1,4 +1,4 @@
-"""All pages against axe-core's rules (https://github.com/dequelabs/axe-core), that find what lacks name or contrast."""
+"""All pages against axe-core's rules (https://github.com/dequelabs/axe-core): what lacks a name, a role or contrast."""
 
 from __future__ import annotations
 

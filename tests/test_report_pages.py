@@ -245,6 +245,30 @@ def test_narrowly_kept_faces_are_reviewed_too(cleaned: Path, tmp_path: Path) -> 
         assert page.run("return [...state.drop]") == [rows[0]["key"]]
 
 
+LONGEST = """const big = 2059905, key = 41999999;
+    const why = `centre of label ${big + 1}; in its largest cluster`;
+    C.faces = ["relabel", "second_person", "hub"].map((reason) => ({key, old: big, new: big - 9, near: big + 1, action: "move",
+      reason, similarity: -.123, why}));
+    C.narrow = C.faces;
+    C.groups = [{new: big, weakest: 1.1234, members: Array.from({length: 12}, (_, at) => ({label: big + at, faces: 12345}))}];
+    C.near = [{a: big, b: big + 1, similarity: 1.1234}];
+    for (let at = 0; at < 12; at++) C.samples[big + at] = [key, key, key, key];
+    state.move.set(key, big + 2); state.merge.set(`${big} ${big + 1}`, [big, big + 1]);
+    for (const member of C.groups[0].members) state.split.add(member.label);"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 720, 1280, 1300, 1400])
+def test_rows_hold_what_a_pack_of_42_million_pictures_has_to_say(cleaned: Path, tmp_path: Path, width: int) -> None:
+    with reviewed(cleaned, tmp_path / "o.json") as address, open_chromium(tmp_path / "profile") as page:
+        page.emulate(width, 800)
+        page.open(address)
+        page.run(LONGEST)
+        for tab in ("faces", "groups", "near", "narrow"):
+            page.click(f"[data-tab={tab}]")
+            assert page.run("return document.querySelectorAll('.row').length") >= 1
+            assert page.run(CUT) == [], tab
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
 def test_every_word_can_be_read(cleaned: Path, tmp_path: Path, width: int, scheme: str) -> None:

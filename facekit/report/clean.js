@@ -101,19 +101,20 @@ document.addEventListener("keydown", (event) => {
   } else if (!event.target.closest("input, select, textarea, dialog, nav")) list?.key(event);
 });
 function refresh(message) { list?.paint(); bar(message); }
-const act = (label, pressed, onclick, title) => (C.review
-  ? $("button", { class: "act", "aria-pressed": String(pressed), onclick, title }, label) : null);
+const act = (label, pressed, onclick, title, name) => (C.review
+  ? $("button", { class: "act", "aria-pressed": String(pressed), "aria-label": name, onclick, title }, label) : null);
 
 /* ---- panels ---- */
 function faceRow(face, pictures) {
   const now = faceState(face), other = face.near >= 0 && face.near !== face.old;
+  const why = face.why.replace(`centre of label ${other ? face.near : face.old}; `, "");
   return $("div", { class: `row ${face.action} ${now ? "changed" : ""}`, "data-key": face.key },
     pictures || $("div", { class: "strip" }, picture(face.key, "first"), ...strip(typical(face.old, other ? 2 : 3)),
       ...(other ? [$("span", { class: "to", role: "img", "aria-label": `near identity ${face.near}` }, "→"), ...strip(typical(face.near, 2))] : [])),
     $("div", { class: "words" },
       $("div", {}, $("span", { class: "tag" }, face.action), ` ${REASONS[face.reason] || face.reason} · ${similarity(face.similarity)}`),
       $("div", { class: "quiet" }, `key ${face.key} · identity ${face.old}` + (other ? ` → identity ${face.near}` : "")
-        + (face.new >= 0 && face.action === "move" ? ` (new label ${face.new})` : "") + (face.why ? ` · ${face.why}` : "")),
+        + (face.new >= 0 && face.action === "move" ? ` (new label ${face.new})` : "") + (why ? ` · ${why}` : "")),
       now ? $("div", {}, now === "move" ? `you: move to identity ${state.move.get(face.key)}` : `you: ${now}`) : null),
     C.review ? $("div", { class: "acts" },
       act("keep", now === "keep", () => setFace(face, "keep"), "y"),
@@ -146,17 +147,18 @@ function narrowPanel(panel) {
   use(place, new List(C.narrow, faceRow, FACE_KEYS, faceDrawn));
 }
 function groupRow(group, pictures) {
-  const changed = group.members.some((member) => state.split.has(member.label));
+  const split = group.members.map((member) => member.label).filter((label) => state.split.has(label));
+  const changed = split.length > 0, each = group.members.length > 2 ? 1 : 2;
   return $("div", { class: `row move ${changed ? "changed" : ""}`, "data-group": group.new },
     pictures || $("div", { class: "strip" }, ...group.members.slice(0, 4).flatMap((member, at) =>
-      typical(member.label, 2).map((key, place) => picture(key, place === 0 ? "first" : at > 0 ? "extra" : "")))),
+      typical(member.label, each).map((key, place) => picture(key, place === 0 ? "first" : at > 0 ? "extra" : "")))),
     $("div", { class: "words" },
-      $("div", {}, group.members.slice(0, 4).map((member) => `identity ${member.label} (${number(member.faces)})`).join(" + ")
-        + (group.members.length > 4 ? ` and ${number(group.members.length - 4)} more` : "")),
+      $("div", {}, group.members.slice(0, 3).map((member) => `identity ${member.label} (${number(member.faces)})`).join(" + ")
+        + (group.members.length > 3 ? ` and ${number(group.members.length - 3)} more` : "")),
       $("div", { class: "quiet" }, `weakest ${similarity(group.weakest)}${CORRECTED} · new label ${group.new}`),
-      changed ? $("div", {}, `you: split off ${group.members.filter((m) => state.split.has(m.label)).map((m) => m.label).join(", ")}`) : null),
-    C.review ? $("div", { class: "acts" }, ...group.members.slice(1, 4).map((member) =>
-      act(`split ${member.label}`, state.split.has(member.label), () => toggle(state.split, member.label), "s"))) : null);
+      changed ? $("div", {}, `you: split off ${split.slice(0, 3).join(", ")}${split.length > 3 ? ` and ${number(split.length - 3)} more` : ""}`) : null),
+    C.review ? $("div", { class: "acts" }, $("span", { class: "quiet" }, "split"), ...group.members.slice(1, 4).map((member) =>
+      act(member.label, state.split.has(member.label), () => toggle(state.split, member.label), "s", `split ${member.label}`))) : null);
 }
 function groupsPanel(panel) {
   panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
