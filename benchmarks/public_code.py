@@ -9,7 +9,8 @@ heads      ``arcface_torch/losses.py``, ``CurricularFace/head/metrics.py``, ``Ma
 networks   ``arcface_torch/backbones/iresnet.py``, ``MagFace/models/iresnet.py``, CurricularFace's
            ``backbone/model_irse.py`` and CVLface's ``iresnet/model.py``: random weights and statistics, saved, taken by
            ``--init``, and the embeddings compared.
-templates  ``image2template_feature`` and ``verification`` of ``arcface_torch/eval_ijbc.py`` on drawn vectors.
+templates  ``image2template_feature`` and ``verification`` of ``arcface_torch/eval_ijbc.py`` on drawn vectors, and the
+           ranks of ``DIR_FAR`` in CVLface's ``tinyface/metrics.py`` in a gallery with distractors.
 classifier ``arcface_torch/partial_fc_v2.py``, on one and two processes: see `public_partial_fc.py`.
 
 What is imported there and not needed here (timm, fvcore, termcolor) is stood in for by empty modules.
@@ -37,13 +38,14 @@ from facekit_bcl import AdaMargin, ArcMargin, CosMargin, CurricularMargin
 from facekit_maskdul import MagnitudeMargin
 from torch.nn import functional
 
-from facekit.evaluate import aggregate
+from facekit.evaluate import FaceSet, aggregate, identify
 from facekit.train.angular import cosine_matrix
 from facekit.train.backbones import backbone
 from facekit.train.model import load_initial_weights
 
 ROWS, CLASSES, DIMENSIONS, STEPS = 32, 50, 64, 3
 CVLFACE = "CVLface/cvlface/research/recognition/code/run_v1/models/iresnet/model.py"
+TINYFACE = "CVLface/cvlface/research/recognition/code/run_v1/evaluations/tinyface/metrics.py"
 IRSE = "CurricularFace/backbone/model_irse.py"
 
 
@@ -258,10 +260,7 @@ def templates(folder: Path) -> dict[str, float]:
     import sklearn
     import sklearn.preprocessing
 
-    wanted = ("image2template_feature", "verification")
-    parts = [part for part in ast.parse(path.read_text()).body if isinstance(part, ast.FunctionDef)]
-    names: dict[str, Any] = {"np": np, "sklearn": sklearn}
-    exec(compile(ast.Module([part for part in parts if part.name in wanted], []), str(path), "exec"), names)
+    names = functions(path, ("image2template_feature", "verification"), np=np, sklearn=sklearn)
     rng = np.random.default_rng(18)
     template = np.repeat(np.arange(300) * 7 + 3, rng.integers(1, 12, 300))
     media = rng.integers(0, 5, len(template)) + 100 * template
@@ -284,6 +283,32 @@ def templates(folder: Path) -> dict[str, float]:
     return found
 
 
+def functions(path: Path, wanted: tuple[str, ...], **names: Any) -> dict[str, Any]:
+    """Some functions of a script that does its work when it is imported, unmodified."""
+    parts = [part for part in ast.parse(path.read_text()).body if isinstance(part, ast.FunctionDef)]
+    exec(compile(ast.Module([part for part in parts if part.name in wanted], []), str(path), "exec"), names)
+    return names
+
+
+def ranks(folder: Path) -> dict[str, float]:
+    """Largest difference of rank-1, 5 and 20 of probes in a gallery of matches and distractors."""
+    path, rng = folder / TINYFACE, np.random.default_rng(18)
+    if not path.exists():
+        return {}
+    centres = rng.normal(size=(200, 32))
+    people = [rng.permutation(200), rng.integers(0, 200, 900)]
+    gallery, probe = (centres[who] + 1.6 * rng.normal(size=(len(who), 32)) for who in people)
+    gallery = np.concatenate([gallery, rng.normal(size=(3000, 32)) * 1.9])
+    labels = np.r_[people[0], np.full(3000, -1)]
+    sides = [(side / np.linalg.norm(side, axis=1, keepdims=True)).astype(np.float32) for side in (probe, gallery)]
+    with contextlib.redirect_stdout(io.StringIO()):
+        same = people[1][:, None] == labels
+        theirs = functions(path, ("DIR_FAR",), np=np)["DIR_FAR"](sides[0] @ sides[1].T, same, [1, 5, 20])[0]
+    ours = identify(FaceSet(sides[0], people[1]), FaceSet(sides[1], labels), (1, 5, 20)).accuracy
+    shown = ", ".join(f"{100 * value:.1f}%" for value in ours.values())
+    return {f"TinyFace's ranks ({shown})": max(abs(a - float(b)) for a, b in zip(ours.values(), theirs, strict=True))}
+
+
 def classifier(folder: Path) -> None:
     """On one process and on two; they print what they find."""
     if (folder / "arcface_torch/partial_fc_v2.py").exists():
@@ -297,10 +322,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     torch.set_num_threads(1)
-    for title, part in (("heads", heads), ("networks", networks), ("templates", templates)):
+    for title, part in (("heads", heads), ("networks", networks), ("templates", templates), ("ranks", ranks)):
         print(f"{title}: largest difference")
         for name, value in part(folder).items():
-            print(f"  {name:34} {value:.1e}")
+            print(f"  {name:44} {value:.1e}")
     classifier(folder)
 
 

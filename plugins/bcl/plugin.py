@@ -98,10 +98,11 @@ VITS: Mapping[str, Mapping[str, Any]] = {
 }
 """On 8 cards (vit_t, vit_b) and on 64."""
 SMALL: Mapping[str, Any] = {
-    "backbone": "tiny", "dimensions": 128, "dropout": 0.0, "scale": 48.0, "margin": 0.35, "epochs": 16, "batch": 64,
+    "backbone": "tiny", "dimensions": 128, "dropout": 0.0, "scale": 32.0, "margin": 0.35, "epochs": 16, "batch": 64,
     "lr": 0.1, "schedule": "cosine", "warmup": 1.0, "crop": 4, "brightness": 0.2, "contrast": 0.2,
 }  # fmt: skip
-"""For thousands of images on a laptop."""
+"""For thousands of images on a laptop. With s = 48 ArcFace loses ten points on masked faces, whatever the jitter
+(benchmarks/recipes.py why)."""
 SMALL_KINDS: Mapping[str, Mapping[str, Any]] = {"cosface": {"margin": 0.25}}
 
 
