@@ -13,6 +13,7 @@ __all__ = [
     "NoFace",
     "PictureError",
     "RecordError",
+    "WrongInput",
     "did_you_mean",
 ]
 
@@ -79,6 +80,10 @@ class RecordError(FacekitError):
 
 class MissingInput(RecordError, ConfigError):
     """What was named to be read is not there; the command line turns it into exit code 2, whatever it is."""
+
+
+class WrongInput(RecordError, ConfigError):
+    """What was named to be read is of another kind; the command line turns it into exit code 2, whatever it is."""
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

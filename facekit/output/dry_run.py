@@ -104,7 +104,7 @@ def stop_if_dry(
     if not _ASKED.get():
         return
     sizes = [os.stat(file).st_size for one in inputs for file in one.files() if os.path.exists(file)]
-    reads = tuple(one.path for one in inputs)
+    reads = tuple(dict.fromkeys(one.path for one in inputs))
     free = free_bytes(target) if isinstance(target, Path) else -1
     known = (needed, free, unfinished, pictures, dict(steps or {}))
     raise DryRun(Plan(command, str(target), reads, len(sizes), sum(sizes), *known))

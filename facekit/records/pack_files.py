@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from facekit.errors import RecordError
+from facekit.errors import WrongInput
 from facekit.records.named_inputs import describe_path, require_there
 
 __all__ = ["PackPaths", "file_stamps", "find_rec", "pack_paths"]
@@ -35,7 +35,7 @@ def pack_paths(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
 
     Raises
     ------
-    RecordError
+    MissingInput, WrongInput
         There is no such pack.
     """
     rec = find_rec(Path(path))
@@ -55,7 +55,7 @@ def find_rec(path: Path) -> Path:
 
     Raises
     ------
-    RecordError
+    MissingInput, WrongInput
         There is none, or more than one in a folder.
     """
     if path.is_dir():
@@ -68,7 +68,7 @@ def find_rec(path: Path) -> Path:
     if prefixed.is_file():
         return prefixed
     require_there(path, "pack")
-    raise RecordError(f"it is {describe_path(path)}, no pack: name a folder, a .rec file or their prefix", path)
+    raise WrongInput(f"it is {describe_path(path)}, no pack: name a folder, a .rec file or their prefix", path)
 
 
 def _rec_of_folder(folder: Path) -> Path:
@@ -81,9 +81,9 @@ def _rec_of_folder(folder: Path) -> Path:
         shards = any(folder.glob("*.tar"))
         of_shards = ", but tar shards: make a pack of them with facekit convert"
         cure = of_shards if shards else f": it is {describe_path(folder)}"
-        raise RecordError(f"no .rec file lies in this folder{cure}", folder)
+        raise WrongInput(f"no .rec file lies in this folder{cure}", folder)
     names = ", ".join(f.name for f in found[:5])
-    raise RecordError(f"{len(found)} .rec files lie in this folder ({names}): name one of them", folder)
+    raise WrongInput(f"{len(found)} .rec files lie in this folder ({names}): name one of them", folder)
 
 
 def file_stamps(rec: Path) -> tuple[tuple[int, int, int] | None, ...]:

@@ -18,6 +18,7 @@ from torch import nn
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.output import replacing
+from facekit.records.named_inputs import require_there
 from facekit.train.plugin import PackFacts, Plugin, load_plugin
 from facekit.train.public_weights import Translated, translated, unpacked
 from facekit.train.recipe import Settings, settings_of
@@ -251,6 +252,7 @@ def weights_file(path: Path) -> Path:
     for candidate in (path / MODEL, path / COMMON, *(folder / COMMON for folder in finished[-1:])):
         if candidate.is_file():
             return candidate
+    require_there(path, "run of facekit train")
     raise ConfigError(f"{path} holds no {MODEL} and no checkpoint: give what facekit train wrote")
 
 

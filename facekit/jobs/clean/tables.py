@@ -197,8 +197,10 @@ def read_decisions(
 
     Raises
     ------
+    ConfigError
+        It is missing, or something else than a table.
     FacekitError
-        It is missing, or not what `write_decisions` writes.
+        It is not what `write_decisions` writes.
     """
     import pyarrow as pa
 
@@ -224,7 +226,8 @@ def read_decisions(
             row = part.stop
         return DecisionTable(**found, sentences=tuple(map(str, sentences)), about=about)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise FacekitError(
+        refusal = FacekitError if path.suffix == ".parquet" else ConfigError  # damaged, or named by mistake
+        raise refusal(
             f"{path} cannot be read as decisions: {error}; it is {describe_path(path)}; name what facekit clean wrote"
         ) from error
 

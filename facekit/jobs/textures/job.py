@@ -17,6 +17,7 @@ from facekit.masks import render_worn, sample_params
 from facekit.masks.catalogue import TYPES, mask_type, type_names
 from facekit.masks.custom import add_masks, read_masks
 from facekit.masks.textures import MaskTexture
+from facekit.records.named_inputs import require_there
 
 __all__ = ["Finding", "TypeLine", "Wearer", "check_table", "drawn_wearer", "list_types", "photographed", "preview"]
 
@@ -187,7 +188,13 @@ def check_table(path: str | Path) -> list[Finding]:
     -------
     list of Finding
         Empty where there is nothing to say. One fatal finding where the table cannot be used.
+
+    Raises
+    ------
+    MissingInput
+        Nothing is there.
     """
+    require_there(path, "table of masks")
     try:
         masks = read_masks(path)
         add_masks(path)
