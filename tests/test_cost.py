@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from facekit.cli.cost import text_of
 from facekit.errors import ConfigError
-from facekit.jobs.cost import calibrate
+from facekit.jobs.cost import calibrate, probes
 from facekit.jobs.cost.calibrate import Rate
 from facekit.jobs.cost.config import SIZES, CostConfig
 from facekit.jobs.cost.job import BYTES_A_RECORD, Measured, Step, cost, predict
@@ -79,6 +79,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "FEWEST", 500)
     monkeypatch.setattr(calibrate, "FACES", (6, 12))
     monkeypatch.setattr(calibrate, "TIMES", 1)
+    monkeypatch.setattr(probes, "MOST", 1)
+    monkeypatch.setattr(probes, "FEWEST", 1)
     monkeypatch.setattr(calibrate, "CENTRES", (2000, 4000))
 
 

@@ -46,7 +46,7 @@ _LOG = logging.getLogger("facekit.run.progress")
 def command(as_json: bool, images: tuple[int, ...], **given: Any) -> None:
     """Predict what each step takes for a pack, or for so many pictures: CPU and GPU hours, disk and memory.
 
-    Rates are measured on this machine, in half a minute, on drawn pictures: every command runs at two small sizes,
+    Rates are measured on this machine, in a minute or two, on drawn pictures: every command runs at two small sizes,
     which gives a constant and a rate a record. What is assumed is printed below the tables. SRC is a pack; then
     its number, size and identities of pictures are taken. The rates are kept: --dry-run tells a time by them.
 

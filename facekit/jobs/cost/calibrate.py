@@ -1,27 +1,28 @@
-"""A short calibration: every command at two small sizes, as a process of its own, on drawn pictures.
+"""A short calibration: every command at two small sizes on drawn pictures.
 
-What a command costs is a constant and a rate a record; two sizes give both. CPU seconds are the system's own
-count of the process and its children; its anonymous memory is looked at a hundred times a second.
+What a command costs is a constant and a rate a record; two sizes give both (`facekit.jobs.cost.probes`). A process runs
+it at the small size, which pays for the start, again, and at the large one (`facekit.jobs.cost.timed`): the start of a
+process takes longer than most commands do for ten thousand records, and would hide the rate. Its anonymous memory is
+looked at a hundred times a second.
 """
 
 from __future__ import annotations
 
 import gzip
-import os
-import shutil
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from facekit.errors import FacekitError
 from facekit.images import encode_jpeg
+from facekit.jobs.cost import timed
 from facekit.jobs.cost.config import CostConfig
+from facekit.jobs.cost.probes import Estimate, Round, estimate, take_turns
 from facekit.records import Header, PackWriter, open_pack, pack_record
 from facekit.records.framing import frame
 from facekit.records.tar_shards import TarWriter
@@ -31,11 +32,15 @@ __all__ = ["Material", "Rate", "calibrate", "centre_pair_seconds", "core_gigaflo
 MOST_BYTES, MOST, FEWEST = 160 << 20, 100_000, 10_000
 """Of the larger pack; larger ones take minutes, in smaller ones the start of a process hides the rate."""
 
-FACES = (48, 240)
-"""Pictures of the packs that are masked, embedded and read for training: a thousandth of a second each and more."""
+FACES = (192, 384)
+"""Pictures of the packs that are masked, embedded and read for training: a thousandth of a second each and more. The
+contact sheet is full at both sizes, or drawing it would count as masking."""
 
-TIMES = 3
-"""That a command of a second is run at each size; fetch, which takes ten, once."""
+FETCHED = 5
+"""One of so many records is in the tars: fetching one takes twenty times what converting it does."""
+
+TIMES = 5
+"""That what takes less than a second is timed in this process."""
 
 CENTRES = (12_000, 24_000)
 """That are compared with one another."""
@@ -70,11 +75,12 @@ class Rate(NamedTuple):
 
 
 class _Run(NamedTuple):
-    records: int
-    cpu: float
-    wall: float
+    """What one process measured: seconds of a first run at the small size, of another one, and at the large size."""
+
+    cpu: tuple[float, float, float]
+    wall: tuple[float, float, float]
     memory: int
-    disk: int
+    disk: tuple[int, int]
 
 
 class Material(NamedTuple):
@@ -86,7 +92,7 @@ class Material(NamedTuple):
 
 
 def calibrate(config: CostConfig, folder: Path) -> dict[str, Rate]:
-    """Measure the rates of all steps; about half a minute.
+    """Measure the rates of all steps; about a minute, more where other work runs on the machine.
 
     Parameters
     ----------
@@ -106,75 +112,84 @@ def calibrate(config: CostConfig, folder: Path) -> dict[str, Rate]:
         A command failed.
     """
     made = make_material(config, folder)
-    sizes = [*zip(made.folders, made.records, strict=True)]
-
-    def of_records(name: str, words: Callable[[Path], list[str]]) -> Rate:
-        times = 1 if name == "fetch" else TIMES
-        return _rate(*(_least(at, words(at), at / f"out-{name}", count, times) for at, count in sizes))
-
-    def of_faces(name: str, words: Callable[[Path], list[str]]) -> Rate:
-        runs = [_run(at, words(at), at / f"out-{name}", count) for at, count in zip(made.faces, FACES)]
-        return _rate(*runs)
-
-    convert = ["convert", "{at}/pack", "{at}/out-convert"]
+    records = [*zip(made.folders, made.records, strict=True)]
+    fetched = [(at, count // FETCHED) for at, count in records]
+    faces = [*zip(made.faces, FACES, strict=True)]
     # Below 200,000 pictures the report compares both modes, which large packs are not asked to pay for.
     clean = ["clean", "{at}/pack", "{at}/out-clean", "--features", "{at}/vectors.npy", "--no-report"]
-    given = {
-        "fetch": ["convert", "{at}/tars", "{at}/out-fetch", "--workers", "1"],
-        "convert": convert,
-        "clean": [*clean, "--allow-loss", "1"],
-        "apply": ["apply", "{at}/pack", "{at}/out-clean", "{at}/out-apply"],
-    }
-    rates = {name: of_records(name, partial(_placed, words)) for name, words in given.items()}
-    ratio = ["--mode", "replace", "--ratio", "1", "--workers", "1"]
-    rates["mask"] = of_faces("mask", lambda at: ["mask", f"{at}/pack", f"{at}/out-mask", *ratio])
+    steps = [
+        _Step("fetch", fetched, ["convert", "{at}/tars", "{at}/out-fetch", "--workers", "1"]),
+        _Step("convert", records, ["convert", "{at}/pack", "{at}/out-convert"]),
+        _Step("clean", records, [*clean, "--allow-loss", "1"]),
+        _Step("apply", records, ["apply", "{at}/pack", "{at}/out-clean", "{at}/out-apply"]),
+        _Step("mask", faces, ["mask", "{at}/pack", "{at}/out-mask", *MASKING]),
+    ]
     if config.model is not None:
         model = ["--model", config.model, "--threads", "1", "--workers", "1"]
-        rates["embed"] = of_faces("embed", lambda at: ["embed", f"{at}/pack", f"{at}/out-embed", *model])
+        steps.append(_Step("embed", faces, ["embed", "{at}/pack", "{at}/out-embed", *model]))
+    found = take_turns({step.name: step.round for step in steps})
+    rates = {step.name: _rate(step, found[step.name]) for step in steps}
     rates["read"] = _reading(made.faces[1] / "pack")
     return rates
 
 
-def _placed(words: list[str], at: Path) -> list[str]:
-    """The words of a command with the folder that they speak of."""
-    return [word.format(at=at) for word in words]
+MASKING = ["--mode", "replace", "--ratio", "1", "--workers", "1"]
 
 
-def _rate(small: _Run, large: _Run) -> Rate:
-    more = large.records - small.records
-    cpu, wall = (max(0.0, (b - a) / more) for a, b in ((small.cpu, large.cpu), (small.wall, large.wall)))
-    starts = max(0.0, small.cpu - cpu * small.records), max(0.0, small.wall - wall * small.records)
-    return Rate(cpu, wall, *starts, (large.disk - small.disk) / more, large.memory)
+class _Step:
+    """A command, whose words speak of the folder as ``{at}``, and its runs in the folders of both sizes."""
+
+    def __init__(self, name: str, places: list[tuple[Path, int]], words: list[str]) -> None:
+        self.name, self.places, self._words = name, places, words
+        self.runs: list[_Run] = []
+
+    def round(self) -> Round:
+        """Run it at both sizes; CPU seconds."""
+        self.runs.append(_measured(self.name, [at for at, _ in self.places], self._words))
+        return Round(*self.runs[-1].cpu[1:])
 
 
-def _least(at: Path, words: list[str], output: Path, records: int, times: int) -> _Run:
-    """Of several runs the one with the fewest CPU seconds: other work on the machine only adds."""
-    runs = []
-    for _ in range(times):
-        shutil.rmtree(output, ignore_errors=True)
-        runs.append(_run(at, words, output, records))
-    return min(runs, key=lambda run: run.cpu)
+def _rate(step: _Step, cpu: Estimate) -> Rate:
+    """A constant and a rate: CPU seconds as estimated, the clock's of the shortest runs."""
+    (_, few), (_, many) = step.places
+    more = many - few
+    wall = estimate([Round(*run.wall[1:]) for run in step.runs])
+    start_cpu = min(run.cpu[0] for run in step.runs) - cpu.difference / more * few
+    start_wall = min(run.wall[0] for run in step.runs) - wall.difference / more * few
+    disk = (step.runs[-1].disk[1] - step.runs[-1].disk[0]) / more
+    memory = max(run.memory for run in step.runs)
+    return Rate(cpu.difference / more, wall.difference / more, max(start_cpu, 0), max(start_wall, 0), disk, memory)
 
 
-def _run(at: Path, words: list[str], output: Path, records: int) -> _Run:
-    """Run a command to its end, and say what it cost."""
-    log, started = at / "log", time.perf_counter()
+def _measured(name: str, folders: list[Path], words: list[str]) -> _Run:
+    small, large = ([[word.format(at=at) for word in words], str(at / f"out-{name}")] for at in folders)
+    timings, memory = _run(folders[1], [small, small, large])
+    cpu, wall = zip(*timings, strict=True)
+    few, many = (_size(folder / f"out-{name}") for folder in folders)
+    return _Run(cpu, wall, memory, (few, many))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _run(at: Path, commands: list[list[Any]]) -> tuple[list[list[float]], int]:
+    """Run commands, each with its output, in one process; CPU seconds and the clock's of each, and its memory."""
+    plan, log = at / "plan.json", at / "log"
+    plan.write_text(json.dumps(commands), "utf-8")
     with open(log, "wb") as told:
-        process = subprocess.Popen([sys.executable, "-m", "facekit", *words], stdout=told, stderr=told)
-        done, memory = 0, 0
-        while not done:
+        process = subprocess.Popen([sys.executable, "-m", timed.__name__, str(plan)], stdout=told, stderr=told)
+        memory = 0
+        while process.poll() is None:
             # Not ru_maxrss: that begins with what the parent had when it started the process.
             memory = max(memory, _anonymous(process.pid))
-            done, status, usage = os.wait4(process.pid, os.WNOHANG)
-            time.sleep(0 if done else LOOK)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
+            time.sleep(LOOK)
     if process.returncode:
         raise FacekitError(
-            f"facekit {words[0]} failed while it was measured: {log.read_text('utf-8', 'replace')[-800:]}"
+            f"facekit {commands[0][0][0]} failed while it was measured: {log.read_text('utf-8', 'replace')[-800:]}"
         )
-    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-    return _Run(records, usage.ru_utime + usage.ru_stime, wall, memory, size)
+    timings: list[list[float]] = json.loads(Path(f"{plan}{timed.TIMINGS}").read_text("utf-8"))
+    return timings, memory
 
 
 def _anonymous(process: int) -> int:
@@ -190,7 +205,7 @@ def make_material(config: CostConfig, folder: Path) -> Material:
     """Draw people, and make packs of records, tars and vectors of two sizes."""
     large = min(MOST, max(FEWEST, MOST_BYTES // config.picture_bytes))
     records, drawn = (large // 5, large), folder / "drawn"
-    _run(folder, ["synth", str(drawn), "--identities", "6", "--images", "8"], drawn, 48)
+    _run(folder, [[["synth", str(drawn), "--identities", "6", "--images", "8"], str(drawn)]])
     with open_pack(drawn) as pack:
         faces = [pack.read(int(key)).payload for key in pack.keys]
     folders, of_faces = [], []
@@ -220,7 +235,7 @@ def _write_records(at: Path, count: int, config: CostConfig) -> None:
             block = bytearray(frames[0] * len(some))
             writer.append_block(block, np.arange(len(some)) * size, some, new_ids=True, relabel=True, in_place=True)
     with TarWriter(at / "tars", count) as tars:
-        for number in range(count):
+        for number in range(count // FETCHED):
             tars.write(number, Header(0, float(labels[number]), number, 0), picture)
     for path in (at / "tars").glob("*.tar"):
         with open(path, "rb") as plain, gzip.open(f"{path}.gz", "wb", 1) as packed:
@@ -248,10 +263,13 @@ def _reading(pack: Path) -> Rate:
     samples = TrainingSet(str(pack), LoopConfig())
     for index in range(min(16, len(samples))):
         samples[index]
-    started, before = time.perf_counter(), time.process_time()
-    for index in range(len(samples)):
-        samples[index]
-    cpu, wall = time.process_time() - before, time.perf_counter() - started
+    passes = []
+    for _ in range(TIMES):
+        started, before = time.perf_counter(), time.process_time()
+        for index in range(len(samples)):
+            samples[index]
+        passes.append((time.process_time() - before, time.perf_counter() - started))
+    cpu, wall = (min(column) for column in zip(*passes, strict=True))
     return Rate(cpu / len(samples), wall / len(samples), 0.0, 0.0, 0.0, 0.0)
 
 
@@ -268,15 +286,18 @@ def centre_pair_seconds(dimensions: int) -> float:
         pairs_above(rows[:count], 0.75)
         return time.process_time() - before
 
-    small, large = (min(seconds(count) for _ in range(TIMES)) for count in CENTRES)
-    return max(large - small, 0.0) / ((CENTRES[1] ** 2 - CENTRES[0] ** 2) / 2)
+    found = take_turns({"pairs of centres": lambda: Round(seconds(CENTRES[0]), seconds(CENTRES[1]))})
+    return found["pairs of centres"].difference / ((CENTRES[1] ** 2 - CENTRES[0] ** 2) / 2)
 
 
 def core_gigaflops() -> float:
     """10^9 floating point operations a second that one core does in a product of float32 matrices."""
     a = np.random.default_rng(3).standard_normal((1024, 1024), np.float32)
     _ = a @ a
-    before, times = time.process_time(), 5
-    for _ in range(times):
+
+    def seconds() -> float:
+        before = time.process_time()
         _ = a @ a
-    return float(2 * 1024**3 * times / (time.process_time() - before) / 1e9)
+        return time.process_time() - before
+
+    return float(2 * 1024**3 / min(seconds() for _ in range(TIMES)) / 1e9)

@@ -1,4 +1,4 @@
-"""``facekit cost``: measure rates in half a minute, and say what every step takes at each size."""
+"""``facekit cost``: measure rates in a minute or two, and say what every step takes at each size."""
 
 from __future__ import annotations
 
