@@ -24,7 +24,7 @@ Bounds = tuple[float, float, float, float]
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 TOP_ROWS = 4  # of the coarse grid: on a head that leans back, a cup bulges over its own upper edge
 HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
-LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.25), np.float32(0.2), np.float32(2.4)  # centimetres
+LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.3), np.float32(0.2), np.float32(2.4)  # centimetres
 HANG, PULL = np.float32(1.8), np.float32(0.5)  # how wide the lower part hangs, and how far corners are pulled
 CANONICAL_WIDTH = np.float32(15.32)  # centimetres between the edges of the mean face
 
