@@ -247,14 +247,15 @@ def test_narrowly_kept_faces_are_reviewed_too(cleaned: Path, tmp_path: Path) -> 
 
 LONGEST = """const big = 2059905, key = 41999999;
     const why = `centre of label ${big + 1}; in its largest cluster`;
-    C.faces = ["relabel", "second_person", "hub"].map((reason) => ({key, old: big, new: big - 9, near: big + 1, action: "move",
-      reason, similarity: -.123, why}));
+    C.faces = ["relabel", "second_person", "hub"].map((reason) => ({key, old: big, new: big - 9, near: big + 1,
+      action: "move", reason, similarity: -.123, why}));
     C.narrow = C.faces;
-    C.groups = [{new: big, weakest: 1.1234, members: Array.from({length: 12}, (_, at) => ({label: big + at, faces: 12345}))}];
+    const members = Array.from({length: 12}, (_, at) => ({label: big + at, faces: 12345}));
+    C.groups = [{new: big, weakest: 1.1234, members}];
     C.near = [{a: big, b: big + 1, similarity: 1.1234}];
     for (let at = 0; at < 12; at++) C.samples[big + at] = [key, key, key, key];
     state.move.set(key, big + 2); state.merge.set(`${big} ${big + 1}`, [big, big + 1]);
-    for (const member of C.groups[0].members) state.split.add(member.label);"""
+    for (const member of members) state.split.add(member.label);"""
 
 
 @pytest.mark.parametrize("width", [320, 390, 700, 720, 1280, 1300, 1400])

@@ -187,3 +187,24 @@ def test_a_page_that_cannot_be_made_is_an_answer(caplog: pytest.LogCaptureFixtur
     assert status(found) == 500
     assert b"overrides.json, line 1" in found
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_picture_does_not_wait_for_the_head_before_it_to_be_acknowledged() -> None:
+    """Head and body are written apart; with Nagle's algorithm (RFC 896) each body waits 40 ms."""
+    delays = []
+
+    def watched(key: int) -> bytes:
+        delays.extend(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for connection in server._deadlines)
+        return picture(key)
+
+    with open_server(ReviewHandlers(lambda: "page", watched, save)) as server:
+        assert isinstance(server, BoundedServer)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        port = server.server_address[1]
+        head = b"GET /picture/1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n" % port
+        assert status(asked(port, head)) == 200
+        server.shutdown()
+        thread.join()
+    assert delays
+    assert all(delays)
