@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from facekit.errors import FacekitError
+
 __all__ = ["TIMINGS", "run_plan"]
 
 TIMINGS = ".timings"
@@ -29,8 +31,8 @@ def run_plan(path: Path) -> None:
 
     Raises
     ------
-    SystemExit
-        With the code of the first command that failed.
+    FacekitError
+        A command failed.
     """
     found: list[list[float]] = []
     for words, output in json.loads(path.read_text("utf-8")):
@@ -38,7 +40,7 @@ def run_plan(path: Path) -> None:
         cpu, started = _cpu_seconds() if found else 0.0, time.perf_counter()
         code = _run_command(words)
         if code:
-            sys.exit(code)
+            raise FacekitError(f"facekit {' '.join(words)} ended with code {code}")
         found.append([_cpu_seconds() - cpu, time.perf_counter() - started])
     Path(f"{path}{TIMINGS}").write_text(json.dumps(found), "utf-8")
 
