@@ -40,9 +40,9 @@ FARS = (1e-2, 1e-3)
 
 
 def losses(run: Path) -> tuple[float, float]:
-    """Of the first and the last line of the log."""
+    """The first and the last of the log."""
     with open(run / "log.csv", encoding="utf-8", newline="") as file:
-        found = [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
+        found = [float(row["value"]) for row in csv.DictReader(file) if row["name"] == "loss"]
     return found[0], found[-1]
 
 
