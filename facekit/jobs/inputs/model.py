@@ -33,7 +33,7 @@ class ModelChoice:
     branch : str, optional
         For networks with a branch for masked faces: ``ledger`` (as is known of each picture: from the ledger beside its
         pack or ``.bin``, or because a mask was put on for an evaluation), ``face``, ``masked``, ``both`` (the
-        average) or ``auto`` (what is not known to be masked is looked at, which is right for 97.6% of really masked
+        average) or ``auto`` (what is not known to be masked is looked at, which is right for 98.2% of really masked
         and bare faces). Default: ``ledger``; a picture of which nothing is known is a face.
     flip : bool
         Add the embedding of the mirrored picture.
