@@ -203,7 +203,7 @@ def wrong_inputs(config: SelfLearnConfig, folder: Path) -> dict[str, tuple[SelfL
         "broken pairs": (replace(config, pairs=(str(folder / "broken.bin"),)), "broken.bin"),
         "foreign pairs": (replace(config, pairs=(lists[0],)), "foreign.csv means key 999"),
         "pairs alike": (replace(config, pairs=(lists[1],)), "alike.csv: no impostor pair"),
-        "init": (replace(config, init=str(folder / "nothere")), "nothere holds no model.pt"),
+        "init": (replace(config, init=str(folder / "nothere")), "nothere: there is no such run"),
         "other init": (replace(config, init=other), "--init .* does not fit this network"),
         "onnx": (replace(config, init="nothere.onnx"), "--init nothere.onnx: there is no such file"),
         "broken onnx": (replace(config, init=str(folder / "none.onnx")), "none.onnx"),
