@@ -6,7 +6,7 @@
 # make dist       the sdist and the wheel, each tried in an environment of its own
 # make test-all   the same with real mxnet and Chromium, installed where that is possible
 #
-# PYTHON names the interpreter that makes the environment (3.10 to 3.13), VENV the folder of the environment:
+# PYTHON names the interpreter that makes the environment (3.10 to 3.14), VENV the folder of the environment:
 # make test PYTHON=python3.12 VENV=.venv-3.12
 # TESTERS is the number of processes that run tests side by side, each a file at a time.
 
@@ -87,8 +87,8 @@ clean:
 	rm -rf build $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "$(PYTHON) is not a Python from 3.10 to 3.13; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' || \
+	  { echo "$(PYTHON) is not a Python from 3.10 to 3.14; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 # The stamps say what is installed; they are as old as the files that say what should be.

@@ -1,7 +1,7 @@
 """Does an aligned crop show a worn mask? A linear rule on colours and edges of the lower face beside the upper one.
 
-The weights were fitted by ``benchmarks/worn_masks.py`` to drawn people with and without masks that facekit rendered; the
-same script says how often the rule is right on really worn ones.
+The weights were fitted by ``benchmarks/worn_masks.py`` to drawn people with and without masks that facekit rendered;
+the same script says how often the rule is right on really worn ones.
 """
 
 from __future__ import annotations
