@@ -216,11 +216,11 @@ def test_a_folder_of_shards_is_sent_to_convert(
 ) -> None:
     (tmp_path / "tars").mkdir()
     rest = [tmp_path / "out" for _ in words[1:]]
-    assert call(words[0], tmp_path / "tars", *rest) == 1
+    assert call(words[0], tmp_path / "tars", *rest) == 2
     said = capsys.readouterr().err
     assert said == f"facekit: {tmp_path / 'tars'}: no .rec file lies in this folder: it is an empty folder\n"
     convert(ConvertConfig(str(write(tmp_path / "pack", [0, 1])), str(tmp_path / "tars"), "webdataset"))
-    assert call(words[0], tmp_path / "tars", *rest) == 1
+    assert call(words[0], tmp_path / "tars", *rest) == 2
     assert "but tar shards: make a pack of them with facekit convert" in capsys.readouterr().err
 
 

@@ -247,7 +247,7 @@ def make_material(folder: Path) -> Path:
     do(["embed", folder / "people", folder / "vectors", "--model", folder / "model.onnx"])
     do([*named("clean").words(folder, folder / "decided"), "--decisions-only"])
     do(named("lists export").words(folder, folder / "decided.list"))
-    shutil.copy(folder / "decided.list", folder / "other.list")
+    do([*named("lists export").words(folder, folder / "other.list"), "--who", "somebody else"])
     if not UNAVAILABLE:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True)
     do(named("train").words(folder, folder / "trained"))
