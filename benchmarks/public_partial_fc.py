@@ -82,6 +82,7 @@ def run(rank: int, folder: str, processes: int, store: str) -> None:
     """One process."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    # The public code is run as it is and calls .cuda() on its way: without a card its tensors stay where they are.
     torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[assignment,method-assign]
     from public_code import load
 

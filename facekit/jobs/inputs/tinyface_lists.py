@@ -61,7 +61,7 @@ def read_tinyface(path: str) -> PictureList:
     try:
         content: dict[str, Any] = loadmat(path, variable_names=wanted)
     except (ValueError, TypeError, KeyError, IndexError, EOFError, OSError, NotImplementedError) as error:
-        raise FacekitError(f"{path} is no MATLAB file of version 5: {error}") from error
+        raise FacekitError(f"{path} is no MATLAB file of version 5: {error}; save it anew with -v7") from error
     kind = next((one for one in KINDS if f"{one}_set" in content and f"{one}_ids" in content), None)
     if kind is None:
         raise ConfigError(f"{path} has neither gallery_set and gallery_ids nor probe_set and probe_ids")
