@@ -26,7 +26,9 @@ __all__ = ["KERNELS", "is_compiled", "kernel", "kernels_of", "say_compiling", "t
 
 KERNELS = {
     "records": ("facekit.records.kernels",),
-    "masks": tuple(f"facekit.masks.{name}" for name in ("scene", "lighting", "raster", "drape", "dye", "finish")),
+    "masks": tuple(
+        f"facekit.masks.{name}" for name in ("scene", "lighting", "raster", "surface", "drape_kernels", "dye", "finish")
+    ),
     "rims": ("facekit.masks.rim_lines", "facekit.masks.rim_matte"),
     "synth": ("facekit.synth.kernels",),
     "clean": ("facekit.clean.kernels", "facekit.clean.tree_kernels"),

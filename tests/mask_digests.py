@@ -2,7 +2,7 @@
 
     python tests/mask_digests.py            makes tests/golden/masks anew
 
-It refuses where pixels differ from the golden ones and `VERSION` in facekit/masks/recipe.py is the same: a ledger of
+It refuses where pixels differ from the golden ones and `VERSION` in facekit/masks/params.py is the same: a ledger of
 that version would no longer give the pictures that it gave. Raise the version, and say why in the commit.
 """
 
@@ -21,7 +21,7 @@ from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.plan import copies_of
 from facekit.jobs.mask.shard import draw_type
 from facekit.masks import TYPES, MaskParams, render_worn, sample_params
-from facekit.masks.recipe import VERSION
+from facekit.masks.params import VERSION
 
 Picture = npt.NDArray[np.uint8]
 
@@ -93,7 +93,7 @@ def main() -> None:
         same = old["version"] == VERSION
         changed = [type for type in TYPES if same and distance(rendered(old, type), pixels[type]) > LEVELS]
         if changed:
-            sys.exit(f"pixels of {', '.join(changed)} differ; raise VERSION in facekit/masks/recipe.py and say why")
+            sys.exit(f"pixels of {', '.join(changed)} differ; raise VERSION in facekit/masks/params.py and say why")
     row = fresh()
     FOLDER.mkdir(parents=True, exist_ok=True)
     sheet = np.concatenate([rendered(row, type) for type in TYPES], axis=1)

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from facekit.masks import TYPES
-from facekit.masks.recipe import VERSION
+from facekit.masks.params import VERSION
 
 GOLDEN, PIXELS = digests.kept(), digests.strips()
-CURE = "raise VERSION in facekit/masks/recipe.py (and say why), then run: python tests/mask_digests.py"
+CURE = "raise VERSION in facekit/masks/params.py (and say why), then run: python tests/mask_digests.py"
 
 
 def test_the_golden_pixels_are_of_this_version() -> None:

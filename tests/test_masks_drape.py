@@ -8,7 +8,8 @@ import pytest
 from mask_faces import turned
 
 from facekit.masks.catalogue import mask_type
-from facekit.masks.drape import HANG, PULL, _follow, _lift
+from facekit.masks.drape import _follow
+from facekit.masks.drape_kernels import HANG, PULL, lift
 from facekit.masks.shell import COLUMNS, ROWS, build_shell, control_vertices
 
 Floats = npt.NDArray[np.float32]
@@ -23,7 +24,7 @@ def lifted(corner: float, gape: float = 0.0) -> Floats:
     points = np.ascontiguousarray((shell.weights[:count] @ turned()[control_vertices()]).T)
     before = points.copy()
     normals = np.tile(np.array([0, 0, 1], np.float32), (count, 1))
-    _lift(points, normals, np.zeros(count, np.float32), shell.st, gape, corner, AXES, SCALE)
+    lift(points, normals, np.zeros(count, np.float32), shell.st, gape, corner, AXES, SCALE)
     return np.asarray((points - before).T.reshape(ROWS, COLUMNS, 3) / SCALE)
 
 

@@ -7,7 +7,7 @@ import pytest
 from mask_faces import turned
 
 from facekit.faces import landmarks
-from facekit.masks import drape, dye, finish, raster, render, scene
+from facekit.masks import drape, drape_kernels, dye, finish, raster, render, scene, surface
 from facekit.masks.dye import LineLight, line_light
 from facekit.masks.raster import FAR, SAMPLES, Window
 
@@ -274,12 +274,12 @@ def test_normals_of_a_sphere_point_outward() -> None:
     u, v = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows))
     points = np.stack([np.sin(u) * np.cos(v), np.sin(v), np.cos(u) * np.cos(v)]).reshape(3, -1).astype(F32)
     normals = np.empty((columns * rows, 3), F32)
-    drape._grid_normals(points, columns, rows, 1, F32(0), normals)
+    surface.grid_normals(points, columns, rows, 1, F32(0), normals)
     assert (normals * points.T).sum(1).min() > 0.9
     assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
 
 
-def reference_need(points: np.ndarray, columns: int, vertices: np.ndarray, frame: drape.Frame) -> tuple[float, ...]:
+def reference_need(points: np.ndarray, columns: int, vertices: np.ndarray, frame: surface.Frame) -> tuple[float, ...]:
     """How far down the picture the mask must come, and that direction: every lid against every piece of cloth above."""
     down = -frame.axes[1, :2].astype(float) / np.linalg.norm(frame.axes[1, :2])
     right = np.array([down[1], -down[0]])
@@ -290,26 +290,26 @@ def reference_need(points: np.ndarray, columns: int, vertices: np.ndarray, frame
     for eye in range(2):
         for lid in lids[eye] if 3 * widths[eye] >= widths[1 - eye] else ():
             for a, b in ((row[c], row[c + 1]) for row in rows for c in range(columns - 1)):
-                beside = lid @ right + np.linspace(-1, 1, 401) * drape.LID_SIDE * frame.scale
+                beside = lid @ right + np.linspace(-1, 1, 401) * drape_kernels.LID_SIDE * frame.scale
                 shares = (beside - a @ right) / (b @ right - a @ right)
                 shares = shares[(shares >= 0) & (shares <= 1)]
                 if len(shares):
                     edge = (a @ down + shares * (b @ down - a @ down)).min()
-                    need = max(need, lid @ down + drape.LID_GAP * frame.scale - edge)
-    return min(need, drape.MOST_LOWERED * frame.scale), *down
+                    need = max(need, lid @ down + drape_kernels.LID_GAP * frame.scale - edge)
+    return min(need, drape_kernels.MOST_LOWERED * frame.scale), *down
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "height"), [(0, 0, 0), (0, 0, 9), (12, -20, 14), (-60, 5, 9), (0, -30, 40)])
 def test_the_mask_comes_down_as_far_as_the_lids_want(yaw: float, pitch: float, height: float) -> None:
     vertices, columns = turned(yaw, pitch), 9
-    frame, rng = drape._frame(vertices, LANDMARKS), np.random.default_rng(4)
+    frame, rng = surface.face_frame(vertices, LANDMARKS), np.random.default_rng(4)
     across, down = np.meshgrid(np.linspace(-35, 35, columns), np.linspace(-8 - height, 30 - height, 6))
     points = np.stack([across + 51, down + 62 + across**2 / 90, 0 * down]).reshape(3, -1)
     points = (points + rng.normal(0, 0.3, points.shape)).astype(F32)
     need, *direction = reference_need(points, columns, vertices, frame)
     assert (need > 0) == (height > 0)
     before = points.copy()
-    drape._lower(points, columns, drape.TOP_ROWS, vertices, LANDMARKS.lids, *frame)
+    drape_kernels.lower(points, columns, drape.TOP_ROWS, vertices, LANDMARKS.lids, *frame)
     moved = points - before
     assert np.allclose(moved[:2], need * np.array(direction)[:, None], atol=2e-2)
     assert not moved[2].any()
@@ -319,7 +319,7 @@ def test_folds_are_highest_on_their_line_and_gone_far_away() -> None:
     s, t = np.meshgrid(np.linspace(0, 1, 21), np.linspace(0, 1, 21))
     st = np.stack([s.ravel(), t.ravel()], -1).astype(F32)
     heights = np.empty(len(st), F32)
-    drape._relief(st, np.array([[0.5, 0.5, 0.0, 0.2, 0.05, 0.3]], F32), 0.0, 3.0, 0.0, heights)
+    drape_kernels.relief(st, np.array([[0.5, 0.5, 0.0, 0.2, 0.05, 0.3]], F32), 0.0, 3.0, 0.0, heights)
     grid = heights.reshape(21, 21)
     assert abs(grid[10, 10] - 0.3) < 1e-6
     assert grid.argmax() == 10 * 21 + 10
@@ -327,5 +327,5 @@ def test_folds_are_highest_on_their_line_and_gone_far_away() -> None:
     assert grid[10, 0] == 0
     assert grid[9, 10] < grid[11, 10]  # steep above, slow below
     flat = np.ones(len(st), F32)
-    drape._relief(st, np.zeros((0, 6), F32), 0.0, 3.0, 0.0, flat)
+    drape_kernels.relief(st, np.zeros((0, 6), F32), 0.0, 3.0, 0.0, flat)
     assert not flat.any()

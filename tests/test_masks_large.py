@@ -9,7 +9,7 @@ from mask_faces import HEIGHT, WIDTH, picture, turned
 
 from facekit.masks import TYPES, render_worn, sample_params
 from facekit.masks.catalogue import mask_type, table
-from facekit.masks.drape import _relief
+from facekit.masks.drape_kernels import relief
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
 from facekit.masks.render import _filters, _finish
 from facekit.masks.scene import SceneEstimate
@@ -57,7 +57,7 @@ def test_folds_across_the_grid_have_no_facets(shell: Shell) -> None:
     def heights(times: int) -> np.ndarray:
         st = refined(shell, times).st
         out = np.empty(len(st), np.float32)
-        _relief(st, folds, 0.0, 3.0, 0.0, out)
+        relief(st, folds, 0.0, 3.0, 0.0, out)
         return grid(out, times)[..., 0]
 
     finest, off = heights(16), {}

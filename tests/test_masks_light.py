@@ -12,10 +12,10 @@ from mask_faces import HEIGHT, WIDTH, turned
 
 from facekit.faces.topology import load_topology
 from facekit.masks import render_worn, sample_params
-from facekit.masks.drape import face_normals
 from facekit.masks.finish import _compose
 from facekit.masks.render import _finish
 from facekit.masks.scene import SceneEstimate, estimate_scene, face_tables
+from facekit.masks.surface import face_normals
 from facekit.masks.textures import to_linear
 
 F32 = np.float32

@@ -13,8 +13,8 @@ from facekit.errors import ConfigError
 from facekit.masks import TYPES, MaskOptions, MaskParams, sample_params
 from facekit.masks.catalogue import mask_type
 from facekit.masks.draws import Draws
+from facekit.masks.params import VERSION
 from facekit.masks.prints import draw_print
-from facekit.masks.recipe import VERSION
 
 MOST_FOLDED = 42
 MOST_OF_A_PRINT = 54

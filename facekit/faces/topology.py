@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NUM_VERTICES", "Topology", "load_topology"]
+__all__ = ["NUM_VERTICES", "Topology", "load_topology", "spread_vertices"]
 
 NUM_VERTICES = 468
 
@@ -46,3 +46,29 @@ def load_topology() -> Topology:
     for array in mesh:
         array.flags.writeable = False
     return mesh
+
+
+def spread_vertices(allowed: NDArray[np.int64], chosen: list[int], count: int) -> list[int]:
+    """Vertices spread evenly over the mean face: each is the one farthest from all before it.
+
+    Parameters
+    ----------
+    allowed : (A,) int64
+        Where they may lie.
+    chosen : list of int
+        Those to begin with, at least one; they come first.
+    count : int
+        How many there are in the end, those included.
+
+    Returns
+    -------
+    list of int
+        Source: farthest-point sampling, Eldar et al. 1997.
+    """
+    positions = load_topology().positions.astype(np.float64)
+    spread = list(chosen)
+    distance = np.min([np.linalg.norm(positions[allowed] - positions[v], axis=1) for v in spread], axis=0)
+    while len(spread) < count:
+        spread.append(int(allowed[np.argmax(distance)]))
+        distance = np.minimum(distance, np.linalg.norm(positions[allowed] - positions[spread[-1]], axis=1))
+    return spread

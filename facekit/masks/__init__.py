@@ -9,8 +9,9 @@ from facekit.masks.catalogue import TYPES
 if TYPE_CHECKING:
     from facekit.masks.augment import MaskAugment, MeshLookup
     from facekit.masks.custom import add_masks
+    from facekit.masks.params import MaskOptions, MaskParams
     from facekit.masks.photograph import WornFace, WornPhoto, wear_masks
-    from facekit.masks.recipe import MaskOptions, MaskParams, sample_params
+    from facekit.masks.recipe import sample_params
     from facekit.masks.render import Worn, render_worn
     from facekit.masks.wear import wear_mask
 
@@ -34,8 +35,8 @@ _HOMES = {
     "MaskAugment": "augment",
     "MeshLookup": "augment",
     "add_masks": "custom",
-    "MaskOptions": "recipe",
-    "MaskParams": "recipe",
+    "MaskOptions": "params",
+    "MaskParams": "params",
     "sample_params": "recipe",
     "Worn": "render",
     "render_worn": "render",

@@ -17,7 +17,8 @@ from facekit.faces.mesh import LiteRTMesh, Mesh, MeshEstimator, rounded
 from facekit.images import as_picture, is_pillow, to_pillow
 from facekit.masks.catalogue import AS_WORN, mask_type, type_names
 from facekit.masks.custom import add_masks
-from facekit.masks.recipe import MaskOptions, sample_params
+from facekit.masks.params import MaskOptions
+from facekit.masks.recipe import sample_params
 from facekit.masks.render import render_worn
 
 __all__ = ["MaskAugment", "MeshLookup"]

@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["Draws", "Line", "four_decimals"]
 
 Line = tuple[float, ...]
-"""Of the 14 numbers that `facekit.masks.recipe.MaskParams` tells."""
+"""Of the 14 numbers that `facekit.masks.params.MaskParams` tells."""
 NUMBERS = 1024
 
 

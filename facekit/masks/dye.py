@@ -182,7 +182,7 @@ def line_light(lines: Floats, rows: int, columns: int) -> LineLight:
     Parameters
     ----------
     lines : (L, 14) float32
-        See `facekit.masks.recipe.MaskParams`.
+        See `facekit.masks.params.MaskParams`.
     rows, columns : int
         Of the texture.
 

@@ -20,7 +20,7 @@ ANCHOR_REACH = 1.7  # centimetres over which light on the skin is averaged
 
 
 class ClothLighting(NamedTuple):
-    """How the cloth takes the light (see `facekit.masks.recipe.MaskParams`).
+    """How the cloth takes the light (see `facekit.masks.params.MaskParams`).
 
     Attributes
     ----------

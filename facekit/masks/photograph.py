@@ -17,7 +17,8 @@ from facekit.faces.landmarks import CHIN, HAIRLINE, OVAL
 from facekit.faces.mesh import Mesh, pose
 from facekit.images import as_picture
 from facekit.masks.catalogue import TYPES, mask_type
-from facekit.masks.recipe import MaskOptions, MaskParams, sample_params
+from facekit.masks.params import MaskOptions, MaskParams
+from facekit.masks.recipe import sample_params
 from facekit.masks.render import render_worn
 from facekit.masks.wear import checked_seed, face_finder, options_of
 

@@ -13,16 +13,17 @@ from facekit.errors import ConfigError
 from facekit.faces.landmarks import CHIN, EYES, HAIRLINE, LEFT_EDGE, OVAL, RIGHT_EDGE
 from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
-from facekit.masks.drape import Drape, Landmarks, drape, face_normals, face_scale
+from facekit.masks.drape import Drape, drape
 from facekit.masks.dye import dye, line_light
 from facekit.masks.finish import Border, Curves, Finish, finish_picture
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, shade
+from facekit.masks.params import MaskParams
 from facekit.masks.raster import SAMPLES, Strap, Tables, Window, draw
-from facekit.masks.recipe import MaskParams
 from facekit.masks.rims import keep_rims
 from facekit.masks.scene import SceneEstimate, estimate_scene, face_tables
 from facekit.masks.shell import COLUMNS, ROWS, STRAP_POINTS, build_shell, control_vertices
+from facekit.masks.surface import Landmarks, face_normals, face_scale
 from facekit.masks.textures import TEXTURE_SIZE, texture_level, to_linear
 
 __all__ = ["Worn", "render_worn"]

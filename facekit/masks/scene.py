@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facekit.compiled import kernel
 from facekit.faces.landmarks import FOREHEAD, LIPS
-from facekit.faces.topology import load_topology
+from facekit.faces.topology import load_topology, spread_vertices
 
 __all__ = ["FaceTables", "SceneEstimate", "estimate_scene", "face_tables"]
 
@@ -98,15 +98,12 @@ def face_tables() -> FaceTables:
     edge = (x > 7.0) & (y > -2)
     nostrils = (x < 1.6) & (y < -0.9) & (y > -2.2)
     skin = [v for v in range(len(positions)) if v not in LIPS and not (eyes | edge | nostrils | (y > 7.0))[v]]
-    lower = [i for i, v in enumerate(skin) if y[v] < 2.2]
-    anchors = [lower[0]]
-    while len(anchors) < 56:
-        distance = np.linalg.norm(positions[skin][lower][:, None] - positions[skin][anchors][None], axis=-1).min(1)
-        anchors.append(lower[int(np.argmax(distance))])
+    lower = np.array([v for v in skin if y[v] < 2.2])
+    anchors = np.searchsorted(skin, spread_vertices(lower, [int(lower[0])], 56))
     sides = (positions[skin, 0] / 7.0).astype(np.float32)
     i32 = np.int32
     return FaceTables(
-        load_topology().triangles, np.array(skin, i32), sides, np.array(anchors, i32), np.array(FOREHEAD, i32)
+        load_topology().triangles, np.array(skin, i32), sides, anchors.astype(i32), np.array(FOREHEAD, i32)
     )
 
 

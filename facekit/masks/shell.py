@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.faces.landmarks import CHIN, LEFT_EDGE, LIPS, RIGHT_EDGE
-from facekit.faces.topology import load_topology
+from facekit.faces.topology import load_topology, spread_vertices
 
 __all__ = ["COLUMNS", "ROWS", "Shell", "ShellShape", "build_shell", "control_vertices", "grid_triangles"]
 
@@ -109,12 +109,8 @@ def control_vertices() -> NDArray[np.int32]:
         & (positions[:, 1] < 3.6)
     )
     allowed = np.array([v for v in range(len(positions)) if v not in LIPS and not eyes[v]])
-    chosen = [int(v) for v in (1, 6, CHIN, LEFT_EDGE, RIGHT_EDGE)]
-    distance = np.min([np.linalg.norm(positions[allowed] - positions[v], axis=1) for v in chosen], axis=0)
-    while len(chosen) < 120:
-        chosen.append(int(allowed[np.argmax(distance)]))
-        distance = np.minimum(distance, np.linalg.norm(positions[allowed] - positions[chosen[-1]], axis=1))
-    return np.array(chosen, np.int32)
+    begin = [int(v) for v in (1, 6, CHIN, LEFT_EDGE, RIGHT_EDGE)]
+    return np.array(spread_vertices(allowed, begin, 120), np.int32)
 
 
 def _directions(azimuth: NDArray[np.float64], elevation: NDArray[np.float64]) -> NDArray[np.float64]:

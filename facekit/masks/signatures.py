@@ -8,17 +8,19 @@ from __future__ import annotations
 __all__ = ["SIGNATURES"]
 
 SIGNATURES = {
-    "facekit.masks.drape": {
-        "_wave": "F2 F1 F2",
-        "_fill_frame": "F2 L L L L F2",
-        "_carry": "F2 I1 F2 F2",
-        "_place": "F2 L F2 F D D D D D",
-        "_grid_normals": "F2 L L L F F2",
-        "_relief": "F2 F2 D D D F1",
-        "_lift": "F2 F2 F1 F2 D D F2 F",
-        "_lower": "F2 L L F2 I2 F2 F",
-        "_bounds": "F2",
+    "facekit.masks.drape_kernels": {
+        "wave": "F2 F1 F2",
+        "carry": "F2 I1 F2 F2",
+        "place": "F2 L F2 F D D D D D",
+        "relief": "F2 F2 D D D F1",
+        "lift": "F2 F2 F1 F2 D D F2 F",
+        "lower": "F2 L L F2 I2 F2 F",
+        "bounds": "F2",
+    },
+    "facekit.masks.surface": {
         "face_normals": "F2 I2r F2",
+        "grid_normals": "F2 L L L F F2",
+        "_fill_frame": "F2 L L L L F2",
     },
     "facekit.masks.scene": {
         "_sample": "U3 F1 F2 F2 I1 F1 F2 F2 F1 F1",

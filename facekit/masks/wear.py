@@ -16,7 +16,8 @@ from facekit.faces.finder import FaceFinder
 from facekit.faces.gate import gate
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.images import as_picture
-from facekit.masks.recipe import MaskOptions, sample_params
+from facekit.masks.params import MaskOptions
+from facekit.masks.recipe import sample_params
 from facekit.masks.render import Worn, render_worn
 
 __all__ = ["checked_seed", "face_finder", "options_of", "unaligned", "wear_mask"]

@@ -11,7 +11,7 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.masks.catalogue import AS_WORN, TYPES
 from facekit.masks.custom import read_masks
-from facekit.masks.recipe import MaskOptions
+from facekit.masks.params import MaskOptions
 from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.jobs.mask.config import check_types, known_types, parse_types, textures_content
-from facekit.masks.recipe import MaskOptions
+from facekit.masks.params import MaskOptions
 from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["FACES", "RATIO_OF", "PhotosConfig"]
