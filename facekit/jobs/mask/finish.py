@@ -67,16 +67,20 @@ def assemble_output(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) ->
         ledger.append(added_rows(plan, tally))
     check_ledger(plan, ledger, tally, folder)
     aside.rename(folder / LEDGER)
-    if plan.source.files:
-        write_source_list(plan.source, folder / SOURCE_LIST)
-    else:
-        pictures_of = plan.source.pictures
-        keys, labels = plan.source.keys[pictures_of], plan.source.labels[pictures_of]
-        write_original_names(Path(plan.source.path), keys, labels, folder / SOURCE_LIST)
+    write_names(plan, folder / SOURCE_LIST)
     pictures = plan.pictures + (tally["mask"] - plan.already_masked if plan.adds else 0)
     write_train_config(folder / TRAIN_CONFIG, int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
     draw_sheet(plan.source, sample, folder / "contact.png")
     keep_meshes(plan, worker, output)
+
+
+def write_names(plan: MaskPlan, path: Path) -> None:
+    """Write what source keys stand for: the files, or the names that the source has for its pictures."""
+    source = plan.source
+    if source.files:
+        write_source_list(source, path)
+    else:
+        write_original_names(Path(source.path), source.keys[source.pictures], source.labels[source.pictures], path)
 
 
 def append_shard(path: Path, rows: pa.Table, pack: Pack, masks: AlreadyMasked | None) -> pa.Table:
