@@ -80,7 +80,7 @@ def write_names(plan: MaskPlan, path: Path) -> None:
     if source.files:
         write_source_list(source, path)
     else:
-        write_original_names(Path(source.path), source.keys[source.pictures], source.labels[source.pictures], path)
+        write_original_names(Path(source.path), source.keys, source.labels, source.pictures, path)
 
 
 def append_shard(path: Path, rows: pa.Table, pack: Pack, masks: AlreadyMasked | None) -> pa.Table:
