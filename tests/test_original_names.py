@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mask_stand_ins import png
 from photo import face, photograph
@@ -14,11 +18,12 @@ from facekit.cli import main
 from facekit.images import encode_jpeg
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import mask
-from facekit.jobs.outputs.original_names import original_names
+from facekit.jobs.outputs.original_names import original_names, write_original_names
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.job import pack
 from facekit.jobs.packs.unpack import UnpackConfig, unpack
 from facekit.records import open_pack
+from facekit.run.ledger import schema
 
 FILES = {
     "anna/holiday/one.jpeg": encode_jpeg(face(1)),
@@ -121,6 +126,34 @@ def test_names_that_lead_out_of_the_folder_are_not_taken(people: Path, tmp_path:
         assert sorted(found)[0] == "0000000/00000001.jpg"
     listed.unlink()
     assert original_names(tmp_path / "pack" / "train.rec", np.array([1])) is None
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_names_are_looked_up_in_arrays(tmp_path: Path, shuffled: bool) -> None:
+    """Keys, places and what was made from what: no object a row, and the names stay in their mapped file."""
+    peaks = []
+    for count in (70_000, 140_000):  # more than a batch of the ledger
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        keys, labels, pictures = np.arange(1, count + 1), np.arange(count) // 50, np.arange(count) % 5 > 0
+        listed = np.random.default_rng(0).permutation(count) + 1 if shuffled else keys
+        with open(folder / "source.lst", "wb") as file:
+            file.writelines(b"%d\t0\tsomebody/picture %d.jpg\n" % (key, key) for key in listed.tolist())
+        columns = {name: pa.nulls(count, schema().field(name).type) for name in schema().names}
+        made = pa.table(columns | {"key": keys, "source_key": keys[::-1].copy()}, schema())
+        pq.write_table(made, folder / "train.ledger.parquet")
+        given = folder / "train.rec", keys, labels, pictures, folder / "out.lst"
+        write_original_names(*given)
+        gc.collect()
+        tracemalloc.start()
+        write_original_names(*given)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        wanted = [b"%d\t%d\tsomebody/picture %d.jpg" % (key, (key - 1) // 50, count + 1 - key)
+                  for key in keys[pictures].tolist()]  # fmt: skip
+        assert (folder / "out.lst").read_bytes().splitlines() == wanted
+    # Two columns of the list and two of the ledger, which grow by an eighth more; sorting takes one more.
+    assert (peaks[1] - peaks[0]) / 70_000 < (46 if shuffled else 38)
 
 
 def test_a_flat_folder_that_becomes_one_person_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +284,28 @@ def test_quality_holds_for_what_training_code_may_not_decode(tmp_path: Path) -> 
     pack(PackConfig(str(tmp_path / "p"), str(tmp_path / "out"), quality=31))
     with open_pack(tmp_path / "out") as out:
         assert [record.payload for record in out] == [encode_jpeg(face(1), 31)]
+
+
+def test_a_list_is_read_into_arrays_and_its_paths(tmp_path: Path) -> None:
+    """A line as objects took 310 bytes; its path is one still, of 49 bytes and its length."""
+    peaks = []
+    for count in (100, 10_000, 30_000):
+        path = tmp_path / f"{count}.lst"
+        path.write_text("".join(f"{row}\t{row // 50}\tpeople/{row:06}.jpg\n" for row in range(count)))
+        tracemalloc.start()
+        read = read_pictures(path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert read.labels.tolist() == (np.arange(count) // 50).tolist()
+    assert (peaks[2] - peaks[1]) / 20_000 < 160
+
+
+def test_points_and_boxes_stay_with_the_lines_that_give_them(tmp_path: Path) -> None:
+    numbers = [None, (), (1.5, 2.0, 30.0, 40.0), None, (0.0, 0.0, 0.0, 0.0, *range(10)), None]
+    lines = ["\t".join(["1", f"a/{row}.jpg", "7", *map(str, given or ())]) for row, given in enumerate(numbers)]
+    (tmp_path / "a.lst").write_text("\n".join(lines))
+    read = read_pictures(tmp_path / "a.lst")
+    nowhere = [math.nan] * 4
+    np.testing.assert_array_equal(read.boxes, [nowhere, nowhere, numbers[2], nowhere, nowhere, nowhere])
+    np.testing.assert_array_equal(read.points[4], [(x, x + 5) for x in range(5)])
+    assert np.isnan(np.delete(read.points, 4, axis=0)).all()

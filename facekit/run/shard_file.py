@@ -53,7 +53,7 @@ class ShardWriter:
             self._file.close()
             self._aside.unlink(missing_ok=True)
 
-    def write(self, framed: bytes | memoryview) -> int:
+    def write(self, framed: bytes | bytearray | memoryview) -> int:
         """Append framed records and return the offset at which they begin."""
         offset = self._length
         self._file.write(framed)

@@ -11,6 +11,7 @@ from typing import Any
 from facekit.output import FolderOutput
 from facekit.run.choice import LOCAL, ExecutorChoice, PartDone, PartFinished
 from facekit.run.executors import open_executor
+from facekit.run.memory import release_freed
 from facekit.run.progress import progress
 from facekit.run.protocol import Start
 from facekit.run.shards import Shard
@@ -105,6 +106,7 @@ def run_share(output: FolderOutput, work: ShardWork) -> int:
     """
     waiting, part = len(_missing(output, work)), work.executor.part
     done = run_shards(output, work)
+    release_freed()  # of planning, and of a worker that was this process: what follows would come on top of it
     if part is not None:
         finished, wanted = output.finished(), {shard.number for shard in work.shards}
         raise PartFinished(PartDone(part, str(output.staging), waiting, done, len(finished & wanted), len(wanted)))

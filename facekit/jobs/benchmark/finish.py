@@ -21,13 +21,14 @@ from facekit.jobs.benchmark.plan import (
     skin_group,
 )
 from facekit.jobs.benchmark.presets import BenchmarkSpec, PlantedTask
+from facekit.jobs.outputs.append_records import append_records
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.tables import write_parquet
 from facekit.jobs.synth.finish import TRUTH
 from facekit.records import PackWriter
 from facekit.run.ledger import LEDGER, LedgerWriter, schema
 from facekit.run.parquet import read_parquet
-from facekit.run.shard_file import read_records, read_rows
+from facekit.run.shard_file import read_rows
 from facekit.synth.planted_vectors import HARD_COSINE, plant_vectors
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def write_faces(folder: Path, aside: Path, files: Sequence[Path], spec: Benchmar
             rows = read_rows(path)
             stop = done + rows.num_rows
             labels = plan.person[done:stop]
-            keys = pack.append_block(read_records(path), rows["offset"].to_numpy(), labels, new_ids=True)
+            keys = append_records(pack, path, rows["offset"].to_numpy(), labels)
             ledger.append(_keyed(rows, keys, first))
             for payload in rows["payload_hash"].to_pylist():
                 digest.update(payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,16 +14,16 @@ from facekit.jobs.inputs.source import Source
 from facekit.jobs.inputs.source_records import SourceRecord, read_records
 from facekit.jobs.outputs.copy_shards import Copying
 from facekit.output import FolderOutput
-from facekit.run import shard_file
 from facekit.run.ledger import payload_hash
-from facekit.run.shard_file import ShardWriter
+from facekit.run.shard_blocks import record_blocks
+from facekit.run.shard_file import ShardWriter, read_rows
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork, run_share
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Block", "BlockTask", "Share", "another_pack", "read_block", "share_blocks", "shared_block"]
+__all__ = ["Block", "BlockTask", "Share", "another_pack", "read_block", "share_blocks", "shared_blocks"]
 
 
 class Share(NamedTuple):
@@ -38,14 +38,15 @@ class Block(NamedTuple):
 
     Attributes
     ----------
-    framed : bytes
+    framed : bytearray or memoryview
+        May be changed.
     sizes : (n,) int64
         Bytes of each.
     ids : (n,) uint64
         ``header.id``, as it was read.
     """
 
-    framed: bytes
+    framed: bytearray | memoryview
     sizes: npt.NDArray[np.int64]
     ids: npt.NDArray[np.uint64]
 
@@ -85,7 +86,7 @@ def read_block(source: Source, hashes: npt.NDArray[np.uint8]) -> Block:
             raise another_pack(source, record.key)
     ids = np.array([record.header.id for record, _ in found], np.uint64)
     sizes = np.array([len(framed) for _, framed in found], np.int64)
-    return Block(b"".join(framed for _, framed in found), sizes, ids)
+    return Block(bytearray().join(framed for _, framed in found), sizes, ids)
 
 
 def another_pack(source: Source, key: int) -> FacekitError:
@@ -130,7 +131,9 @@ def _table(block: Block) -> pa.Table:
     return pa.table({"size": block.sizes, "id": block.ids})
 
 
-def shared_block(path: Path) -> Block:
-    """The block that a finished shard holds."""
-    rows = shard_file.read_rows(path)
-    return Block(shard_file.read_records(path), rows["size"].to_numpy(), rows["id"].to_numpy())
+def shared_blocks(path: Path) -> Iterator[tuple[slice, Block]]:
+    """The records of a finished shard, some at a time, and which they are; each block lasts until the next."""
+    rows = read_rows(path)
+    sizes, ids = rows["size"].to_numpy(), rows["id"].to_numpy()
+    for some, framed, _ in record_blocks(path, np.cumsum(sizes) - sizes):
+        yield some, Block(framed, sizes[some], ids[some])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Identities
 from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
-from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, another_pack, read_block, share_blocks, shared_block
+from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, another_pack, read_block, share_blocks, shared_blocks
 from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
 from facekit.jobs.clean.tables import DecisionTable, write_tables
 from facekit.jobs.inputs.ledger import already_masked
@@ -196,10 +196,11 @@ def _written(
     for shard in shards:
         part = rows[shard.first : shard.stop].astype(np.int64)
         if share is not None and shared:
-            block = shared_block(share.output.shard(shard.number))
+            for some, block in shared_blocks(share.output.shard(shard.number)):
+                yield part[some], _append(source, table, part[some], block, writer)
         else:
             block = read_block(source.select_rows(part), table.payload_hash[part])
-        yield part, _append(source, table, part, block, writer)
+            yield part, _append(source, table, part, block, writer)
 
 
 def _copied(
@@ -231,4 +232,5 @@ def _append(
     old = source.keys[part].astype(np.uint64)
     new = np.arange(writer.next_key, writer.next_key + len(part)).astype(np.uint64)
     new_ids = np.where(block.ids == old, new, block.ids)
-    return writer.append_block(block.framed, offsets, table.new_label[part], new_ids=new_ids, relabel=True)
+    labels = table.new_label[part]
+    return writer.append_block(block.framed, offsets, labels, new_ids=new_ids, relabel=True, in_place=True)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -270,8 +272,7 @@ def _folder_source(folder: Path) -> Source:
     labels = np.repeat(np.arange(len(groups)), [len(pictures) for pictures in groups])
     places = np.arange(len(files))
     pictures = np.ones(len(files), np.bool_)
-    stamps = _stamps([str(folder / name) for name in files])
-    content, changed = _hash(*files, *(size for size, _ in stamps)), _hash(*stamps)
+    content, changed = _folder_hashes(folder, files)
     keys, labels = places + 1, labels.astype(np.int64)
     return Source(str(folder), "folder", "insightface", keys, labels, pictures, places, files, content, changed, others)
 
@@ -321,5 +322,25 @@ def _stamps(paths: list[str]) -> list[tuple[int, int]]:
     return [(stat.st_size, stat.st_mtime_ns) for stat in (os.stat(path) for path in paths if os.path.exists(path))]
 
 
+def _folder_hashes(folder: Path, files: Sequence[str]) -> tuple[str, str]:
+    """Hashes of names and sizes, and of sizes and times; 16 bytes a file."""
+    sizes, times = array("q"), array("q")
+    for name in files:
+        for size, time in _stamps([os.path.join(folder, name)]):  # one, or none where it is gone
+            sizes.append(size)
+            times.append(time)
+    return _hash_each(chain(files, sizes)), _hash_each(zip(sizes, times))
+
+
 def _hash(*parts: Any) -> str:
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return _hash_each(parts)
+
+
+def _hash_each(parts: Iterable[Any]) -> str:
+    """Hash of what Python writes for a tuple of some parts, without the text of all of them."""
+    digest, count = hashlib.blake2b(b"(", digest_size=16), 0
+    for part in parts:
+        digest.update((", " * (count > 0) + repr(part)).encode("utf-8", "surrogateescape"))
+        count += 1
+    digest.update(b",)" if count == 1 else b")")
+    return digest.hexdigest()

@@ -23,7 +23,8 @@ from facekit.output import FolderOutput
 from facekit.records import PackWriter, RecordWriter
 from facekit.run.ledger import LEDGER, LedgerWriter, schema, table
 from facekit.run.progress import progress
-from facekit.run.shard_file import read_records, read_rows
+from facekit.run.shard_blocks import RecordBlock, record_blocks
+from facekit.run.shard_file import read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,8 +35,8 @@ __all__ = ["assemble_output"]
 class Pack(Protocol):
     """What takes the records of one shard after another."""
 
-    def append(self, block: bytes, written: pa.Table) -> npt.NDArray[np.int64]:
-        """Take framed records and their rows; return the keys they got."""
+    def append(self, block: RecordBlock, written: pa.Table) -> npt.NDArray[np.int64]:
+        """Take records and their rows; return the keys they got."""
 
     def close(self) -> None:
         """Write what comes after the pictures."""
@@ -55,9 +56,10 @@ def assemble_output(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) ->
     sample, tally = SheetSample(), Counter[str]()
     with LedgerWriter(aside) as ledger, progress("writing", len(plan.source)) as advance:
         for shard in plan.shards:
-            rows, block = read_rows(output.shard(shard.number)), read_records(output.shard(shard.number))
-            entries = append_shard(rows, block, pack, plan.masks)
-            sample.take(entries, rows["offset"].to_numpy(), block)
+            path = output.shard(shard.number)
+            rows = read_rows(path)
+            entries = append_shard(path, rows, pack, plan.masks)
+            sample.take(entries, rows["offset"].to_numpy(), path)
             tally.update(entries["action"].to_pylist())
             ledger.append(entries)
             advance(shard.stop - shard.first)
@@ -65,19 +67,23 @@ def assemble_output(plan: MaskPlan, worker: MaskWorker, output: FolderOutput) ->
         ledger.append(added_rows(plan, tally))
     check_ledger(plan, ledger, tally, folder)
     aside.rename(folder / LEDGER)
-    if plan.source.files:
-        write_source_list(plan.source, folder / SOURCE_LIST)
-    else:
-        pictures_of = plan.source.pictures
-        keys, labels = plan.source.keys[pictures_of], plan.source.labels[pictures_of]
-        write_original_names(Path(plan.source.path), keys, labels, folder / SOURCE_LIST)
+    write_names(plan, folder / SOURCE_LIST)
     pictures = plan.pictures + (tally["mask"] - plan.already_masked if plan.adds else 0)
     write_train_config(folder / TRAIN_CONFIG, int(plan.source.labels[plan.source.pictures].max()) + 1, pictures)
     draw_sheet(plan.source, sample, folder / "contact.png")
     keep_meshes(plan, worker, output)
 
 
-def append_shard(rows: pa.Table, block: bytes, pack: Pack, masks: AlreadyMasked | None) -> pa.Table:
+def write_names(plan: MaskPlan, path: Path) -> None:
+    """Write what source keys stand for: the files, or the names that the source has for its pictures."""
+    source = plan.source
+    if source.files:
+        write_source_list(source, path)
+    else:
+        write_original_names(Path(source.path), source.keys, source.labels, source.pictures, path)
+
+
+def append_shard(path: Path, rows: pa.Table, pack: Pack, masks: AlreadyMasked | None) -> pa.Table:
     """Append the records of a shard, and return its ledger entries with the keys they got.
 
     Pictures that came with a mask on name as their source the bare picture, as the others do.
@@ -85,8 +91,11 @@ def append_shard(rows: pa.Table, block: bytes, pack: Pack, masks: AlreadyMasked 
     import pyarrow as pa
 
     written = rows["offset"].to_numpy() >= 0
-    keys = np.full(len(written), -1, np.int64)
-    keys[written] = pack.append(block, rows.filter(pa.array(written)))
+    keys, found = np.full(len(written), -1, np.int64), rows.filter(pa.array(written))
+    got = np.empty(len(found), np.int64)
+    for block in record_blocks(path, found["offset"].to_numpy()):
+        got[block.rows] = pack.append(block, found.slice(block.rows.start, len(block.starts)))
+    keys[written] = got
     rows = rows.set_column(0, "key", pa.array(keys, mask=~written)).select(schema().names)
     if masks is None:
         return rows
@@ -133,9 +142,9 @@ class SamePack:
         self._plan, self._folder = plan, folder
         self._writer = RecordWriter(folder / "train.rec")
 
-    def append(self, block: bytes, written: pa.Table) -> npt.NDArray[np.int64]:
+    def append(self, block: RecordBlock, written: pa.Table) -> npt.NDArray[np.int64]:
         keys = written["source_key"].to_numpy()
-        self._writer.append_framed(block, keys, written["offset"].to_numpy())
+        self._writer.append_framed(block.framed, keys, block.starts)
         return keys
 
     def close(self) -> None:
@@ -152,11 +161,12 @@ class NewPack:
     def __init__(self, plan: MaskPlan, folder: Path) -> None:
         self._writer = PackWriter(folder, plan.layout)
 
-    def append(self, block: bytes, written: pa.Table) -> npt.NDArray[np.int64]:
+    def append(self, block: RecordBlock, written: pa.Table) -> npt.NDArray[np.int64]:
         old, ids = written["source_key"].to_numpy(), written["id"].to_numpy()
         new = np.arange(self._writer.next_key, self._writer.next_key + len(old))
         ids = np.where(ids == old.astype(np.uint64), new.astype(np.uint64), ids)
-        return self._writer.append_block(block, written["offset"].to_numpy(), written["label"].to_numpy(), new_ids=ids)
+        labels = written["label"].to_numpy()
+        return self._writer.append_block(block.framed, block.starts, labels, new_ids=ids, in_place=True)
 
     def close(self) -> None:
         self._writer.close()

@@ -1,8 +1,7 @@
 """Which pictures get a mask, decided before the first is opened.
 
 The plan holds 27 bytes a record (key, label, offset, copies, whether it is a picture); measured with the index and the
-ledger the parent takes 50 bytes a record,
-and no worker holds any of it but its shard's part.
+ledger the parent takes 50 bytes a record (benchmarks/scale.py), and no worker holds any of it but its shard's part.
 """
 
 from __future__ import annotations

@@ -2,28 +2,73 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import re
+from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.jobs.outputs.tables import SOURCE_LIST
-from facekit.records.key_rows import rows_of
+from facekit.records.distinct import blocks
+from facekit.records.key_rows import row_lookup, rows_of
 from facekit.run.ledger import ledger_path
-from facekit.run.ledger_reader import read_ledger
+from facekit.run.ledger_reader import ledger_batches, read_ledger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["mask_types", "original_names", "write_original_names"]
+__all__ = ["ListedNames", "listed_names", "mask_types", "original_names", "write_original_names"]
 
 
-BLOCK = 1 << 24
+AT_ONCE = 4096
+"""Names that are Python objects at the same time."""
+
 LINE = re.compile(rb"([0-9]{1,18})\t[0-9]{1,18}\t([^\0-\x1f]+)\n?")
 LEAVES = re.compile(rb"^/|(^|/)\.{0,2}(/|$)")
 """A path from the root, or with a part that is empty, itself, or the folder above."""
+
+
+class ListedNames:
+    """The files that the records of a pack were made from, looked up some at a time: 16 bytes a record.
+
+    Parameters
+    ----------
+    listed, ledger : Path
+        The ledger says from which source key each record was made, the list which file that is.
+
+    Raises
+    ------
+    FacekitError
+        The ledger cannot be read.
+    """
+
+    def __init__(self, listed: Path, ledger: Path) -> None:
+        with open(listed, "rb") as file:
+            empty = not os.fstat(file.fileno()).st_size
+            self._list = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            made, self._starts = _starts_of_names(ledger, _index_list(file))
+        self._find = row_lookup(made)
+
+    def of(self, keys: npt.NDArray[np.int64]) -> list[bytes | None]:
+        """The path of each, relative to the folder that it lay in; None where it is not told, or leads out of it."""
+        if not len(self._starts):
+            return [None] * len(keys)
+        rows = self._find(keys)
+        return [None if at < 0 else self._name(at) for at in np.where(rows >= 0, self._starts[rows], -1).tolist()]
+
+    def _name(self, start: int) -> bytes:
+        stop = self._list.find(b"\n", start)
+        return self._list[start : stop if stop >= 0 else len(self._list)]
+
+
+def listed_names(rec: Path) -> ListedNames | None:
+    """The names that a pack tells; None where its ledger or ``source.lst`` are missing."""
+    listed, ledger = rec.with_name(SOURCE_LIST), ledger_path(rec)
+    return ListedNames(listed, ledger) if listed.is_file() and ledger.is_file() else None
 
 
 def original_names(rec: Path, keys: npt.NDArray[np.int64]) -> pa.Array | None:
@@ -48,15 +93,11 @@ def original_names(rec: Path, keys: npt.NDArray[np.int64]) -> pa.Array | None:
     """
     import pyarrow as pa
 
-    listed, ledger = rec.with_name(SOURCE_LIST), ledger_path(rec)
-    if not (listed.is_file() and ledger.is_file()):
+    names = listed_names(rec)
+    if names is None:
         return None
-    source_keys, names = _read_list(listed)
-    made = read_ledger(ledger, "key", "source_key").drop_null()
-    rows = rows_of(made["key"].to_numpy(), keys)
-    sources = np.where(rows >= 0, made["source_key"].to_numpy()[rows], -1) if made.num_rows else rows
-    places = rows_of(source_keys, sources)
-    return names.take(pa.array(places, mask=places < 0))
+    found = [pa.array(names.of(keys[part]), pa.binary()) for part in blocks(len(keys), AT_ONCE)]
+    return pa.concat_arrays(found or [pa.array([], pa.binary())])
 
 
 def mask_types(rec: Path, keys: npt.NDArray[np.int64]) -> pa.Array:
@@ -69,28 +110,62 @@ def mask_types(rec: Path, keys: npt.NDArray[np.int64]) -> pa.Array:
     return types.take(pa.array(rows, mask=rows < 0))
 
 
-def write_original_names(rec: Path, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], path: Path) -> None:
+def write_original_names(
+    rec: Path,
+    keys: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    pictures: npt.NDArray[np.bool_],
+    path: Path,
+) -> None:
     """Hand the names on to a pack made of this one: ``source.lst`` says what the ledger's source keys stand for.
 
     Nothing is written where no name is known.
+
+    Parameters
+    ----------
+    rec : Path
+    keys, labels : (N,) int64
+    pictures : (N,) bool
+        Which of the records are pictures; the others have no names.
+    path : Path
     """
-    names = original_names(rec, keys)
-    if names is None or names.null_count == len(names):
+    names, told = listed_names(rec), 0
+    if names is None:
         return
     with open(path, "wb") as file:
-        for key, label, name in zip(keys.tolist(), labels.tolist(), names, strict=True):
-            if name.is_valid:
-                file.write(b"%d\t%d\t%s\n" % (key, label, name.as_py()))
+        for part in blocks(len(keys), AT_ONCE):
+            some = keys[part][pictures[part]]
+            rows = zip(some.tolist(), labels[part][pictures[part]].tolist(), names.of(some), strict=True)
+            told += file.write(b"".join(b"%d\t%d\t%s\n" % row for row in rows if row[2] is not None))
+    if not told:
+        path.unlink()
 
 
-def _read_list(path: Path) -> tuple[npt.NDArray[np.int64], pa.Array]:
-    """Keys and paths; lines that are none, and paths that leave the folder, are left out."""
-    import pyarrow as pa
+class _Lines(NamedTuple):
+    """Lines of a list: their keys, and where in the file their paths start."""
 
-    keys, names = [np.empty(0, np.int64)], [pa.array([], pa.binary())]
-    with open(path, "rb") as file:
-        while lines := file.readlines(BLOCK):
-            found = [line.groups() for line in map(LINE.fullmatch, lines) if line and not LEAVES.search(line[2])]
-            keys.append(np.array([int(key) for key, _ in found], np.int64))
-            names.append(pa.array([name for _, name in found], pa.binary()))
-    return np.concatenate(keys), pa.concat_arrays(names)
+    keys: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+
+
+def _index_list(file: BinaryIO) -> _Lines:
+    """Keys and places of paths; lines that are none, and paths that leave the folder, are left out."""
+    keys, starts, position = array("q"), array("q"), 0
+    for line in file:
+        found = LINE.fullmatch(line)
+        if found and not LEAVES.search(found[2]):
+            keys.append(int(found[1]))
+            starts.append(position + found.start(2))
+        position += len(line)
+    return _Lines(np.frombuffer(keys, np.int64), np.frombuffer(starts, np.int64))
+
+
+def _starts_of_names(ledger: Path, lines: _Lines) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Keys of the records that were made from others, (n,) int64, and where the names of those start; -1: untold."""
+    keys, starts, find = array("q"), array("q"), row_lookup(lines.keys)
+    for batch in ledger_batches(ledger, "key", "source_key"):
+        made = batch.drop_null()
+        rows = find(made["source_key"].to_numpy())
+        keys.frombytes(made["key"].to_numpy().tobytes())
+        starts.frombytes((np.where(rows >= 0, lines.starts[rows], -1) if len(lines.starts) else rows).tobytes())
+    return np.frombuffer(keys, np.int64), np.frombuffer(starts, np.int64)

@@ -96,9 +96,12 @@ def share_hashing(source: Source, named: str, config: Looking) -> npt.NDArray[np
     shared = config.executor.part is not None
     with open_folder(journal, "hashes", read, _settings(source), config.overwrite, needed, shared) as kept:
         run_share(kept, work)
-        found = [read_rows(kept.shard(shard.number))["hash"].combine_chunks() for shard in shards]
-    bytes_of = (np.frombuffer(some.buffers()[1], np.uint8)[: HASH_BYTES * len(some)] for some in found)
-    return np.concatenate([*bytes_of]).reshape(-1, HASH_BYTES)
+        found = np.empty((len(source), HASH_BYTES), np.uint8)
+        for shard in shards:
+            hashes = read_rows(kept.shard(shard.number))["hash"].combine_chunks().buffers()[1]
+            part = found[shard.first : shard.stop]
+            part[:] = np.frombuffer(hashes, np.uint8)[: part.size].reshape(part.shape)
+    return found
 
 
 def _settings(source: Source) -> dict[str, str]:

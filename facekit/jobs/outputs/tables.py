@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facekit.records.distinct import AT_ONCE
+from facekit.records.distinct import AT_ONCE, blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,6 +104,8 @@ def write_source_list(pictures: PictureFiles, path: Path) -> None:
 
     Bytes of a name that are not UTF-8 are kept.
     """
-    lines = zip(pictures.keys.tolist(), pictures.labels.tolist(), pictures.files, strict=True)
     with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        file.writelines(f"{key}\t{label}\t{name}\n" for key, label, name in lines)
+        for part in blocks(len(pictures.files)):  # the numbers of all would be 72 bytes each as Python has them
+            numbers = pictures.keys[part].tolist(), pictures.labels[part].tolist()
+            rows = zip(*numbers, pictures.files[part], strict=True)
+            file.writelines(f"{key}\t{label}\t{name}\n" for key, label, name in rows)

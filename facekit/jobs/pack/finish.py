@@ -21,7 +21,8 @@ from facekit.jobs.pack.picture_list import PictureList
 from facekit.output import FolderOutput
 from facekit.records import PackWriter
 from facekit.run.ledger import LEDGER, LedgerWriter, schema
-from facekit.run.shard_file import read_records, read_rows
+from facekit.run.shard_blocks import RecordBlock, record_blocks
+from facekit.run.shard_file import read_rows
 from facekit.run.shards import Shard
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def assemble_output(pictures: PictureList, shards: Sequence[Shard], config: Pack
         first = pack.next_key
         for shard in shards:
             path = output.shard(shard.number)
-            ledger.append(append_shard(pack, read_rows(path), read_records(path), classes))
+            ledger.append(append_shard(pack, read_rows(path), path, classes))
         images = pack.next_key - first
         layout = layout_keys(config.layout, pack.next_key, classes.number)
         ledger.append(layout_rows(layout))
@@ -106,16 +107,19 @@ def nothing_left(min_images: int, some: bool, reasons: Counter[str]) -> FacekitE
     return FacekitError(f"nothing is left to pack: {fewer}" + (f"; {said}" if said else "") + cure)
 
 
-def append_shard(pack: PackWriter, rows: pa.Table, block: bytes, classes: Classes) -> pa.Table:
+def append_shard(pack: PackWriter, rows: pa.Table, path: Path, classes: Classes) -> pa.Table:
     """Append what stays of a shard; its ledger rows with the keys that the records got."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     offsets, labels = rows["offset"].to_numpy(), classes.label[rows["label"].to_numpy()]
     keep, dropped = (offsets >= 0) & (labels >= 0), (offsets >= 0) & (labels < 0)
-    starts, kept = selected(block, offsets[offsets >= 0], keep[offsets >= 0])
-    keys = np.full(len(offsets), -1, np.int64)
-    keys[keep] = pack.append_block(kept, starts, labels[keep], new_ids=True, relabel=True)
+    keys, stored = np.full(len(offsets), -1, np.int64), np.flatnonzero(offsets >= 0)
+    for block in record_blocks(path, offsets[stored]):
+        some = stored[block.rows]
+        starts, kept = selected(block, keep[some])
+        some = some[keep[some]]
+        keys[some] = pack.append_block(kept, starts, labels[some], new_ids=True, relabel=True, in_place=True)
     rows = rows.set_column(0, "key", pa.array(keys, mask=~keep))
     for name, word in (("action", "refused"), ("reason", TOO_FEW)):
         column = rows.schema.get_field_index(name)
@@ -123,16 +127,15 @@ def append_shard(pack: PackWriter, rows: pa.Table, block: bytes, classes: Classe
     return rows.select(schema().names)
 
 
-def selected(
-    block: bytes, offsets: npt.NDArray[np.int64], keep: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int64], bytes]:
+def selected(block: RecordBlock, keep: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], memoryview | bytearray]:
     """Where the kept records start when the others are gone, and their bytes."""
+    starts, framed = block.starts, block.framed
     if keep.all():
-        return offsets, block
-    stops = np.append(offsets[1:], len(block))
-    sizes = (stops - offsets)[keep]
-    pieces = [block[start:stop] for start, stop in zip(offsets[keep].tolist(), stops[keep].tolist(), strict=True)]
-    return np.cumsum(sizes) - sizes, b"".join(pieces)
+        return starts, framed
+    stops = np.append(starts[1:], len(framed))
+    sizes = (stops - starts)[keep]
+    pieces = [framed[start:stop] for start, stop in zip(starts[keep].tolist(), stops[keep].tolist(), strict=True)]
+    return np.cumsum(sizes) - sizes, bytearray().join(pieces)
 
 
 def write_tables(folder: Path, pictures: PictureList, classes: Classes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,30 +140,46 @@ def _folder(folder: Path) -> PictureList:
 
 def _listed(path: Path, root: Path) -> PictureList:
     _refuse_binary(path)
-    entries = list(_entries(path))
-    if not entries:
+    keys, labels, points, boxes = array("q"), array("q"), array("d"), array("d")
+    files, aligned, count = list[str](), bytearray(), 0
+    for entry in _entries(path):
+        _note(points, entry.points, 10 * count)
+        _note(boxes, entry.box, 4 * count)
+        count += 1
+        keys.append(count if entry.key is None else entry.key)
+        labels.append(entry.label)
+        files.append(entry.file)
+        aligned.append(entry.aligned)
+    if not count:
         raise FacekitError(f"{path} lists no pictures")
-    values, labels = np.unique([entry.label for entry in entries], return_inverse=True)
-    keys = [number if entry.key is None else entry.key for number, entry in enumerate(entries, 1)]
-    points = _stacked([entry.points for entry in entries], 10).reshape(-1, 2, 5).transpose(0, 2, 1).copy()
+    values, places = np.unique(np.frombuffer(labels, np.int64), return_inverse=True)
     return PictureList(
         str(root),
         np.array(keys, np.int64),
-        labels.reshape(-1).astype(np.int64),
-        tuple(entry.file for entry in entries),
-        tuple(str(value) for value in values.tolist()),
-        np.array([entry.aligned for entry in entries]),
-        points,
-        _stacked([entry.box for entry in entries], 4),
-        _content(path, root, [entry.file for entry in entries]),
+        places.reshape(-1).astype(np.int64),
+        tuple(files),
+        tuple(map(str, values.tolist())),
+        np.array(aligned, np.bool_),
+        _stacked(points, 10, count).reshape(-1, 2, 5).transpose(0, 2, 1).copy(),
+        _stacked(boxes, 4, count),
+        _content(path, root, files),
     )
 
 
-def _stacked(given: list[tuple[float, ...] | None], count: int) -> npt.NDArray[np.float32]:
-    """NaN where a line gives none; no rows where none does."""
-    if not any(given):
-        return np.empty((0, count), np.float32)
-    return np.array([numbers or (math.nan,) * count for numbers in given], np.float32)
+def _note(values: array[float], given: tuple[float, ...] | None, place: int) -> None:
+    """Put what a line gives where it belongs; NaN for the lines before it that give none."""
+    if given:
+        values.extend([math.nan] * (place - len(values)))
+        values.extend(given)
+
+
+def _stacked(values: array[float], width: int, count: int) -> npt.NDArray[np.float32]:
+    """(count, width); NaN where a line gives none, and no rows where none does."""
+    if not values:
+        return np.empty((0, width), np.float32)
+    rows = np.full(count * width, np.nan, np.float32)
+    rows[: len(values)] = np.frombuffer(values, np.float64)
+    return rows.reshape(count, width)
 
 
 def _refuse_binary(path: Path) -> None:
@@ -258,7 +275,10 @@ def _counts(text: str) -> bool:
 
 
 def _content(path: Path, root: Path, files: list[str]) -> str:
-    told = hashlib.blake2b(path.read_bytes(), digest_size=16)
+    told = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as listed:
+        while chunk := listed.read(1 << 20):
+            told.update(chunk)
     for file in files:
         try:
             stat = os.stat(root / file)

@@ -21,7 +21,7 @@ from facekit.run.shards import Shard
 
 __all__ = ["share_samples", "shared_records"]
 
-AT_ONCE = 1024
+AT_ONCE = 256
 
 
 class SampleCopyTask(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,7 +134,8 @@ def plan_names(rec: Path, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.in
 def _folders_tell(names: Iterable[Any], labels: npt.NDArray[np.int64]) -> bool:
     """Whether every picture lies in a folder, and no folder holds those of two labels."""
     owners: dict[bytes, int] = {}
-    for name, label in zip(names, labels.tolist(), strict=True):
+    each = chain.from_iterable(labels[part].tolist() for part in blocks(len(labels)))
+    for name, label in zip(names, each, strict=True):
         folder = name.as_py().rpartition(b"/")[0] if name.is_valid else b"%07d" % label
         if not folder or owners.setdefault(folder, label) != label:
             return False

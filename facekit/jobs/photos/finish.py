@@ -13,7 +13,8 @@ from facekit.jobs.photos.plan import CONTACT, LEDGER, LIST, PhotosPlan
 from facekit.jobs.photos.sheet import FaceSample, draw_sheet
 from facekit.output import FolderOutput
 from facekit.run.progress import progress
-from facekit.run.shard_file import read_records, read_rows
+from facekit.run.shard_blocks import record_blocks
+from facekit.run.shard_file import read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,8 +36,9 @@ def assemble_output(plan: PhotosPlan, output: FolderOutput) -> None:
     ledger: pq.ParquetWriter | None = None
     with open(folder / LEDGER, "wb") as file, progress("writing", len(plan.files)) as advance:
         for shard in plan.shards:
-            rows, block = read_rows(output.shard(shard.number)), read_records(output.shard(shard.number))
-            written += write_files(folder, plan.files[shard.first : shard.stop], rows, block)
+            path = output.shard(shard.number)
+            rows = read_rows(path)
+            written += write_files(folder, plan.files[shard.first : shard.stop], rows, path)
             entries = rows.drop_columns(["offset"])
             ledger = ledger or pq.ParquetWriter(file, entries.schema, compression="zstd")
             ledger.write_table(entries)
@@ -51,14 +53,16 @@ def assemble_output(plan: PhotosPlan, output: FolderOutput) -> None:
     draw_sheet(plan, sample, folder, folder / CONTACT)
 
 
-def write_files(folder: Path, names: tuple[str, ...], rows: pa.Table, block: bytes) -> int:
+def write_files(folder: Path, names: tuple[str, ...], rows: pa.Table, shard: Path) -> int:
     """Write the files of a shard under their own names; how many."""
-    starts = np.unique(rows["offset"].to_numpy())
-    stops = np.append(starts[1:], len(block))
-    if len(starts) != len(names):
-        raise FacekitError(f"a shard holds {len(starts)} pictures of {len(names)}; delete it and run the command again")
-    for name, start, stop in zip(names, starts.tolist(), stops.tolist(), strict=True):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(block[start:stop])
+    offsets = np.unique(rows["offset"].to_numpy())
+    if len(offsets) != len(names):
+        held = f"a shard holds {len(offsets)} pictures of {len(names)}"
+        raise FacekitError(f"{held}; delete it and run the command again")
+    for block in record_blocks(shard, offsets):
+        stops = [*block.starts[1:].tolist(), len(block.framed)]
+        for name, start, stop in zip(names[block.rows], block.starts.tolist(), stops, strict=True):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(block.framed[start:stop])
     return len(names)

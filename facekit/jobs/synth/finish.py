@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facekit.jobs.outputs.append_records import append_records
 from facekit.jobs.outputs.counts import check_counts, records_in
 from facekit.jobs.outputs.ledger_rows import layout_keys, layout_rows
 from facekit.jobs.synth.shard import TRUTH_VERTICES
@@ -15,7 +16,7 @@ from facekit.jobs.synth.sheet import draw_sheet
 from facekit.output import FolderOutput
 from facekit.records import PackWriter
 from facekit.run.ledger import LEDGER, LedgerWriter, schema
-from facekit.run.shard_file import read_records, read_rows
+from facekit.run.shard_file import read_rows
 from facekit.run.shards import Shard
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ def assemble_pack(files: Sequence[Path], pictures: int, layout: str, folder: Pat
     ):
         first = pack.next_key
         for path in files:
-            rows, block = read_rows(path), read_records(path)
-            keys = pack.append_block(block, rows["offset"].to_numpy(), rows["label"].to_numpy(), new_ids=True)
+            rows = read_rows(path)
+            keys = append_records(pack, path, rows["offset"].to_numpy(), rows["label"].to_numpy())
             ledger.append(_with_keys(rows, keys).select(schema().names))
             truth.write_table(_truth(rows, keys, first))
         labels = int(rows["label"][-1].as_py()) + 1
