@@ -42,6 +42,20 @@ Scalar = np.floating[Any] | float
 """A number; compiled it is a float32 like everything else."""
 
 
+@kernel(inner=True)
+def _floor(x: Scalar) -> int:
+    """As ``math.floor`` of anything finite: that calls the C library, and what is in registers has to leave them."""
+    whole = int(x)
+    return whole - int(x < _F(whole))
+
+
+@kernel(inner=True)
+def _ceil(x: Scalar) -> int:
+    """As ``math.ceil``; see `_floor`."""
+    whole = int(x)
+    return whole + int(x > _F(whole))
+
+
 @kernel()
 def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
     """Area-weighted vertex normals, not yet of unit length.
@@ -92,10 +106,10 @@ def rasterize(
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > _F(-1e-6) and (not two_sided[t] or area < _F(1e-6)):
             continue
-        x0 = max(0, math.ceil(min(ax, bx, cx)))
-        x1 = min(width - 1, math.floor(max(ax, bx, cx)))
-        y0 = max(0, math.ceil(min(ay, by, cy)))
-        y1 = min(height - 1, math.floor(max(ay, by, cy)))
+        x0 = max(0, _ceil(min(ax, bx, cx)))
+        x1 = min(width - 1, _floor(max(ax, bx, cx)))
+        y0 = max(0, _ceil(min(ay, by, cy)))
+        y1 = min(height - 1, _floor(max(ay, by, cy)))
         inverse = _F(1) / area
         ux, vx = (by - cy) * inverse, (cy - ay) * inverse
         uy, vy = (cx - bx) * inverse, (ax - cx) * inverse
@@ -135,8 +149,8 @@ def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if abs(area) < _F(1e-6):
             continue
-        x0, x1 = max(0, math.ceil(min(ax, bx, cx))), min(size - 1, math.floor(max(ax, bx, cx)))
-        y0, y1 = max(0, math.ceil(min(ay, by, cy))), min(size - 1, math.floor(max(ay, by, cy)))
+        x0, x1 = max(0, _ceil(min(ax, bx, cx))), min(size - 1, _floor(max(ax, bx, cx)))
+        y0, y1 = max(0, _ceil(min(ay, by, cy))), min(size - 1, _floor(max(ay, by, cy)))
         inverse = _F(1) / area
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
@@ -181,7 +195,7 @@ def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -
                 y = points[s, p, 1] * (_F(1) - f) + points[s, p - 1, 1] * f
                 z = points[s, p, 2] * (_F(1) - f) + points[s, p - 1, 2] * f
                 u, v, w = _to_light(x, y, z, matrix)
-                column, row = math.floor(u), math.floor(v)
+                column, row = _floor(u), _floor(v)
                 if 0 <= row < size - 1 and 0 <= column < size - 1:
                     for j in range(2):
                         for i in range(2):
@@ -189,12 +203,12 @@ def shadow_strands(points: Floats, matrix: Floats, stride: int, depth: Floats) -
                                 depth[row + j, column + i] = w
 
 
-@kernel(inner=True)
+@kernel(inner=True, forceinline=True)
 def _soft_shadow(x: Scalar, y: Scalar, z: Scalar, matrix: Floats, depth: Floats, bias: Scalar) -> Scalar:
     """Share of the key light that reaches a point: a box of 4 x 4 texels at any place, fading over depth."""
     size = depth.shape[0]
     u, v, w = _to_light(x, y, z, matrix)
-    left, top = math.floor(u - _F(1.5)), math.floor(v - _F(1.5))
+    left, top = _floor(u - _F(1.5)), _floor(v - _F(1.5))
     if left < 0 or top < 0 or left + 4 >= size or top + 4 >= size:
         return _F(1)
     fx, fy = u - _F(1.5) - _F(left), v - _F(1.5) - _F(top)
@@ -238,7 +252,7 @@ def place_strands(points: Floats, roots: Floats, sway: Floats, turn: Floats, piv
                 out[s, p, k] = turn[k, 0] * x + turn[k, 1] * y + turn[k, 2] * z
 
 
-@kernel(inner=True)
+@kernel(inner=True, forceinline=True)
 def _strand_colour(
     points: Floats,
     s: int,
@@ -252,6 +266,7 @@ def _strand_colour(
     shadow: Floats,
     eye: Floats,
     out: Floats,
+    place: int,
 ) -> None:
     """Kajiya-Kay shading (1989) with a second, tinted highlight; light fades with the depth of hair above."""
     size = shadow.shape[0]
@@ -263,7 +278,7 @@ def _strand_colour(
     tx, ty, tz = tx * norm, ty * norm, tz * norm
     x, y, z = points[s, p, 0], points[s, p, 1], points[s, p, 2]
     u, v, w = _to_light(x, y, z, matrix)
-    column, row = math.floor(u + _F(0.5)), math.floor(v + _F(0.5))
+    column, row = _floor(u + _F(0.5)), _floor(v + _F(0.5))
     lit = _F(1)
     if 0 <= row < size and 0 <= column < size:
         lit = math.exp(_F(-1.6) * max(_F(0), shadow[row, column] - w - _F(0.25)))
@@ -273,7 +288,7 @@ def _strand_colour(
     across = math.sqrt(max(_F(0), _F(1) - tv * tv))
     for c in range(3):
         sky = lights[4, c] * (_F(0.5) + _F(0.5) * open_) + lights[5, c] * _F(0.35)
-        out[c] = base[s, c] * tint * sky * (_F(0.55) + _F(0.45) * open_)
+        out[place, c] = base[s, c] * tint * sky * (_F(0.55) + _F(0.45) * open_)
     for k in range(2):
         tl = tx * lights[2 * k, 0] + ty * lights[2 * k, 1] + tz * lights[2 * k, 2]
         sine = math.sqrt(max(_F(0), _F(1) - tl * tl))
@@ -286,14 +301,7 @@ def _strand_colour(
         for c in range(3):
             diffuse = base[s, c] * (_F(0.25) + _F(0.75) * sine) * _F(0.8)
             shine = gloss * (_F(0.05) * high8 * high8 * high4 + (_F(0.02) + base[s, c]) * _F(0.5) * high8)
-            out[c] += lights[2 * k + 1, c] * share * tint * (diffuse + shine)
-
-
-@kernel(inner=True)
-def _hidden(x: Scalar, y: Scalar, z: Scalar, depth: Floats, margin: Scalar) -> bool:
-    """Whether a point lies in the picture and well behind what is drawn there."""
-    column, row = math.floor(x + _F(0.5)), math.floor(y + _F(0.5))
-    return 0 <= row < depth.shape[0] and 0 <= column < depth.shape[1] and z < depth[row, column] - margin
+            out[place, c] += lights[2 * k + 1, c] * share * tint * (diffuse + shine)
 
 
 @kernel(inner=True)
@@ -306,44 +314,76 @@ def _draw_segment(
     bz: Scalar,
     wide: Scalar,
     wide_end: Scalar,
-    colour: Floats,
-    colour_end: Floats,
+    code: int,
     depth: Floats,
     ids: Ints,
     rgb: Floats,
 ) -> None:
-    """One piece of a strand, widths in samples."""
+    """One piece of a strand, widths in samples: `code` and the share of the way go where its colour will stand."""
     height, width = depth.shape
     dx, dy, dz = bx - ax, by - ay, bz - az
-    steps = max(1, math.ceil(max(abs(dx), abs(dy))))
+    steps = max(1, _ceil(max(abs(dx), abs(dy))))
     steep = abs(dy) > abs(dx)
     inverse = _F(1) / _F(steps)
-    red, green, blue = colour[0], colour[1], colour[2]
-    dred, dgreen, dblue = colour_end[0] - red, colour_end[1] - green, colour_end[2] - blue
     for k in range(steps):
         f = _F(k) * inverse
         half = _F(0.5) * max(_F(1), wide + f * (wide_end - wide))
         x, y, z = ax + f * dx, ay + f * dy, az + f * dz
-        if steep:
-            row = math.floor(y + _F(0.5))
-            if not 0 <= row < height:
+        along, across = (y, x) if steep else (x, y)
+        at = _floor(along + _F(0.5))
+        if at < 0 or at >= (height if steep else width):
+            continue
+        first = max(0, _floor(across - half + _F(1)))
+        last = min((width if steep else height) - 1, _floor(across + half))
+        for other in range(first, last + 1):
+            row, column = (at, other) if steep else (other, at)
+            if z > depth[row, column]:
+                depth[row, column] = z
+                ids[row, column] = code
+                rgb[row, column, 0] = f
+
+
+@kernel(inner=True, allocates=True)
+def _colour_strands(
+    points: Floats,
+    base: Floats,
+    tints: Floats,
+    openness: Floats,
+    gloss: Scalar,
+    lights: Floats,
+    matrix: Floats,
+    shadow: Floats,
+    eye: Floats,
+    ids: Ints,
+    rgb: Floats,
+) -> None:
+    """Shade what `_draw_segment` drew and nothing hid: each point once that a sample needs."""
+    height, width = ids.shape
+    length = points.shape[1]
+    count = points.shape[0] * length
+    shades, known = np.empty((count, 3), np.float32), np.zeros(count, np.bool_)
+    for row in range(height):
+        least = ids[row, 0]
+        for column in range(width):
+            least = min(least, ids[row, column])
+        if least >= STRAND:
+            continue
+        for column in range(width):
+            end = STRAND - 1 - ids[row, column]
+            if end < 0:
                 continue
-            for column in range(max(0, math.floor(x - half + _F(1))), min(width - 1, math.floor(x + half)) + 1):
-                if z > depth[row, column]:
-                    depth[row, column] = z
-                    ids[row, column] = STRAND
-                    rgb[row, column, 0], rgb[row, column, 1] = red + f * dred, green + f * dgreen
-                    rgb[row, column, 2] = blue + f * dblue
-        else:
-            column = math.floor(x + _F(0.5))
-            if not 0 <= column < width:
-                continue
-            for row in range(max(0, math.floor(y - half + _F(1))), min(height - 1, math.floor(y + half)) + 1):
-                if z > depth[row, column]:
-                    depth[row, column] = z
-                    ids[row, column] = STRAND
-                    rgb[row, column, 0], rgb[row, column, 1] = red + f * dred, green + f * dgreen
-                    rgb[row, column, 2] = blue + f * dblue
+            for k in range(end - 1, end + 1):
+                if not known[k]:
+                    known[k] = True
+                    s, p = k // length, k % length
+                    _strand_colour(
+                        points, s, p, base, tints[s, p], openness[s, p], gloss, lights, matrix, shadow, eye, shades, k
+                    )
+            f = rgb[row, column, 0]
+            ids[row, column] = STRAND
+            for c in range(3):
+                shade = shades[end - 1, c]
+                rgb[row, column, c] = shade + f * (shades[end, c] - shade)
 
 
 @kernel(allocates=True)
@@ -372,49 +412,28 @@ def draw_strands(
     """
     height, width = depth.shape
     length = points.shape[1]
-    colour, colour_end = np.zeros(3, np.float32), np.zeros(3, np.float32)
     margin = _F(1.2) * scale
     for s in range(points.shape[0]):
         ax, ay, az = _F(0), _F(0), _F(0)
-        hidden, shaded = False, False
+        hidden = False
         for p in range(length):
             inverse = _F(1) / (eye[2] - points[s, p, 2])
             px, py = points[s, p, 0] * inverse, -points[s, p, 1] * inverse
             x = frame[0, 0] * px + frame[0, 1] * py + frame[0, 2]
             y = frame[1, 0] * px + frame[1, 1] * py + frame[1, 2]
             z = points[s, p, 2] * scale
-            behind = _hidden(x, y, z, depth, margin)
-            outside = min(ax, x) > width or max(ax, x) < 0 or min(ay, y) > height or max(ay, y) < 0
-            if p > 0 and not outside and not (hidden and behind):
-                if shaded:
-                    for c in range(3):  # a slice brings numba's messages about shapes along: two seconds of compiling
-                        colour[c] = colour_end[c]
-                else:
-                    _strand_colour(
-                        points,
-                        s,
-                        p - 1,
-                        base,
-                        tints[s, p - 1],
-                        openness[s, p - 1],
-                        gloss,
-                        lights,
-                        matrix,
-                        shadow,
-                        eye,
-                        colour,
-                    )
-                _strand_colour(
-                    points, s, p, base, tints[s, p], openness[s, p], gloss, lights, matrix, shadow, eye, colour_end
-                )
+            column, row = _floor(x + _F(0.5)), _floor(y + _F(0.5))
+            behind = False
+            if (column >= 0) & (column < width) & (row >= 0) & (row < height):
+                behind = z < depth[row, column] - margin
+            outside = (min(ax, x) > width) | (max(ax, x) < 0) | (min(ay, y) > height) | (max(ay, y) < 0)
+            if (p > 0) & (not outside) & (not (hidden & behind)):
                 before, after = _F(p - 1) / _F(length - 1), _F(p) / _F(length - 1)
                 wide = widths[s] * (_F(1) - before * before * (_F(1) - tips[s]))
                 wide_end = widths[s] * (_F(1) - after * after * (_F(1) - tips[s]))
-                _draw_segment(ax, ay, az, x, y, z, wide, wide_end, colour, colour_end, depth, ids, rgb)
-                shaded = True
-            else:
-                shaded = False
+                _draw_segment(ax, ay, az, x, y, z, wide, wide_end, STRAND - 1 - (s * length + p), depth, ids, rgb)
             ax, ay, az, hidden = x, y, z, behind
+    _colour_strands(points, base, tints, openness, gloss, lights, matrix, shadow, eye, ids, rgb)
 
 
 @kernel()
@@ -475,7 +494,7 @@ def nearest_index(points: Floats, others: Floats, out: Indices) -> None:
         out[i] = where
 
 
-@kernel(inner=True)
+@kernel(inner=True, forceinline=True)
 def _texel(atlas: Floats, u: Scalar, v: Scalar, out: Floats) -> None:
     """Bilinear sample of the atlas at texel coordinates."""
     x = min(max(u, _F(0)), _F(atlas.shape[1] - 1.001))
@@ -503,7 +522,7 @@ def _smoothstep(low: Scalar, high: Scalar, x: Scalar) -> Scalar:
 def _hash(a: Scalar, b: Scalar) -> Scalar:
     """A fixed pattern in [0, 1) from two coordinates."""
     h = math.sin(_F(a) * _F(12.9898) + _F(b) * _F(78.233)) * _F(43758.547)
-    return h - math.floor(h)
+    return h - _floor(h)
 
 
 @kernel(inner=True)
@@ -532,7 +551,7 @@ def _eye(
     if inside > 0:
         rise = px * eyes[side, 2, 0] + py * eyes[side, 2, 1] + pz * eyes[side, 2, 2]
         angle = math.asin(min(_F(1), max(_F(-1), rise / (rho / _F(1.22) + _F(1e-6)))))
-        fibre = _F(0.8) + _F(0.4) * _hash(math.floor(angle * _F(6)), _F(3)) * _smoothstep(pupil, iris, rho)
+        fibre = _F(0.8) + _F(0.4) * _hash(_floor(angle * _F(6)), _F(3)) * _smoothstep(pupil, iris, rho)
         ring = _smoothstep(iris * _F(0.72), iris, rho)
         dark = _smoothstep(pupil - _F(0.03), pupil + _F(0.04), rho)
         caustic = _F(1) + _F(0.5) * max(_F(0), -rise) / iris
@@ -579,9 +598,9 @@ def _teeth(
     drop, width = mouth[4, 0], mouth[4, 1]
     inner = _F(1) - _smoothstep(_F(1.2), _F(2.3), abs(right))
     cell = abs(right) / width
-    gap = abs(cell - math.floor(cell + _F(0.5)))
+    gap = abs(cell - _floor(cell + _F(0.5)))
     seam = _F(0.78) + _F(0.22) * _smoothstep(_F(0.0), _F(0.14), gap)
-    edge = _F(-0.42) - _F(0.05) * (math.floor(cell) % 2) + _F(0.06) * cell
+    edge = _F(-0.42) - _F(0.05) * (_floor(cell) % 2) + _F(0.06) * cell
     upper = _smoothstep(edge - _F(0.05), edge + _F(0.05), up)
     low_top = edge - _F(0.08) - drop
     lower = (_F(1) - _smoothstep(low_top - _F(0.05), low_top + _F(0.05), up)) * _F(0.75)
@@ -604,7 +623,7 @@ def _teeth(
         )
 
 
-@kernel(inner=True)
+@kernel(inner=True, forceinline=True)
 def _surface(
     group: Floats, cloth: bool, eye: Floats, lights: Floats, matrix: Floats, shadow: Floats, out: Floats
 ) -> None:
