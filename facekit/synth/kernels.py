@@ -49,13 +49,6 @@ def _floor(x: Scalar) -> int:
     return whole - int(x < _F(whole))
 
 
-@kernel(inner=True)
-def _ceil(x: Scalar) -> int:
-    """As ``math.ceil``; see `_floor`."""
-    whole = int(x)
-    return whole + int(x > _F(whole))
-
-
 @kernel()
 def vertex_normals(points: Floats, triangles: Ints, out: Floats) -> None:
     """Area-weighted vertex normals, not yet of unit length.
@@ -100,15 +93,16 @@ def rasterize(
         Barycentric weights of its first two corners.
     """
     height, width = depth.shape
+    low = _F(-1e-5)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area > _F(-1e-6) and (not two_sided[t] or area < _F(1e-6)):
             continue
-        x0 = max(0, _ceil(min(ax, bx, cx)))
+        x0 = max(0, -_floor(-min(ax, bx, cx)))
         x1 = min(width - 1, _floor(max(ax, bx, cx)))
-        y0 = max(0, _ceil(min(ay, by, cy)))
+        y0 = max(0, -_floor(-min(ay, by, cy)))
         y1 = min(height - 1, _floor(max(ay, by, cy)))
         inverse = _F(1) / area
         ux, vx = (by - cy) * inverse, (cy - ay) * inverse
@@ -119,13 +113,15 @@ def rasterize(
             v = (_F(x0) - cx) * vx + (_F(y) - cy) * vy
             for x in range(x0, x1 + 1):
                 w = _F(1) - u - v
-                if u >= _F(-1e-5) and v >= _F(-1e-5) and w >= _F(-1e-5):
+                if (u >= low) & (v >= low) & (w >= low):
                     z = u * za + v * zb + w * zc
                     if z > depth[y, x]:
                         depth[y, x] = z
                         ids[y, x] = t
                         bary[y, x, 0] = u
                         bary[y, x, 1] = v
+                elif (u < low and ux <= 0) or (v < low and vx <= 0) or (w < low and ux >= 0 and vx >= 0):
+                    break  # rounded sums too never turn back: no later sample of the row is inside
                 u += ux
                 v += vx
 
@@ -149,15 +145,15 @@ def shadow_triangles(light: Floats, triangles: Ints, depth: Floats) -> None:
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if abs(area) < _F(1e-6):
             continue
-        x0, x1 = max(0, _ceil(min(ax, bx, cx))), min(size - 1, _floor(max(ax, bx, cx)))
-        y0, y1 = max(0, _ceil(min(ay, by, cy))), min(size - 1, _floor(max(ay, by, cy)))
+        x0, x1 = max(0, -_floor(-min(ax, bx, cx))), min(size - 1, _floor(max(ax, bx, cx)))
+        y0, y1 = max(0, -_floor(-min(ay, by, cy))), min(size - 1, _floor(max(ay, by, cy)))
         inverse = _F(1) / area
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
                 u = ((by - cy) * (_F(x) - cx) + (cx - bx) * (_F(y) - cy)) * inverse
                 v = ((cy - ay) * (_F(x) - cx) + (ax - cx) * (_F(y) - cy)) * inverse
                 w = _F(1) - u - v
-                if u >= 0 and v >= 0 and w >= 0:
+                if (u >= 0) & (v >= 0) & (w >= 0):
                     z = u * light[a, 2] + v * light[b, 2] + w * light[c, 2]
                     if z > depth[y, x]:
                         depth[y, x] = z
@@ -322,7 +318,7 @@ def _draw_segment(
     """One piece of a strand, widths in samples: `code` and the share of the way go where its colour will stand."""
     height, width = depth.shape
     dx, dy, dz = bx - ax, by - ay, bz - az
-    steps = max(1, _ceil(max(abs(dx), abs(dy))))
+    steps = max(1, -_floor(-max(abs(dx), abs(dy))))
     steep = abs(dy) > abs(dx)
     inverse = _F(1) / _F(steps)
     for k in range(steps):
