@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.synth.anatomy import turn
 from facekit.synth.sampling import CaptureParams
 
 __all__ = ["background", "develop"]
@@ -53,7 +52,7 @@ def background(capture: CaptureParams, size: int) -> Array:
     scene = cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.9, 2.6)))
     scene = cv2.resize(scene, (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 3)
     grain = cv2.resize(rng.normal(0, 0.03, (56, 56)).astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(scene * _three(1 + grain), dtype=np.float32)
+    return np.asarray(scene * _three(np.asarray(1 + grain, np.float32)), dtype=np.float32)
 
 
 def _blur(light: Array, capture: CaptureParams, scale: float) -> Array:
