@@ -208,7 +208,7 @@ def _colour_strands(
     height, width = ids.shape
     length = points.shape[1]
     count = points.shape[0] * length
-    shades, known = np.empty((count, 3), np.float32), np.zeros(count, np.bool_)
+    shades = np.zeros((count, 4), np.float32)  # the fourth: whether the others are known
     for row in range(height):
         least = ids[row, 0]
         for column in range(width):
@@ -220,8 +220,8 @@ def _colour_strands(
             if end < 0:
                 continue
             for k in range(end - 1, end + 1):
-                if not known[k]:
-                    known[k] = True
+                if shades[k, 3] == 0:
+                    shades[k, 3] = _F(1)
                     s, p = k // length, k % length
                     _strand_colour(
                         points, s, p, base, tints[s, p], openness[s, p], gloss, lights, matrix, shadow, eye, shades, k
