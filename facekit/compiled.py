@@ -30,7 +30,7 @@ KERNELS = {
         f"facekit.masks.{name}" for name in ("scene", "lighting", "raster", "surface", "drape_kernels", "dye", "finish")
     ),
     "rims": ("facekit.masks.rim_lines", "facekit.masks.rim_matte"),
-    "synth": ("facekit.synth.kernels",),
+    "synth": tuple(f"facekit.synth.{name}" for name in ("strand_kernels", "raster", "person_kernels", "surfaces")),
     "clean": ("facekit.clean.kernels", "facekit.clean.tree_kernels"),
     "evaluate": ("facekit.evaluate.kernels",),
 }

@@ -5,20 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.synth.kernels import (
-    EMPTY,
-    STRAND,
-    darken,
-    draw_strands,
-    mix_colour,
-    nearest_index,
-    place_strands,
-    rasterize,
-    resolve,
-    shadow_strands,
-    shadow_triangles,
-    vertex_normals,
-)
+from facekit.synth.person_kernels import darken, mix_colour, nearest_index
+from facekit.synth.raster import rasterize, shadow_triangles, vertex_normals
+from facekit.synth.strand_kernels import draw_strands, place_strands, shadow_strands
+from facekit.synth.surfaces import EMPTY, STRAND, resolve
 
 pytestmark = pytest.mark.kernels
 HEIGHT, WIDTH = 11, 17

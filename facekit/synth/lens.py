@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.synth.anatomy import turn
 from facekit.synth.sampling import CaptureParams
 
 __all__ = ["background", "develop"]
@@ -53,7 +52,7 @@ def background(capture: CaptureParams, size: int) -> Array:
     scene = cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.9, 2.6)))
     scene = cv2.resize(scene, (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 3)
     grain = cv2.resize(rng.normal(0, 0.03, (56, 56)).astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(scene * (1 + grain[..., None]), dtype=np.float32)
+    return np.asarray(scene * _three(np.asarray(1 + grain, np.float32)), dtype=np.float32)
 
 
 def _blur(light: Array, capture: CaptureParams, scale: float) -> Array:
@@ -101,15 +100,29 @@ def develop(light: Array, capture: CaptureParams, scale: float = 1.0) -> NDArray
     light = _blur(light, capture, scale)
     light = light * _meter(light, 0.92 * capture.exposure)
     radius = np.linspace(-1, 1, size, dtype=np.float32) ** 2
-    fall = 1 - capture.vignette * (radius[:, None] + radius[None])
-    light = light * fall[..., None] * np.array(capture.balance, np.float32)
+    light *= _three(1 - capture.vignette * (radius[:, None] + radius[None]))
+    light *= _balance(capture, size)
     noise = rng.standard_normal((size, size, 3), dtype=np.float32)
-    noise = 0.75 * noise[..., :1] + 0.5 * noise
-    light = light + capture.grain * np.sqrt(light.clip(0.004, 2)) * noise
+    shared = _three(0.75 * noise[..., 0])
+    noise *= 0.5
+    noise += shared
+    noise *= capture.grain * np.sqrt(light.clip(0.004, 2))
+    light += noise
     shoulder = np.maximum(light, 0)
     shoulder = shoulder * (1 + 0.1 * shoulder) / (1 + 0.62 * shoulder)
     level = np.power(shoulder, np.float32(0.4545))
     level = 0.5 + (level - 0.46) * capture.contrast - 0.02
-    grey = turn(level, np.array([[0.299, 0.587, 0.114]], np.float32))[..., 0]
-    level = grey[..., None] + (level - grey[..., None]) * (0.0 if capture.grey else capture.saturation)
+    red, green, blue = (level[..., k] * np.float32(share) for k, share in enumerate((0.299, 0.587, 0.114)))
+    grey = _three(red + green + blue)
+    level = grey + (level - grey) * (0.0 if capture.grey else capture.saturation)
     return np.asarray((level * 255 + 0.5).clip(0, 255), dtype=np.uint8)
+
+
+def _three(plane: Array) -> Array:
+    """(H, W) -> (H, W, 3): numpy is slow where it has to repeat one number over three."""
+    return np.asarray(cv2.merge([plane, plane, plane]))
+
+
+def _balance(capture: CaptureParams, size: int) -> Array:
+    """White balance of every pixel of a row."""
+    return np.tile(np.array(capture.balance, np.float32), size).reshape(size, 3)

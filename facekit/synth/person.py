@@ -15,21 +15,14 @@ from facekit.images import decode, encode_jpeg
 from facekit.synth.anatomy import OVAL, load_head, turn, unit
 from facekit.synth.camera import PIVOT, View, place_camera, project
 from facekit.synth.facehair import face_hair, glasses
-from facekit.synth.kernels import (
-    EMPTY,
-    draw_strands,
-    place_strands,
-    rasterize,
-    resolve,
-    shadow_strands,
-    shadow_triangles,
-    vertex_normals,
-)
 from facekit.synth.lens import background, develop
+from facekit.synth.raster import rasterize, shadow_triangles, vertex_normals
 from facekit.synth.sampling import CaptureParams, Identity, sample_capture, sample_identity
 from facekit.synth.shape import Skull, assemble_figure, build_skull, express
 from facekit.synth.skin import paint_atlas, to_linear
+from facekit.synth.strand_kernels import draw_strands, place_strands, shadow_strands
 from facekit.synth.strands import Strands, hair_colour, scalp_hair
+from facekit.synth.surfaces import EMPTY, resolve
 
 __all__ = [
     "DrawnFace",

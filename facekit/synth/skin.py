@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import FACE_SIZE, OVAL, SKULL_SIZE
-from facekit.synth.kernels import darken, mix_colour
+from facekit.synth.person_kernels import darken, mix_colour
 from facekit.synth.sampling import Identity
 from facekit.synth.skin_map import SHIFT, FaceMap, face_map, smoothstep
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facekit.faces.landmarks import EYES, LIPS_OUTLINE, LOWER_LIP_INNER, UPPER_LIP_INNER
 from facekit.faces.topology import load_topology
 from facekit.synth.anatomy import FACE_SIZE
-from facekit.synth.kernels import rasterize
+from facekit.synth.raster import rasterize
 
 __all__ = ["SHIFT", "FaceMap", "face_map", "smoothstep"]
 

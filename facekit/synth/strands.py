@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.synth.anatomy import OVAL, RINGS, unit
-from facekit.synth.kernels import nearest_index
+from facekit.synth.person_kernels import nearest_index
 from facekit.synth.sampling import Identity
 from facekit.synth.shape import Skull
 from facekit.synth.skin import hair_limit, to_linear
