@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.named_json import to_json
+from facekit.cli.plan_text import text_of_plan
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return command(*before, **given)
             except DryRun as stopped:
-                echo(to_json(stopped.plan) if given["as_json"] else text_of_plan(stopped.plan))
+                echo(to_json(stopped.plan) if given.get("as_json") else text_of_plan(stopped.plan))
                 return 0
 
     return click.option("--dry-run", is_flag=True, help="Say what would be read and written, and write nothing.")(run)
@@ -100,29 +101,9 @@ def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:
 
     from facekit.jobs.cost.kept import kept_seconds
 
-    if chosen["executor"].is_shared or chosen["executor"].part is not None:
+    if plan.times or chosen["executor"].is_shared or chosen["executor"].part is not None:
         return plan
     return replace(plan, seconds=kept_seconds(plan.steps, max(chosen["workers"], 1)))
-
-
-def text_of_plan(plan: Plan) -> str:
-    """What a command would do, for a person."""
-    from facekit.run.progress import duration
-
-    free = "" if plan.bytes_free < 0 else f", {plan.bytes_free / 1e6:,.1f} MB are free"
-    short = " -- too few" if 0 <= plan.bytes_free < plan.bytes_needed else ""
-    pictures = "" if plan.pictures is None else f", {plan.pictures:,} pictures"
-    lines = [
-        f"facekit {plan.command} would read {plan.files:,} files with {plan.bytes_read / 1e6:,.1f} MB{pictures}:",
-        *(f"  {name}" for name in plan.reads),
-        f"and write {plan.destination}: at most {plan.bytes_needed / 1e6:,.1f} MB{free}{short}",
-        *["it would go on from an unfinished run that lies there"] * plan.unfinished,
-        "time: not measured here; facekit cost SRC measures, and predicts hours and memory"
-        if plan.seconds is None
-        else f"time: about {duration(plan.seconds)}, as facekit cost measured this machine",
-        "nothing is written",
-    ]
-    return "\n".join(lines)
 
 
 def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:
