@@ -39,7 +39,7 @@ FAMILIES = {
     "inputs": set[str](),
     "outputs": {"inputs"},
     **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures", "cost"), SHARED),
-    "benchmark": SHARED | {"packs", "synth", "evaluate"},
+    "benchmark": SHARED | {"packs", "synth", "embed", "evaluate"},
     "photos": SHARED | {"mask"},
     "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},

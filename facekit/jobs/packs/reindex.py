@@ -74,8 +74,7 @@ def reindex(config: ReindexConfig) -> ReindexSummary:
     rec, idx, _ = pack_paths(config.source)
     targets, read = {str(idx): INDEX}, [input_of(rec, lambda: (rec,))]
     needed, forecast = _forecast(config, rec) if is_dry() else (0, NOTHING_MORE)
-    about = (read, {}, config.overwrite, needed)
-    with open_files(targets, "reindex", *about, in_place=True, forecast=forecast) as output:
+    with open_files(targets, "reindex", read, {}, config.overwrite, needed, True, forecast) as output:
         index = rebuild_index(rec)
         write_index(output.paths[0], index)
         sidecar_path(idx).unlink(missing_ok=True)
