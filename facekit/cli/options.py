@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,8 @@ def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return command(*before, **given)
             except DryRun as stopped:
-                echo(to_json(stopped.plan) if given.get("as_json") else text_of_plan(stopped.plan))
+                if os.environ.get("RANK", "0") == "0":  # of what torchrun started, one tells
+                    echo(to_json(stopped.plan) if given.get("as_json") else text_of_plan(stopped.plan))
                 return 0
 
     return click.option("--dry-run", is_flag=True, help="Say what would be read and written, and write nothing.")(run)

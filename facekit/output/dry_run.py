@@ -9,10 +9,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from facekit.output.inputs import Input
+from facekit.output.inputs import Input, files_of
 from facekit.output.system import free_bytes
 
-__all__ = ["NOTHING_MORE", "DryRun", "Forecast", "Plan", "dry_run", "is_dry", "stop_if_dry"]
+__all__ = ["NOTHING_MORE", "DryRun", "Forecast", "Plan", "dry_run", "in_earnest", "is_dry", "stop_if_dry"]
 
 _ASKED: ContextVar[bool] = ContextVar("dry_run", default=False)
 
@@ -135,6 +135,16 @@ def dry_run() -> Iterator[None]:
         _ASKED.reset(token)
 
 
+@contextmanager
+def in_earnest() -> Iterator[None]:
+    """Let a job that is called inside do what it does: a command that is planned looks at its inputs with it."""
+    token = _ASKED.set(False)
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
+
+
 def is_dry() -> bool:
     """Whether only the plan is wanted."""
     return _ASKED.get()
@@ -156,7 +166,7 @@ def stop_if_dry(
     """
     if not _ASKED.get():
         return
-    named = {os.path.realpath(file) for one in inputs for file in _files_of(one)}
+    named = {os.path.realpath(file) for one in inputs for file in list(one.files()) or files_of(Path(one.path))}
     sizes = [os.stat(file).st_size for file in named if os.path.isfile(file)]
     reads = tuple(dict.fromkeys(one.path for one in inputs))
     free = free_bytes(target) if isinstance(target, Path) else -1
@@ -166,8 +176,3 @@ def stop_if_dry(
     seconds = None if not times or None in times else sum(time for time in times if time is not None)
     where = None if target is None else str(target)
     raise DryRun(Plan(command, where, reads, len(sizes), sum(sizes), needed, free, unfinished, seconds=seconds, **said))
-
-
-def _files_of(one: Input) -> list[str | os.PathLike[str]]:
-    """Its files; of what was named alone, itself."""
-    return list(one.files()) or [one.path]

@@ -16,7 +16,7 @@ from facekit.jobs.evaluate.faces import Network
 from facekit.output import Input, open_folder
 from facekit.output.dry_run import Forecast, stop_if_dry
 
-__all__ = ["counted", "refuse_search", "tell_evaluation"]
+__all__ = ["counted", "refuse_search", "seconds_a_pair", "tell_evaluation"]
 
 PLOT_BYTES = 8_000_000
 """Three charts take less: a curve has a point for each pixel of it."""
