@@ -48,7 +48,7 @@ FAMILIES = {
     "overlap": SHARED | {"embed", "clean"},
     "passport": SHARED | {"embed", "clean", "packs", "overlap"},
     "train": SHARED | {"packs", "evaluate"},
-    "selflearn": SHARED | {"embed", "clean", "mask", "train", "evaluate"},
+    "selflearn": SHARED | {"cost", "embed", "clean", "mask", "train", "evaluate"},
 }
 
 # Third-party libraries that have one home.

@@ -13,13 +13,14 @@ __all__ = ["text_of_plan"]
 def text_of_plan(plan: Plan) -> str:
     """What a command would do, for a person."""
     pictures = "" if plan.pictures is None else f", {plan.pictures:,} pictures"
+    width = max(map(len, plan.counts), default=0) + 2
     lines = [
         f"facekit {plan.command} would read {plan.files:,} files with {plan.bytes_read / 1e6:,.1f} MB{pictures}:",
         *(f"  {name}" for name in plan.reads),
         _written(plan),
         *(f"  {name}" for name in plan.writes),
         *["it would go on from an unfinished run that lies there"] * plan.unfinished,
-        *(f"{name:24}{count:>16,}" for name, count in plan.counts.items()),
+        *(f"{name:{width}}{count:>16,}" for name, count in plan.counts.items()),
         *_memory(plan),
         _time(plan),
         "nothing is written",

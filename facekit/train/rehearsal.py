@@ -173,7 +173,7 @@ def free_memory(device: torch.device) -> int:
     return -1
 
 
-def measure(task: Task, device: torch.device, score: Callable[[LiveEngine], None] | None = None) -> Pace:
+def measure(task: Task, device: torch.device, score: Callable[[LiveEngine], None]) -> Pace:
     """Take some steps of the very network on its device, and drop all of it.
 
     Everything that the run refuses before its first step is refused. No random number of torch's is used up.
@@ -182,7 +182,7 @@ def measure(task: Task, device: torch.device, score: Callable[[LiveEngine], None
     ----------
     task : Task
     device : torch.device
-    score : callable, optional
+    score : callable
         Is handed the network as it is scored.
 
     Returns
@@ -201,7 +201,7 @@ def measure(task: Task, device: torch.device, score: Callable[[LiveEngine], None
             torch.set_num_threads(threads)
 
 
-def _measured(task: Task, device: torch.device, score: Callable[[LiveEngine], None] | None) -> Pace:
+def _measured(task: Task, device: torch.device, score: Callable[[LiveEngine], None]) -> Pace:
     state, config = open_state(task, device), task.settings.train
     EpochLoader(task.samples).close()
     task.samples.set_epoch(0)
@@ -225,9 +225,8 @@ def _measured(task: Task, device: torch.device, score: Callable[[LiveEngine], No
         step, timed = seconds(whole, STEPS), whole
     else:
         step, timed = _step_on_cores(seconds, whole)
-    if score is not None:
-        with live_engine(state, task) as engine:
-            score(engine)
+    with live_engine(state, task) as engine:
+        score(engine)
     return Pace(step, image, timed, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None)
 
 

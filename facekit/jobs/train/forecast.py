@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from facekit.jobs.train.config import TrainConfig
@@ -32,22 +33,25 @@ def tell_training(task: Task, config: TrainConfig, inputs: list[Input]) -> None:
     """
     from facekit.train.loop import bytes_to_write
 
-    forecast, length, outline = forecast_training(task, config.pairs, config.pack)
+    def score(engine: object) -> tuple[int, float]:
+        return rehearsed_scores(config.pairs, config.pack, engine)
+
+    forecast, length, outline = forecast_training(task, score if config.pairs else None)
     needed = bytes_to_write(task, outline.checkpoint) + LOG_BYTES
     needed += REPORT_BYTES * (length.reports + length.evaluations)
     stop_if_dry("train", task.out, tuple(inputs), needed, bool(length.first), forecast)
 
 
-def forecast_training(task: Task, pairs: tuple[str, ...], pack: str) -> tuple[Forecast, Length, Outline]:
+def forecast_training(
+    task: Task, score: Callable[[object], tuple[int, float]] | None
+) -> tuple[Forecast, Length, Outline]:
     """Everything that is told of a training but its files.
 
     Parameters
     ----------
     task : Task
-    pairs : tuple of str
-        What is scored meanwhile.
-    pack : str
-        Whose keys they name.
+    score : callable, optional
+        From the network as it is scored to the pictures and the seconds of an evaluation.
     """
     from facekit.train.rehearsal import free_memory, length_of, measure, outline_of
     from facekit.train.state import device_of
@@ -56,8 +60,8 @@ def forecast_training(task: Task, pairs: tuple[str, ...], pack: str) -> tuple[Fo
     length, outline, device = length_of(task, world), outline_of(task, world), device_of(train.device)
     memory, free, scored = outline.memory, free_memory(device), [0, 0.0]
 
-    def score(engine: object) -> None:
-        scored[:] = rehearsed_scores(pairs, pack, engine)
+    def rehearse(engine: object) -> None:
+        scored[:] = (0, 0.0) if score is None else score(engine)
 
     pace, times = None, dict[str, float | None]()
     if world > 1:
@@ -65,15 +69,15 @@ def forecast_training(task: Task, pairs: tuple[str, ...], pack: str) -> tuple[Fo
     elif 0 <= free < sum(memory.values()):
         timed = f"not estimated: {device} has not the memory for a step"
     else:
-        pace = measure(task, device, score if pairs else None)
+        pace = measure(task, device, rehearse)
         memory |= {} if pace.peak is None else {"peak": pace.peak}
         times, timed = (
             _times(task, length, pace, device.type == "cuda", float(scored[1])),
             _said(task, pace, str(device)),
         )
     if pace is None:
-        times = {"training": None} | ({"scoring": None} if pairs else {})
-    counts = _counts(task, length, world) | ({"pictures scored each time": int(scored[0])} if pace and pairs else {})
+        times = {"training": None} | ({} if score is None else {"scoring": None})
+    counts = _counts(task, length, world) | ({"pictures scored each time": int(scored[0])} if scored[0] else {})
     writes = (
         f"checkpoints: the last {train.keep}, {outline.checkpoint / 1e6:,.1f} MB each",
         "model.pt: the network" + (", best.pt: that with the best " + task.best if task.best else ""),
