@@ -69,7 +69,9 @@ def test_no_more_is_written_than_was_told(material: Path, tmp_path: Path, comman
     assert 0 < bytes_at(written) <= plan["bytes_needed"] + OVERHEAD.get(command.name.split(" ")[0], 0)
 
 
-OVERHEAD = dict.fromkeys(("mask", "unpack", "convert", "merge", "split", "check", "clean", "apply", "embed"), 3_000_000)
+OVERHEAD = dict.fromkeys(
+    ("mask", "unpack", "convert", "merge", "split", "check", "clean", "apply", "embed", "synth"), 3_000_000
+)
 """What commands that copy a pack have besides its bytes, of which their plans tell: tables, a report and a sheet."""
 
 
@@ -322,8 +324,10 @@ def test_of_several_processes_one_tells_and_none_takes_a_step(tmp_path: Path, mo
 
 
 def test_the_loop_is_as_long_as_it_was_told(material: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("key_a,key_b,same\n" + "".join(f"{a},{a + 1},1\n{a},{a + 3},0\n" for a in (1, 4, 7) * 4))
     words = ["selflearn", material / "people", tmp_path / "loop", "--recipe", "bcl-small", "--rounds", 1,
-             "--allow-loss", 1, "--eval", material / "pairs.csv",
+             "--allow-loss", 1, "--eval", pairs,
              *changes("batch=4", "threads=1", "epochs=2", "warmup=0", "dimensions=8", "flip=0")]  # fmt: skip
     plan = told(*words)
     assert not (tmp_path / "loop").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.evaluate.faces import FaceSet, comparable_sources
+from facekit.evaluate.faces import FaceSet
 
 __all__ = ["pair_counts"]
 
@@ -32,12 +32,14 @@ def pair_counts(probe: FaceSet, gallery: FaceSet | None = None) -> tuple[int, in
     (3, 5)
     """
     other, alone = probe if gallery is None else gallery, gallery is None
-    left, right = comparable_sources(probe, other)
-    people, source = _codes(probe.labels, other.labels), _codes(left, right)
-    both = _codes(*(a * (max(map(int, (source[0].max(initial=0), source[1].max(initial=0)))) + 1) + b
-                    for a, b in zip(people, source, strict=True)))  # fmt: skip
-    whole = len(probe) * (len(probe) - 1) // 2 if alone else len(probe) * len(other)
-    genuine = _equal(people, alone) - _equal(both, alone)
+    people = _codes(probe.labels, other.labels)
+    whole, genuine = len(probe) * (len(probe) - 1) // 2 if alone else len(probe) * len(other), _equal(people, alone)
+    if probe.sources is None or other.sources is None:
+        return genuine, whole - genuine
+    source = _codes(probe.sources, other.sources)
+    count = max(int(side.max(initial=0)) for side in source) + 1
+    both = _codes(people[0] * count + source[0], people[1] * count + source[1])
+    genuine -= _equal(both, alone)
     return genuine, whole - _equal(source, alone) - genuine
 
 

@@ -127,7 +127,7 @@ def bins_size(payloads: Sequence[bytes], same: npt.ArrayLike) -> int:
     Examples
     --------
     >>> bins_size([b"first", b"second"], [True])
-    45
+    39
     """
     counted = _Counted()
     pickle.dump((list(map(bytes, payloads)), np.asarray(same, np.bool_).tolist()), counted, protocol=4)

@@ -29,7 +29,7 @@ def counted(probe: FaceSet, gallery: FaceSet | None, fars: tuple[float, ...] | N
     for far in fars or ():
         allowed_accepts(far, impostor)
     nothing = np.zeros(0)
-    return AllPairs(genuine, impostor, (), Roc(nothing, nothing, nothing))
+    return AllPairs(genuine, impostor, (), Roc(nothing, nothing))
 
 
 def refuse_search(probe: FaceSet, gallery: FaceSet) -> int:

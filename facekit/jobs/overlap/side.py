@@ -198,7 +198,7 @@ def _of_source(path: str, source: Source, features: str | None, space: Space | N
         features = embed_once(EmbedConfig(path, place, space.choice), "name another folder")
     faces = None if features is None else open_vectors(features, source)
     if faces is not None and faces.embedded_by is None:
-        raise _nameless(features)
+        raise _nameless(str(features))
 
     def payloads(rows: npt.NDArray[np.int64]) -> list[bytes]:
         return [record.payload for record, _ in read_records(source.select_rows(rows))]

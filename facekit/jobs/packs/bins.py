@@ -33,6 +33,8 @@ __all__ = ["BinsSummary", "DrawConfig", "MakeConfig", "ShowConfig", "draw_bins",
 
 PAIRS = "pairs.csv"
 SHOWN, SHEET_BYTES = 24, 4_000_000
+RECORD_BYTES, LINE_BYTES = 10_000, 200
+"""What unpacked pictures have besides: a record of the folder with a line for each, and a table of the pairs."""
 LEDGER_BYTES, LEDGER_ROW_BYTES = 1 << 16, 400
 """What a ledger takes at the most: for its columns, and for each row."""
 
@@ -276,7 +278,8 @@ def _stop_if_dry(config: ShowConfig, bins: Bins, read: list[Input]) -> None:
     if not is_dry():
         return
     files = 2 * len(bins.same) if config.unpack is not None else 0
-    needed = sum(map(len, bins.payloads)) * (config.unpack is not None) + SHEET_BYTES * (config.sheet is not None)
+    pictures = sum(map(len, bins.payloads)) + RECORD_BYTES + LINE_BYTES * len(bins.payloads)
+    needed = pictures * (config.unpack is not None) + SHEET_BYTES * (config.sheet is not None)
     counts = {"pairs": len(bins.same), "of one person": int(bins.same.sum()), "picture files": files}
     forecast = Forecast(len(bins.payloads), counts=counts, timed="seconds")
     settings = asdict(config)

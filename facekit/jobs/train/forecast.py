@@ -76,7 +76,7 @@ def forecast_training(
             _said(task, pace, str(device)),
         )
     if pace is None:
-        times = {"training": None} | ({} if score is None else {"scoring": None})
+        times |= {"training": None, **({} if score is None else {"scoring": None})}
     counts = _counts(task, length, world) | ({"pictures scored each time": int(scored[0])} if scored[0] else {})
     writes = (
         f"checkpoints: the last {train.keep}, {outline.checkpoint / 1e6:,.1f} MB each",
