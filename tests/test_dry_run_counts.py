@@ -163,6 +163,13 @@ def test_pairs_are_counted_as_they_are_compared(data: st.DataObject) -> None:
         assert (found.genuine, found.impostor) == (genuine, impostor)
 
 
+def test_drawn_people_are_counted(tmp_path: Path) -> None:
+    words = ["synth", tmp_path / "drawn", "--identities", 2, "--images", 2, "--workers", 1]
+    plan, found = told(*words), done(*words)
+    assert plan["counts"] == {"people": found["identities"], "labels": found["labels"], "pictures": found["images"]}
+    assert (plan["reads"], plan["seconds"]) == ([], None)
+
+
 def test_a_benchmark_counts_its_pictures(material: Path, tmp_path: Path) -> None:
     plan = told("benchmark", "make", tmp_path / "bench", "--preset", "drawn-tiny", "--workers", 1)
     again = told("benchmark", "run", material / "bench", material / "pool.onnx", "--bootstrap", 0)

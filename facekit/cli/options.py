@@ -77,7 +77,7 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
 
 
 def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--dry-run``: it tells what it would read and write, and writes nothing."""
+    """Give a command ``--dry-run``: it tells what it would read, do and write, and writes nothing."""
 
     @wraps(command)
     def run(*before: Any, dry_run: bool, **given: Any) -> Any:
@@ -94,7 +94,7 @@ def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
                     echo(to_json(stopped.plan) if given.get("as_json") else text_of_plan(stopped.plan))
                 return 0
 
-    return click.option("--dry-run", is_flag=True, help="Say what would be read and written, and write nothing.")(run)
+    return click.option("--dry-run", is_flag=True, help="Say what would be done, written and needed, and write nothing.")(run)
 
 
 def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:

@@ -12,10 +12,9 @@ __all__ = ["text_of_plan"]
 
 def text_of_plan(plan: Plan) -> str:
     """What a command would do, for a person."""
-    pictures = "" if plan.pictures is None else f", {plan.pictures:,} pictures"
     width = max(map(len, plan.counts), default=0) + 2
     lines = [
-        f"facekit {plan.command} would read {plan.files:,} files with {plan.bytes_read / 1e6:,.1f} MB{pictures}:",
+        _read(plan),
         *(f"  {name}" for name in plan.reads),
         _written(plan),
         *(f"  {name}" for name in plan.writes),
@@ -26,6 +25,14 @@ def text_of_plan(plan: Plan) -> str:
         "nothing is written",
     ]
     return "\n".join(lines)
+
+
+def _read(plan: Plan) -> str:
+    if not plan.reads:
+        return f"facekit {plan.command} would read nothing"
+    files = f"{plan.files:,} file{'s' * (plan.files != 1)} with {plan.bytes_read / 1e6:,.1f} MB"
+    pictures = "" if plan.pictures is None else f", {plan.pictures:,} pictures"
+    return f"facekit {plan.command} would read {files}{pictures}:"
 
 
 def _written(plan: Plan) -> str:
@@ -48,21 +55,29 @@ def _memory(plan: Plan) -> list[str]:
 
 
 def _time(plan: Plan) -> str:
-    from facekit.run.progress import duration
-
-    if not plan.times and plan.timed is None:
-        if plan.seconds is None:
+    times, said = plan.times, [] if plan.timed is None else plan.timed.split("; ")
+    if not times and plan.timed is None:
+        if plan.seconds is not None:
+            return f"time: {_about(plan.seconds)}, as facekit cost measured this machine"
+        if plan.steps:
             return "time: not measured here; facekit cost SRC measures, and predicts hours and memory"
-        return f"time: about {duration(plan.seconds)}, as facekit cost measured this machine"
-    whole = "not estimated" if plan.seconds is None else f"about {duration(plan.seconds)}"
-    parts = [f"  {name:22}{_span(seconds):>16}" for name, seconds in plan.times.items()]
-    return "\n".join([f"time: {whole}", *parts, *[f"  {plan.timed}"] * (plan.timed is not None)])
+    if all(seconds is None for seconds in times.values()):
+        return "\n  ".join(["time: " + (said[0] if said else "not estimated"), *said[1:]])
+    whole = "not estimated" if plan.seconds is None else _about(plan.seconds)
+    parts = [f"{name:22}{_span(seconds):>16}" for name, seconds in times.items()]
+    return "\n  ".join([f"time: {whole}", *parts, *said])
+
+
+def _about(seconds: float) -> str:
+    return ("about " * (seconds >= 1)) + _span(seconds)
 
 
 def _span(seconds: float | None) -> str:
     from facekit.run.progress import duration
 
-    return "not estimated" if seconds is None else duration(seconds)
+    if seconds is None:
+        return "not estimated"
+    return duration(seconds) if seconds >= 1 else "less than 1 s"
 
 
 def _size(count: int) -> str:
