@@ -94,7 +94,8 @@ def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
                     echo(to_json(stopped.plan) if given.get("as_json") else text_of_plan(stopped.plan))
                 return 0
 
-    return click.option("--dry-run", is_flag=True, help="Say what would be done, written and needed, and write nothing.")(run)
+    said = "Say what would be done, written and needed, and write nothing."
+    return click.option("--dry-run", is_flag=True, help=said)(run)
 
 
 def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:

@@ -220,7 +220,8 @@ def _forecast(bins: Bins, ledger: bool, destination: str) -> tuple[Forecast, int
     counts = {"pairs": len(bins.same), "of one person": same, "different pictures": len(set(bins.payloads))}
     needed = bins_size(bins.payloads, bins.same) + (LEDGER_BYTES + LEDGER_ROW_BYTES * count) * ledger
     writes = (f"{ledger_path(Path(destination))}: what its masked pictures are",) * ledger
-    return Forecast(count, counts=counts, writes=writes, timed="seconds, as for this plan, which read every picture"), needed
+    timed = "seconds, as for this plan, which read every picture"
+    return Forecast(count, counts=counts, writes=writes, timed=timed), needed
 
 
 def _masks_of(source: Source, pairs: RowPairs, bins: Bins) -> pa.Table | None:
