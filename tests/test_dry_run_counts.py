@@ -15,7 +15,7 @@ from train_packs import QUICK, changes, pattern_pack
 from writing_commands import WRITING, Command, call, copy_material, make_material
 
 from facekit.evaluate import FaceSet, verify_all
-from facekit.evaluate.pair_counts import pair_counts
+from facekit.evaluate.pair_counts import mate_counts, pair_counts
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.job import open_task, train
 from facekit.output.dry_run import DryRun, dry_run
@@ -98,7 +98,13 @@ def test_the_size_of_a_bin(tmp_path_factory: pytest.TempPathFactory, payloads: l
 
 
 def test_an_evaluation_counts_its_pairs(material: Path, tmp_path: Path) -> None:
-    model, people, drawn = material / "model.onnx", material / "people", material / "drawn"
+    model, people = material / "model.onnx", material / "people"
+    templates, pairs = tmp_path / "templates.txt", tmp_path / "pairs.txt"
+    gallery, probe = tmp_path / "gallery.csv", tmp_path / "probe.csv"
+    templates.write_text("".join(f"{key} {key % 6} {key}\n" for key in range(1, 13)))
+    pairs.write_text("0 3 1\n1 4 1\n0 2 0\n3 5 0\n")
+    gallery.write_text("TEMPLATE_ID,SUBJECT_ID\n0,1\n1,2\n2,3\n")
+    probe.write_text("TEMPLATE_ID,SUBJECT_ID\n3,1\n4,2\n5,9\n")
     for words in (
         [material / "vectors", "--pairs", material / "pairs.csv", "--folds", 2],
         [model, "--pairs", material / "pairs.csv", "--pack", people, "--folds", 2],
@@ -106,15 +112,19 @@ def test_an_evaluation_counts_its_pairs(material: Path, tmp_path: Path) -> None:
         [model, "--pack", people],
         [material / "vectors"],
         [model, "--gallery", people, "--probe", people, "--bootstrap", 0],
+        [model, "--gallery", material / "more", "--probe", people, "--fpir", ".5"],
+        [material / "vectors", "--templates", templates, "--pairs", pairs, "--folds", 2],
+        [model, "--templates", templates, "--pairs", pairs, "--pack", people, "--folds", 2],
+        [material / "vectors", "--templates", templates, "--gallery", gallery, "--probe", probe],
     ):
         plan, found = told("eval", *words), done("eval", *words)
         assert plan["destination"] is None
         assert plan["counts"].pop("pictures") == found["pictures"] + sum(found["errors"].values())
+        assert plan["counts"].pop("probes without a mate", 0) == found["probes_without_mate"]
         scores = [(f"{one['name']}: {kind}", one[kind]) for one in found["scores"] for kind in ("genuine", "impostor")]
         assert plan["counts"] == dict(scores)
         assert (plan["device"] is None) == (words[0] != model)
         assert plan["times"].get("network", 1) > 0
-    assert drawn.is_dir()
 
 
 @pytest.mark.parametrize(
@@ -130,6 +140,8 @@ def test_an_evaluation_counts_its_pairs(material: Path, tmp_path: Path) -> None:
         ["{m}/model.onnx"],
         ["{m}/model.onnx", "--gallery", "{m}/people", "--probe", "{m}/people", "--far", "1e-9"],
         ["{m}/people"],
+        ["{m}/model.onnx", "--gallery", "{m}/people", "--probe", "{m}/people", "--fpir", "0.5"],
+        ["{m}/model.onnx", "--gallery", "{m}/more", "--probe", "{m}/people", "--fpir", "0.001"],
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused_alike(material: Path, words: list[str]) -> None:
@@ -158,6 +170,8 @@ def test_pairs_are_counted_as_they_are_compared(data: st.DataObject) -> None:
         if ours is None or theirs is None or ours[i] != theirs[j]
     ]
     assert (genuine, impostor) == (sum(pairs), len(pairs) - sum(pairs))
+    if gallery is not None:
+        assert mate_counts(probe, gallery).sum() == genuine
     if genuine:
         found = verify_all(probe, gallery)
         assert (found.genuine, found.impostor) == (genuine, impostor)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from facekit.evaluate.faces import FaceSet
 
-__all__ = ["pair_counts"]
+__all__ = ["mate_counts", "pair_counts"]
 
 
 def pair_counts(probe: FaceSet, gallery: FaceSet | None = None) -> tuple[int, int]:
@@ -37,10 +37,28 @@ def pair_counts(probe: FaceSet, gallery: FaceSet | None = None) -> tuple[int, in
     if probe.sources is None or other.sources is None:
         return genuine, whole - genuine
     source = _codes(probe.sources, other.sources)
-    count = max(int(side.max(initial=0)) for side in source) + 1
-    both = _codes(people[0] * count + source[0], people[1] * count + source[1])
+    both = _joined(people, source)
     genuine -= _equal(both, alone)
     return genuine, whole - _equal(source, alone) - genuine
+
+
+def mate_counts(probe: FaceSet, gallery: FaceSet) -> NDArray[np.int64]:
+    """Pictures of a gallery that show the person of each probe, but those of the probe's own photograph: (P,) int64.
+
+    Parameters
+    ----------
+    probe, gallery : FaceSet
+
+    Examples
+    --------
+    >>> people = FaceSet(np.ones((4, 1), np.float32), np.array([0, 0, 1, 2]))
+    >>> mate_counts(people, people.take(np.array([0, 1, 3])))
+    array([2, 2, 0, 1])
+    """
+    people = _codes(probe.labels, gallery.labels)
+    if probe.sources is None or gallery.sources is None:
+        return _each(people)
+    return _each(people) - _each(_joined(people, _codes(probe.sources, gallery.sources)))
 
 
 Sides = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -50,6 +68,19 @@ def _codes(left: NDArray[np.int64], right: NDArray[np.int64]) -> Sides:
     """Values numbered through."""
     codes = np.unique(np.concatenate([left, right]), return_inverse=True)[1].reshape(-1)
     return codes[: len(left)], codes[len(left) :]
+
+
+def _joined(people: Sides, source: Sides) -> Sides:
+    """Codes that are equal where both are."""
+    count = max(int(side.max(initial=0)) for side in source) + 1
+    return _codes(people[0] * count + source[0], people[1] * count + source[1])
+
+
+def _each(sides: Sides) -> NDArray[np.int64]:
+    """How often each code of the first side stands on the second."""
+    length = max(int(side.max(initial=-1)) for side in sides) + 1
+    found: NDArray[np.int64] = np.bincount(sides[1], minlength=length)[sides[0]]
+    return found
 
 
 def _equal(sides: Sides, alone: bool) -> int:

@@ -7,8 +7,9 @@ import numpy as np
 from facekit.embeddings import Features
 from facekit.errors import ConfigError
 from facekit.evaluate import AllPairs, FaceSet, Roc
+from facekit.evaluate.open_set import refuse_fpir, refuse_one_kind
 from facekit.evaluate.operating_points import allowed_accepts, check_genuine
-from facekit.evaluate.pair_counts import pair_counts
+from facekit.evaluate.pair_counts import mate_counts, pair_counts
 from facekit.jobs.embed.pace import TIMED, seconds_a_pair
 from facekit.jobs.evaluate.comparisons import Findings
 from facekit.jobs.evaluate.config import EvalConfig
@@ -16,7 +17,7 @@ from facekit.jobs.evaluate.faces import Network
 from facekit.output import Input, open_folder
 from facekit.output.dry_run import Forecast, stop_if_dry
 
-__all__ = ["counted", "refuse_search", "seconds_a_pair", "tell_evaluation"]
+__all__ = ["counted", "searched", "seconds_a_pair", "tell_evaluation"]
 
 PLOT_BYTES = 8_000_000
 """Three charts take less: a curve has a point for each pixel of it."""
@@ -32,16 +33,21 @@ def counted(probe: FaceSet, gallery: FaceSet | None, fars: tuple[float, ...] | N
     return AllPairs(genuine, impostor, (), Roc(nothing, nothing))
 
 
-def refuse_search(probe: FaceSet, gallery: FaceSet) -> int:
-    """Probes whose person is not in the gallery; refuses those that `facekit.evaluate.identify` would refuse.
+def searched(probe: FaceSet, gallery: FaceSet, fpirs: tuple[float, ...]) -> int:
+    """Probes without a mate; refuses what `identify` and `identify_open_set` of `facekit.evaluate` would refuse.
 
     Raises
     ------
     ConfigError
     """
-    strangers = int((~np.isin(probe.labels, gallery.labels)).sum())
-    if strangers == len(probe) or not pair_counts(probe, gallery)[0]:
+    mates = mate_counts(probe, gallery)
+    if not mates.any():
         raise ConfigError(f"none of {len(probe)} probes has another picture of its person in the gallery")
+    strangers = int((mates == 0).sum())
+    if fpirs:
+        refuse_one_kind(len(probe), len(probe) - strangers)
+    for fpir in fpirs:
+        refuse_fpir(fpir, strangers)
     return strangers
 
 
@@ -54,6 +60,8 @@ def tell_evaluation(config: EvalConfig, subject: Network | Features, found: Find
     """
     pictures = sum(len(faces.keys) for faces in found.faces)
     counts = {"pictures": pictures}
+    if "probes_without_mate" in found.more:
+        counts["probes without a mate"] = int(found.more["probes_without_mate"])
     for score in found.scores:
         counts |= {f"{score.name}: genuine": score.genuine, f"{score.name}: impostor": score.impostor}
     timed, times = _times(config, subject, found)

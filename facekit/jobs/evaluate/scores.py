@@ -31,7 +31,7 @@ from facekit.jobs.evaluate.comparisons import Findings, Score, score_all_pairs, 
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_bins, of_features, of_pack
 from facekit.jobs.evaluate.pictures import alterations
-from facekit.jobs.evaluate.rehearsal import counted, refuse_search
+from facekit.jobs.evaluate.rehearsal import counted, searched
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_groups, read_pairs
 from facekit.output.dry_run import is_dry
 from facekit.records.bins import Bins, read_bins
@@ -140,8 +140,8 @@ def search_scores(config: EvalConfig, gallery: Faces, probe: Faces) -> Findings:
     """Verification over all pairs, identification by rank, and in an open set where there are probes for it."""
     if is_dry():
         pairs = counted(probe.set, gallery.set, config.fars or None)
-        refuse_search(probe.set, gallery.set)
-        return Findings([Score("probe to gallery", pairs.genuine, pairs.impostor)], {}, [gallery, probe])
+        more = {"probes_without_mate": searched(probe.set, gallery.set, config.fpirs)}
+        return Findings([Score("probe to gallery", pairs.genuine, pairs.impostor)], {}, [gallery, probe], more)
     scores = verify_all(probe.set, gallery.set, config.fars or None)
     ranks = identify(probe.set, gallery.set, config.ranks)
     more = {"ranks": ranks.accuracy, "probes_without_mate": ranks.without_mate}

@@ -67,8 +67,7 @@ def tell_selflearn(config: SelfLearnConfig, out: Path, inputs: list[Input]) -> N
     task = _task(config, out)
 
     def score(engine: Any) -> tuple[int, float]:
-        choice = ModelChoice("in memory.pt")
-        pace[0] = (source_pace(engine, choice, source) or 0.0) if task.settings.train.device != "cuda" else pace[0]
+        pace[0] = source_pace(engine, ModelChoice("in memory.pt"), source) or 0.0
         return 0, 0.0
 
     told, length, outline = forecast_training(task, score)
@@ -138,7 +137,7 @@ def _times(
 ) -> tuple[dict[str, float | None], str]:
     one, count = told.times.get("training"), len(source)
     trained = rounds.left * rounds.each + rounds.begin * rounds.first
-    known = np.isfinite(pace) and one is not None
+    known = bool(np.isfinite(pace))
     times: dict[str, float | None] = {"training": None if one is None else one * trained}
     times["embedding"] = pace * count * rounds.left if known else None
     if scored:
