@@ -177,6 +177,13 @@ def test_pairs_are_counted_as_they_are_compared(data: st.DataObject) -> None:
         assert (found.genuine, found.impostor) == (genuine, impostor)
 
 
+def test_chosen_faces_are_counted(material: Path, tmp_path: Path) -> None:
+    words = ["mask", material / "people", tmp_path / "masked", "--ratio", 0.5, "--mode", "replace", "--workers", 1]
+    plan = told(*words)
+    found = json.loads(call([*words, "--json"]).out)  # of noise, in which there is no face
+    assert plan["counts"] == {"pictures": 12, "chosen": found["wanted"]}
+
+
 def test_drawn_people_are_counted(tmp_path: Path) -> None:
     words = ["synth", tmp_path / "drawn", "--identities", 2, "--images", 2, "--workers", 1]
     plan, found = told(*words), done(*words)

@@ -140,8 +140,9 @@ def search_scores(config: EvalConfig, gallery: Faces, probe: Faces) -> Findings:
     """Verification over all pairs, identification by rank, and in an open set where there are probes for it."""
     if is_dry():
         pairs = counted(probe.set, gallery.set, config.fars or None)
-        more = {"probes_without_mate": searched(probe.set, gallery.set, config.fpirs)}
-        return Findings([Score("probe to gallery", pairs.genuine, pairs.impostor)], {}, [gallery, probe], more)
+        strangers = searched(probe.set, gallery.set, config.fpirs)
+        counted_ones = [Score("probe to gallery", pairs.genuine, pairs.impostor)]
+        return Findings(counted_ones, {}, [gallery, probe], {"probes_without_mate": strangers})
     scores = verify_all(probe.set, gallery.set, config.fars or None)
     ranks = identify(probe.set, gallery.set, config.ranks)
     more = {"ranks": ranks.accuracy, "probes_without_mate": ranks.without_mate}

@@ -12,6 +12,7 @@ i - 1. Every part of a round that is finished is a file or folder that appeared 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,7 +74,9 @@ def selflearn(
         inputs = guarded_inputs(config)
         look_at_run_folder(out, "selflearn", inputs)
         _refuse_resume({name: value for name, value in record.items() if name != "device"}, out)
-        tell_selflearn(config, out, inputs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # training says it
+            tell_selflearn(config, out, inputs)
     if not is_first():
         with processes(record["device"]):
             follow(train)

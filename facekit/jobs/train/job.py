@@ -98,10 +98,10 @@ def train(
         for sentence in found + (init_sentences(config.init) if config.init is not None else []):
             warn(sentence)
         _try_head(task, plugin, warn)
-        if only_told:
-            tell_training(task, config, inputs)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # said above, once
+            if only_told:
+                tell_training(task, config, inputs)
             return train_network(task, scorer(config.pairs, config.pack) if config.pairs else None, report)
 
 
