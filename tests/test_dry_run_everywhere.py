@@ -10,6 +10,8 @@ import pytest
 from writing_commands import ELSEWHERE, WRITING, Command, call, copy_material, make_material, named, snapshot
 
 from facekit.cli import COMMANDS, program
+from facekit.output.lock import release, take_lock
+from facekit.output.staging import check_settings
 
 WITHOUT = {
     "review": "saves a decision at a time, when a person asks for it",
@@ -125,3 +127,30 @@ def test_every_command_that_writes_has_it() -> None:
             assert has != (whole in WITHOUT or whole in READING), whole
     assert set(ELSEWHERE) <= set(WITHOUT)
     assert all(named(one.name) for one in WRITING)
+
+
+@pytest.mark.parametrize("name", ["convert", "embed", "bins make", "train", "selflearn"])
+def test_a_destination_at_which_another_run_is_at_work_is_the_same_error(
+    all_material: Path, tmp_path: Path, name: str
+) -> None:
+    command = named(name)
+    material, target = copy_material(all_material, tmp_path / "material", command), command.destination(tmp_path)
+    lock = take_lock(target if command.keeps_folder else command.staging(tmp_path, target))
+    assert lock is not None
+    try:
+        assert_same_error(command, material, target)
+    finally:
+        release(lock)
+
+
+def test_an_unfinished_run_of_other_settings_is_the_same_error(all_material: Path, tmp_path: Path) -> None:
+    command = named("embed")
+    material, target = copy_material(all_material, tmp_path / "material", command), command.destination(tmp_path)
+    staging = command.staging(tmp_path, target)
+    staging.mkdir()
+    check_settings(staging, {"flip": True}, overwrite=False)
+    (staging / "shards-0").mkdir()
+    (staging / "shards-0" / "00000000").write_bytes(b"done")
+    assert_same_error(command, material, target)
+    plan = json.loads(call([*dry(command, material, target), "--overwrite"]).out)
+    assert plan["unfinished"]
