@@ -39,7 +39,7 @@ FAMILIES = {
     "inputs": set[str](),
     "outputs": {"inputs"},
     **dict.fromkeys(("mask", "pack", "synth", "embed", "packs", "textures", "cost"), SHARED),
-    "benchmark": SHARED | {"packs", "synth", "evaluate"},
+    "benchmark": SHARED | {"packs", "synth", "embed", "evaluate"},
     "photos": SHARED | {"mask"},
     "doctor": SHARED | {"mask", "synth"},
     "clean": SHARED | {"embed"},
@@ -48,7 +48,7 @@ FAMILIES = {
     "overlap": SHARED | {"embed", "clean"},
     "passport": SHARED | {"embed", "clean", "packs", "overlap"},
     "train": SHARED | {"packs", "evaluate"},
-    "selflearn": SHARED | {"embed", "clean", "mask", "train", "evaluate"},
+    "selflearn": SHARED | {"cost", "embed", "clean", "mask", "train", "evaluate"},
 }
 
 # Third-party libraries that have one home.

@@ -10,7 +10,7 @@ import click
 
 from facekit.cli.embed import model_options, take_model
 from facekit.cli.named_json import to_json
-from facekit.cli.options import engine_options
+from facekit.cli.options import dry_run_option, engine_options
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def command() -> None:
     help="Which; drawn-tiny is for trying the commands.",
 )
 @click.option("--seed", type=int, default=None, metavar="N", help="Another one of its kind.  [default: the preset's]")
+@dry_run_option
 @engine_options()
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; discard an unfinished other run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -106,6 +107,7 @@ def text_of_make(summary: MakeSummary) -> str:
     "--bootstrap", type=int, default=200, show_default=True, metavar="N", help="Replicates of 95% intervals; 0: none."
 )
 @click.option("--page", metavar="FILE.html", help="Write the table as a page.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace a page that facekit wrote.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def run(as_json: bool, subject: str, **given: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def command() -> None:
 @click.argument("pairs", metavar="PAIRS")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def make(as_json: bool, **given: Any) -> None:
@@ -60,6 +62,7 @@ def make(as_json: bool, **given: Any) -> None:
 @click.option("--pairs", type=int, default=6000, show_default=True, metavar="N", help="Half of them of one person.")
 @click.option("--folds", type=int, default=10, show_default=True, metavar="N", help="Folds; no two share a person.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which pairs.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def draw(as_json: bool, **given: Any) -> None:
@@ -81,6 +84,7 @@ def draw(as_json: bool, **given: Any) -> None:
 @click.argument("source", metavar="FILE")
 @click.option("--unpack", metavar="DIR", help="Write its pictures into a folder, with pairs.csv.")
 @click.option("--sheet", metavar="PNG", help="Write a picture of some of the pairs.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace DIR and PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def show(as_json: bool, **given: Any) -> None:

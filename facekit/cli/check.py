@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options
+from facekit.cli.options import dry_run_option, engine_options
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ SHOWN = 5
     "--most", type=click.IntRange(0), default=1000, show_default=True, metavar="N", help="Findings of a kind to list."
 )
 @click.option("--journal", metavar="DIR", help="With --deep: workers and parts keep beside it what they found.")
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts and findings as JSON.")

@@ -9,7 +9,7 @@ import click
 
 from facekit.cli.embed import model_options, take_model
 from facekit.cli.named_json import to_json
-from facekit.cli.options import engine_options
+from facekit.cli.options import dry_run_option, engine_options
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def _take_one(context: click.Context, parameter: click.Parameter, given: tuple[s
 @click.option(
     "--features", metavar="DIR", help="Embed the --pack into this folder first, shared; what is there is taken."
 )
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--plots", metavar="DIR", help="Write the ROC, and what is known of uncertainty, as SVG pictures.")
 @click.option("--overwrite", is_flag=True, help="Replace pictures that facekit drew there before.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from facekit.cli.named_json import to_json
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 
 __all__ = ["command"]
@@ -20,6 +21,7 @@ __all__ = ["command"]
     type=click.Choice(["face", "masked", "both"]),
     help="One input and one output: all pictures take this branch, or the average of both.",
 )
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace MODEL.onnx.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["command"]
 @click.option(
     "--sample", type=int, default=2000, show_default=True, metavar="N", help="Pictures to read sizes and qualities of."
 )
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace the sheet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:

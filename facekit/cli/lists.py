@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.options import engine_options, partial_index_option
+from facekit.cli.options import dry_run_option, engine_options, partial_index_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def command() -> None:
 @click.argument("destination", metavar="LIST")
 @click.option("--source", metavar="PACK", help="The pack that was cleaned; by default where CLEANED says it lay.")
 @click.option("--who", default="", metavar="TEXT", help="Whose list it is; stands in it for everybody to read.")
+@dry_run_option
 @engine_options(workers=1)
 @click.option("--overwrite", is_flag=True, help="Replace a table at LIST.")
 @partial_index_option
@@ -74,6 +75,7 @@ def export(as_json: bool, **given: Any) -> None:
     metavar="FILE",
     help="Refuse lists that none of these signed; lines of NAME KEY, as ssh-keygen has them.",
 )
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace a table at DST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def merge(as_json: bool, **given: Any) -> None:
@@ -132,6 +134,7 @@ def show(path: str, allowed_signers: str | None, as_json: bool) -> None:
 @command.command("sign", short_help="Sign a list with an SSH key.")
 @click.argument("path", metavar="LIST")
 @click.option("--key", required=True, metavar="KEY", help="A private key, or the public one of a key in ssh-agent.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace the signature.")
 def sign(**given: Any) -> None:
     """Sign a list with an SSH key.

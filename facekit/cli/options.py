@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.named_json import to_json
+from facekit.cli.plan_text import text_of_plan
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def engine_options(workers: int | None = None) -> Callable[[Callable[..., Any]],
 
 
 def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--dry-run``: it tells what it would read and write, and writes nothing."""
+    """Give a command ``--dry-run``: it tells what it would read, do and write, and writes nothing."""
 
     @wraps(command)
     def run(*before: Any, dry_run: bool, **given: Any) -> Any:
@@ -88,10 +90,12 @@ def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return command(*before, **given)
             except DryRun as stopped:
-                echo(to_json(stopped.plan) if given["as_json"] else text_of_plan(stopped.plan))
+                if os.environ.get("RANK", "0") == "0":  # of what torchrun started, one tells
+                    echo(to_json(stopped.plan) if given.get("as_json") else text_of_plan(stopped.plan))
                 return 0
 
-    return click.option("--dry-run", is_flag=True, help="Say what would be read and written, and write nothing.")(run)
+    said = "Say what would be done, written and needed, and write nothing."
+    return click.option("--dry-run", is_flag=True, help=said)(run)
 
 
 def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:
@@ -100,29 +104,9 @@ def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:
 
     from facekit.jobs.cost.kept import kept_seconds
 
-    if chosen["executor"].is_shared or chosen["executor"].part is not None:
+    if plan.times or chosen["executor"].is_shared or chosen["executor"].part is not None:
         return plan
     return replace(plan, seconds=kept_seconds(plan.steps, max(chosen["workers"], 1)))
-
-
-def text_of_plan(plan: Plan) -> str:
-    """What a command would do, for a person."""
-    from facekit.run.progress import duration
-
-    free = "" if plan.bytes_free < 0 else f", {plan.bytes_free / 1e6:,.1f} MB are free"
-    short = " -- too few" if 0 <= plan.bytes_free < plan.bytes_needed else ""
-    pictures = "" if plan.pictures is None else f", {plan.pictures:,} pictures"
-    lines = [
-        f"facekit {plan.command} would read {plan.files:,} files with {plan.bytes_read / 1e6:,.1f} MB{pictures}:",
-        *(f"  {name}" for name in plan.reads),
-        f"and write {plan.destination}: at most {plan.bytes_needed / 1e6:,.1f} MB{free}{short}",
-        *["it would go on from an unfinished run that lies there"] * plan.unfinished,
-        "time: not measured here; facekit cost SRC measures, and predicts hours and memory"
-        if plan.seconds is None
-        else f"time: about {duration(plan.seconds)}, as facekit cost measured this machine",
-        "nothing is written",
-    ]
-    return "\n".join(lines)
 
 
 def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 
 from facekit.cli.embed import model_options, take_model
 from facekit.cli.named_json import to_json
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = ["command"]
     "--picture", type=float, default=0.9, show_default=True, metavar="COSINE", help="Of two faces: nearly one picture."
 )
 @click.option("--workers", type=int, default=1, show_default=True, metavar="N", help="Threads of the search.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace what facekit wrote at DST; other files there stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, model: str | None, **given: Any) -> None:

@@ -9,6 +9,7 @@ import click
 
 from facekit.cli.embed import model_options, take_model
 from facekit.cli.named_json import to_json
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 from facekit.errors import ConfigError
 
@@ -30,6 +31,7 @@ __all__ = ["command"]
 @model_options
 @click.option("--sample", type=int, default=2000, show_default=True, metavar="N", help="Pictures that are decoded.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of samples and intervals.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace the file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(source: str, check: str | None, model: str | None, as_json: bool, **given: Any) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = ["command"]
 @click.command("reindex", short_help="Make the index of a pack anew from its records.")
 @click.argument("source", metavar="SRC")
 @click.option("--sidecar", is_flag=True, help="Write the binary form too, which opens in milliseconds, and the labels.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace the index that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:

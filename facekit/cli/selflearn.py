@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.clean import settings_options, take_settings
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 from facekit.cli.train import reporting
 
@@ -41,6 +42,7 @@ __all__ = ["command"]
 @click.option("--allow-loss", type=float, default=0.3, show_default=True, metavar="SHARE",
               help="Stop where a round drops more of the images, or merges more of the identities.")  # fmt: skip
 @settings_options
+@dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Clean a pack and train on it, in rounds.

@@ -7,6 +7,7 @@ import sys
 import click
 
 from facekit.cli.named_json import to_json
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 
 __all__ = ["command"]
@@ -47,6 +48,7 @@ def list_command(textures: str | None, as_json: bool) -> None:
 @click.option("--textures", metavar="FILE", help="A table of custom masks.")
 @click.option("--face", metavar="PICTURE", help="An aligned picture of a bare face.  [default: a drawn one]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides every random choice.")
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Replace SHEET.")
 def preview_command(
     sheet: str, names: tuple[str, ...], textures: str | None, face: str | None, seed: int, overwrite: bool
@@ -58,14 +60,16 @@ def preview_command(
       facekit textures preview sheet.png my-mask --textures my-masks.toml
     """
     from facekit.errors import ConfigError
-    from facekit.jobs.textures.job import drawn_wearer, photographed, preview
+    from facekit.jobs.textures.job import SHEET_BYTES, drawn_wearer, forecast_preview, photographed, preview
     from facekit.output import PNG, input_of, open_files
+    from facekit.output.dry_run import NOTHING_MORE, is_dry
 
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must not be negative")
     read = [input_of(path) for path in (face, textures) if path is not None]
     settings = {"types": names, "seed": seed}
-    with open_files({sheet: PNG}, "textures", read, settings, overwrite) as output:
+    forecast = forecast_preview(names, textures, face, seed) if is_dry() else NOTHING_MORE
+    with open_files({sheet: PNG}, "textures", read, settings, overwrite, SHEET_BYTES, forecast=forecast) as output:
         wearer = drawn_wearer() if face is None else photographed(face)
         output.paths[0].write_bytes(preview(names, wearer, textures, seed))
     echo(sheet)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.named_json import to_json
+from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo, printable
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ __all__ = ["command", "reporting"]
     multiple=True,
     help="Besides log.csv.  [default: tensorboard, where installed]",
 )
+@dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(as_json: bool, **given: Any) -> None:
     """Train a recognizer on a pack.

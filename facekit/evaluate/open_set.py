@@ -69,23 +69,44 @@ def identify_open_set(probe: FaceSet, gallery: FaceSet, fpirs: Sequence[float] =
     own, other = _best(probe, gallery)
     mated = np.isfinite(own)
     strangers = np.sort(other[~mated])
-    if not mated.any() or not len(strangers):
-        kind = "without" if mated.any() else "with"
-        raise ConfigError(f"none of {len(probe)} probes is {kind} a mate in the gallery: an open set needs both kinds")
+    refuse_one_kind(len(probe), int(mated.sum()))
     found = np.sort(own[mated & (own > other)])
+    for fpir in fpirs:
+        refuse_fpir(fpir, len(strangers))
     points = [_point(far, found, strangers, int(mated.sum())) for far in fpirs]
     return OpenSet(tuple(points), int(mated.sum()), len(strangers))
 
 
-def _point(fpir: float, found: NDArray[np.float32], strangers: NDArray[np.float32], mated: int) -> OpenSetPoint:
+def refuse_one_kind(probes: int, mated: int) -> None:
+    """Refuse an open set whose probes all have a mate, or none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if mated in (0, probes):
+        kind = "without" if mated else "with"
+        raise ConfigError(f"none of {probes} probes is {kind} a mate in the gallery: an open set needs both kinds")
+
+
+def refuse_fpir(fpir: float, strangers: int) -> None:
+    """Refuse an FPIR that so many probes without a mate cannot show.
+
+    Raises
+    ------
+    ConfigError
+    """
     if not 0 < fpir <= 1:
         raise ConfigError(f"FPIR {fpir:g} is outside (0, 1]")
-    allowed = int(fpir * len(strangers) * (1 + 1e-12))
-    if allowed < 1:
+    if int(fpir * strangers * (1 + 1e-12)) < 1:
         raise ConfigError(
             f"FPIR {fpir:g} needs at least {int(np.ceil(1 / fpir)):,} probes without a mate and there are "
-            f"{len(strangers):,}: ask for a larger one, or add probes"
+            f"{strangers:,}: ask for a larger one, or add probes"
         )
+
+
+def _point(fpir: float, found: NDArray[np.float32], strangers: NDArray[np.float32], mated: int) -> OpenSetPoint:
+    allowed = int(fpir * len(strangers) * (1 + 1e-12))
     threshold = float(strangers[-allowed - 1]) if allowed < len(strangers) else -np.inf
     accepted = len(found) - int(np.searchsorted(found, threshold, side="right"))
     return OpenSetPoint(fpir, accepted / mated, threshold)

@@ -24,7 +24,7 @@ from facekit.output.folder import FolderOutput, check_folder, flush_files, is_be
 from facekit.output.inputs import Input, folder_input, input_of
 from facekit.output.prefix import PrefixOutput, open_prefix
 from facekit.output.record import RECORD, note_replaced, read_record
-from facekit.output.run_folder import open_run_folder
+from facekit.output.run_folder import look_at_run_folder, open_run_folder
 
 __all__ = [
     "BINS",
@@ -49,6 +49,7 @@ __all__ = [
     "input_of",
     "is_begun",
     "is_moving",
+    "look_at_run_folder",
     "new_aside",
     "note_replaced",
     "open_files",

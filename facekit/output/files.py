@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import facekit
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
+from facekit.output.dry_run import NOTHING_MORE, Forecast, is_dry, stop_if_dry
 from facekit.output.inputs import Input, refuse_changed, refuse_related
 from facekit.output.lock import release
 from facekit.output.places import real, same_place
@@ -22,6 +23,7 @@ from facekit.output.staging import (
     check_settings,
     clear,
     is_made_with,
+    look_at_staging,
     open_staging,
     refuse_foreign,
     staging_folder,
@@ -117,6 +119,7 @@ def open_files(
     overwrite: bool = False,
     needed: int = 0,
     in_place: bool = False,
+    forecast: Forecast = NOTHING_MORE,
 ) -> FilesOutput:
     """Open the files that a command is to write; they appear one after another, each whole, when the block ends.
 
@@ -136,6 +139,8 @@ def open_files(
     in_place : bool
         The files belong to the inputs, as an index to its pack: they may lie there, and may be part of what facekit
         wrote. Only the inputs' own files are never replaced.
+    forecast : Forecast
+        What a dry run tells besides.
 
     Returns
     -------
@@ -152,7 +157,7 @@ def open_files(
         The system refuses, or the disk cannot hold the output.
     """
     kinds = {_target(path, kind): kind for path, kind in targets.items()}
-    return FilesOutput(kinds, command, tuple(inputs), dict(settings or {}), overwrite, needed, in_place)
+    return FilesOutput(kinds, command, tuple(inputs), dict(settings or {}), overwrite, needed, in_place, forecast)
 
 
 def is_moving(path: str | os.PathLike[str]) -> bool:
@@ -186,6 +191,7 @@ class FilesOutput:
         overwrite: bool,
         needed: int,
         in_place: bool,
+        forecast: Forecast = NOTHING_MORE,
     ) -> None:
         self._kinds, self._inputs, self._overwrite, self._in_place = kinds, inputs, overwrite, in_place
         # Beside the file that was named, whatever else is written with it: two runs on one name exclude each other.
@@ -196,6 +202,8 @@ class FilesOutput:
         self._settings = plain(made_with)
         for target in kinds:
             refuse_related(target, () if in_place else inputs)
+        if is_dry():
+            self._tell(command, needed, forecast)
         try:
             self._lock: int | None = open_staging(self.staging)
         except OSError as error:
@@ -209,6 +217,19 @@ class FilesOutput:
     @property
     def paths(self) -> tuple[Path, ...]:
         return tuple(self.staging / OUTPUT / f"{number}{target.suffix}" for number, target in enumerate(self._kinds))
+
+    def _tell(self, command: str, needed: int, forecast: Forecast) -> None:
+        """End here with the plan, where nothing stands in the way."""
+        try:
+            begun = look_at_staging(self.staging)
+        except OSError as error:
+            raise self._explained(error) from error
+        for target, kind in self._kinds.items():
+            if not begun:
+                _look(target, kind, self._overwrite, self._in_place)
+        *beside, named = self._kinds
+        writes = forecast.writes or tuple(str(target) for target in beside)
+        stop_if_dry(command, named, self._inputs, needed, begun, replace(forecast, writes=writes))
 
     def _begin(self, needed: int) -> None:
         self.published = (self.staging / READY).exists() and is_made_with(self.staging, self._settings)

@@ -13,7 +13,7 @@ from typing import Any
 import facekit
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
-from facekit.output.dry_run import stop_if_dry
+from facekit.output.dry_run import NOTHING_MORE, Forecast, is_dry, stop_if_dry
 from facekit.output.inputs import Input, refuse_changed, refuse_related
 from facekit.output.lock import release
 from facekit.output.places import real
@@ -28,8 +28,10 @@ from facekit.output.staging import (
     check_settings,
     clear,
     join_settings,
+    look_at_staging,
     open_staging,
     refuse_foreign,
+    refuse_other_settings,
     settings_hash,
     staging_folder,
 )
@@ -66,6 +68,7 @@ def open_folder(
     shared: bool = False,
     pictures: int | None = None,
     steps: Mapping[str, int] | None = None,
+    forecast: Forecast | None = None,
 ) -> FolderOutput:
     """Open the folder that a command is to write.
 
@@ -85,8 +88,8 @@ def open_folder(
         Bytes that will be written at the most.
     shared : bool
         This run does a part of the shards, beside other parts, and publishes nothing.
-    pictures, steps
-        What a dry run tells besides: see `facekit.output.dry_run.Plan`.
+    pictures, steps, forecast
+        What a dry run tells besides, the two alone or all of it: see `facekit.output.dry_run.Plan`.
 
     Returns
     -------
@@ -103,7 +106,8 @@ def open_folder(
     FacekitError
         The system refuses, or the disk cannot hold the output.
     """
-    about = (dict(settings or {}), overwrite, needed, shared, pictures, steps)
+    known = Forecast(pictures, steps or {}) if forecast is None else forecast
+    about = (dict(settings or {}), overwrite, needed, shared, known)
     return FolderOutput(_target(path), command, tuple(inputs), *about)
 
 
@@ -134,8 +138,7 @@ class FolderOutput:
         overwrite: bool,
         needed: int,
         shared: bool = False,
-        pictures: int | None = None,
-        steps: Mapping[str, int] | None = None,
+        forecast: Forecast = NOTHING_MORE,
     ) -> None:
         self._shared = shared
         self.target, self.staging = target, staging_folder(target)
@@ -143,7 +146,8 @@ class FolderOutput:
         self.settings = plain({"facekit": facekit.__version__, "command": command, **settings})
         refuse_related(target, inputs)
         unfinished = os.path.lexists(self.staging)
-        stop_if_dry(command, target, inputs, needed, unfinished, pictures, steps)
+        if is_dry():
+            self._tell(command, needed, forecast)
         try:
             self._lock: int | None = open_staging(self.staging, shared)
         except OSError as error:
@@ -154,6 +158,18 @@ class FolderOutput:
             self._end(error)
             self._raise_explained(error)
             raise
+
+    def _tell(self, command: str, needed: int, forecast: Forecast) -> None:
+        """End here with the plan, where nothing stands in the way."""
+        try:
+            unfinished = look_at_staging(self.staging, self._shared)
+        except OSError as error:
+            raise self._explained(error) from error
+        if unfinished and not self._shared:
+            refuse_other_settings(self.staging, self.settings, self._overwrite)
+        if not unfinished:
+            look(self.target, self._overwrite)
+        stop_if_dry(command, self.target, self._inputs, needed, unfinished, forecast)
 
     def _begin(self, unfinished: bool, needed: int) -> None:
         _roll_back(self.staging, self.target)

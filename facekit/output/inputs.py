@@ -11,7 +11,7 @@ from pathlib import Path
 from facekit.errors import ConfigError, FacekitError
 from facekit.output.places import holds, same_place
 
-__all__ = ["Input", "folder_input", "input_of", "refuse_changed", "refuse_related"]
+__all__ = ["Input", "files_of", "folder_input", "input_of", "refuse_changed", "refuse_related"]
 
 Files = Callable[[], Iterable[str | os.PathLike[str]]]
 
@@ -48,7 +48,7 @@ def input_of(path: str | os.PathLike[str], files: Files | None = None) -> Input:
     files : callable, optional
         Gives the files whose content counts; by default the file itself, or of a folder the files at its top.
     """
-    found = files or (lambda: _files_of(Path(path)))
+    found = files or (lambda: files_of(Path(path)))
     return Input(os.fspath(path), found, stamp_of(found()))
 
 
@@ -97,7 +97,7 @@ def refuse_related(target: Path, inputs: Iterable[Input]) -> None:
     """
     for one in inputs:
         named = Path(one.path)
-        for place in [named] if named.is_dir() else _files_of(named):
+        for place in [named] if named.is_dir() else files_of(named):
             if same_place(target, place):
                 raise ConfigError(f"{target} is the input {one.path} itself; choose another destination")
             if holds(target, place):
@@ -106,7 +106,7 @@ def refuse_related(target: Path, inputs: Iterable[Input]) -> None:
             raise ConfigError(f"{target} lies in the input {one.path}; choose a destination outside of it")
 
 
-def _files_of(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
     """The file itself, what lies at the top of a folder, or the files that a prefix names."""
     if path.is_dir():
         with os.scandir(path) as entries:

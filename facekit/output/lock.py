@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facekit.output.file_lock import open_flags, try_lock
 
-__all__ = ["LOCK", "is_shared", "release", "take_lock"]
+__all__ = ["LOCK", "is_free", "is_shared", "release", "take_lock"]
 
 LOCK = "lock"
 _HELD: set[int] = set()
@@ -45,6 +45,18 @@ def take_lock(folder: Path, shared: bool = False) -> int | None:
             if os.path.samestat(os.fstat(descriptor), os.stat(folder / LOCK)):
                 _HELD.add(descriptor)
                 return descriptor
+        os.close(descriptor)
+
+
+def is_free(folder: Path, shared: bool = False) -> bool:
+    """Whether `take_lock` would take the lock now; makes nothing, and holds it no longer than it takes to ask."""
+    try:
+        descriptor = os.open(folder / LOCK, open_flags("O_RDWR", "O_CLOEXEC", "O_NOFOLLOW"))
+    except OSError:
+        return True
+    try:
+        return try_lock(descriptor, shared)
+    finally:
         os.close(descriptor)
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import replace_file
 from facekit.output.inputs import Input, refuse_related
-from facekit.output.lock import LOCK, release, take_lock
+from facekit.output.lock import LOCK, is_free, release, take_lock
 from facekit.output.places import real
-from facekit.output.system import system_error
+from facekit.output.system import refuse_unwritable, system_error
 
-__all__ = ["MARK_FILE", "open_run_folder"]
+__all__ = ["MARK_FILE", "look_at_run_folder", "open_run_folder"]
 
 MARK_FILE = ".facekit-run.json"
 
@@ -49,7 +49,7 @@ def open_run_folder(path: str | os.PathLike[str], command: str, inputs: Iterable
     except OSError as error:
         raise system_error(error, folder, kept=False) or error from error
     if lock is None:
-        raise ConfigError(f"another run works in {folder}; wait for it, or choose another destination")
+        raise _busy(folder)
     try:
         replace_file(folder / MARK_FILE, json.dumps({"command": command}) + "\n")
         yield folder
@@ -61,6 +61,35 @@ def open_run_folder(path: str | os.PathLike[str], command: str, inputs: Iterable
         raise explained from error
     finally:
         release(lock)
+
+
+def look_at_run_folder(path: str | os.PathLike[str], command: str, inputs: Iterable[Input] = ()) -> Path:
+    """Refuse what `open_run_folder` would refuse, and make nothing.
+
+    Parameters
+    ----------
+    path, command, inputs
+        As there.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    folder = real(path)
+    refuse_related(folder, inputs)
+    _refuse_foreign(folder, command)
+    try:
+        refuse_unwritable(folder)
+    except OSError as error:
+        raise system_error(error, folder, kept=False) or error from error
+    if not is_free(folder):
+        raise _busy(folder)
+    return folder
+
+
+def _busy(folder: Path) -> ConfigError:
+    return ConfigError(f"another run works in {folder}; wait for it, or choose another destination")
 
 
 def _refuse_foreign(folder: Path, command: str) -> None:

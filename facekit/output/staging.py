@@ -24,9 +24,10 @@ from typing import Any
 
 from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import flush_folder, replace_file
-from facekit.output.lock import LOCK, is_shared, take_lock
+from facekit.output.lock import LOCK, is_free, is_shared, take_lock
 from facekit.output.places import is_empty
 from facekit.output.record import plain
+from facekit.output.system import refuse_unwritable
 
 __all__ = [
     "FORMER",
@@ -38,8 +39,10 @@ __all__ = [
     "clear",
     "is_made_with",
     "join_settings",
+    "look_at_staging",
     "open_staging",
     "refuse_foreign",
+    "refuse_other_settings",
     "settings_hash",
     "staging_folder",
 ]
@@ -113,11 +116,34 @@ def open_staging(folder: Path, shared: bool = False) -> int:
         raise ConfigError(
             f"no folder can be made in {folder.parent}, whose file system takes none: choose another destination"
         ) from error
-    if lock is None and is_shared(folder):
-        raise ConfigError(f"parts of a job are writing {folder}; wait for them, or choose another destination")
     if lock is None:
-        raise ConfigError(f"another run is writing {folder}; wait for it, or choose another destination")
+        raise _busy(folder)
     return lock
+
+
+def _busy(folder: Path) -> ConfigError:
+    if is_shared(folder):
+        return ConfigError(f"parts of a job are writing {folder}; wait for them, or choose another destination")
+    return ConfigError(f"another run is writing {folder}; wait for it, or choose another destination")
+
+
+def look_at_staging(folder: Path, shared: bool = False) -> bool:
+    """Refuse what `open_staging` would refuse, and make nothing.
+
+    Returns
+    -------
+    bool
+        Whether an unfinished run lies there.
+
+    Raises
+    ------
+    DestinationExists, ConfigError, OSError
+    """
+    refuse_foreign(folder)
+    if not is_free(folder, shared):
+        raise _busy(folder)
+    refuse_unwritable(folder)
+    return os.path.lexists(folder)
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
@@ -130,16 +156,26 @@ def check_settings(folder: Path, settings: Mapping[str, Any], overwrite: bool) -
     ConfigError
         Finished shards were made with other settings.
     """
+    refuse_other_settings(folder, settings, overwrite)
+    wanted = plain(settings)
+    if _mark(folder) != wanted:
+        clear(folder)
+        _write_mark(folder, wanted)
+
+
+def refuse_other_settings(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    """What `check_settings` refuses, and no more.
+
+    Raises
+    ------
+    ConfigError
+    """
     before, wanted = _mark(folder), plain(settings)
-    if before == wanted:
-        return
-    if before is not None and not overwrite and any(folder.glob(f"{SHARDS}*/[0-9]*")):
+    if before not in (None, wanted) and not overwrite and any(folder.glob(f"{SHARDS}*/[0-9]*")):
         raise ConfigError(
-            f"{_disagreement(folder, before, wanted)}. "
+            f"{_disagreement(folder, before or {}, wanted)}. "
             "Run it again with its own settings to continue it, or pass --overwrite to discard it"
         )
-    clear(folder)
-    _write_mark(folder, wanted)
 
 
 def join_settings(folder: Path, settings: Mapping[str, Any]) -> None:

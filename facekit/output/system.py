@@ -15,6 +15,7 @@ __all__ = [
     "memory_limit",
     "refusal_in_words",
     "refuse_long_name",
+    "refuse_unwritable",
     "require_space",
     "system_error",
     "system_refusal",
@@ -129,6 +130,24 @@ def require_space(target: Path, needed: int) -> None:
             f"{target} needs about {_size(needed)} and its disk has {_size(free)} free: free some space, "
             "or choose another destination"
         )
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise what the system would raise where a folder is made and written in; makes nothing.
+
+    Raises
+    ------
+    OSError
+    """
+    place = folder
+    while not os.path.lexists(place) and place != place.parent:
+        place, wanted = place.parent, place
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(place, os.W_OK | os.X_OK):
+        read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+        why = errno.EROFS if read_only else errno.EACCES
+        raise OSError(why, os.strerror(why), str(folder if place == folder else wanted))
 
 
 def memory_limit() -> str | None:

@@ -116,6 +116,37 @@ def write_bins(
         raise RecordError(f"the file cannot be written: {error.strerror}", target) from error
 
 
+def bins_size(payloads: Sequence[bytes], same: npt.ArrayLike) -> int:
+    """Bytes that `write_bins` would write; nothing is written, and nothing copied.
+
+    Parameters
+    ----------
+    payloads, same
+        As there.
+
+    Examples
+    --------
+    >>> bins_size([b"first", b"second"], [True])
+    39
+    """
+    counted = _Counted()
+    pickle.dump((list(map(bytes, payloads)), np.asarray(same, np.bool_).tolist()), counted, protocol=4)
+    return counted.bytes
+
+
+class _Counted:
+    """A file that counts what is written to it, and keeps none of it."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def write(self, some: bytes) -> int:
+        """Count."""
+        size = memoryview(some).nbytes
+        self.bytes += size
+        return size
+
+
 def _pairs(held: Any, path: str | os.PathLike[str]) -> Bins:
     if not isinstance(held, (tuple, list)) or len(held) != 2:
         raise RecordError("this pickle is not the two lists (pictures, same person or not)", path)

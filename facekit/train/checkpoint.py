@@ -93,6 +93,18 @@ def images_per_step(folder: Path) -> int:
     return int(_read_common(folder)["images_a_step"])
 
 
+def place_of(folder: Path, images: int) -> tuple[int, int]:
+    """Step and position of a checkpoint, for a run whose steps take so many images: see `State`.
+
+    Raises
+    ------
+    FacekitError
+        It cannot be read, or is not whole.
+    """
+    common = _read_common(folder)
+    return int(common["step"]), round(common["position"] * common["images_a_step"] / images)
+
+
 def _read_common(folder: Path) -> dict[str, Any]:
     path = folder / COMMON
     common = load_file(path)

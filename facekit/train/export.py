@@ -20,7 +20,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.train.model import Model, open_model
 from facekit.train.plugin import Embedding
 
-__all__ = ["Exported", "export_onnx"]
+__all__ = ["Exported", "export_onnx", "open_exported"]
 
 FLAG = "mask_flag"
 TOLERANCE = 1e-4
@@ -102,13 +102,7 @@ def export_onnx(checkpoint: str, path: Path, branch: str | None = None) -> Expor
     FacekitError
         onnxruntime's embeddings differ from torch's by more than 1e-4.
     """
-    model = open_model(checkpoint)
-    inputs = tuple(model.plugin.export_inputs(model.settings.plugin))
-    if branch in ("masked", "both") and FLAG not in inputs:
-        raise ConfigError(
-            f"branch {branch}: {checkpoint} has no branch for masked faces; export it without, or as face"
-        )
-    inputs = inputs if branch is None else inputs[:1]
+    model, inputs = open_exported(checkpoint, branch)
     deployed = _Deployed(model, branch).eval()
     samples = [_sample(model, count, FLAG in inputs) for count in (2, 1, 5)]
     with torch.inference_mode():
@@ -124,6 +118,17 @@ def export_onnx(checkpoint: str, path: Path, branch: str | None = None) -> Expor
         aside.unlink(missing_ok=True)
     size = model.settings.plugin.dimensions
     return Exported(str(path), model.name, inputs, outputs, size, model.image_size, deviation)
+
+
+def open_exported(checkpoint: str, branch: str | None) -> tuple[Model, tuple[str, ...]]:
+    """What `export_onnx` turns into a file, and the inputs that the file will have; raises what that raises first."""
+    model = open_model(checkpoint)
+    inputs = tuple(model.plugin.export_inputs(model.settings.plugin))
+    if branch in ("masked", "both") and FLAG not in inputs:
+        raise ConfigError(
+            f"branch {branch}: {checkpoint} has no branch for masked faces; export it without, or as face"
+        )
+    return model, inputs if branch is None else inputs[:1]
 
 
 def _sample(model: Model, count: int, takes_flag: bool) -> tuple[torch.Tensor, ...]:

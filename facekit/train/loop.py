@@ -31,7 +31,17 @@ from facekit.train.samples import EpochLoader, TrainingSet, epoch_order
 from facekit.train.sharded import all_sum, world_size
 from facekit.train.state import State, device_of
 
-__all__ = ["Report", "Run", "Task", "Window", "train_network"]
+__all__ = [
+    "Report",
+    "Run",
+    "Task",
+    "Window",
+    "bytes_to_write",
+    "live_engine",
+    "open_state",
+    "steps_per_epoch",
+    "train_network",
+]
 
 Evaluate = Callable[[LiveEngine], Mapping[str, float]]
 _CURES = "lower lr, warm up longer, or clip"
@@ -129,10 +139,10 @@ def train_network(
     device = device_of(config.device)
     with process_group(device):
         length = steps_per_epoch(task)
-        state = _open_state(task, device)
+        state = open_state(task, device)
         first = state.step
         if rank_of() == 0:
-            require_space(task.out, _bytes_to_write(state, task))
+            require_space(task.out, bytes_to_write(task, bytes_of_a_checkpoint(state)))
         values, idle = _loop(task, state, length, evaluate, report, started)
         if rank_of() == 0:
             save_file(state.model(), task.out / MODEL)
@@ -143,19 +153,28 @@ def train_network(
     return Run(str(task.out / MODEL), state.step, first, values, seconds, images / max(seconds - idle, 1e-9), best)
 
 
-def _bytes_to_write(state: State, task: Task) -> int:
-    """The checkpoints that will be there at once and are not yet, the one that is being written, and the models."""
+def bytes_to_write(task: Task, checkpoint: int) -> int:
+    """The checkpoints that will be there at once and are not yet, the one that is being written, and the models.
+
+    Parameters
+    ----------
+    task : Task
+    checkpoint : int
+        Bytes of one.
+    """
     there = len(list((task.out / CHECKPOINTS).glob("[0-9]*")))
-    coming = max(state.settings.train.keep - there, 0) + 1
-    return (coming + 1 + (task.best is not None)) * bytes_of_a_checkpoint(state)
+    coming = max(task.settings.train.keep - there, 0) + 1
+    return (coming + 1 + (task.best is not None)) * checkpoint
 
 
-def steps_per_epoch(task: Task) -> int:
+def steps_per_epoch(task: Task, world: int | None = None) -> int:
     """Steps of the optimizer in an epoch; images that do not fill one are left out (others each epoch).
 
     Parameters
     ----------
     task : Task
+    world : int, optional
+        Processes; those that have been joined.
 
     Raises
     ------
@@ -163,13 +182,22 @@ def steps_per_epoch(task: Task) -> int:
         The pack has fewer images than a step takes.
     """
     config = task.settings.train
-    each = config.batch * config.accumulate * world_size()
+    each = config.batch * config.accumulate * (world or world_size())
     if len(task.labels) < each:
         raise ConfigError(f"a step takes {each} images and the pack has {len(task.labels)}: choose a smaller batch")
     return len(task.labels) // each
 
 
-def _open_state(task: Task, device: torch.device) -> State:
+def open_state(task: Task, device: torch.device) -> State:
+    """A network ready to train: new, from other weights, or where the last checkpoint left it.
+
+    Raises
+    ------
+    ConfigError
+        The weights to start from do not fit, or a batch is too small.
+    FacekitError
+        A checkpoint cannot be read.
+    """
     state = State(task.name, load_plugin(task.name), task.settings, task.facts, device)
     _check_batch(state)
     if latest_checkpoint(task.out) is not None:
@@ -266,15 +294,19 @@ def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, flo
     """Scores, by the first process; the others wait."""
     scores: Mapping[str, float] = {}
     if rank_of() == 0:
-        config = state.settings.plugin
-        inputs = state.plugin.export_inputs(config)
-        with state.deployed() as network:
-            engine = LiveEngine(
-                state.plugin, config, network, state.device, task.facts.image_size, "mask_flag" in inputs
-            )
+        with live_engine(state, task) as engine:
             scores = evaluate(engine)
     wait_for_all()
     return scores
+
+
+@contextlib.contextmanager
+def live_engine(state: State, task: Task) -> Iterator[LiveEngine]:
+    """The network as it is scored, while it is in training."""
+    config = state.settings.plugin
+    takes_flag = "mask_flag" in state.plugin.export_inputs(config)
+    with state.deployed() as network:
+        yield LiveEngine(state.plugin, config, network, state.device, task.facts.image_size, takes_flag)
 
 
 class Window:

@@ -37,6 +37,7 @@ from facekit.jobs.synth.finish import TRUTH, assemble_pack
 from facekit.jobs.synth.job import textured_shells
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, start_worker
 from facekit.output import FolderOutput, check_folder, open_folder
+from facekit.output.dry_run import Forecast
 from facekit.run.compiling import compile_ahead
 from facekit.run.ledger import LEDGER
 from facekit.run.platform_stamp import instruction_set
@@ -48,6 +49,7 @@ from facekit.synth.plan import Roster, make_roster
 __all__ = ["MakeSummary", "make_benchmark"]
 
 BYTES_A_PICTURE = 20_000
+TIMED = "not estimated: --preset drawn-tiny draws some pictures, and says how long they took"
 LIBRARIES = ("numpy", "numba", "opencv-python-headless")
 """Those that decide pixels."""
 
@@ -131,11 +133,21 @@ def make_benchmark(config: MakeConfig) -> MakeSummary:
     settings = {"preset": config.preset, "spec": asdict(config.spec), "instruction_set": instruction_set()}
     work = _cut(config)
     needed, shared = BYTES_A_PICTURE * work.shards[-1].stop, config.executor.part is not None
-    output = open_folder(config.destination, "benchmark make", (), settings, config.overwrite, needed, shared)
+    about = ((), settings, config.overwrite, needed, shared)
+    output = open_folder(config.destination, "benchmark make", *about, forecast=_forecast(config, work))
     drawing = ShardWork("drawing", work.shards, SynthTask, start, config, config.workers, config.executor)
     compile_ahead("synth", config.executor.engine)
     run_job(output, drawing, lambda output: _assemble(config, work, output))
     return _summary(config, work, perf_counter() - started)
+
+
+def _forecast(config: MakeConfig, work: Work) -> Forecast:
+    """What a dry run tells."""
+    spec, faces = config.spec, len(work.plan.person)
+    counts = {"people": spec.adults + spec.children, "pictures of them": faces, "pairs": spec.pairs}
+    counts |= {f"cleaning {DRAWN_TASK}": work.shards[-1].stop - faces}
+    counts |= {f"cleaning {name}: people": task.people for name, task in spec.planted.items()}
+    return Forecast(0, counts=counts, times={"drawing": None}, timed=TIMED)
 
 
 def _cut(config: MakeConfig) -> Work:

@@ -10,14 +10,19 @@ from facekit.jobs.benchmark.config import RunConfig
 from facekit.jobs.benchmark.opened import Benchmark, open_benchmark
 from facekit.jobs.benchmark.plan import STYLES
 from facekit.jobs.benchmark.protocols import ALIKE, AS_DRAWN, alikeness, drawn_people, score_of, scores_of, tar_of
+from facekit.jobs.embed.pace import TIMED
 from facekit.jobs.evaluate.comparisons import Score
 from facekit.jobs.evaluate.config import EvalConfig
-from facekit.jobs.evaluate.faces import Faces, of_features, of_pack, open_subject
+from facekit.jobs.evaluate.faces import Faces, Network, of_features, of_pack, open_subject
 from facekit.jobs.inputs.model import model_input
-from facekit.output import HTML, check_files, input_of, open_files
+from facekit.output import HTML, Input, check_files, input_of, open_files
+from facekit.output.dry_run import Forecast, is_dry, stop_if_dry
 from facekit.report.benchmark_page import build_benchmark_page
 
 __all__ = ["RunSummary", "run_benchmark", "run_on"]
+
+PAGE_BYTES = 1_000_000
+"""The page is one table."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ def run_benchmark(config: RunConfig) -> RunSummary:
         check_files({config.page: HTML}, read, config.overwrite)
     benchmark = open_benchmark(config.benchmark)
     subject = open_subject(config.subject, config.model)
+    if is_dry():
+        _tell(config, benchmark, subject, read)
     if isinstance(subject, Features):
         faces, model = _known(benchmark, of_features(subject), config.subject), subject.model_hash
     else:
@@ -109,6 +116,25 @@ def run_benchmark(config: RunConfig) -> RunSummary:
             # A name that is not UTF-8 is shown with its bytes escaped.
             output.paths[0].write_text(build_benchmark_page(config.subject, summary), "utf-8", "backslashreplace")
     return summary
+
+
+def _tell(config: RunConfig, benchmark: Benchmark, subject: Network | Features, read: list[Input]) -> None:
+    """End with the plan."""
+    times, said, device = dict[str, float | None](), "the vectors are there; scoring takes a minute or two", None
+    if isinstance(subject, Features):
+        faces = _known(benchmark, of_features(subject), config.subject)
+    else:
+        faces, device = of_pack(subject, config.benchmark), config.model.device
+        times, said = {"network": faces.seconds}, f"{TIMED.format(device)}; scoring takes a minute or two more"
+        read = [*read, model_input(config.model)]
+    known = int((faces.rows_of(benchmark.faces.key) >= 0).sum())
+    counts = {"pictures": known, "missing": len(benchmark.faces.key) - known, "pairs": benchmark.spec.pairs}
+    forecast = Forecast(len(benchmark.faces.key), counts=counts, times=times, timed=said, device=device)
+    if config.page is None:
+        stop_if_dry("benchmark run", None, tuple(read), 0, forecast=forecast)
+    else:
+        about = (asdict(config), config.overwrite, PAGE_BYTES)
+        open_files({config.page: HTML}, "benchmark run", read, *about, forecast=forecast)
 
 
 def run_on(benchmark: Benchmark, faces: Faces, model: str, config: EvalConfig, page: str | None = None) -> RunSummary:

@@ -29,7 +29,7 @@ from facekit.jobs.clean.write import AboutIdentities, write_output
 from facekit.jobs.inputs.model import model_input
 from facekit.jobs.inputs.source import Source, source_bytes, source_input
 from facekit.output import Input, check_folder, folder_input, input_of, is_begun, open_folder
-from facekit.output.dry_run import is_dry, stop_if_dry
+from facekit.output.dry_run import Forecast, is_dry
 from facekit.records.distinct import distinct
 from facekit.run.memory import release_freed
 from facekit.run.platform_stamp import instruction_set
@@ -68,7 +68,9 @@ def clean(config: CleanConfig) -> CleanSummary:
     source, record = inputs.source, _record(config, inputs)
     read, shared = [*guarded, source_input(source, config.source)], config.executor.part is not None
     needed = 0 if config.decisions_only else source_bytes(source)
-    stop_if_dry("clean", Path(config.destination), tuple(read), needed, pictures=len(source), steps=_steps(source))
+    if is_dry():
+        forecast, about = Forecast(len(source), _steps(source)), (read, record, config.overwrite, needed, shared)
+        open_folder(config.destination, "clean", *about, forecast=forecast)
     # Shared or begun, the clusters come from the output's journal; else nothing is opened before all is decided.
     decided = None if _is_shared(config) else _decide(config, inputs)
     with open_folder(config.destination, "clean", read, record, config.overwrite, needed, shared) as output:
@@ -98,7 +100,7 @@ def _record(config: CleanConfig, inputs: CleanInputs) -> dict[str, Any]:
 
 def _steps(source: Source) -> dict[str, int]:
     """What the time is reckoned from, where only that is wanted: see `Plan`."""
-    people = len(distinct(source.labels)) if is_dry() else 0
+    people = len(distinct(source.labels))
     return {"clean": len(source), "pairs of centres": people * (people - 1) // 2}
 
 

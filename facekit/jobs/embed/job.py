@@ -6,6 +6,7 @@ Read the source, do the shards, put index and vectors together, move them into p
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -13,12 +14,14 @@ from facekit.embeddings import Engine
 from facekit.embeddings.devices import parse_devices
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.finish import assemble_output
-from facekit.jobs.embed.plan import make_plan
+from facekit.jobs.embed.pace import TIMED, source_pace
+from facekit.jobs.embed.plan import EmbedPlan, make_plan
 from facekit.jobs.embed.shard import EmbedWorker, start_worker
 from facekit.jobs.embed.summary import EmbedSummary, summarise
 from facekit.jobs.inputs.model import ModelChoice, model_input, open_engine
 from facekit.jobs.inputs.source import source_input
 from facekit.output import check_folder, input_of, open_folder
+from facekit.output.dry_run import Forecast, is_dry
 from facekit.run.processors import processors
 from facekit.run.shard_file import count_refused
 from facekit.run.work import ShardWork, run_job
@@ -58,14 +61,37 @@ def embed(config: EmbedConfig, open_model: Callable[[ModelChoice], Engine] = ope
     plan = make_plan(config, open_model)
     inputs = [*guarded, source_input(plan.source, config.source)]
     needed, shared = BYTES_A_VECTOR * len(plan.source), config.executor.part is not None
+    forecast = forecast_embedding(config, plan, open_model) if is_dry() else None
     output = open_folder(
-        config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared, len(plan.source)
+        config.destination, "embed", inputs, plan.settings, config.overwrite, needed, shared, forecast=forecast
     )
     worker, workers, gpus = share_devices(config, open_model)
     shards, executor = plan.shards, config.executor
     work = ShardWork("embedding", shards, plan.task, start_worker, worker, workers, executor, gpus, count_refused)
     done = run_job(output, work, lambda output: assemble_output(plan, output))
     return summarise(Path(config.destination), len(plan.source), done, perf_counter() - started)
+
+
+def forecast_embedding(
+    config: EmbedConfig, plan: EmbedPlan, open_model: Callable[[ModelChoice], Engine] = open_engine
+) -> Forecast:
+    """What a dry run tells, having embedded a batch.
+
+    Parameters
+    ----------
+    config : EmbedConfig
+    plan : EmbedPlan
+    open_model : callable
+        As of `embed`.
+    """
+    devices, count = parse_devices(config.model.device), len(plan.source)
+    pace = source_pace(open_model(replace(config.model, device=devices[0])), config.model, plan.source)
+    if config.executor.is_shared or config.executor.part is not None:
+        pace, timed = None, "not estimated: it depends on who shares the work"
+    else:
+        timed = TIMED.format(devices[0])
+    seconds = None if pace is None else pace * count / len(devices)
+    return Forecast(count, device=config.model.device, times={"embedding": seconds}, timed=timed)
 
 
 def share_devices(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -16,11 +17,13 @@ from facekit.embeddings import Embedded, Engine, Features, embed_pictures, is_fe
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
+from facekit.jobs.embed.pace import seconds_a_picture
 from facekit.jobs.inputs.branches import AUTO, KNOWN, branch_flags
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
 from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.source_records import read_records
+from facekit.output.dry_run import is_dry
 from facekit.records.bins import Bins
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import describe_path, export_cure
@@ -169,9 +172,9 @@ def open_subject(path: str, choice: ModelChoice) -> Network | Features:
 
 def of_features(features: Features) -> Faces:
     """All vectors of a folder."""
-    loaded = features.load()
     errors = Counter(str(row["error"]) for row in features.failures())
-    faces = FaceSet(loaded.vectors, features.labels, features.sources)
+    vectors = _stand_ins(len(features.keys)) if is_dry() else features.load().vectors
+    faces = FaceSet(vectors, features.labels, features.sources)
     branch = features.description.get("branch")
     # What a picture looked like is not kept beside its vector.
     branches = Counter({AUTO: len(features.masked)}) if branch == AUTO else _branches(branch, features.masked)
@@ -196,14 +199,49 @@ def of_pack(
         if len(missing):
             raise ConfigError(f"{path} has no picture of key {missing[0]} ({len(missing)} keys are missing)")
         source, flags = source.select_rows(places), flags.select_rows(places)
+    read = ((record.key, record.payload) for record, _ in read_records(source))
+    if is_dry():
+        seconds = _rehearsed(network, read, alter)
+        found = FaceSet(_stand_ins(len(source)), source.labels, flags.sources)
+        return Faces(found, source.keys, flags.masked | _wears(alter), seconds=seconds * len(source))
     collector = EmbeddingCollector(network)
-    for (record, _), masked in zip(read_records(source), flags.masked.tolist(), strict=True):
-        embed_one(collector, record.key, record.payload, masked, alter)
+    for (key, payload), masked in zip(read, flags.masked.tolist(), strict=True):
+        embed_one(collector, key, payload, masked, alter)
 
     def rows(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return rows_of(source.keys, numbers)
 
     return collector.faces(lambda numbers: source.labels[rows(numbers)], lambda numbers: flags.sources[rows(numbers)])
+
+
+def _stand_ins(count: int) -> npt.NDArray[np.float32]:
+    """What stands for vectors where an evaluation is only planned."""
+    return np.ones((count, 1), np.float32)
+
+
+def _wears(alter: Alter | None) -> bool:
+    return alter is not None and alter.wears
+
+
+def _rehearsed(network: Network, read: Iterable[tuple[int, bytes]], *alters: Alter | None) -> float:
+    """Seconds that a picture takes; the first ones are embedded, as all will be, and dropped.
+
+    Raises
+    ------
+    ConfigError, FacekitError
+        They do not fit the network, or there are none.
+    """
+    some = list(islice(read, network.choice.batch))
+
+    def do(count: int) -> None:
+        collector = EmbeddingCollector(network)
+        for place, (number, payload) in enumerate(some[:count]):
+            embed_one(collector, number, payload, False, alters[place % len(alters)])
+        collector.flush()
+
+    if not some:
+        EmbeddingCollector(network).faces(lambda numbers: numbers)
+    return seconds_a_picture(do, len(some))
 
 
 def of_bins(network: Network, path: str, bins: Bins, alters: tuple[Alter | None, Alter | None]) -> Faces:
@@ -214,9 +252,14 @@ def of_bins(network: Network, path: str, bins: Bins, alters: tuple[Alter | None,
     FacekitError
         The ledger beside the file is of another.
     """
-    collector, masked = EmbeddingCollector(network), read_bins_flags(Path(path), bins).tolist()
-    for place, payload in enumerate(bins.payloads):
-        embed_one(collector, place, payload, masked[place], alters[place % 2])
+    flags = read_bins_flags(Path(path), bins)
+    if is_dry():
+        seconds, places = _rehearsed(network, enumerate(bins.payloads), *alters), np.arange(len(bins.payloads))
+        masked = flags | np.array([_wears(alter) for alter in alters])[places % 2]
+        return Faces(FaceSet(_stand_ins(len(places)), places), places, masked, seconds=seconds * len(places))
+    collector = EmbeddingCollector(network)
+    for place, (payload, worn) in enumerate(zip(bins.payloads, flags.tolist(), strict=True)):
+        embed_one(collector, place, payload, worn, alters[place % 2])
     return collector.faces(lambda numbers: numbers)
 
 

@@ -16,12 +16,14 @@ from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.reuse import embed_once
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, open_subject
+from facekit.jobs.evaluate.rehearsal import tell_evaluation
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
 from facekit.jobs.evaluate.template_scores import template_scores
 from facekit.jobs.evaluate.tinyface_scores import tinyface_scores
 from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.tinyface_lists import is_tinyface
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.output.dry_run import is_dry
 from facekit.report.score_charts import density_svg, det_svg, roc_svg
 
 __all__ = ["EvalSummary", "evaluate"]
@@ -112,6 +114,8 @@ def evaluate(config: EvalConfig) -> EvalSummary:
         found = gallery_scores(config, subject)
     else:
         found = pack_scores(config, subject)
+    if is_dry():
+        tell_evaluation(config, subject, found, eval_inputs(config))
     return _summary(config, subject, found)
 
 

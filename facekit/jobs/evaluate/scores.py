@@ -31,7 +31,9 @@ from facekit.jobs.evaluate.comparisons import Findings, Score, score_all_pairs, 
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_bins, of_features, of_pack
 from facekit.jobs.evaluate.pictures import alterations
+from facekit.jobs.evaluate.rehearsal import counted, searched
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_groups, read_pairs
+from facekit.output.dry_run import is_dry
 from facekit.records.bins import Bins, read_bins
 
 __all__ = [
@@ -136,6 +138,11 @@ def gallery_scores(config: EvalConfig, subject: Network | Features) -> Findings:
 
 def search_scores(config: EvalConfig, gallery: Faces, probe: Faces) -> Findings:
     """Verification over all pairs, identification by rank, and in an open set where there are probes for it."""
+    if is_dry():
+        pairs = counted(probe.set, gallery.set, config.fars or None)
+        strangers = searched(probe.set, gallery.set, config.fpirs)
+        counted_ones = [Score("probe to gallery", pairs.genuine, pairs.impostor)]
+        return Findings(counted_ones, {}, [gallery, probe], {"probes_without_mate": strangers})
     scores = verify_all(probe.set, gallery.set, config.fars or None)
     ranks = identify(probe.set, gallery.set, config.ranks)
     more = {"ranks": ranks.accuracy, "probes_without_mate": ranks.without_mate}
@@ -195,6 +202,7 @@ def pack_scores(config: EvalConfig, subject: Network | Features) -> Findings:
         protocol[name] = max(group_far(column), group_far(group))
     for name, (probe, gallery) in sets.items():
         scores[name] = _all_pairs(config, probe, gallery, name in required)
+    config = replace(config, bootstrap=0) if is_dry() else config
     lines = [_line(config, name, score, *sets[name]) for name, score in scores.items()]
     return Findings(lines, _curves(scores), [faces], _protocol(config, scores, protocol))
 
@@ -227,7 +235,7 @@ def _all_pairs(
     Where FARs were asked for, a comparison that is ``required`` and cannot be had at them is an error.
     """
     try:
-        return verify_all(probe, gallery, config.fars or None)
+        return (counted if is_dry() else verify_all)(probe, gallery, config.fars or None)
     except ConfigError as error:
         if config.fars and required:
             raise

@@ -21,12 +21,17 @@ from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.lists.config import ExportConfig, ListSummary
 from facekit.jobs.lists.show import summarise
 from facekit.jobs.outputs.picture_shards import share_hashing
-from facekit.output import PARQUET, check_files, input_of, open_files
+from facekit.output import PARQUET, Input, check_files, input_of, open_files
+from facekit.output.dry_run import Forecast, is_dry
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import require_there
 
 __all__ = ["export_list"]
+
+ROW_BYTES, HEAD_BYTES = 128, 1 << 16
+"""What a list takes at the most: for each picture two hashes, of 16 and 40 bytes, and what is said of it."""
+TIMED = "not estimated: every picture is read and decoded once; facekit cost SRC measures how fast that is (read)"
 
 Look = Callable[[Source], npt.NDArray[np.uint8]]
 
@@ -62,11 +67,21 @@ def export_list(config: ExportConfig) -> ListSummary:
     source, _ = open_source(place, layout="flat", partial_index=index_policy(config.partial_index))
     settings = {"who": config.who}
     read = [*guarded, source_input(source, place)]
+    if is_dry():
+        _tell(config, table, source, read)
     listed = list_of(table, source, config.who, lambda pictures: share_hashing(pictures, place, config))
     with open_files({config.destination: PARQUET}, "lists export", read, settings, config.overwrite) as output:
         if not output.published:
             write_list(output.paths[0], listed)
     return summarise(config.destination, listed)
+
+
+def _tell(config: ExportConfig, table: DecisionTable, source: Source, read: list[Input]) -> None:
+    """End with the plan; whether the pack has every picture is found while it is read."""
+    forecast = Forecast(len(source), counts={"decisions": len(table), "pictures": len(source)}, timed=TIMED)
+    needed = HEAD_BYTES + ROW_BYTES * len(table)
+    targets = {config.destination: PARQUET}
+    open_files(targets, "lists export", read, {}, config.overwrite, needed, forecast=forecast)
 
 
 def _source_of(decisions: Path) -> str:

@@ -10,8 +10,10 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.clean_list import read_list, write_list
 from facekit.jobs.inputs.signatures import check_signature, signature_inputs
 from facekit.jobs.lists.config import ListSummary, MergeConfig
+from facekit.jobs.lists.job import HEAD_BYTES, ROW_BYTES
 from facekit.jobs.lists.show import summarise
 from facekit.output import PARQUET, check_files, input_of, open_files
+from facekit.output.dry_run import Forecast
 from facekit.records.named_inputs import require_there
 
 __all__ = ["merge_lists"]
@@ -45,7 +47,10 @@ def merge_lists(config: MergeConfig) -> ListSummary:
     signatures = {path: check_signature(path, config.allowed_signers) for path in config.lists}
     _refuse_twice(config.lists)
     lists, settings = [read_list(path) for path in config.lists], {"vote": config.vote}
-    with open_files({config.destination: PARQUET}, "lists merge", inputs, settings, config.overwrite) as output:
+    rows = sum(map(len, lists))
+    forecast = Forecast(counts={"lists": len(lists), "rows read": rows}, timed="seconds")
+    about = (inputs, settings, config.overwrite, HEAD_BYTES + ROW_BYTES * rows)
+    with open_files({config.destination: PARQUET}, "lists merge", *about, forecast=forecast) as output:
         merged = merged_list(lists, config.vote)
         if not output.published:
             write_list(output.paths[0], merged)

@@ -11,11 +11,14 @@ from facekit.jobs.inputs.clean_list import read_list
 from facekit.jobs.inputs.signatures import NAMESPACE, run_ssh_keygen, signature_path, ssh_keygen
 from facekit.jobs.lists.config import SignConfig
 from facekit.output import FileKind, check_files, input_of, open_files
+from facekit.output.dry_run import Forecast
 from facekit.records.named_inputs import require_there
 
 __all__ = ["SIGNATURE", "sign"]
 
 SIGNATURE = FileKind("a signature", (b"-----BEGIN SSH SIGNATURE-----",), (".sig",))
+SIGNATURE_BYTES = 10_000
+SECONDS = Forecast(timed="seconds; whether ssh-keygen takes the key is found when it signs")
 
 
 def sign(config: SignConfig) -> Path:
@@ -43,7 +46,9 @@ def sign(config: SignConfig) -> Path:
     target = str(signature_path(config.path))
     check_files({target: SIGNATURE}, inputs, config.overwrite)
     program = ssh_keygen()
-    with open_files({target: SIGNATURE}, "lists sign", inputs, {}, config.overwrite) as output:
+    with open_files(
+        {target: SIGNATURE}, "lists sign", inputs, {}, config.overwrite, SIGNATURE_BYTES, forecast=SECONDS
+    ) as output:
         if not output.published:
             words = [program, "-Y", "sign", "-f", config.key, "-n", NAMESPACE]
             said = run_ssh_keygen(words, config.path, f"{config.key} signs nothing", "choose another key")

@@ -23,7 +23,7 @@ from facekit.jobs.mask.job import textured_shells
 from facekit.jobs.mask.shard import MaskWorker, Outcome, Wear, limit_threads, masked_copies
 from facekit.jobs.outputs.bins_ledger import refuse_other_ledger
 from facekit.output import BINS, PARQUET, check_files, input_of, open_files
-from facekit.output.dry_run import stop_if_dry
+from facekit.output.dry_run import Forecast, is_dry
 from facekit.records import Header, Record, unframe, unpack_record
 from facekit.records.bins import Bins, read_bins, write_bins
 from facekit.run.executors import open_executor
@@ -117,9 +117,10 @@ def mask_bins(
     bins = read_bins(config.source)
     wanted = range(0 if side == "both" else 1, len(bins.payloads), 1 if side == "both" else 2)
     needed = 2 * os.path.getsize(config.source)
-    steps = {"mask": len(wanted)}
-    stop_if_dry("mask", Path(config.destination), tuple(read), needed, pictures=len(bins.payloads), steps=steps)
     check_files(targets, read, config.overwrite)
+    if is_dry():
+        forecast = Forecast(len(bins.payloads), {"mask": len(wanted)})
+        open_files(targets, "mask", read, {}, config.overwrite, needed, forecast=forecast)
     made = {item.position: item for item in _masked(bins, wanted, MaskWorker(config, "", estimator, wear))}
     rows = [_row(bins, position, made) for position in range(len(bins.payloads))]
     payloads = [made[i].payload if i in made else payload for i, payload in enumerate(bins.payloads)]

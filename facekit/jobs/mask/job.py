@@ -25,6 +25,7 @@ from facekit.jobs.mask.plan import MaskPlan, make_plan
 from facekit.jobs.mask.shard import MaskTask, MaskWorker, Wear, start_worker
 from facekit.jobs.mask.summary import MaskSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.output.dry_run import Forecast
 from facekit.records.key_rows import rows_of
 from facekit.run.compiling import compile_ahead
 from facekit.run.platform_stamp import instruction_set
@@ -92,8 +93,10 @@ def mask(
     inputs = [*guarded, source_input(plan.source, config.source)]
     needed, shared = bytes_needed(plan), config.executor.part is not None
     count = len(plan.source)
-    steps = {"mask": plan.wanted, "convert": count}
-    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared, count, steps)
+    pictures = int(plan.source.pictures.sum())
+    told = Forecast(pictures, {"mask": plan.wanted, "convert": count}, {"pictures": pictures, "chosen": plan.wanted})
+    about = (inputs, settings, config.overwrite, needed, shared)
+    output = open_folder(config.destination, "mask", *about, forecast=told)
     work = ShardWork(
         "masking",
         plan.shards,

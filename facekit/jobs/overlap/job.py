@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from facekit.embeddings import is_features
 from facekit.errors import ConfigError
+from facekit.jobs.embed.pace import seconds_a_pair
 from facekit.jobs.inputs.model import model_input, open_engine
 from facekit.jobs.overlap.alike import chance_warning
 from facekit.jobs.overlap.config import OverlapConfig, OverlapSummary, SideSummary
@@ -17,9 +20,13 @@ from facekit.jobs.overlap.match import Identities, Pictures, identities_of, near
 from facekit.jobs.overlap.side import Side, Space, open_side
 from facekit.jobs.overlap.write import write_tables
 from facekit.output import Input, check_folder, folder_input, input_of, open_folder
+from facekit.output.dry_run import Forecast, is_dry, stop_if_dry
 from facekit.records.distinct import distinct
 
 __all__ = ["OverlapConfig", "OverlapSummary", "overlap"]
+
+STRIPS_BYTES, ROW_BYTES = 20_000_000, 100
+"""Of the strips at the most; and of a row of the tables, where nearly every picture or identity has one."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +52,7 @@ def overlap(config: OverlapConfig) -> OverlapSummary:
     named = _named(config)
     if config.destination is not None:
         check_folder(config.destination, named, config.overwrite)
-    with tempfile.TemporaryDirectory(prefix="facekit-overlap-") as folder:
+    with nullcontext("") if is_dry() else tempfile.TemporaryDirectory(prefix="facekit-overlap-") as folder:
         space = None if config.model is None else Space(open_engine(config.model), config.model, Path(folder))
         a = open_side(config.a, config.features_a, space)
         b = open_side(config.b, config.features_b, space)
@@ -70,6 +77,8 @@ def _compare(config: OverlapConfig, a: Side, b: Side, named: list[Input]) -> Ove
     if by_vectors and a.model != b.model:
         raise ConfigError(f"the vectors of {a.path} were made by model {a.model}, those of {b.path} by {b.model}: "
                           "embed both with one")  # fmt: skip
+    if is_dry():
+        _tell(config, a, b, named)
     same, rows_a, rows_b, placeholders = same_pictures(a, b) if by_bytes else (_no_pictures(), *_no_rows(), 0)
     near = near_centres(a, b, config.identity, config.workers) if by_vectors else _no_identities()
     if by_vectors and (said := chance_warning(a, b, len(near.left), config.identity)) is not None:
@@ -92,6 +101,25 @@ def _compare(config: OverlapConfig, a: Side, b: Side, named: list[Input]) -> Ove
         placeholders=placeholders,
         destination=config.destination,
     )
+
+
+def _tell(config: OverlapConfig, a: Side, b: Side, named: list[Input]) -> None:
+    """End with the plan."""
+    people = [len(distinct(side.labels)) for side in (a, b)]
+    pairs = people[0] * people[1] * (a.vectors is not None and b.vectors is not None)
+    counts = {"pictures of A": len(a), "identities of A": people[0], "pictures of B": len(b)}
+    counts |= {"identities of B": people[1], "pairs of centres": pairs}
+    times: dict[str, float | None] = dict(Counter(a.seconds) + Counter(b.seconds))
+    times |= {"comparing centres": pairs * seconds_a_pair()} if pairs else {}
+    device = None if config.model is None else config.model.device
+    timed = "measured now, on the first pictures of each; those of people who are in both are compared besides"
+    forecast = Forecast(len(a) + len(b), counts=counts, times=times, timed=timed, device=device)
+    inputs, needed = [*named, a.read, b.read], STRIPS_BYTES + ROW_BYTES * (len(a) + len(b) + sum(people))
+    if config.destination is None:
+        stop_if_dry("overlap", None, tuple(inputs), 0, forecast=forecast)
+    else:
+        about = (config.settings(), config.overwrite, needed)
+        open_folder(config.destination, "overlap", inputs, *about, forecast=forecast)
 
 
 def _side(side: Side, same: np.ndarray, near: np.ndarray | None, labels: np.ndarray) -> SideSummary:

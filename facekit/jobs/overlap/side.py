@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.features import FeatureRows, open_vectors
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.in_memory import embed_payloads
+from facekit.jobs.embed.pace import reading_pace, seconds_a_picture, source_pace
+from facekit.jobs.embed.plan import make_plan
 from facekit.jobs.embed.reuse import embed_once
 from facekit.jobs.inputs.clean_list import is_list, read_list
 from facekit.jobs.inputs.model import ModelChoice
@@ -24,11 +26,15 @@ from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.outputs.payload_hashes import hash_payloads
 from facekit.output import Input, folder_input, input_of
+from facekit.output.dry_run import is_dry
 from facekit.records.bins import Bins, read_bins
 from facekit.records.distinct import distinct
 from facekit.run.ledger import payload_hash
 
-__all__ = ["Side", "Space", "open_side"]
+__all__ = ["NETWORK", "READING", "Side", "Space", "open_side"]
+
+NETWORK, READING = "network", "reading"
+"""What the time of a side goes into."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Side:
         For the output room.
     payloads : callable or None
         Rows -> their payloads.
+    seconds : dict from str to float
+        What a dry run found its parts to take. Vectors and hashes are then stand-ins.
     """
 
     path: str
@@ -79,6 +87,7 @@ class Side:
     model: str | None
     read: Input
     payloads: Callable[[npt.NDArray[np.int64]], list[bytes]] | None
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -137,23 +146,59 @@ def _of_bins(path: str, bins: Bins, space: Space | None) -> Side:
     people[places] = people_of_pairs(places.reshape(-1, 2), bins.same).reshape(-1)
     keys = distinct(places)
     some = [bins.payloads[key] for key in keys.tolist()]
-    vectors = None if space is None else embed_payloads(space.engine, space.choice, some, path, skip=True)
+    vectors, seconds = (None, {}) if space is None else _embedded(space, some, path)
     model = None if space is None else space.engine.model_hash
     hashes = np.frombuffer(b"".join(map(payload_hash, some)), np.uint8).reshape(-1, 16)
 
     def payloads(rows: npt.NDArray[np.int64]) -> list[bytes]:
         return [some[row] for row in rows.tolist()]
 
-    return Side(path, keys, people[keys], hashes_of(hashes), vectors, model, input_of(path), payloads)
+    return Side(path, keys, people[keys], hashes_of(hashes), vectors, model, input_of(path), payloads, seconds)
+
+
+def _embedded(space: Space, payloads: list[bytes], path: str) -> tuple[npt.NDArray[np.float32], dict[str, float]]:
+    """Vectors of payloads; of a plan, stand-ins and the seconds that they would take."""
+    if not is_dry() or not payloads:
+        return embed_payloads(space.engine, space.choice, payloads, path, skip=True), {}
+
+    def do(count: int) -> None:
+        embed_payloads(space.engine, space.choice, payloads[:count], path, skip=True)
+
+    seconds = seconds_a_picture(do, min(space.choice.batch, len(payloads))) * len(payloads)
+    return np.ones((len(payloads), 1), np.float32), {NETWORK: seconds}
+
+
+def _planned(path: str, source: Source, features: str | None, space: Space | None) -> Side:
+    """A pack or folder whose pictures are only counted; what `_of_source` refuses by its names is refused here."""
+    seconds, vectors, model = {READING: reading_pace(source) * len(source)}, None, None
+    if features is not None:
+        faces = open_vectors(features, source)
+        if faces.embedded_by is None:
+            raise _nameless(features)
+        vectors, model = np.ones((len(source), 1), np.float32), faces.model
+    elif space is not None:
+        asked = EmbedConfig(path, str(space.folder / "0.features"), space.choice)
+        pace = source_pace(space.engine, space.choice, make_plan(asked).source)
+        seconds |= {NETWORK: (pace or 0.0) * len(source)}
+        vectors, model = np.ones((len(source), 1), np.float32), space.engine.model_hash
+    hashes = np.zeros(len(source), "S16")
+    return Side(path, source.keys, _identities(source.labels), hashes, vectors, model, source_input(source, path),
+                None, seconds)  # fmt: skip
+
+
+def _nameless(features: str) -> ConfigError:
+    return ConfigError(f"{features} says nothing of the model that made it: give what facekit embed wrote")
 
 
 def _of_source(path: str, source: Source, features: str | None, space: Space | None) -> Side:
+    if is_dry():
+        return _planned(path, source, features, space)
     if features is None and space is not None:
         place = str(space.folder / f"{len(list(space.folder.iterdir()))}.features")
         features = embed_once(EmbedConfig(path, place, space.choice), "name another folder")
     faces = None if features is None else open_vectors(features, source)
     if faces is not None and faces.embedded_by is None:
-        raise ConfigError(f"{features} says nothing of the model that made it: give what facekit embed wrote")
+        raise _nameless(str(features))
 
     def payloads(rows: npt.NDArray[np.int64]) -> list[bytes]:
         return [record.payload for record, _ in read_records(source.select_rows(rows))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ from facekit.jobs.outputs.bins_ledger import has_own_ledger, refuse_other_ledger
 from facekit.jobs.outputs.ledger_rows import copied_rows
 from facekit.jobs.packs.pair_lists import RowPairs, draw_pairs, listed_pairs
 from facekit.output import BINS, PARQUET, PNG, Input, check_files, check_folder, input_of, open_files, open_folder
+from facekit.output.dry_run import NOTHING_MORE, Forecast, is_dry, stop_if_dry
 from facekit.records import Bins, read_bins, write_bins
+from facekit.records.bins import bins_size
 from facekit.records.tar_shards import picture_suffix
 from facekit.run.ledger import LedgerWriter, ledger_path, payload_hash
 
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["BinsSummary", "DrawConfig", "MakeConfig", "ShowConfig", "draw_bins", "make_bins", "show_bins"]
 
 PAIRS = "pairs.csv"
-SHOWN = 24
+SHOWN, SHEET_BYTES = 24, 4_000_000
+RECORD_BYTES, LINE_BYTES = 10_000, 200
+"""What unpacked pictures have besides: a record of the folder with a line for each, and a table of the pairs."""
+LEDGER_BYTES, LEDGER_ROW_BYTES = 1 << 16, 400
+"""What a ledger takes at the most: for its columns, and for each row."""
 
 
 @dataclass(frozen=True)
@@ -197,13 +203,25 @@ def _write(source: Source, pairs: RowPairs, read: list[Input], config: MakeConfi
     targets = {str(ledger): PARQUET} if said is not None or has_own_ledger(Path(config.destination)) else {}
     targets[config.destination] = BINS
     inputs = [*read, source_input(source, config.source)]
-    with open_files(targets, "bins", inputs, asdict(config), config.overwrite) as output:
+    forecast, needed = _forecast(bins, len(targets) > 1, config.destination) if is_dry() else (NOTHING_MORE, 0)
+    about = (inputs, asdict(config), config.overwrite, needed)
+    with open_files(targets, "bins", *about, forecast=forecast) as output:
         if len(targets) > 1:
             with LedgerWriter(output.paths[0]) as out:
                 out.append(_ledger_rows(source, pairs, bins, None) if said is None else said)
         write_bins(output.paths[-1], bins.payloads, bins.same)
         size = output.paths[-1].stat().st_size
     return summarise(config.destination, bins, size)
+
+
+def _forecast(bins: Bins, ledger: bool, destination: str) -> tuple[Forecast, int]:
+    """What a dry run tells: the .bin to the byte, and as many bytes as its ledger takes at the most."""
+    same, count = int(bins.same.sum()), len(bins.payloads)
+    counts = {"pairs": len(bins.same), "of one person": same, "different pictures": len(set(bins.payloads))}
+    needed = bins_size(bins.payloads, bins.same) + (LEDGER_BYTES + LEDGER_ROW_BYTES * count) * ledger
+    writes = (f"{ledger_path(Path(destination))}: what its masked pictures are",) * ledger
+    timed = "seconds, as for this plan, which read every picture"
+    return Forecast(count, counts=counts, writes=writes, timed=timed), needed
 
 
 def _masks_of(source: Source, pairs: RowPairs, bins: Bins) -> pa.Table | None:
@@ -244,6 +262,7 @@ def show_bins(config: ShowConfig) -> BinsSummary:
     if config.sheet is not None:
         check_files({config.sheet: PNG}, read, config.overwrite)
     bins = read_bins(config.source)
+    _stop_if_dry(config, bins, read)
     if config.unpack is not None:
         with open_folder(config.unpack, "bins", read, settings, config.overwrite) as output:
             unpack(bins, output.new_folder())
@@ -253,6 +272,24 @@ def show_bins(config: ShowConfig) -> BinsSummary:
             sheet.paths[0].write_bytes(draw_sheet(Path(config.source).name, bins))
     size = Path(config.source).stat().st_size
     return summarise(config.source, bins, size, config.unpack, config.sheet)
+
+
+def _stop_if_dry(config: ShowConfig, bins: Bins, read: list[Input]) -> None:
+    """Tell of both outputs at once."""
+    if not is_dry():
+        return
+    files = 2 * len(bins.same) if config.unpack is not None else 0
+    pictures = sum(map(len, bins.payloads)) + RECORD_BYTES + LINE_BYTES * len(bins.payloads)
+    needed = pictures * (config.unpack is not None) + SHEET_BYTES * (config.sheet is not None)
+    counts = {"pairs": len(bins.same), "of one person": int(bins.same.sum()), "picture files": files}
+    forecast = Forecast(len(bins.payloads), counts=counts, timed="seconds")
+    settings = asdict(config)
+    if config.unpack is not None:
+        both = replace(forecast, writes=() if config.sheet is None else (config.sheet,))
+        open_folder(config.unpack, "bins", read, settings, config.overwrite, needed, forecast=both)
+    if config.sheet is not None:
+        open_files({config.sheet: PNG}, "bins", read, settings, config.overwrite, needed, forecast=forecast)
+    stop_if_dry("bins", None, tuple(read), 0, forecast=forecast)
 
 
 def summarise(path: str, bins: Bins, size: int, unpacked: str | None = None, sheet: str | None = None) -> BinsSummary:

@@ -15,6 +15,8 @@ from facekit.jobs.packs.check_shard import shared_verdicts
 from facekit.jobs.packs.check_verdicts import Verdicts, verdicts_here
 from facekit.jobs.packs.repair import Examined, Repaired, repair
 from facekit.output import input_of, open_folder
+from facekit.output.dry_run import Forecast, is_dry, stop_if_dry
+from facekit.records.content import sampled_hash
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.findings import Findings
 from facekit.records.pack import pack_paths
@@ -133,6 +135,8 @@ def check(config: CheckConfig) -> CheckSummary:
         A copy was asked for, and nothing can be saved; or the ledger cannot be read.
     """
     started = perf_counter()
+    if is_dry():
+        _tell(config)
     if config.journal is None:
         pack = examine(config.source, config.deep, Findings(config.most))
     else:
@@ -151,6 +155,19 @@ def check(config: CheckConfig) -> CheckSummary:
         *done,
         perf_counter() - started,
     )
+
+
+def _tell(config: CheckConfig) -> None:
+    """End with the plan; how many records there are is what the walk finds out."""
+    rec, idx, property_path = pack_paths(config.source)
+    read = [input_of(config.source, lambda: [path for path in (rec, idx, property_path) if path.exists()])]
+    timed = "as long as the disk takes to read it" + " and the cores to decode every picture" * config.deep
+    forecast = Forecast(timed=f"not estimated: {timed}; facekit cost SRC measures")
+    if config.repair is None:
+        stop_if_dry("check", None, tuple(read), 0, forecast=forecast)
+    else:
+        settings, needed = {"content": sampled_hash(rec)}, rec.stat().st_size
+        open_folder(config.repair, "check", read, settings, config.overwrite, needed, forecast=forecast)
 
 
 def _examine_together(config: CheckConfig, journal: str) -> Examined:

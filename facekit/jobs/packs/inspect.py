@@ -15,6 +15,7 @@ from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.ledger import count_outcomes
 from facekit.jobs.inputs.source import pack_input
 from facekit.output import PNG, open_files
+from facekit.output.dry_run import Forecast, is_dry, stop_if_dry
 from facekit.records import Pack, open_pack
 from facekit.records.roles import read_property
 from facekit.records.tar_shards import picture_suffix
@@ -23,6 +24,8 @@ from facekit.run.ledger import ledger_path
 __all__ = ["InspectConfig", "InspectSummary", "inspect"]
 
 SHEET_ROWS, SHEET_COLUMNS = 16, 10
+SHEET_BYTES = 8_000_000
+"""A sheet of pictures of 112 x 112 takes a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ def inspect(config: InspectConfig) -> InspectSummary:
         The sheet exists.
     """
     with open_pack(config.source) as pack:
+        if is_dry():
+            _tell(config, pack)
         _, counts = np.unique(pack.labels, return_counts=True)
         found = sample_pictures(pack, config.sample)
         masked = masked_types(pack.paths.rec)
@@ -182,6 +187,18 @@ def histogram(counts: npt.NDArray[np.int64]) -> dict[str, int]:
     bins = np.bincount(np.floor(np.log2(counts)).astype(np.int64))
     low = [1 << place for place in range(len(bins))]
     return {str(a) if a == 1 else f"{a}-{2 * a - 1}": count for a, count in zip(low, bins.tolist(), strict=True)}
+
+
+def _tell(config: InspectConfig, pack: Pack) -> None:
+    """End with the plan: as soon as the sheet would be opened, before any picture is."""
+    read = [pack_input(pack.paths.rec, config.source)]
+    sampled = min(config.sample, pack.num_images)
+    forecast = Forecast(sampled, counts={"images": pack.num_images, "sampled": sampled}, timed="seconds")
+    if config.sheet is None:
+        stop_if_dry("inspect", None, tuple(read), 0, forecast=forecast)
+    else:
+        settings = asdict(config)
+        open_files({config.sheet: PNG}, "inspect", read, settings, config.overwrite, SHEET_BYTES, forecast=forecast)
 
 
 def sample_pictures(pack: Pack, sample: int) -> dict[str, Counter[str]]:

@@ -16,8 +16,10 @@ from facekit.jobs.packs.inspect import InspectConfig, inspect
 from facekit.jobs.passport.audits import audit_masks, estimate_noise, picture_statistics
 from facekit.jobs.passport.config import CheckSummary, PassportConfig, PassportSummary
 from facekit.jobs.passport.croissant import croissant
+from facekit.jobs.passport.forecast import tell_passport
 from facekit.jobs.passport.identity import Trees, ledger_hash, trees_of
 from facekit.output import JSON, check_files, folder_input, input_of, open_files
+from facekit.output.dry_run import is_dry
 from facekit.output.record import changed_since, lineage_of
 from facekit.records.merkle import changed_blocks
 from facekit.run.user_files import read_json
@@ -49,9 +51,11 @@ def make_passport(config: PassportConfig) -> PassportSummary:
     targets = {} if config.destination is None else {config.destination: JSON}
     check_files(targets, named, config.overwrite)
     source = _open(config.source)
+    inputs = [*named, source_input(source, config.source)]
+    if is_dry():
+        tell_passport(config, source, inputs)
     passport = describe(config, source)
     if targets:
-        inputs = [*named, source_input(source, config.source)]
         with open_files(targets, "passport", inputs, _settings(config), config.overwrite) as output:
             output.paths[0].write_text(json.dumps(passport, indent=1) + "\n", "utf-8")
     return PassportSummary(config.destination, passport)

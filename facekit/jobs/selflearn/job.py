@@ -12,6 +12,7 @@ i - 1. Every part of a round that is finished is a file or folder that appeared 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,10 +22,12 @@ from typing import Any
 from facekit.errors import ConfigError, DestinationExists
 from facekit.jobs.selflearn.checks import check_inputs
 from facekit.jobs.selflearn.config import SelfLearnConfig
+from facekit.jobs.selflearn.forecast import tell_selflearn
 from facekit.jobs.selflearn.round import Round, StartModel, finished_rounds, prepare_start_model, run_round
 from facekit.jobs.selflearn.together import follow, is_first, processes
 from facekit.jobs.train.job import train
-from facekit.output import Input, input_of, open_run_folder, replace_file
+from facekit.output import Input, input_of, look_at_run_folder, open_run_folder, replace_file
+from facekit.output.dry_run import is_dry
 from facekit.report.rounds_page import build_rounds_page
 
 __all__ = ["SelfLearnSummary", "selflearn"]
@@ -67,6 +70,13 @@ def selflearn(
     """
     started, out = perf_counter(), Path(config.destination)
     record = check_inputs(config)
+    if is_dry():
+        inputs = guarded_inputs(config)
+        look_at_run_folder(out, "selflearn", inputs)
+        _refuse_resume({name: value for name, value in record.items() if name != "device"}, out)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # training says it
+            tell_selflearn(config, out, inputs)
     if not is_first():
         with processes(record["device"]):
             follow(train)
@@ -104,14 +114,19 @@ def _run_rounds(
 
 def _check_resume(record: dict[str, Any], out: Path) -> None:
     """Write the record of a new run, or check that this one may go on with these settings."""
+    if not _refuse_resume(record, out):
+        replace_file(out / CONFIG, json.dumps(record, indent=2) + "\n")
+
+
+def _refuse_resume(record: dict[str, Any], out: Path) -> bool:
+    """Whether there is a run to go on with; one of other settings is refused."""
     path = out / CONFIG
     before = _read(path) if path.is_file() else {}
-    if before and _anything_done(out):
-        names = _changed(before, record)
-        if names:
-            raise ConfigError(f"{out} was started with other settings ({', '.join(names)}); choose another destination")
-        return
-    replace_file(path, json.dumps(record, indent=2) + "\n")
+    begun = bool(before) and _anything_done(out)
+    names = _changed(before, record) if begun else []
+    if names:
+        raise ConfigError(f"{out} was started with other settings ({', '.join(names)}); choose another destination")
+    return begun
 
 
 def _read(path: Path) -> dict[str, Any]:

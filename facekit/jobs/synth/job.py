@@ -19,6 +19,7 @@ from facekit.jobs.synth.config import SynthConfig
 from facekit.jobs.synth.finish import SHEET, TRUTH, assemble_output
 from facekit.jobs.synth.shard import SynthTask, SynthWorker, WearMask, start_worker
 from facekit.output import check_folder, open_folder
+from facekit.output.dry_run import Forecast
 from facekit.run.compiling import compile_ahead
 from facekit.run.ledger import LEDGER
 from facekit.run.parquet import parquet_batches
@@ -31,6 +32,7 @@ __all__ = ["SynthSummary", "synth", "textured_shells"]
 
 BYTES_A_PICTURE = 20_000
 """What a drawn picture takes at the most, in its shard and in the output together."""
+TIMED = "not estimated: --identities 5 --images 4 draws twenty pictures, and says how many a second"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     shards = _shards(starts)
     needed = BYTES_A_PICTURE * int(starts[-1])
     shared = config.executor.part is not None
-    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed, shared, 0)
+    counts = {"people": config.spec.identities, "labels": len(starts) - 1, "pictures": int(starts[-1])}
+    told = Forecast(0, counts=counts, timed=TIMED)
+    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed, shared, forecast=told)
     work = ShardWork(
         "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.executor
     )

@@ -17,11 +17,23 @@ from facekit.masks import render_worn, sample_params
 from facekit.masks.catalogue import TYPES, mask_type, type_names
 from facekit.masks.custom import add_masks, read_masks
 from facekit.masks.textures import MaskTexture
+from facekit.output.dry_run import Forecast
 from facekit.records.named_inputs import require_there
 
-__all__ = ["Finding", "TypeLine", "Wearer", "check_table", "drawn_wearer", "list_types", "photographed", "preview"]
+__all__ = [
+    "SHEET_BYTES",
+    "Finding",
+    "TypeLine",
+    "Wearer",
+    "check_table",
+    "drawn_wearer",
+    "forecast_preview",
+    "list_types",
+    "photographed",
+    "preview",
+]
 
-SHOWN = 4
+SHOWN, SHEET_BYTES = 4, 8_000_000
 
 
 @dataclass(frozen=True)
@@ -172,6 +184,26 @@ def preview(names: tuple[str, ...], wearer: Wearer, textures: str | None = None,
         ]
         groups[name] = [Pair(wearer.image, each.image, each.params.texture) for each in worn]
     return contact_sheet(groups)
+
+
+def forecast_preview(names: tuple[str, ...], textures: str | None, face: str | None, seed: int) -> Forecast:
+    """What a dry run tells of `preview`; refuses what that would refuse.
+
+    Parameters
+    ----------
+    names, textures, seed
+        As there.
+    face : str, optional
+        The picture that `photographed` would take.
+    """
+    if face is not None:
+        photographed(face)
+    if textures is not None:
+        add_masks(textures)
+    types = names or tuple(type_names())
+    for name in types:
+        sample_params(np.random.default_rng([seed, 0]), name)
+    return Forecast(counts={"types": len(types), "faces": SHOWN * len(types)}, timed="seconds")
 
 
 def check_table(path: str | Path) -> list[Finding]:

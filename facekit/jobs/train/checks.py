@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.packs.check import CheckConfig, check
+from facekit.output.dry_run import in_earnest
 
 if TYPE_CHECKING:
     from facekit.train.config import LoopConfig
@@ -36,7 +37,8 @@ def refuse_faults(pack: str) -> None:
     FacekitError
         The first fault, and how many there are.
     """
-    summary = check(CheckConfig(pack))
+    with in_earnest():
+        summary = check(CheckConfig(pack))
     bad = [finding for finding in summary.findings if finding["kind"] not in HARMLESS]
     if bad:
         count = sum(number for kind, number in summary.counts.items() if kind not in HARMLESS)

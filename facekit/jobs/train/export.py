@@ -10,6 +10,7 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_choice
 from facekit.jobs.train.checks import require
 from facekit.output import ONNX, check_files, input_of, open_files
+from facekit.output.dry_run import NOTHING_MORE, Forecast, is_dry
 
 if TYPE_CHECKING:
     from facekit.train.export import Exported
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["ExportConfig", "export"]
 
 BRANCHES = ("face", "masked", "both")
+GRAPH_BYTES, CLASS_BYTES = 2_000_000, 24
+"""Besides the weights at the most: the graph, and the images of each class as text."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,20 @@ def export(config: ExportConfig) -> Exported:
 
     read = [input_of(weights_file(Path(config.checkpoint)))]
 
-    with open_files(targets, "export", read, asdict(config), config.overwrite) as output:
+    needed, forecast = _forecast(config) if is_dry() else (0, NOTHING_MORE)
+    with open_files(targets, "export", read, asdict(config), config.overwrite, needed, forecast=forecast) as output:
         exported = export_onnx(config.checkpoint, output.paths[0], config.branch)
     return exported._replace(path=config.destination)
+
+
+def _forecast(config: ExportConfig) -> tuple[int, Forecast]:
+    """What a dry run tells: the network's weights, with its graph and the images of each class beside them."""
+    from facekit.train.export import open_exported
+
+    model, inputs = open_exported(config.checkpoint, config.branch)
+    weights = [one for one in model.network.state_dict().values() if one.is_floating_point()]
+    classes = 0 if model.class_counts is None else len(model.class_counts)
+    needed = sum(4 * one.numel() for one in weights) + GRAPH_BYTES + CLASS_BYTES * classes
+    counts = {"parameters": sum(one.numel() for one in model.network.parameters()), "inputs": len(inputs)}
+    counts |= {"dimensions": model.settings.plugin.dimensions, "classes": classes}
+    return needed, Forecast(counts=counts, timed="not estimated: under a minute for the usual networks")

@@ -11,7 +11,7 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.output import replace_file
 from facekit.run.user_files import read_json
 
-__all__ = ["CONFIG", "check_resume", "has_checkpoint"]
+__all__ = ["CONFIG", "check_resume", "has_checkpoint", "refuse_resume"]
 
 CONFIG = "config.json"
 
@@ -25,13 +25,23 @@ def check_resume(out: Path, record: Mapping[str, Any], resume: bool) -> None:
     ------
     ConfigError, DestinationExists
     """
+    refuse_resume(out, record, resume)
+    replace_file(out / CONFIG, json.dumps(record, indent=2) + "\n")
+
+
+def refuse_resume(out: Path, record: Mapping[str, Any], resume: bool) -> None:
+    """What `check_resume` refuses, and no more.
+
+    Raises
+    ------
+    ConfigError, DestinationExists
+    """
     path, started = out / CONFIG, has_checkpoint(out)
     if started and not resume:
         raise DestinationExists(f"{out} exists already; --resume goes on with it, or choose another destination")
     changed = _changed(_read(path), record) if started else []
     if changed:
         raise ConfigError(f"{out} was started with other settings: {', '.join(changed)}; choose another destination")
-    replace_file(path, json.dumps(record, indent=2) + "\n")
 
 
 def has_checkpoint(out: str | Path) -> bool:

@@ -21,9 +21,11 @@ import facekit
 from facekit.errors import ConfigError, RecordError
 from facekit.jobs.train.checks import config_warnings, refuse_faults, require, resume_warnings
 from facekit.jobs.train.config import TrainConfig
-from facekit.jobs.train.folder import check_resume
+from facekit.jobs.train.folder import check_resume, refuse_resume
+from facekit.jobs.train.forecast import tell_training
 from facekit.jobs.train.scores import check_best, check_lists, list_names, list_warnings, scorer
-from facekit.output import Input, input_of, open_run_folder
+from facekit.output import Input, input_of, look_at_run_folder, open_run_folder
+from facekit.output.dry_run import is_dry
 from facekit.records.content import sampled_hash
 from facekit.train.config import MAY_CHANGE
 
@@ -84,8 +86,12 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     if first:
         check_lists(config.pairs, config.pack, task.facts.image_size)
-    with open_run_folder(task.out, "train", guarded_inputs(config)) if first else nullcontext():
-        if first:
+    inputs, only_told = guarded_inputs(config), is_dry()
+    if first and only_told:
+        look_at_run_folder(task.out, "train", inputs)
+        refuse_resume(task.out, _record(config, settings, task), config.resume)
+    with open_run_folder(task.out, "train", inputs) if first and not only_told else nullcontext():
+        if first and not only_told:
             check_resume(task.out, _record(config, settings, task), config.resume)
         found = config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train)
         found += list_warnings(config.pairs, config.pack)
@@ -94,6 +100,8 @@ def train(
         _try_head(task, plugin, warn)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # said above, once
+            if only_told:
+                tell_training(task, config, inputs)
             return train_network(task, scorer(config.pairs, config.pack) if config.pairs else None, report)
 
 

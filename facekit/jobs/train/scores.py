@@ -15,7 +15,8 @@ from facekit.images import decode
 from facekit.images.size import picture_size
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Network
-from facekit.jobs.evaluate.scores import BARE, MASKED, bin_scores, key_scores, pack_scores
+from facekit.jobs.evaluate.rehearsal import seconds_a_pair
+from facekit.jobs.evaluate.scores import BARE, MASKED, Findings, bin_scores, key_scores, pack_scores
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_pairs
@@ -23,7 +24,7 @@ from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.source_records import read_records
 from facekit.records.bins import read_bins
 
-__all__ = ["check_best", "check_lists", "list_names", "list_warnings", "scorer"]
+__all__ = ["check_best", "check_lists", "list_names", "list_warnings", "rehearsed_scores", "scorer"]
 
 Size = tuple[int, int]
 
@@ -188,17 +189,44 @@ def scorer(pairs: tuple[str, ...], pack: str) -> Callable[[Any], Mapping[str, fl
     return evaluate
 
 
+def rehearsed_scores(pairs: tuple[str, ...], pack: str, engine: Any) -> tuple[int, float]:
+    """Pictures of an evaluation of all lists and packs, and about how long it takes; under `facekit.output.dry_run`.
+
+    Parameters
+    ----------
+    pairs : tuple of str
+    pack : str
+    engine : Engine
+        Some pictures are embedded by it.
+    """
+    network, pictures, seconds = Network(engine, ModelChoice("in memory.pt")), 0, 0.0
+    for path in pairs:
+        found = _compared(path, network, pack)
+        pictures += sum(len(faces.keys) for faces in found.faces)
+        seconds += sum(faces.seconds for faces in found.faces)
+        if is_pack(path):
+            seconds += seconds_a_pair() * sum(score.genuine + score.impostor for score in found.scores)
+    return pictures, seconds
+
+
+def _compared(path: str, network: Network, pack: str) -> Findings:
+    """What a list, or a pack with masked faces, is scored by."""
+    if is_pack(path):
+        return pack_scores(EvalConfig("in memory", network.choice, pack=path, bootstrap=0), network)
+    config = EvalConfig("in memory", network.choice, pairs=path, pack=pack, bootstrap=0)
+    return (bin_scores if path.endswith(".bin") else key_scores)(config, network)
+
+
 def _list_values(path: str, name: str, network: Network, pack: str) -> dict[str, float]:
     """Accuracy and TARs of a list of pairs."""
-    config = EvalConfig("in memory", network.choice, pairs=path, pack=pack, bootstrap=0)
-    score = (bin_scores if path.endswith(".bin") else key_scores)(config, network).scores[0]
+    score = _compared(path, network, pack).scores[0]
     found = {} if score.accuracy is None else {f"{name} accuracy": score.accuracy}
     return found | {f"{name} TAR@{point.far:g}": point.tar for point in score.points}
 
 
 def _pack_values(path: str, name: str, network: Network) -> dict[str, float]:
     """Masked to bare and bare to bare of a pack, and the score of ICCV21-MFR where it is large enough for it."""
-    found = pack_scores(EvalConfig("in memory", network.choice, pack=path, bootstrap=0), network)
+    found = _compared(path, network, "")
     wanted = [score for score in found.scores if score.name in (MASKED, BARE)]
     values = {f"{name} {score.name} TAR@{point.far:g}": point.tar for score in wanted for point in score.points}
     mixed = found.more["masked_score"]
