@@ -11,9 +11,9 @@ from typing import Any
 
 import facekit
 from facekit.errors import ConfigError, DestinationExists
-from facekit.output.aside import flush_folder, replace_file
+from facekit.output.aside import replace_file
+from facekit.output.flush import flush_file, flush_folder
 from facekit.output.inputs import Input, refuse_changed, refuse_related
-from facekit.output.lock import release
 from facekit.output.places import real, same_place
 from facekit.output.record import RECORD, plain, read_record
 from facekit.output.staging import (
@@ -22,6 +22,7 @@ from facekit.output.staging import (
     check_settings,
     clear,
     is_made_with,
+    leave_staging,
     open_staging,
     refuse_foreign,
     staging_folder,
@@ -225,7 +226,7 @@ class FilesOutput:
     def _publish(self) -> None:
         refuse_changed(self._inputs)
         for path in self.paths:
-            _flush(path)
+            flush_file(path)
         for target, kind in self._kinds.items():
             _look(target, kind, self._overwrite, self._in_place)
         replace_file(self.staging / READY, "")
@@ -261,12 +262,7 @@ class FilesOutput:
         lock, self._lock = self._lock, None
         if lock is None:
             return
-        try:
-            clear(self.staging, keep_lock=False)
-        except OSError:
-            pass  # what the error was about comes first; the next run clears up
-        finally:
-            release(lock)
+        leave_staging(self.staging, lock, keep=False)
 
     def _explained(self, error: Exception) -> Exception:
         return system_error(error, self.staging, kept=False) or error
@@ -318,11 +314,3 @@ def _move_new(path: Path, target: Path) -> None:
 def _replace(path: Path, target: Path) -> None:
     os.replace(path, target)
     flush_folder(target.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

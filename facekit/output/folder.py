@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import facekit
 from facekit.errors import ConfigError, DestinationExists
-from facekit.output.aside import flush_folder, replace_file
+from facekit.output.aside import replace_file
 from facekit.output.dry_run import stop_if_dry
+from facekit.output.flush import flush_files, flush_folder
 from facekit.output.inputs import Input, refuse_changed, refuse_related
-from facekit.output.lock import release
 from facekit.output.places import real
 from facekit.output.record import FolderRecord, lineage_of, plain, read_record, write_record
 from facekit.output.replace import look, move_new, remove_former, swap
@@ -26,8 +25,8 @@ from facekit.output.staging import (
     SCRATCH,
     SHARDS,
     check_settings,
-    clear,
     join_settings,
+    leave_staging,
     open_staging,
     refuse_foreign,
     settings_hash,
@@ -35,10 +34,7 @@ from facekit.output.staging import (
 )
 from facekit.output.system import refuse_long_name, require_space, system_error
 
-__all__ = ["FolderOutput", "check_folder", "flush_files", "is_begun", "open_folder"]
-
-FLUSHED_ONE_BY_ONE = 1000
-"""Files up to which each is forced to the disk; above it the whole system is, which is quicker."""
+__all__ = ["FolderOutput", "check_folder", "is_begun", "open_folder"]
 
 
 def check_folder(path: str | os.PathLike[str], inputs: Iterable[Input] = (), overwrite: bool = False) -> None:
@@ -281,12 +277,10 @@ class FolderOutput:
         if lock is None:
             return
         try:
-            if not self._shared and (error is None or not self._is_worth_keeping()):
-                clear(self.staging, keep_lock=False)
+            keep = self._shared or (error is not None and self._is_worth_keeping())
         except OSError:
-            pass  # what the error was about comes first; the next run clears up
-        finally:
-            release(lock)
+            keep = True
+        leave_staging(self.staging, lock, keep)
 
     def _is_worth_keeping(self) -> bool:
         # Shards of whatever settings: a run that was refused for them has not made them.
@@ -336,17 +330,3 @@ def _flush(folder: Path) -> None:
     """Force files and names to the disk before the folder gets its name."""
     flush_files(os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
     flush_folder(folder)
-
-
-def flush_files(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Force what was written into files to the disk."""
-    files = list(islice(paths, FLUSHED_ONE_BY_ONE + 1))
-    if len(files) > FLUSHED_ONE_BY_ONE:
-        os.sync()
-        return
-    for path in files:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -19,12 +19,14 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from facekit.errors import ConfigError, DestinationExists
-from facekit.output.aside import flush_folder, replace_file
-from facekit.output.lock import LOCK, is_shared, take_lock
+from facekit.output.aside import replace_file
+from facekit.output.flush import flush_folder
+from facekit.output.lock import LOCK, is_shared, release, take_lock
 from facekit.output.places import is_empty
 from facekit.output.record import plain
 
@@ -38,6 +40,7 @@ __all__ = [
     "clear",
     "is_made_with",
     "join_settings",
+    "leave_staging",
     "open_staging",
     "refuse_foreign",
     "settings_hash",
@@ -181,6 +184,39 @@ def clear(folder: Path, keep_lock: bool = True) -> None:
             path.unlink()
     if not keep_lock and is_empty(folder):
         os.rmdir(folder)
+
+
+def leave_staging(folder: Path, lock: int, keep: bool) -> None:
+    """Clear up, unless what lies there is worth keeping, and let go of the lock; what cannot go stays.
+
+    Parameters
+    ----------
+    folder : Path
+    lock : int
+        As `open_staging` returned it.
+    keep : bool
+    """
+    alone = False
+    try:
+        if not keep:
+            clear(folder, keep_lock=False)
+    except PermissionError:  # Windows removes no open file, and the lock is one
+        alone = _entries(folder) == [LOCK]
+    except OSError:
+        pass  # what the run ended with comes first; the next one clears up
+    finally:
+        release(lock)
+    if alone:
+        with suppress(OSError):  # another run may hold it by now
+            os.unlink(folder / LOCK)
+            os.rmdir(folder)
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _write_mark(folder: Path, settings: Mapping[str, Any]) -> None:
