@@ -14,6 +14,7 @@ __all__ = [
     "PictureError",
     "RecordError",
     "WrongInput",
+    "as_written",
     "did_you_mean",
 ]
 
@@ -84,6 +85,16 @@ class MissingInput(RecordError, ConfigError):
 
 class WrongInput(RecordError, ConfigError):
     """What was named to be read is of another kind; the command line turns it into exit code 2, whatever it is."""
+
+
+def as_written(number: float) -> str:
+    """A number as people write it, to six digits.
+
+    >>> as_written(0.5), as_written(3.34e-05), as_written(1e-09), as_written(2.0)
+    ('0.5', '3.34e-5', '1e-9', '2')
+    """
+    digits, e, exponent = f"{number:g}".partition("e")
+    return f"{digits}e{int(exponent)}" if e else digits
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written
 from facekit.evaluate.faces import FaceSet, comparable_sources
+from facekit.evaluate.operating_points import smallest_rate
 
 __all__ = ["OpenSet", "OpenSetPoint", "identify_open_set"]
 
@@ -79,12 +80,13 @@ def identify_open_set(probe: FaceSet, gallery: FaceSet, fpirs: Sequence[float] =
 
 def _point(fpir: float, found: NDArray[np.float32], strangers: NDArray[np.float32], mated: int) -> OpenSetPoint:
     if not 0 < fpir <= 1:
-        raise ConfigError(f"FPIR {fpir:g} is outside (0, 1]")
+        raise ConfigError(f"FPIR {as_written(fpir)} is outside (0, 1]")
     allowed = int(fpir * len(strangers) * (1 + 1e-12))
     if allowed < 1:
+        needed = int(np.ceil(1 / (fpir * (1 + 1e-12))))
         raise ConfigError(
-            f"FPIR {fpir:g} needs at least {int(np.ceil(1 / fpir)):,} probes without a mate and there are "
-            f"{len(strangers):,}: ask for a larger one, or add probes"
+            f"FPIR {as_written(fpir)} needs at least {needed:,} probes without a mate and there are "
+            f"{len(strangers):,}: ask for {smallest_rate(len(strangers))} or more, or add probes"
         )
     threshold = float(strangers[-allowed - 1]) if allowed < len(strangers) else -np.inf
     accepted = len(found) - int(np.searchsorted(found, threshold, side="right"))

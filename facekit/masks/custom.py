@@ -17,6 +17,7 @@ from facekit.errors import ConfigError
 from facekit.masks.catalogue import TYPES, MaskType, add_type, mask_type, table
 from facekit.masks.shell import ShellShape
 from facekit.masks.textures import MaskTexture, add_texture, read_texture
+from facekit.records.named_inputs import require_text
 from facekit.run.user_files import read_toml
 
 __all__ = ["CustomMask", "add_masks", "read_masks"]
@@ -76,6 +77,7 @@ def read_masks(path: str | Path) -> list[CustomMask]:
         As `add_masks`.
     """
     path = Path(path)
+    require_text(path, "a table of masks", "name a TOML file")
     content = read_toml(path)
     rows = content.get("type")
     if set(content) != {"type"} or not isinstance(rows, dict) or not rows:

@@ -13,7 +13,7 @@ from facekit.evaluate import CleaningScore, CleaningTruth, score_cleaning
 from facekit.jobs.benchmark.config import ScoreConfig
 from facekit.jobs.benchmark.opened import open_benchmark, task_folder
 from facekit.records.key_rows import rows_of
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import require_file, unreadable
 from facekit.run.parquet import read_csv, read_parquet
 
 if TYPE_CHECKING:
@@ -101,11 +101,11 @@ def _said(
 def _table(path: str) -> pa.Table:
     import pyarrow as pa
 
-    require_there(path, "file")
+    require_file(path, "a table", "write a .csv or a .parquet")
     try:
         return read_parquet(path) if path.endswith(".parquet") else read_csv(path)
     except (OSError, pa.ArrowException) as error:
-        raise FacekitError(f"{path} cannot be read: {error}; write a .csv or a .parquet") from error
+        raise unreadable(path, "a table", (".csv", ".parquet"), error, "write a .csv or a .parquet") from error
 
 
 def _integers(rows: pa.Table, name: str, path: str) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.benchmark.finish import CLEANING, FACES, MANIFEST
 from facekit.jobs.benchmark.presets import BenchmarkSpec, PlantedTask
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.ledger import LEDGER
 from facekit.run.ledger_reader import ledger_batches
 from facekit.run.parquet import read_parquet
@@ -89,7 +89,8 @@ def open_benchmark(path: str) -> Benchmark:
     folder = Path(path)
     require_there(folder, "benchmark")
     if not (folder / MANIFEST).is_file():
-        raise ConfigError(f"{path} is no benchmark: it has no {MANIFEST}; facekit benchmark make writes one")
+        found = describe_path(path)
+        raise ConfigError(f"{path} is {found}, no benchmark (it has no {MANIFEST}): facekit benchmark make writes one")
     about = read_json(folder / MANIFEST, CURE)
     spec = _spec(about, folder)
     columns = [np.asarray(column.to_pylist()) for column in read_parquet(folder / FACES).columns]
