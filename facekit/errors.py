@@ -16,6 +16,7 @@ __all__ = [
     "WrongInput",
     "as_written",
     "did_you_mean",
+    "none_of",
 ]
 
 
@@ -115,3 +116,22 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     words = {word.casefold(): word for word in allowed}
     near = get_close_matches(str(given).casefold(), words, 1)
     return f"; did you mean {words[near[0]]!r}?" if near else ""
+
+
+def none_of(name: str, given: object, allowed: Iterable[str]) -> ConfigError:
+    """The error about a word that is none of those allowed.
+
+    Parameters
+    ----------
+    name : str
+        What it is, such as ``type``.
+    given : object
+    allowed : iterable of str
+
+    Examples
+    --------
+    >>> str(none_of("type", "n96-cup", ["kn95", "n95-cup"]))
+    "type is 'n96-cup'; it must be one of kn95, n95-cup; did you mean 'n95-cup'?"
+    """
+    words = list(allowed)
+    return ConfigError(f"{name} is {given!r}; it must be one of {', '.join(words)}{did_you_mean(str(given), words)}")

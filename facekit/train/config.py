@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from facekit.errors import ConfigError, as_written
+from facekit.errors import ConfigError, as_written, none_of
 
 __all__ = ["MAY_CHANGE", "LoopConfig", "unusual_settings"]
 
@@ -193,7 +193,7 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+                raise none_of(name, getattr(self, name), allowed)
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")

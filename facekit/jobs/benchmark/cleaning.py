@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.evaluate import CleaningScore, CleaningTruth, score_cleaning
 from facekit.jobs.benchmark.config import ScoreConfig
 from facekit.jobs.benchmark.opened import open_benchmark, task_folder
@@ -83,7 +83,9 @@ def _said(
     names = set(rows.column_names)
     labels = next((name for name in ("label", "new_label") if name in names), None)
     if "key" not in names or (labels is None and "keep" not in names):
-        raise ConfigError(f"{path} must have the column key, and label or keep or both: see docs/benchmark.md")
+        near = "" if "key" in names else did_you_mean("key", names)
+        said = f"it has {', '.join(rows.column_names)}{near}"
+        raise ConfigError(f"{path} must have the column key, and label or keep or both (docs/benchmark.md); {said}")
     known = _integers(rows, "key", path)
     places = rows_of(known, keys)
     if len(np.unique(known)) < len(known) or len(known) != len(keys) or (places < 0).any():

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, none_of
 from facekit.jobs.benchmark.finish import CLEANING, FACES, MANIFEST
 from facekit.jobs.benchmark.presets import BenchmarkSpec, PlantedTask
 from facekit.records.named_inputs import describe_path, require_there
@@ -134,5 +134,5 @@ def task_folder(benchmark: Benchmark, task: str) -> Path:
     root = benchmark.folder / CLEANING
     names = sorted(place.name for place in root.iterdir() if place.is_dir()) if root.is_dir() else []
     if task not in names:
-        raise ConfigError(f"task is {task!r}; {benchmark.folder} has {', '.join(names) or 'none'}")
+        raise none_of(f"task of {benchmark.folder}", task, names)
     return root / task

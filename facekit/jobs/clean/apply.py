@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.jobs.clean.apply_list import AllowedLoss, check_list, match_list
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
@@ -90,9 +90,9 @@ class ApplyConfig:
             raise ConfigError(f"least_found is {self.least_found}: give a share from 0 to 1")
         unknown = set(self.revert) - {"all", *ACTIONS, *REASONS}
         if unknown:
-            raise ConfigError(
-                f"revert {sorted(unknown)[0]!r}: choose all, an action ({', '.join(ACTIONS)}) or a reason"
-            )
+            word = min(unknown)
+            near = did_you_mean(word, ("all", *ACTIONS, *REASONS))
+            raise ConfigError(f"revert {word!r}: choose all, an action ({', '.join(ACTIONS)}) or a reason{near}")
 
 
 def apply(config: ApplyConfig) -> CleanSummary:

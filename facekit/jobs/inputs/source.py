@@ -274,11 +274,12 @@ def _folder_source(folder: Path) -> Source:
 
 def _no_pictures(folder: Path, others: dict[str, int]) -> ConfigError:
     what, cure = describe_path(folder), pack_cure(folder)
-    if what in MARKS.values() or cure:
+    unread = what == "a folder of pictures"  # of kinds that nothing here reads
+    if what in MARKS.values() or (cure and not unread):
         return ConfigError(f"{folder} is {what}, neither a pack nor pictures{cure or ': name one of these'}")
     kinds, instead = ", ".join(sorted(PICTURES)), f"; it holds {format_counts(others)}" if others else ""
     kind = f"{folder} is {what}: it" if what == "an empty folder" else f"{folder}"
-    return ConfigError(f"{kind} holds neither a .rec file nor pictures ({kinds}){instead}; name a folder that does")
+    return ConfigError(f"{kind} holds neither a .rec file nor pictures ({kinds}){instead}")
 
 
 def source_input(source: Source, named: str) -> Input:

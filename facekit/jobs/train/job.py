@@ -84,10 +84,12 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     if first:
         check_lists(config.pairs, config.pack, task.facts.image_size)
+    found = config_warnings(plugin, settings, task.facts)
+    _try_network(task, plugin)
     with open_run_folder(task.out, "train", guarded_inputs(config)) if first else nullcontext():
         if first:
             check_resume(task.out, _record(config, settings, task), config.resume)
-        found = config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train)
+        found += resume_warnings(task.out, settings.train)
         found += list_warnings(config.pairs, config.pack)
         for sentence in found + (init_sentences(config.init) if config.init is not None else []):
             warn(sentence)
@@ -101,6 +103,20 @@ def guarded_inputs(config: TrainConfig) -> list[Input]:
     """Everything that is named to be read: a run's folder may not be one of them, hold one or lie in one."""
     named = (config.pack, config.init, config.recipe, config.mesh_cache, *config.pairs)
     return [input_of(path, lambda: ()) for path in named if path is not None and Path(path).exists()]
+
+
+def _try_network(task: Task, plugin: Plugin) -> None:
+    """Build the network without memory for it: what it refuses is said before there is a folder."""
+    import torch
+
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            plugin.build_network(task.settings.plugin, task.facts)
+    except ConfigError:
+        raise
+    except Exception:
+        log.debug("the network of %s cannot be built without memory", task.plugin, exc_info=True)
 
 
 def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
