@@ -27,7 +27,7 @@ from facekit.output.staging import (
     refuse_foreign,
     staging_folder,
 )
-from facekit.output.system import refuse_long_name, require_space, system_error
+from facekit.output.system import refuse_long_name, require_space, staged_bytes, system_error
 
 __all__ = [
     "BINS",
@@ -249,9 +249,10 @@ class FilesOutput:
                 self._publish()
         except BaseException as late:
             error = late
+        staged = staged_bytes(self.staging) if isinstance(error, Exception) else 0
         self._end()
         if isinstance(error, Exception):
-            explained = self._explained(error)
+            explained = self._explained(error, staged)
             if explained is not error:
                 raise explained from error
         if kind is None and error is not None:  # an interruption while files get their names is one too
@@ -264,8 +265,8 @@ class FilesOutput:
             return
         leave_staging(self.staging, lock, keep=False)
 
-    def _explained(self, error: Exception) -> Exception:
-        return system_error(error, self.staging, kept=False) or error
+    def _explained(self, error: Exception, staged: int = 0) -> Exception:
+        return system_error(error, self.staging, kept=False, staged=staged) or error
 
 
 def _target(path: str | os.PathLike[str], kind: FileKind) -> Path:

@@ -32,7 +32,7 @@ from facekit.output.staging import (
     settings_hash,
     staging_folder,
 )
-from facekit.output.system import refuse_long_name, require_space, system_error
+from facekit.output.system import refuse_long_name, require_space, staged_bytes, system_error
 
 __all__ = ["FolderOutput", "check_folder", "is_begun", "open_folder"]
 
@@ -261,13 +261,14 @@ class FolderOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        staged = staged_bytes(self.staging) if isinstance(error, OSError) else 0
         self._end(error)
-        self._raise_explained(error)
+        self._raise_explained(error, staged)
 
-    def _raise_explained(self, error: BaseException | None) -> None:
+    def _raise_explained(self, error: BaseException | None, staged: int = 0) -> None:
         """Raise what an error is in words, where the system refused; nothing where it is something else."""
         if isinstance(error, Exception):
-            explained = self._explained(error)
+            explained = self._explained(error, staged)
             if explained is not error:
                 raise explained from error
 
@@ -287,9 +288,9 @@ class FolderOutput:
         shards = any(self.staging.glob(f"{SHARDS}*/[0-9]*"))
         return shards or (self.staging / FORMER).exists() or (self.staging / READY).exists()
 
-    def _explained(self, error: Exception) -> Exception:
+    def _explained(self, error: Exception, staged: int = 0) -> Exception:
         kept = self.staging.exists() and self._is_worth_keeping()
-        return system_error(error, self.staging, kept) or error
+        return system_error(error, self.staging, kept, staged) or error
 
 
 def _target(path: str | os.PathLike[str]) -> Path:

@@ -27,7 +27,7 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import replace_file
 from facekit.output.flush import flush_folder
 from facekit.output.lock import LOCK, is_shared, release, take_lock
-from facekit.output.places import is_empty
+from facekit.output.places import is_empty, refuse_below_file
 from facekit.output.record import plain
 
 __all__ = [
@@ -70,6 +70,7 @@ def refuse_foreign(folder: Path) -> None:
     DestinationExists
         It is a link, a file, or a folder without the mark.
     """
+    refuse_below_file(folder)
     if not os.path.lexists(folder):
         return
     names = set() if folder.is_symlink() or not folder.is_dir() else set(os.listdir(folder))
@@ -108,14 +109,7 @@ def open_staging(folder: Path, shared: bool = False) -> int:
         Another run holds it, or the file system takes no new folders.
     """
     refuse_foreign(folder)
-    try:
-        lock = take_lock(folder, shared)
-    except FileNotFoundError as error:  # of what it makes itself: as /proc refuses it
-        if not folder.parent.is_dir():
-            raise
-        raise ConfigError(
-            f"no folder can be made in {folder.parent}, whose file system takes none: choose another destination"
-        ) from error
+    lock = take_lock(folder, shared)
     if lock is None and is_shared(folder):
         raise ConfigError(f"parts of a job are writing {folder}; wait for them, or choose another destination")
     if lock is None:

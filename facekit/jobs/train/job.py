@@ -116,7 +116,7 @@ def _try_network(task: Task, plugin: Plugin) -> None:
     except ConfigError:
         raise
     except Exception:
-        log.debug("the network of %s cannot be built without memory", task.plugin, exc_info=True)
+        log.debug("the network cannot be built without memory", exc_info=True)
 
 
 def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
