@@ -177,9 +177,9 @@ def _entries(path: Path) -> Iterator[Entry]:
     kind = None
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
-            columns = line.rstrip("\r\n").split("\t")
-            if columns == [""]:
+            if not line.strip():
                 continue
+            columns = line.rstrip("\r\n").split("\t")
             found = next((read for read in (_im2rec, _insightface) if read(columns) is not None), None)
             entry = None if found is None else found(columns)
             if entry is None or found is not (kind or found):
