@@ -24,6 +24,7 @@ from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
 from facekit.jobs.clean.tabulate import override_table, summarise
 from facekit.jobs.clean.write import Share, write_output
+from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.clean_list import is_list
 from facekit.jobs.inputs.signatures import signature_inputs
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
@@ -83,6 +84,7 @@ class ApplyConfig:
     partial_index: bool = False
 
     def __post_init__(self) -> None:
+        check_at_least("workers", self.workers, 1)
         for name, allowed in (("match", ("key", "hash", "auto")), ("unmatched", ("refuse", "drop"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from facekit.errors import ConfigError, none_of
 from facekit.evaluate import AGGREGATIONS
-from facekit.jobs.inputs.checks import check_at_least, check_choice
+from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.masks.catalogue import TYPES
 from facekit.run.choice import LOCAL, ExecutorChoice
@@ -116,6 +116,8 @@ class EvalConfig:
             raise ConfigError(f"blur is {self.blur}; it must be a number of pixels from 0 to 100")
         if any(not 0 < far <= 1 for far in self.fars):
             raise ConfigError(f"fars are {', '.join(map(str, self.fars))}; each must be above 0 and at most 1")
+        check_at_least("folds", self.folds, 2)
+        check_seed(self.seed)
         check_choice("folds_by", self.folds_by, FOLDS_BY)
         check_choice("aggregate", self.aggregate, AGGREGATIONS)
         check_at_least("bootstrap", self.bootstrap, 0)
