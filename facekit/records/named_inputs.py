@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _table(place: Path) -> str:
 def export_cure(path: str | os.PathLike[str]) -> str:
     """What helps where a run of training is given for a model; empty where it is something else."""
     trained = describe_path(path) == MARKS["config.json"]
-    return f": facekit export {os.fspath(path)} makes a model of it" if trained else ""
+    return f": facekit export {shlex.quote(os.fspath(path))} MODEL.onnx makes a model of it" if trained else ""
 
 
 def pack_cure(path: str | os.PathLike[str]) -> str:
