@@ -186,7 +186,6 @@ def test_a_read_error_in_mid_pack(
     command = next(one for one in WRITING if one.name == name)
     words = command.words(material, material / "out")
     size = os.path.getsize(material / command.reads[0] / "train.rec")
-
     def failing(descriptor: int, count: int, offset: int) -> bytes:
         if os.fstat(descriptor).st_size == size and offset > size // 2:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -231,7 +230,6 @@ def test_a_bare_refusal_at_the_top_names_path_and_cure(
         (OSError(errno.EXDEV, "Invalid cross-device link", "/far"), "/far: the system refuses (Invalid cross-device"),
         (MemoryError(), "not enough memory"),
     ):
-
         def refuse(*given: object, error: Exception = error) -> None:
             raise error
 
