@@ -99,8 +99,7 @@ def say_compiling(room: str, processes: int = 1) -> None:
     missing = sum(not is_compiled(function) for module in KERNELS[room] for function in kernels_of(module))
     if missing:
         _log.info(
-            "compiling %d kernels, once (about %.0f s); facekit doctor --compile does it ahead",
-            missing,
+            "compiling the kernels, once (about %.0f s); facekit doctor --compile does it ahead",
             max(SECONDS * missing / processes, 1),
         )
 

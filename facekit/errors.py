@@ -14,7 +14,9 @@ __all__ = [
     "PictureError",
     "RecordError",
     "WrongInput",
+    "as_written",
     "did_you_mean",
+    "none_of",
 ]
 
 
@@ -86,6 +88,16 @@ class WrongInput(RecordError, ConfigError):
     """What was named to be read is of another kind; the command line turns it into exit code 2, whatever it is."""
 
 
+def as_written(number: float) -> str:
+    """A number as people write it, to six digits.
+
+    >>> as_written(0.5), as_written(3.34e-05), as_written(1e-09), as_written(2.0)
+    ('0.5', '3.34e-5', '1e-9', '2')
+    """
+    digits, e, exponent = f"{number:g}".partition("e")
+    return f"{digits}e{int(exponent)}" if e else digits
+
+
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """The end of a message about a word that is none of those allowed: the nearest, where one is near.
 
@@ -104,3 +116,22 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     words = {word.casefold(): word for word in allowed}
     near = get_close_matches(str(given).casefold(), words, 1)
     return f"; did you mean {words[near[0]]!r}?" if near else ""
+
+
+def none_of(name: str, given: object, allowed: Iterable[str]) -> ConfigError:
+    """The error about a word that is none of those allowed.
+
+    Parameters
+    ----------
+    name : str
+        What it is, such as ``type``.
+    given : object
+    allowed : iterable of str
+
+    Examples
+    --------
+    >>> str(none_of("type", "n96-cup", ["kn95", "n95-cup"]))
+    "type is 'n96-cup'; it must be one of kn95, n95-cup; did you mean 'n95-cup'?"
+    """
+    words = list(allowed)
+    return ConfigError(f"{name} is {given!r}; it must be one of {', '.join(words)}{did_you_mean(str(given), words)}")

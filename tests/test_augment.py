@@ -124,7 +124,7 @@ def test_a_mask_costs_one_render_and_no_search_where_the_mesh_is_known(monkeypat
     [
         ({"probability": 1.5}, "1.5"),
         ({"seed": -1}, "seed is -1"),
-        ({"types": "n95"}, "no mask type 'n95'"),
+        ({"types": "n95"}, "mask type is 'n95'"),
         ({"types": {"kn95": -1.0}}, "negative"),
         ({"types": {"kn95": 0.0}}, "above 0"),
         ({"types": []}, "above 0"),

@@ -389,7 +389,7 @@ def test_overrides_of_another_pack(tmp_path: Path) -> None:
         (tmp_path / "o.json").write_text(text)
         with pytest.raises(FacekitError, match=message):
             run(pack, tmp_path / "x", overrides=str(tmp_path / "o.json"))
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no such file"):
         run(pack, tmp_path / "x", overrides=str(tmp_path / "missing.json"))
     assert not (tmp_path / "x").exists()
 

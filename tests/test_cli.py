@@ -80,7 +80,7 @@ def test_the_version_is_the_one_of_the_distribution() -> None:
         (["mask", "PACK", "."], 2, "holds the input"),
         (["mask", "nowhere", "DST"], 2, "nowhere"),
         (["mask", "PACK", "PACK/train.rec/out"], 2, "lies in the input"),
-        (["mask", "EMPTY", "DST"], 1, "neither a .rec file nor pictures"),
+        (["mask", "EMPTY", "DST"], 2, "neither a .rec file nor pictures"),
     ],
 )
 def test_bad_usage_is_2_and_bad_data_1_with_a_message(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from facekit import compiled
-from facekit.compiled import kernels_of, say_compiling, temporary_cache
+from facekit.compiled import say_compiling, temporary_cache
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def test_what_will_be_compiled_is_said_once(caplog: pytest.LogCaptureFixture, mo
         say_compiling("clean")
         say_compiling("records")
     (line,) = [record.getMessage() for record in caplog.records]
-    assert f"compiling {len(kernels_of('facekit.clean.kernels'))} kernels, once" in line
+    assert "compiling the kernels, once (about " in line
     assert "facekit doctor --compile" in line
 
 

@@ -197,7 +197,7 @@ def test_groups_are_scored_by_themselves() -> None:
     check_points(scores["a"], *brute_force(faces.take(groups == "a"), None))
     unasked = by_group(faces, np.where(groups == "a", "Children", groups))
     assert "FAR 0.0001 needs" in unasked["Children"]
-    assert "FAR 1e-06 needs" in unasked["b"]
+    assert "FAR 1e-6 needs" in unasked["b"]
     with pytest.raises(ConfigError, match="90 strings"):
         by_group(faces, groups[:4], (0.01,))
 
@@ -212,7 +212,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: FaceSet(ONE, np.array([0, 1])), "labels must be 1 integers"),
     (lambda: FaceSet(ONE, np.array([0]), np.array([-1])), "sources must be 1 integers from 0"),
     (lambda: verify_all(FACES, fars=(0,)), "outside"),
-    (lambda: verify_all(FACES, fars=(0.1,)), "at least 10 impostor pairs and there are 2: ask for 5e-1 or more"),
+    (lambda: verify_all(FACES, fars=(0.1,)), "at least 10 impostor pairs and there are 2: ask for 0.5 or more"),
     (lambda: verify_all(FaceSet(ONE, np.array([3])), fars=(0.1,)), "no genuine pair"),
     (lambda: verify_all(FACES.take(np.array([0, 1])), fars=(0.1,)), "there are 0: add pictures"),
     (lambda: verify_all(FACES, FaceSet(np.float32([[1]]), np.array([0])), (0.5,)), "2 dimensions and the gallery 1"),

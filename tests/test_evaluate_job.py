@@ -204,7 +204,7 @@ def test_without_fars_what_cannot_be_measured_is_said(room: Path) -> None:
     assert [point.far for point in scores["bare to bare"].points] == [0.1, 0.01]
     assert [sentence.partition(" needs")[0] for sentence in summary.protocol_missing] == [
         "masked to bare: FAR 0.0001",
-        "bare to bare: FAR 1e-06",
+        "bare to bare: FAR 1e-6",
     ]
     assert "at least 1,000,000 impostor pairs" in summary.protocol_missing[1]
     assert (summary.masked_score, summary.protocol) == (None, {})

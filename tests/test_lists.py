@@ -338,7 +338,7 @@ def people(path: Path) -> Counter[tuple[bytes, ...]]:
         (["apply", "PACK", "LIST", "DST", "--match", "auto", "--least-found", "1.5"], "give a share from 0 to 1"),
         (["apply", "PACK", "LIST", "DST", "--match", "auto", "--least-found", "nan"], "give a share from 0 to 1"),
         (["lists", "show", "CLEANED"], "lists export"),
-        (["lists", "show", "TABLE"], "no list of decisions"),
+        (["lists", "show", "TABLE"], "a table of decisions, not a list"),
         (["lists", "show", "TEXT"], "cannot be read as a list"),
         (["lists", "show", "CUT"], "cannot be read as a list"),
         (["lists", "show", "LATER"], "a list of format 2"),

@@ -9,6 +9,7 @@ from writing_commands import WRITING, Command, call, copy_material, do, make_mat
 
 from facekit.embeddings.store import DESCRIPTION
 from facekit.errors import ConfigError, MissingInput, RecordError
+from facekit.jobs.benchmark.finish import MANIFEST
 from facekit.jobs.clean.tables import DECISIONS
 from facekit.jobs.packs.unpack import LIST
 from facekit.jobs.train.folder import CONFIG
@@ -69,14 +70,14 @@ def test_what_is_given_for_something_else_is_recognised(material: Path) -> None:
     (m / "run").mkdir()
     (m / "run" / CONFIG).write_text("{}")
     for words, found in (
-        (["inspect", m / "README.md"], "is a file of another kind, no pack"),
+        (["inspect", m / "README.md"], "is a text file, no pack"),
         (["inspect", m / "feats"], "it is vectors that facekit embed wrote"),
         (["inspect", m / "vectors.npy"], "it is an array, no pack"),
         (["inspect", m / "empty"], "it is an empty folder"),
         (["inspect", m / "pictures"], "it is a pack's pictures, by facekit unpack"),
         (["apply", m / "people", m / "feats", m / "out"], "is vectors that facekit embed wrote, not decisions"),
         (["apply", m / "people", m / "people", m / "out"], "is a pack, not decisions"),
-        (["diff", m / "decided", m / "vectors.npy"], "it is an array; name what facekit clean wrote"),
+        (["diff", m / "decided", m / "vectors.npy"], "it is an array, not decisions: name what facekit clean wrote"),
         (["clean", m / "people", m / "out", "--features", m / "decided"], "is the output of facekit clean, not vec"),
         (["clean", m / "people", m / "out", "--features", m / "model.onnx"], "is an ONNX model, not vectors"),
         (["eval", m / "people", "--pairs", m / "pairs.bin"], "is a pack, neither vectors nor a model"),
@@ -94,16 +95,26 @@ def test_what_is_given_for_something_else_is_recognised(material: Path) -> None:
 
 
 def test_marks_are_the_names_that_commands_give() -> None:
-    assert {DECISIONS, DESCRIPTION, CONFIG, LIST, "train.rec", "rounds.json"} == set(MARKS)
+    assert {DECISIONS, DESCRIPTION, CONFIG, LIST, "train.rec", "rounds.json", MANIFEST} == set(MARKS)
 
 
 def test_anything_can_be_described(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
-    (tmp_path / "a.JPG").write_bytes(b"")
+    (tmp_path / "a.JPG").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "b.bmp").write_bytes(b"BM\0")
+    (tmp_path / "c.onnx").write_text("<html>not found</html>")
+    (tmp_path / "d.txt").write_text("a" * 511 + "ü")
+    (tmp_path / "e.csv").write_bytes("\ufeffkey\r\n".encode())
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards" / "a.tar").write_bytes(b"")
     assert describe_path(tmp_path / "link") == "no file and no folder"
     assert describe_path(tmp_path / "nothing") == "nothing that is there"
     assert describe_path(tmp_path / "a.JPG") == "a picture"
+    assert [describe_path(tmp_path / name) for name in ("b.bmp", "c.onnx", "d.txt", "e.csv")] == [
+        "a picture",
+        "a text file",
+        "a text file",
+        "a table",
+    ]
     assert describe_path(tmp_path / "shards") == "a folder of tar files"
     assert describe_path(tmp_path) == "a folder of pictures"

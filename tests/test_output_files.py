@@ -49,7 +49,7 @@ def test_an_interruption_while_it_is_published_is_not_passed_over(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(files, "_flush", interrupted)
+        patched.setattr(files, "flush_file", interrupted)
         draw(tmp_path)
     assert not os.listdir(tmp_path)
     draw(tmp_path)

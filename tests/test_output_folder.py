@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from facekit.errors import ConfigError, DestinationExists, FacekitError
-from facekit.output import check_folder, input_of, open_folder
+from facekit.output import PNG, check_files, check_folder, input_of, open_files, open_folder, open_run_folder
 from facekit.output.staging import staging_folder
 
 CALLS = ("rename", "replace", "unlink", "link", "mkdir", "rmdir", "fsync", "open")
@@ -374,3 +375,36 @@ def test_a_file_system_that_takes_no_folders_is_named(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(ConfigError, match=rf"no folder can be made in {tmp_path}, .*another destination"):
         open_folder(tmp_path / "out", "test", (), {}, overwrite=False, needed=0)
+
+
+@pytest.mark.parametrize("name", ["mine", "mine/x", "mine/x/y"])
+def test_a_place_below_a_file_is_refused_by_the_name_of_the_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").write_text("mine")
+    target = tmp_path / name / "out"
+    for attempt in (
+        lambda: open_folder(target, "test"),
+        lambda: check_folder(target),
+        lambda: open_files({target.with_suffix(".png"): PNG}, "test"),
+        lambda: check_files({target.with_suffix(".png"): PNG}),
+        lambda: open_run_folder(target, "test").__enter__(),
+    ):
+        with pytest.raises(ConfigError, match=f"{tmp_path / 'mine'} is a file, and nothing can be written below it"):
+            attempt()
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_full_disk_is_told_with_what_was_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facekit.output.system.free_bytes", lambda path: 1000)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    message = rf"disk is full: free some space; {tmp_path}/(out|a.png) needs more than 5.0 kB$"
+    with pytest.raises(FacekitError, match=message), open_folder(tmp_path / "out", "test") as output:
+        output.new_folder().joinpath("half").write_bytes(b"x" * (4000 - settings_size(output.staging)))
+        raise full
+    with pytest.raises(FacekitError, match=message), open_files({tmp_path / "a.png": PNG}, "test") as files:
+        files.paths[0].write_bytes(b"x" * (4000 - settings_size(files.staging)))
+        raise full
+    assert not list(tmp_path.iterdir())
+
+
+def settings_size(staging: Path) -> int:
+    return (staging / "journal.json").stat().st_size

@@ -76,7 +76,7 @@ def test_lists_that_are_none_are_refused(people: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty.txt").write_text("10\t300\n")
     for name, source, code, words in (
-        ("pairs.txt", people, 1, "is no list of pairs"),
+        ("pairs.txt", people, 1, "cannot be read as a list of pairs"),
         ("empty.txt", people, 1, "lists no pair"),
         ("empty.txt", pack, 2, "lists pictures by name"),
         ("nothing.txt", people, 2, "no such file"),

@@ -221,7 +221,7 @@ def test_own_keys_in_the_layout_flat(tmp_path: Path) -> None:
 
 
 def test_what_a_pack_writer_refuses(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="layout must be one of insightface, flat, 'round' was given"):
+    with pytest.raises(ConfigError, match="layout is 'round'; it must be one of insightface, flat"):
         PackWriter(tmp_path / "pack", "round")
     with PackWriter(tmp_path / "pack") as writer:
         block = frame(pack_record(Header(0, 1, 0, 0), b"z"))

@@ -45,7 +45,7 @@ from facekit.train.recipe import read_settings
         ("weight_decay=10", r"weight_decay is 10; it must be at most 1 \(usual"),
         ("brightness=5", "brightness is 5; it must be at most 1 "),
         ("label_smoothing=.99", "label_smoothing is 0.99; it must be at most 0.9 "),
-        ("scale=1e-6", "scale is 1e-06; it must be from 0.1 to 1024"),
+        ("scale=1e-6", "scale is 1e-6; it must be from 0.1 to 1024"),
     ],
 )
 @pytest.mark.parametrize("plugin", ["bcl", "maskdul"])

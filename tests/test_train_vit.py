@@ -220,7 +220,7 @@ def test_recipes_are_those_of_the_public_configurations(name: str) -> None:
 
 
 def test_usual_ranges_are_those_of_the_optimizer() -> None:
-    assert unusual_settings(LoopConfig(optimizer="adamw", lr=0.1)) == ["lr is 0.1 (usual: 1e-05 to 0.01)"]
+    assert unusual_settings(LoopConfig(optimizer="adamw", lr=0.1)) == ["lr is 0.1 (usual: 1e-5 to 0.01)"]
     assert unusual_settings(LoopConfig(weight_decay=0.1)) == ["weight_decay is 0.1 (usual: 0 to 0.01)"]
     with pytest.raises(ConfigError, match="optimizer is 'lion'; it must be one of sgd, adamw"):
         LoopConfig(optimizer="lion")

@@ -13,6 +13,7 @@ from facekit.clean.decisions import WITH_IDENTITY, Action, Reason, label_homes
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.distinct import blocks, distinct_of, places_in
 from facekit.records.key_rows import rows_of
+from facekit.records.named_inputs import require_text
 
 __all__ = [
     "FORMAT",
@@ -134,6 +135,7 @@ def load_overrides(path: str | Path) -> Overrides:
     ConfigError
         It cannot be read, or is none.
     """
+    require_text(path, "an overrides file", "name what facekit review saved")
     try:
         return read_overrides(Path(path).read_bytes(), str(path))
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written
 from facekit.run.processors import processors
 
 __all__ = ["AUTO", "DEFAULTS", "GUARDS", "CleanSettings"]
@@ -99,7 +99,7 @@ def _check_range(name: str, value: object, low: float, high: float, auto: bool) 
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         also = f", or {AUTO!r}" if auto else ""
-        raise ConfigError(f"{name} is {value!r}: give a number from {low:g} to {high:g}{also}")
+        raise ConfigError(f"{name} is {value!r}: give a number from {as_written(low)} to {as_written(high)}{also}")
 
 
 DEFAULTS = CleanSettings()

@@ -21,7 +21,7 @@ import click
 from facekit import __version__
 from facekit.cli.logs import log_options, log_to_stderr, say_error, with_log_options
 from facekit.cli.streams import prepare_streams
-from facekit.errors import ConfigError, FacekitError, RecordError
+from facekit.errors import ConfigError, FacekitError, RecordError, did_you_mean
 
 __all__ = ["COMMANDS", "main", "program"]
 
@@ -107,7 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         usage = io.StringIO()
         error.show(usage)
-        say_error(usage.getvalue().rstrip("\n"))
+        near = nearest_choice(error)
+        said = usage.getvalue().rstrip("\n")
+        say_error(said.removesuffix(".") + near if near else said)
         sys.exit(error.exit_code)
     except FacekitError as error:
         say_error(f"facekit: {cure_of(error)}{repair_hint(error)}")
@@ -123,6 +125,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         say_error(f"facekit: {words_of_it}")
         sys.exit(1)
     sys.exit(code or 0)
+
+
+def nearest_choice(error: click.ClickException) -> str:
+    """The end of the refusal of an option's word: the nearest of those allowed, where one is near."""
+    if not isinstance(error, click.BadParameter) or error.param is None:
+        return ""
+    kind = error.param.type
+    given = error.message.partition("' is not one of ")[0].removeprefix("'")
+    return did_you_mean(given, map(str, kind.choices)) if isinstance(kind, click.Choice) else ""
 
 
 @contextmanager

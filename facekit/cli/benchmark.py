@@ -12,6 +12,7 @@ from facekit.cli.embed import model_options, take_model
 from facekit.cli.named_json import to_json
 from facekit.cli.options import dry_run_option, engine_options
 from facekit.cli.printing import echo
+from facekit.errors import as_written
 
 if TYPE_CHECKING:
     from facekit.jobs.benchmark.cleaning import CleaningSummary
@@ -145,7 +146,7 @@ def text_of_run(summary: RunSummary) -> str:
         tars = {point.far: f"{point.tar:.2%}" for point in score.points}
         lines.append(f"{score.name:24}" + "".join(f"{tars.get(far, ''):>10}" for far in fars) + accuracy_of(score))
     if summary.score is not None:
-        lines.append(f".25 masked to bare + .75 bare to bare at FAR {summary.far:g}: {summary.score:.2%}")
+        lines.append(f".25 masked to bare + .75 bare to bare at FAR {as_written(summary.far)}: {summary.score:.2%}")
     if summary.alike is not None:
         warning = (
             ": unless its vectors lack their mean, it was probably trained on drawn people, and ranks too high"

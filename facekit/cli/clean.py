@@ -137,6 +137,8 @@ def command(as_json: bool, features: str | None, model: str | None, **given: Any
     config = CleanConfig(features=features, model=choice if model else None, settings=settings, device=device, **given)
     summary = clean(config)
     text = text_of(summary, pack=not config.decisions_only, hint=True)
+    if config.decisions_only:
+        text += f"\nfacekit apply {shlex.quote(config.source)} {shlex.quote(config.destination)} DST makes the pack"
     echo(json.dumps(asdict(summary), indent=2) if as_json else text)
 
 
@@ -178,8 +180,6 @@ def text_of(summary: CleanSummary, pack: bool = True, hint: bool = False) -> str
     report = Path(summary.destination, "report", "index.html")
     if hint and report.is_file():
         lines.append(f"report  {report}; facekit review {shlex.quote(summary.destination)} opens it for changes")
-    if hint and not pack:
-        lines.append("facekit apply SRC DECISIONS DST makes the pack")
     if hint and summary.settings.get("mode") in MODES:
         mode = summary.settings["mode"]
         lines.append(f"this was --mode {mode}; {MODES[mode]}: docs/cleaning.md")

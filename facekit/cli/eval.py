@@ -11,6 +11,7 @@ from facekit.cli.embed import model_options, take_model
 from facekit.cli.named_json import to_json
 from facekit.cli.options import dry_run_option, engine_options
 from facekit.cli.printing import echo
+from facekit.errors import as_written
 
 if TYPE_CHECKING:
     from facekit.evaluate import Interval
@@ -131,7 +132,7 @@ def text_of(summary: EvalSummary) -> str:
         lines += [f"  {summary.probes_without_mate:,} probes have no mate in the gallery"] * bool(
             summary.probes_without_mate
         )
-    lines += [f"TPIR {tpir:.2%} at FPIR {fpir:g} (similarity above {limit:.4f})"
+    lines += [f"TPIR {tpir:.2%} at FPIR {as_written(fpir)} (similarity above {limit:.4f})"
               for fpir, tpir, limit in summary.open_set]  # fmt: skip
     lines += [f"median |sigma| of {kind} faces: {value:.3g}" for kind, value in summary.uncertainty.items()]
     lines.append(f"{summary.pictures:,} pictures" + speed_of(summary))
@@ -154,7 +155,7 @@ def lines_of(score: Score) -> list[str]:
     for point, interval in zip_longest(score.points, score.intervals):
         share = f"{point.true_accepts:,} of {point.genuine:,}"
         limit = f"similarity above {point.threshold:.4f}"
-        lines.append(f"  TAR {point.tar:.2%}{between(interval)} at FAR {point.far:g} ({share}, {limit})")
+        lines.append(f"  TAR {point.tar:.2%}{between(interval)} at FAR {as_written(point.far)} ({share}, {limit})")
     return lines
 
 

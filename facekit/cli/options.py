@@ -111,6 +111,7 @@ def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:
 
 def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:
     """Take the options out of what was given; what a config has instead."""
+    from facekit.jobs.inputs.checks import check_at_least
     from facekit.run.choice import ExecutorChoice, parse_part
 
     engine, address, part = given.pop("engine"), given.pop("address"), given.pop("part")
@@ -118,6 +119,7 @@ def take_executor(given: dict[str, Any], default: int | None) -> dict[str, Any]:
         engine = "ray"
     executor = ExecutorChoice(engine, address, None if part is None else parse_part(part))
     workers = given.pop("workers")
+    check_at_least("workers", workers, 1)
     if workers is None:
         workers = _processors(executor.engine, executor.address, default)
     return {"workers": workers, "executor": executor}

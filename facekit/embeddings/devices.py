@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, did_you_mean
 
 __all__ = ["card_number", "check_devices", "parse_devices"]
 
@@ -22,7 +22,8 @@ def check_devices(text: str) -> None:
         Says what is allowed.
     """
     if text not in ("cpu", "cuda") and _NAMED.fullmatch(text) is None:
-        raise ConfigError(f"device is {text!r}; it must be cpu, cuda, or cards such as cuda:0,cuda:1")
+        near = did_you_mean(text, ("cpu", "cuda"))
+        raise ConfigError(f"device is {text!r}; it must be cpu, cuda, or cards such as cuda:0,cuda:1{near}")
     if len(set(text.split(","))) < text.count(",") + 1:
         raise ConfigError(f"device is {text!r}; each card may be named once")
 

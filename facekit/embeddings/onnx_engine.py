@@ -233,4 +233,6 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
     except (FacekitError, OSError):
         raise
     except Exception as error:  # onnxruntime raises classes of its own, which share no parent but this
-        raise FacekitError(f"{path} is not a network that onnxruntime can run: {error}") from error
+        what = describe_path(path)
+        reason = error if what == "an ONNX model" else f"it is {what}"
+        raise FacekitError(f"{path} is not a network that onnxruntime can run: {reason}; name another") from error

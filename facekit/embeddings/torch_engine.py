@@ -50,7 +50,9 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever the bytes lead it to
-        raise FacekitError(f"{path} is not a weights file that can be read safely: {error}") from error
+        what = describe_path(path)
+        reason = error if what == "weights of torch" else f"it is {what}"
+        raise FacekitError(f"{path} is not a weights file that can be read safely: {reason}; name another") from error
     if isinstance(state, dict) and {"format", "plugin", "settings"} <= state.keys():
         raise ConfigError(
             f"{path} is what facekit train wrote, with a network of its plugin {state['plugin']}: "

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written
 
 __all__ = ["GroupAccuracy", "accuracy_by_count", "closed_set"]
 
@@ -93,7 +93,7 @@ def _check(vectors: Any, labels: Any, rows: Any, scale: float, counts: Any) -> N
         raise ConfigError(f"vectors {vectors.shape} and rows {rows.shape}: they must be (N, D) and (C, D)")
     _check_labels(labels, len(rows), len(vectors))
     if not 0 < scale < np.inf:
-        raise ConfigError(f"scale is {scale:g}; it must be above 0: give the one of the training")
+        raise ConfigError(f"scale is {as_written(scale)}; it must be above 0: give the one of the training")
     if counts is not None:
         _check_counts(counts, len(rows))
 

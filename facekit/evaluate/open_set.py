@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written
 from facekit.evaluate.faces import FaceSet, comparable_sources
+from facekit.evaluate.operating_points import smallest_rate
 
 __all__ = ["OpenSet", "OpenSetPoint", "identify_open_set"]
 
@@ -97,11 +98,12 @@ def refuse_fpir(fpir: float, strangers: int) -> None:
     ConfigError
     """
     if not 0 < fpir <= 1:
-        raise ConfigError(f"FPIR {fpir:g} is outside (0, 1]")
+        raise ConfigError(f"FPIR {as_written(fpir)} is outside (0, 1]")
     if int(fpir * strangers * (1 + 1e-12)) < 1:
+        needed = int(np.ceil(1 / (fpir * (1 + 1e-12))))
         raise ConfigError(
-            f"FPIR {fpir:g} needs at least {int(np.ceil(1 / fpir)):,} probes without a mate and there are "
-            f"{strangers:,}: ask for a larger one, or add probes"
+            f"FPIR {as_written(fpir)} needs at least {needed:,} probes without a mate and there are "
+            f"{strangers:,}: ask for {smallest_rate(strangers)} or more, or add probes"
         )
 
 

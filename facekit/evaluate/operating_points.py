@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written
 
 __all__ = [
     "OperatingPoint",
@@ -100,12 +100,14 @@ def allowed_accepts(far: float, impostor: int) -> int:
         A FAR outside (0, 1], or below 1 / n.
     """
     if not 0 < far <= 1:
-        raise ConfigError(f"FAR {far:g} is outside (0, 1]")
+        raise ConfigError(f"FAR {as_written(far)} is outside (0, 1]")
     allowed = min(int(far * impostor * ROUNDING), impostor)
     if allowed < 1:
         needed = math.ceil(1 / (far * ROUNDING))
-        cure = f"ask for {_rounded_up(impostor)} or more" if impostor else "add pictures of other people"
-        raise ConfigError(f"FAR {far:g} needs at least {needed:,} impostor pairs and there are {impostor:,}: {cure}")
+        cure = f"ask for {smallest_rate(impostor)} or more" if impostor else "add pictures of other people"
+        raise ConfigError(
+            f"FAR {as_written(far)} needs at least {needed:,} impostor pairs and there are {impostor:,}: {cure}"
+        )
     return allowed
 
 
@@ -178,8 +180,8 @@ def roc_from_counts(genuine: NDArray[np.int64], impostor: NDArray[np.int64]) -> 
     return Roc(far, tar)
 
 
-def _rounded_up(impostor: int) -> str:
+def smallest_rate(impostor: int) -> str:
     """1 / n, rounded up so that what is printed can be asked for."""
     exponent = math.floor(math.log10(impostor)) + 3
     digits = math.ceil(10**exponent / impostor)  # three of them, or 1000
-    return f"{digits / 100:g}e-{exponent - 2}" if digits < 1000 else f"1e-{exponent - 3}"
+    return as_written(digits / 10**exponent)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facekit.errors import ConfigError, PictureError
+from facekit.errors import ConfigError, PictureError, none_of
 from facekit.images.avif import avif_pixels
 from facekit.images.jpeg import JPEG, JpegCoding, jpeg_coding
 from facekit.images.size import claimed_size, is_grey_png, picture_size, refuse_impossible, refuse_many_scans
@@ -151,7 +151,7 @@ def encode_jpeg(image: Picture, quality: int = 95, subsampling: str = "4:2:0") -
     if not 1 <= quality <= 100:
         raise ConfigError(f"JPEG quality must lie in 1 to 100, {quality} was given")
     if subsampling not in SUBSAMPLINGS:
-        raise ConfigError(f"chroma subsampling must be one of {', '.join(SUBSAMPLINGS)}, {subsampling!r} was given")
+        raise none_of("chroma subsampling", subsampling, SUBSAMPLINGS)
     return _encode_standard(_bgr(image), quality, subsampling)
 
 

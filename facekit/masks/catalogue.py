@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, none_of
 from facekit.masks.shell import ShellShape
 
 if sys.version_info >= (3, 11):
@@ -225,5 +225,5 @@ def mask_type(name: str) -> MaskType:
 def _shipped(name: str) -> MaskType:
     rows = table()["type"]
     if name not in rows:
-        raise ConfigError(f"there is no mask type {name!r}; the types are {', '.join(type_names())}")
+        raise none_of("mask type", name, type_names())
     return _mask_type(name, rows[name])

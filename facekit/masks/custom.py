@@ -13,10 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, did_you_mean, none_of
 from facekit.masks.catalogue import TYPES, MaskType, add_type, mask_type, table
 from facekit.masks.shell import ShellShape
 from facekit.masks.textures import MaskTexture, add_texture, read_texture
+from facekit.records.named_inputs import require_text
 from facekit.run.user_files import read_toml
 
 __all__ = ["CustomMask", "add_masks", "read_masks"]
@@ -76,11 +77,13 @@ def read_masks(path: str | Path) -> list[CustomMask]:
         As `add_masks`.
     """
     path = Path(path)
+    require_text(path, "a table of masks", "name a TOML file")
     content = read_toml(path)
     rows = content.get("type")
     if set(content) != {"type"} or not isinstance(rows, dict) or not rows:
         raise ConfigError(
             f"{path} holds {', '.join(content) or 'nothing'}; it must hold tables [type.NAME] and nothing else"
+            + did_you_mean(next((key for key in content if key != "type"), ""), ["type"])
         )
     _check_count(path, rows)
     return [_custom_mask(path, name, row) for name, row in rows.items()]
@@ -101,9 +104,13 @@ def _custom_mask(path: Path, name: str, row: Any) -> CustomMask:
     if not isinstance(row, dict):
         raise ConfigError(f"{where}: this must be a table")
     given = dict(row)
+    for key in given:
+        if key not in KEYS:
+            words = ", ".join(KEYS)
+            raise ConfigError(f"{where}: there is no key {key!r}; there are {words}{did_you_mean(key, KEYS)}")
     base = given.pop("like", None)
     if base not in TYPES:
-        raise ConfigError(f"{where}: like is {base!r}; it must be one of {', '.join(TYPES)}")
+        raise none_of(f"{where}: like", base, TYPES)
     kind = given.pop("kind", "colour")
     _require(where, "kind", kind, kind in KINDS, f"one of {', '.join(KINDS)}")
     names = given.pop("textures", None)
@@ -227,10 +234,10 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 """Every key besides ``like``, ``kind`` and ``textures``: what it may be, in words and as a check."""
 
+KEYS = ("like", "kind", "textures", *ALLOWED)
+
 
 def _checked(where: str, key: str, value: Any) -> Any:
-    if key not in ALLOWED:
-        raise ConfigError(f"{where}: there is no key {key!r}; there are like, kind, textures, {', '.join(ALLOWED)}")
     words, check = ALLOWED[key]
     _require(where, key, value, check(value), words)
     return _frozen(value)

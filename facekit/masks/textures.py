@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, PictureError
 from facekit.masks.catalogue import table
+from facekit.records.named_inputs import require_there
 from facekit.run.user_files import read_regular_file
 
 __all__ = [
@@ -107,11 +108,14 @@ def read_texture(path: Path, kind: str = "colour") -> MaskTexture:
 
     Raises
     ------
+    MissingInput
+        There is no such file.
     PictureError
-        The file is missing, no picture, smaller than 64 pixels a side, without transparency, or all transparent.
+        It is no picture, smaller than 64 pixels a side, without transparency, or all transparent.
     """
     import cv2
 
+    require_there(path, "picture")
     try:
         content = np.frombuffer(read_regular_file(path, MOST_BYTES), np.uint8)
         picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)

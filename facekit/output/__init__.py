@@ -20,7 +20,8 @@ from facekit.output.files import (
     is_moving,
     open_files,
 )
-from facekit.output.folder import FolderOutput, check_folder, flush_files, is_begun, open_folder
+from facekit.output.flush import flush_files
+from facekit.output.folder import FolderOutput, check_folder, is_begun, open_folder
 from facekit.output.inputs import Input, folder_input, input_of
 from facekit.output.prefix import PrefixOutput, open_prefix
 from facekit.output.record import RECORD, note_replaced, read_record

@@ -13,7 +13,7 @@ from typing import IO
 
 from facekit.output.file_lock import open_flags, try_lock
 
-__all__ = ["aside_file", "flush_folder", "new_aside", "replace_file", "replacing"]
+__all__ = ["aside_file", "new_aside", "replace_file", "replacing"]
 
 SUFFIX = ".partial"
 
@@ -83,20 +83,6 @@ def replace_file(path: str | os.PathLike[str], content: bytes | str) -> None:
         file.write(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
 
 
-def flush_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk; file systems that cannot are passed over."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
-
-
 def _is_kept(descriptor: int) -> bool:
     """Lock a new file; False where another run took it for an orphan before it was locked, and removed it."""
     with contextlib.suppress(OSError):  # a file system without locks: nothing is taken for an orphan there
@@ -118,10 +104,20 @@ def _remove_orphan(aside: Path) -> None:
     with contextlib.suppress(OSError):
         descriptor = os.open(aside, open_flags("O_RDWR", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
         try:
-            if try_lock(descriptor):
-                os.unlink(aside)
+            held = not try_lock(descriptor)
+            removed = not held and _unlink(aside)
         finally:
             os.close(descriptor)
+        if not held and not removed:
+            os.unlink(aside)  # Windows removes no open file, and so none that its owner has meanwhile locked
+
+
+def _unlink(path: Path) -> bool:
+    try:
+        os.unlink(path)
+    except PermissionError:
+        return False
+    return True
 
 
 def _own_name(path: str | os.PathLike[str]) -> Path:

@@ -11,10 +11,10 @@ from typing import Any
 
 import facekit
 from facekit.errors import ConfigError, DestinationExists
-from facekit.output.aside import flush_folder, replace_file
+from facekit.output.aside import replace_file
 from facekit.output.dry_run import NOTHING_MORE, Forecast, is_dry, stop_if_dry
+from facekit.output.flush import flush_file, flush_folder
 from facekit.output.inputs import Input, refuse_changed, refuse_related
-from facekit.output.lock import release
 from facekit.output.places import real, same_place
 from facekit.output.record import RECORD, plain, read_record
 from facekit.output.staging import (
@@ -23,12 +23,13 @@ from facekit.output.staging import (
     check_settings,
     clear,
     is_made_with,
+    leave_staging,
     look_at_staging,
     open_staging,
     refuse_foreign,
     staging_folder,
 )
-from facekit.output.system import refuse_long_name, require_space, system_error
+from facekit.output.system import refuse_long_name, require_space, staged_bytes, system_error
 
 __all__ = [
     "BINS",
@@ -246,7 +247,7 @@ class FilesOutput:
     def _publish(self) -> None:
         refuse_changed(self._inputs)
         for path in self.paths:
-            _flush(path)
+            flush_file(path)
         for target, kind in self._kinds.items():
             _look(target, kind, self._overwrite, self._in_place)
         replace_file(self.staging / READY, "")
@@ -269,9 +270,10 @@ class FilesOutput:
                 self._publish()
         except BaseException as late:
             error = late
+        staged = staged_bytes(self.staging) if isinstance(error, Exception) else 0
         self._end()
         if isinstance(error, Exception):
-            explained = self._explained(error)
+            explained = self._explained(error, staged)
             if explained is not error:
                 raise explained from error
         if kind is None and error is not None:  # an interruption while files get their names is one too
@@ -282,15 +284,10 @@ class FilesOutput:
         lock, self._lock = self._lock, None
         if lock is None:
             return
-        try:
-            clear(self.staging, keep_lock=False)
-        except OSError:
-            pass  # what the error was about comes first; the next run clears up
-        finally:
-            release(lock)
+        leave_staging(self.staging, lock, keep=False)
 
-    def _explained(self, error: Exception) -> Exception:
-        return system_error(error, self.staging, kept=False) or error
+    def _explained(self, error: Exception, staged: int = 0) -> Exception:
+        return system_error(error, self.staging, kept=False, staged=staged) or error
 
 
 def _target(path: str | os.PathLike[str], kind: FileKind) -> Path:
@@ -339,11 +336,3 @@ def _move_new(path: Path, target: Path) -> None:
 def _replace(path: Path, target: Path) -> None:
     os.replace(path, target)
     flush_folder(target.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

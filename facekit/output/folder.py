@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import facekit
 from facekit.errors import ConfigError, DestinationExists
-from facekit.output.aside import flush_folder, replace_file
+from facekit.output.aside import replace_file
 from facekit.output.dry_run import NOTHING_MORE, Forecast, is_dry, stop_if_dry
+from facekit.output.flush import flush_files, flush_folder
 from facekit.output.inputs import Input, refuse_changed, refuse_related
-from facekit.output.lock import release
 from facekit.output.places import real
 from facekit.output.record import FolderRecord, lineage_of, plain, read_record, write_record
 from facekit.output.replace import look, move_new, remove_former, swap
@@ -26,8 +25,8 @@ from facekit.output.staging import (
     SCRATCH,
     SHARDS,
     check_settings,
-    clear,
     join_settings,
+    leave_staging,
     look_at_staging,
     open_staging,
     refuse_foreign,
@@ -35,12 +34,9 @@ from facekit.output.staging import (
     settings_hash,
     staging_folder,
 )
-from facekit.output.system import refuse_long_name, require_space, system_error
+from facekit.output.system import refuse_long_name, require_space, staged_bytes, system_error
 
-__all__ = ["FolderOutput", "check_folder", "flush_files", "is_begun", "open_folder"]
-
-FLUSHED_ONE_BY_ONE = 1000
-"""Files up to which each is forced to the disk; above it the whole system is, which is quicker."""
+__all__ = ["FolderOutput", "check_folder", "is_begun", "open_folder"]
 
 
 def check_folder(path: str | os.PathLike[str], inputs: Iterable[Input] = (), overwrite: bool = False) -> None:
@@ -281,13 +277,14 @@ class FolderOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        staged = staged_bytes(self.staging) if isinstance(error, OSError) else 0
         self._end(error)
-        self._raise_explained(error)
+        self._raise_explained(error, staged)
 
-    def _raise_explained(self, error: BaseException | None) -> None:
+    def _raise_explained(self, error: BaseException | None, staged: int = 0) -> None:
         """Raise what an error is in words, where the system refused; nothing where it is something else."""
         if isinstance(error, Exception):
-            explained = self._explained(error)
+            explained = self._explained(error, staged)
             if explained is not error:
                 raise explained from error
 
@@ -297,21 +294,19 @@ class FolderOutput:
         if lock is None:
             return
         try:
-            if not self._shared and (error is None or not self._is_worth_keeping()):
-                clear(self.staging, keep_lock=False)
+            keep = self._shared or (error is not None and self._is_worth_keeping())
         except OSError:
-            pass  # what the error was about comes first; the next run clears up
-        finally:
-            release(lock)
+            keep = True
+        leave_staging(self.staging, lock, keep)
 
     def _is_worth_keeping(self) -> bool:
         # Shards of whatever settings: a run that was refused for them has not made them.
         shards = any(self.staging.glob(f"{SHARDS}*/[0-9]*"))
         return shards or (self.staging / FORMER).exists() or (self.staging / READY).exists()
 
-    def _explained(self, error: Exception) -> Exception:
+    def _explained(self, error: Exception, staged: int = 0) -> Exception:
         kept = self.staging.exists() and self._is_worth_keeping()
-        return system_error(error, self.staging, kept) or error
+        return system_error(error, self.staging, kept, staged) or error
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
@@ -352,17 +347,3 @@ def _flush(folder: Path) -> None:
     """Force files and names to the disk before the folder gets its name."""
     flush_files(os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
     flush_folder(folder)
-
-
-def flush_files(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Force what was written into files to the disk."""
-    files = list(islice(paths, FLUSHED_ONE_BY_ONE + 1))
-    if len(files) > FLUSHED_ONE_BY_ONE:
-        os.sync()
-        return
-    for path in files:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

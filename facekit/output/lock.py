@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from facekit.errors import ConfigError
 from facekit.output.file_lock import open_flags, try_lock
 
 __all__ = ["LOCK", "is_free", "is_shared", "release", "take_lock"]
@@ -32,11 +33,13 @@ def take_lock(folder: Path, shared: bool = False) -> int | None:
 
     Raises
     ------
+    ConfigError
+        The file system takes no new folders.
     OSError
         The folder or the file cannot be made.
     """
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         descriptor = os.open(folder / LOCK, open_flags("O_RDWR", "O_CREAT", "O_CLOEXEC", "O_NOFOLLOW"), 0o644)
         if not try_lock(descriptor, shared):
             os.close(descriptor)
@@ -58,6 +61,17 @@ def is_free(folder: Path, shared: bool = False) -> bool:
         return try_lock(descriptor, shared)
     finally:
         os.close(descriptor)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # of what it makes itself: as /proc refuses it
+        if not folder.parent.is_dir():
+            raise
+        raise ConfigError(
+            f"no folder can be made in {folder.parent}, whose file system takes none: choose another destination"
+        ) from error
 
 
 def is_shared(folder: Path) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["holds", "is_empty", "is_mount", "real", "same_place"]
+from facekit.errors import ConfigError
+
+__all__ = ["holds", "is_empty", "is_mount", "real", "refuse_below_file", "same_place"]
 
 
 def real(path: str | os.PathLike[str]) -> Path:
@@ -46,3 +48,15 @@ def _mount_points() -> set[str]:
         return set()
     names = (line.split()[4] for line in lines)  # proc(5): field 5 is the mount point, with octal escapes
     return {os.fsdecode(name.decode("unicode_escape").encode("latin-1")) for name in names}
+
+
+def refuse_below_file(path: Path) -> None:
+    """Refuse a destination of whose path a part is no folder.
+
+    Raises
+    ------
+    ConfigError
+    """
+    above = next((place for place in path.parents if os.path.lexists(place)), None)
+    if above is not None and not above.is_dir():
+        raise ConfigError(f"{above} is a file, and nothing can be written below it; choose another destination")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import DestinationExists
-from facekit.output.aside import flush_folder
+from facekit.output.flush import flush_folder
 from facekit.output.places import is_empty, is_mount
 from facekit.output.record import RECORD, FolderRecord, read_record
 

@@ -12,8 +12,8 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.output.aside import replace_file
 from facekit.output.inputs import Input, refuse_related
 from facekit.output.lock import LOCK, is_free, release, take_lock
-from facekit.output.places import real
-from facekit.output.system import refuse_unwritable, system_error
+from facekit.output.places import real, refuse_below_file
+from facekit.output.system import refuse_unwritable, staged_bytes, system_error
 
 __all__ = ["MARK_FILE", "look_at_run_folder", "open_run_folder"]
 
@@ -55,7 +55,9 @@ def open_run_folder(path: str | os.PathLike[str], command: str, inputs: Iterable
         yield folder
     except Exception as error:
         # train says itself how it goes on: from its last checkpoint, where it has one.
-        explained = system_error(error, folder, kept=command != "train")
+        explained = system_error(
+            error, folder, command != "train", staged_bytes(folder) if isinstance(error, OSError) else 0
+        )
         if explained is None:
             raise
         raise explained from error
@@ -93,6 +95,7 @@ def _busy(folder: Path) -> ConfigError:
 
 
 def _refuse_foreign(folder: Path, command: str) -> None:
+    refuse_below_file(folder)
     if folder.exists() and not folder.is_dir():
         raise DestinationExists(f"{folder} is a file, and a run needs a folder; choose another destination")
     if not folder.exists():

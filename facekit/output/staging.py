@@ -19,13 +19,15 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from facekit.errors import ConfigError, DestinationExists
-from facekit.output.aside import flush_folder, replace_file
-from facekit.output.lock import LOCK, is_free, is_shared, take_lock
-from facekit.output.places import is_empty
+from facekit.output.aside import replace_file
+from facekit.output.flush import flush_folder
+from facekit.output.lock import LOCK, is_free, is_shared, release, take_lock
+from facekit.output.places import is_empty, refuse_below_file
 from facekit.output.record import plain
 from facekit.output.system import refuse_unwritable
 
@@ -39,6 +41,7 @@ __all__ = [
     "clear",
     "is_made_with",
     "join_settings",
+    "leave_staging",
     "look_at_staging",
     "open_staging",
     "refuse_foreign",
@@ -70,6 +73,7 @@ def refuse_foreign(folder: Path) -> None:
     DestinationExists
         It is a link, a file, or a folder without the mark.
     """
+    refuse_below_file(folder)
     if not os.path.lexists(folder):
         return
     names = set() if folder.is_symlink() or not folder.is_dir() else set(os.listdir(folder))
@@ -108,14 +112,7 @@ def open_staging(folder: Path, shared: bool = False) -> int:
         Another run holds it, or the file system takes no new folders.
     """
     refuse_foreign(folder)
-    try:
-        lock = take_lock(folder, shared)
-    except FileNotFoundError as error:  # of what it makes itself: as /proc refuses it
-        if not folder.parent.is_dir():
-            raise
-        raise ConfigError(
-            f"no folder can be made in {folder.parent}, whose file system takes none: choose another destination"
-        ) from error
+    lock = take_lock(folder, shared)
     if lock is None:
         raise _busy(folder)
     return lock
@@ -217,6 +214,39 @@ def clear(folder: Path, keep_lock: bool = True) -> None:
             path.unlink()
     if not keep_lock and is_empty(folder):
         os.rmdir(folder)
+
+
+def leave_staging(folder: Path, lock: int, keep: bool) -> None:
+    """Clear up, unless what lies there is worth keeping, and let go of the lock; what cannot go stays.
+
+    Parameters
+    ----------
+    folder : Path
+    lock : int
+        As `open_staging` returned it.
+    keep : bool
+    """
+    alone = False
+    try:
+        if not keep:
+            clear(folder, keep_lock=False)
+    except PermissionError:  # Windows removes no open file, and the lock is one
+        alone = _entries(folder) == [LOCK]
+    except OSError:
+        pass  # what the run ended with comes first; the next one clears up
+    finally:
+        release(lock)
+    if alone:
+        with suppress(OSError):  # another run may hold it by now
+            os.unlink(folder / LOCK)
+            os.rmdir(folder)
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _write_mark(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -17,6 +18,7 @@ __all__ = [
     "refuse_long_name",
     "refuse_unwritable",
     "require_space",
+    "staged_bytes",
     "system_error",
     "system_refusal",
 ]
@@ -46,7 +48,17 @@ _GRAVE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errn
 """Refusals that stay the reason whatever a library made of them."""
 
 
-def system_error(error: BaseException, staging: Path, kept: bool) -> FacekitError | None:
+def staged_bytes(staging: Path) -> int:
+    """Bytes of the files below a folder that is still being written; what goes meanwhile counts as none."""
+    total = 0
+    for place, _, names in os.walk(staging):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
+
+
+def system_error(error: BaseException, staging: Path, kept: bool, staged: int = 0) -> FacekitError | None:
     """A refusal of the system somewhere behind an error, in words; None where there is none to explain.
 
     Parameters
@@ -57,12 +69,19 @@ def system_error(error: BaseException, staging: Path, kept: bool) -> FacekitErro
         Where the output was made.
     kept : bool
         Whether something finished lies in ``staging``.
+    staged : int
+        Bytes that lay there when the system refused: a full disk had that many for it, and they were too few.
     """
     go_on = f"; what is finished is kept in {staging}, and the same command goes on from there" if kept else ""
     if isinstance(error, RecordError):
         return cured(error, go_on)
     found = system_refusal(error)
-    return None if found is None else FacekitError(refusal_in_words(found, str(staging)) + go_on)
+    if found is None:
+        return None
+    full = found.errno in (errno.ENOSPC, errno.EDQUOT) and staged
+    target = str(staging).removesuffix(".partial")
+    needs = f"; {target} needs more than {_size(staged + max(free_bytes(staging), 0))}" if full else ""
+    return FacekitError(refusal_in_words(found, str(staging)) + needs + go_on)
 
 
 def cured(error: RecordError, go_on: str = "") -> RecordError | None:

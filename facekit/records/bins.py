@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, DestinationExists, RecordError
+from facekit.errors import ConfigError, DestinationExists, RecordError, WrongInput
 from facekit.output.aside import replacing
 from facekit.records.named_inputs import describe_path, require_there
 from facekit.records.pickle_walk import ByteArray, NoPickle, PickleError, PickleWalk
@@ -71,11 +71,19 @@ def read_bins(path: str | os.PathLike[str]) -> Bins:
     try:
         held = walk.run()
     except NoPickle as error:
+        _refuse_other_kind(path)
         what = "this is not a verification .bin: it begins as no pickle does" if walk.offset < _HEAD else str(error)
         raise RecordError(what if content else "this is an empty file", path, None, walk.offset) from None
     except PickleError as error:
+        _refuse_other_kind(path)
         raise RecordError(str(error), path, None, walk.offset) from None
     return _pairs(held, path)
+
+
+def _refuse_other_kind(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no .bin by its name either: it was named by mistake, and is not damaged."""
+    if Path(path).suffix.lower() != ".bin":
+        raise WrongInput(f"it is {describe_path(path)}, not a verification .bin: name one", path)
 
 
 def write_bins(

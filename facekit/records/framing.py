@@ -16,7 +16,18 @@ from typing import NamedTuple
 
 from facekit.errors import ConfigError, RecordError
 
-__all__ = ["MAGIC", "MAX_RECORD", "FramingError", "Part", "frame", "join_parts", "padded", "record_parts", "unframe"]
+__all__ = [
+    "MAGIC",
+    "MAX_RECORD",
+    "NOT_RECORDS",
+    "FramingError",
+    "Part",
+    "frame",
+    "join_parts",
+    "padded",
+    "record_parts",
+    "unframe",
+]
 
 MAGIC = 0xCED7230A
 MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -25,6 +36,8 @@ MAX_RECORD = (1 << 29) - 1
 
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 WORDS = struct.Struct("<II")
+NOT_RECORDS = "not a RecordIO file"
+"""What a file is that begins as no record does."""
 _ZEROS = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
@@ -164,7 +177,7 @@ def _part(words_at: Callable[[int], bytes], at: int, size: int, expected: tuple[
         )
     words = words_at(at)
     if at == 0 and not MAGIC_BYTES.startswith(bytes(words[:4])):
-        raise FramingError(f"this is not a RecordIO file: it begins with {words[:4].hex(' ')}, not 0a 23 d7 ce", at)
+        raise FramingError(f"this is {NOT_RECORDS}: it begins with {words[:4].hex(' ')}, not 0a 23 d7 ce", at)
     if len(words) < 8:
         raise FramingError(f"the file of {size} bytes ends inside a part header: it is truncated", at)
     magic, coded = WORDS.unpack(words)

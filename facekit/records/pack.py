@@ -93,6 +93,7 @@ class Pack:
         """
         problem = self.reader.index_problem()
         if problem is not None:
+            self.reader.require_record_file()
             rec = self.paths.rec
             cure = f"facekit check {rec} says what is missing, facekit reindex {rec} --overwrite rebuilds the index"
             raise PartialIndex(f"{problem}: {cure}", self.paths.idx)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facekit.errors import WrongInput
-from facekit.records.named_inputs import describe_path, require_there
+from facekit.records.named_inputs import describe_path, pack_cure, require_there
 
 __all__ = ["PackPaths", "file_stamps", "find_rec", "pack_paths"]
 
@@ -68,7 +68,8 @@ def find_rec(path: Path) -> Path:
     if prefixed.is_file():
         return prefixed
     require_there(path, "pack")
-    raise WrongInput(f"it is {describe_path(path)}, no pack: name a folder, a .rec file or their prefix", path)
+    wanted = pack_cure(path) or ": name a folder, a .rec file or their prefix"
+    raise WrongInput(f"it is {describe_path(path)}, no pack{wanted}", path)
 
 
 def _rec_of_folder(folder: Path) -> Path:
@@ -78,10 +79,7 @@ def _rec_of_folder(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
-        shards = any(folder.glob("*.tar"))
-        of_shards = ", but tar shards: make a pack of them with facekit convert"
-        cure = of_shards if shards else f": it is {describe_path(folder)}"
-        raise WrongInput(f"no .rec file lies in this folder{cure}", folder)
+        raise WrongInput(f"no .rec file lies in this folder: it is {describe_path(folder)}{pack_cure(folder)}", folder)
     names = ", ".join(f.name for f in found[:5])
     raise WrongInput(f"{len(found)} .rec files lie in this folder ({names}): name one of them", folder)
 

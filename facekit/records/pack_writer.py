@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facekit.errors import ConfigError, DestinationExists, PictureError, RecordError
+from facekit.errors import ConfigError, DestinationExists, PictureError, RecordError, none_of
 from facekit.output.aside import new_aside
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, Header, Record, pack_record, unpack_record
@@ -76,7 +76,7 @@ class PackWriter:
     ) -> None:
         self._writer: RecordWriter | None = None
         if layout not in LAYOUTS:
-            raise ConfigError(f"layout must be one of {', '.join(LAYOUTS)}, {layout!r} was given")
+            raise none_of("layout", layout, LAYOUTS)
         self.path, self.layout = Path(path), layout
         self._overwrite, self._size, self._is_file = overwrite, image_size, self.path.suffix == ".rec"
         self._refuse_existing()

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import RecordError
-from facekit.records.framing import MAGIC, MAX_RECORD, WORDS, FramingError, Part, join_parts, padded, record_parts
+from facekit.records.framing import (
+    MAGIC,
+    MAX_RECORD,
+    NOT_RECORDS,
+    WORDS,
+    FramingError,
+    Part,
+    join_parts,
+    padded,
+    record_parts,
+)
 from facekit.records.header import HEADER_BYTES, Header, Record, unpack_record
 from facekit.records.index import RecordIndex, has_sidecar, read_index, save_sidecar
 from facekit.records.read_at import READ_ONLY, read_at
@@ -166,6 +176,20 @@ class RecordReader:
         if stop == self.size:
             return None
         return f"the index ends {self.size - stop:,} bytes before the end of the file of {self.size:,}"
+
+    def require_record_file(self) -> None:
+        """Refuse a file that begins as no record does: none of what an index says of it counts.
+
+        Raises
+        ------
+        RecordError
+        """
+        if self.size:
+            try:
+                next(record_parts(lambda at: self._pread(8, at), 0, self.size, padding=False))
+            except FramingError as error:
+                if NOT_RECORDS in str(error):
+                    raise RecordError(str(error), self.path, None, 0) from None
 
     @property
     def keys(self) -> NDArray[np.int64]:

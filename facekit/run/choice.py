@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, none_of
 
 __all__ = ["ENGINES", "LOCAL", "ExecutorChoice", "Part", "PartDone", "PartFinished", "given_settings", "parse_part"]
 
@@ -74,7 +74,7 @@ class ExecutorChoice:
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
-            raise ConfigError(f"engine is {self.engine!r}; it must be one of {', '.join(ENGINES)}")
+            raise none_of("engine", self.engine, ENGINES)
         if self.address is not None and self.engine != "ray":
             raise ConfigError("address is that of a Ray cluster: give --engine ray too, or leave it out")
 

@@ -76,7 +76,7 @@ def parquet_schema(path: str | Path) -> pa.Schema:
 
 
 def read_csv(path: str | Path, options: csv.ConvertOptions | None = None) -> pa.Table:
-    """Read a CSV file with a line of names; see `read_parquet`.
+    """Read a CSV file with a line of names; lines of blanks are passed over. See `read_parquet`.
 
     Parameters
     ----------
@@ -87,7 +87,12 @@ def read_csv(path: str | Path, options: csv.ConvertOptions | None = None) -> pa.
     from pyarrow import csv
 
     with _open(path) as file:
-        return csv.read_csv(file, csv.ReadOptions(use_threads=False), convert_options=options)
+        parse = csv.ParseOptions(invalid_row_handler=_row_that_does_not_fit)
+        return csv.read_csv(file, csv.ReadOptions(use_threads=False), parse, options)
+
+
+def _row_that_does_not_fit(row: csv.InvalidRow) -> str:
+    return "error" if row.text.strip() else "skip"
 
 
 @contextmanager

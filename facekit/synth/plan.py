@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, did_you_mean
 
 __all__ = ["BENCHMARK_SEEDS", "KINDS", "SIZES", "PackSpec", "PlannedRecord", "Roster", "make_roster", "plan_records"]
 
@@ -189,7 +189,7 @@ def _check_sizes(spec: PackSpec) -> None:
     if not 1 <= ratio < math.inf:
         raise ConfigError(
             f"sizes is {spec.sizes!r}; it must be one of {', '.join(SIZES)}, with a RATIO of 1 or more, such as "
-            "exponential:100"
+            f"exponential:100{did_you_mean(spec.sizes, SIZES[:2])}"
         )
     if ratio > spec.images:
         raise ConfigError(

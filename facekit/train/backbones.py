@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from facekit.errors import ConfigError, did_you_mean
+from facekit.errors import none_of
 from facekit.train.iresnet import DEPTHS, WIDTHS, IResNet
 from facekit.train.irse import IR_DEPTHS, IRSE, IRSE_DEPTHS, KINDS
 from facekit.train.mobilefacenet import MobileFaceNet
@@ -56,7 +56,7 @@ def residual_shape(name: str) -> Shape:
         The name is not one of an IResNet.
     """
     if name not in _SHAPES:
-        raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(_SHAPES)}")
+        raise none_of("backbone", name, _SHAPES)
     return _SHAPES[name]
 
 
@@ -77,8 +77,7 @@ def backbone(
         There is no such network.
     """
     if name not in BACKBONES:
-        near = did_you_mean(name, BACKBONES)
-        raise ConfigError(f"backbone is {name!r}; it must be one of {', '.join(BACKBONES)}{near}")
+        raise none_of("backbone", name, BACKBONES)
     if name == "mobilefacenet":
         return MobileFaceNet(dimensions, dropout, image_size, freeze_scale)
     if name in VITS:

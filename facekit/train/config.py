@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written, none_of
 
 __all__ = ["MAY_CHANGE", "LoopConfig", "unusual_settings"]
 
@@ -193,7 +193,7 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+                raise none_of(name, getattr(self, name), allowed)
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
@@ -208,7 +208,8 @@ class LoopConfig:
         for name, usual in _usual(self).items():
             if getattr(self, name) > usual.most:
                 raise ConfigError(
-                    f"{name} is {getattr(self, name):g}; it must be at most {usual.most:g} ({_range(usual)})"
+                    f"{name} is {as_written(getattr(self, name))}; it must be at most {as_written(usual.most)} "
+                    f"({_range(usual)})"
                 )
         if list(self.milestones) != sorted(self.milestones) or not all(0 <= one < inf for one in self.milestones):
             raise ConfigError(f"milestones are {self.milestones}; write epochs in order, none negative")
@@ -225,9 +226,9 @@ def unusual_settings(config: LoopConfig) -> list[str]:
     for name, usual in _usual(config).items():
         value = getattr(config, name)
         if not usual.low <= value <= usual.high:
-            found.append(f"{name} is {value:g} ({_range(usual)})")
+            found.append(f"{name} is {as_written(value)} ({_range(usual)})")
     if config.warmup >= config.epochs:
-        found.append(f"warmup is {config.warmup:g} of {config.epochs} epochs: the rate never reaches lr")
+        found.append(f"warmup is {as_written(config.warmup)} of {config.epochs} epochs: the rate never reaches lr")
     return found
 
 
@@ -236,7 +237,7 @@ def _usual(config: LoopConfig) -> dict[str, Usual]:
 
 
 def _range(usual: Usual) -> str:
-    return f"usual: {usual.low:g} to {usual.high:g}"
+    return f"usual: {as_written(usual.low)} to {as_written(usual.high)}"
 
 
 def _check(wanted: str, values: tuple[float, ...], least: float, names: tuple[str, ...]) -> None:

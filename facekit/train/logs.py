@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, none_of
 from facekit.output import replace_file
 
 __all__ = ["LOGS", "Log", "check_logs"]
@@ -50,7 +50,7 @@ def check_logs(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in LOGS:
-            raise ConfigError(f"log is {name!r}; it must be one of {', '.join(LOGS)}")
+            raise none_of("log", name, LOGS)
         if name != "csv" and find_spec(name) is None:
             raise ConfigError(f"--log {name} needs {name}: pip install {name}")
 

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, WrongInput
 from facekit.output import replacing
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_file, require_there
 from facekit.train.plugin import PackFacts, Plugin, load_plugin
 from facekit.train.public_weights import Translated, translated, unpacked
 from facekit.train.recipe import Settings, settings_of
@@ -115,19 +115,27 @@ def load_file(path: Path) -> dict[str, Any]:
     FacekitError
         It cannot be read.
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no such file")
+    require_file(path, "weights of torch", "name a .pt file")
     try:
         recent = zipfile.is_zipfile(path)  # what torch wrote before 1.6 cannot be mapped
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=recent)
     except pickle.UnpicklingError as error:
+        _refuse_other_kind(path)
         raise FacekitError(
             f"{path} cannot be read as weights: it holds something else than tensors, numbers and texts, and nothing "
             "in it is executed; save its state_dict alone"
         ) from error
     except Exception as error:  # the unpickler raises whatever the bytes lead it to
+        _refuse_other_kind(path)
         raise FacekitError(f"{path} cannot be read as weights: {error}") from error
     return content
+
+
+def _refuse_other_kind(path: Path) -> None:
+    """Refuse what is no file of torch's by its first bytes: what torch says of it helps nobody."""
+    what = describe_path(path)
+    if what not in ("weights of torch", "a file of another kind"):
+        raise WrongInput(f"it is {what}, not weights of torch: name a .pt file", path)
 
 
 def open_model(path: str | os.PathLike[str]) -> Model:
@@ -253,7 +261,8 @@ def weights_file(path: Path) -> Path:
         if candidate.is_file():
             return candidate
     require_there(path, "run of facekit train")
-    raise ConfigError(f"{path} holds no {MODEL} and no checkpoint: give what facekit train wrote")
+    what = f"{path} is {describe_path(path)}: it"
+    raise ConfigError(f"{what} holds no {MODEL} and no checkpoint; give what facekit train wrote")
 
 
 def load_initial_weights(network: nn.Module, path: str) -> list[str]:

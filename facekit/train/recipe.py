@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from facekit.errors import ConfigError, did_you_mean
+from facekit.records.named_inputs import describe_path, require_text
 from facekit.run.user_files import read_toml
 from facekit.train.config import LoopConfig
 from facekit.train.plugin import Plugin
@@ -92,9 +94,13 @@ def _recipe(plugin: Plugin, recipe: str | None) -> Mapping[str, Any]:
     if recipe in plugin.recipes:
         return plugin.recipes[recipe]
     if Path(recipe).suffix != ".toml":
+        if os.path.exists(recipe):
+            require_text(recipe, "a recipe", "give a .toml file")
         near = did_you_mean(recipe, plugin.recipes)
         names = ", ".join(plugin.recipes)
-        raise ConfigError(f"there is no recipe {recipe!r}; there are {names}, or give a .toml file{near}")
+        found = f" (at that path is {describe_path(recipe)})" if os.path.exists(recipe) else ""
+        raise ConfigError(f"there is no recipe {recipe!r}{found}; there are {names}, or give a .toml file{near}")
+    require_text(recipe, "a recipe", "give a .toml file")
     try:
         return read_toml(Path(recipe))
     except ConfigError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written, none_of
 from facekit.train.plugin import Batch, Embedding, PackFacts, Step
 
 if TYPE_CHECKING:
@@ -58,11 +58,13 @@ class BclConfig:
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
-            raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+            raise none_of("loss", self.loss, LOSSES)
         if not 0.1 <= self.scale <= 1024:
-            raise ConfigError(f"scale is {self.scale:g}; it must be from 0.1 to 1024 (usual: 16 to 128)")
+            raise ConfigError(f"scale is {as_written(self.scale)}; it must be from 0.1 to 1024 (usual: 16 to 128)")
         if not 0 <= self.t_momentum < 1:
-            raise ConfigError(f"t_momentum is {self.t_momentum:g}; it must be from 0 to below 1 (usual: 0.001 to 0.1)")
+            raise ConfigError(
+                f"t_momentum is {as_written(self.t_momentum)}; it must be from 0 to below 1 (usual: 0.001 to 0.1)"
+            )
 
 
 PAPER: Mapping[str, Any] = {
@@ -170,9 +172,9 @@ class _Bcl:
         if balanced and len(set(facts.class_counts.tolist())) == 1:
             found.append("all classes have the same count, so that log n changes nothing: bcl is curricular here")
         if config.scale < 2 or config.scale > 256:
-            found.append(f"scale is {config.scale:g} (usual: 16 to 128)")
+            found.append(f"scale is {as_written(config.scale)} (usual: 16 to 128)")
         if config.loss in ("bcl", "curricular") and not 1e-4 <= config.t_momentum <= 0.3:
-            found.append(f"t_momentum is {config.t_momentum:g} (usual: 0.001 to 0.1)")
+            found.append(f"t_momentum is {as_written(config.t_momentum)} (usual: 0.001 to 0.1)")
         if config.scale > 64 and len(facts.class_counts) < 1000:
             found.append(f"scale {config.scale:g} with {len(facts.class_counts)} classes: start from 32 to 64")
         return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, as_written, none_of
 from facekit.train.plugin import Batch, Embedding, PackFacts, Step
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ class MaskdulConfig:
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
-            raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+            raise none_of("loss", self.loss, LOSSES)
         if not 0.1 <= self.scale <= 1024:
-            raise ConfigError(f"scale is {self.scale:g}; it must be from 0.1 to 1024 (usual: 16 to 128)")
+            raise ConfigError(f"scale is {as_written(self.scale)}; it must be from 0.1 to 1024 (usual: 16 to 128)")
         if not self.sigma_start > 0:
             raise ConfigError(f"sigma_start is {self.sigma_start}; it must be above 0")
         for name in ("magnitude_bounds", "margin_bounds", "sigma_bounds", "xi_bounds"):

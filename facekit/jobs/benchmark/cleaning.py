@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.evaluate import CleaningScore, CleaningTruth, score_cleaning
 from facekit.jobs.benchmark.config import ScoreConfig
 from facekit.jobs.benchmark.opened import open_benchmark, task_folder
 from facekit.records.key_rows import rows_of
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import require_file, unreadable
 from facekit.run.parquet import read_csv, read_parquet
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def _said(
     names = set(rows.column_names)
     labels = next((name for name in ("label", "new_label") if name in names), None)
     if "key" not in names or (labels is None and "keep" not in names):
-        raise ConfigError(f"{path} must have the column key, and label or keep or both: see docs/benchmark.md")
+        near = "" if "key" in names else did_you_mean("key", names)
+        said = f"it has {', '.join(rows.column_names)}{near}"
+        raise ConfigError(f"{path} must have the column key, and label or keep or both (docs/benchmark.md); {said}")
     known = _integers(rows, "key", path)
     places = rows_of(known, keys)
     if len(np.unique(known)) < len(known) or len(known) != len(keys) or (places < 0).any():
@@ -101,11 +103,11 @@ def _said(
 def _table(path: str) -> pa.Table:
     import pyarrow as pa
 
-    require_there(path, "file")
+    require_file(path, "a table", "write a .csv or a .parquet")
     try:
         return read_parquet(path) if path.endswith(".parquet") else read_csv(path)
     except (OSError, pa.ArrowException) as error:
-        raise FacekitError(f"{path} cannot be read: {error}; write a .csv or a .parquet") from error
+        raise unreadable(path, "a table", (".csv", ".parquet"), error, "write a .csv or a .parquet") from error
 
 
 def _integers(rows: pa.Table, name: str, path: str) -> npt.NDArray[np.int64]:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, none_of
 from facekit.jobs.benchmark.finish import CLEANING, FACES, MANIFEST
 from facekit.jobs.benchmark.presets import BenchmarkSpec, PlantedTask
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.ledger import LEDGER
 from facekit.run.ledger_reader import ledger_batches
 from facekit.run.parquet import read_parquet
@@ -89,7 +89,8 @@ def open_benchmark(path: str) -> Benchmark:
     folder = Path(path)
     require_there(folder, "benchmark")
     if not (folder / MANIFEST).is_file():
-        raise ConfigError(f"{path} is no benchmark: it has no {MANIFEST}; facekit benchmark make writes one")
+        found = describe_path(path)
+        raise ConfigError(f"{path} is {found}, no benchmark (it has no {MANIFEST}): facekit benchmark make writes one")
     about = read_json(folder / MANIFEST, CURE)
     spec = _spec(about, folder)
     columns = [np.asarray(column.to_pylist()) for column in read_parquet(folder / FACES).columns]
@@ -133,5 +134,5 @@ def task_folder(benchmark: Benchmark, task: str) -> Path:
     root = benchmark.folder / CLEANING
     names = sorted(place.name for place in root.iterdir() if place.is_dir()) if root.is_dir() else []
     if task not in names:
-        raise ConfigError(f"task is {task!r}; {benchmark.folder} has {', '.join(names) or 'none'}")
+        raise none_of(f"task of {benchmark.folder}", task, names)
     return root / task

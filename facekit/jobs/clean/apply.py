@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.jobs.clean.apply_list import AllowedLoss, check_list, match_list
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.exclusion import hashes_of
 from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
 from facekit.jobs.clean.tabulate import override_table, summarise
 from facekit.jobs.clean.write import Share, write_output
+from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.clean_list import is_list
 from facekit.jobs.inputs.signatures import signature_inputs
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
@@ -83,6 +84,7 @@ class ApplyConfig:
     partial_index: bool = False
 
     def __post_init__(self) -> None:
+        check_at_least("workers", self.workers, 1)
         for name, allowed in (("match", ("key", "hash", "auto")), ("unmatched", ("refuse", "drop"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
@@ -90,9 +92,9 @@ class ApplyConfig:
             raise ConfigError(f"least_found is {self.least_found}: give a share from 0 to 1")
         unknown = set(self.revert) - {"all", *ACTIONS, *REASONS}
         if unknown:
-            raise ConfigError(
-                f"revert {sorted(unknown)[0]!r}: choose all, an action ({', '.join(ACTIONS)}) or a reason"
-            )
+            word = min(unknown)
+            near = did_you_mean(word, ("all", *ACTIONS, *REASONS))
+            raise ConfigError(f"revert {word!r}: choose all, an action ({', '.join(ACTIONS)}) or a reason{near}")
 
 
 def apply(config: ApplyConfig) -> CleanSummary:

@@ -16,7 +16,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.images.perceptual import HASH_BYTES
 from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.clean.tabulate import hash_payloads
-from facekit.jobs.inputs.clean_list import is_list, read_list
+from facekit.jobs.inputs.clean_list import is_list, list_cure, read_list
 from facekit.jobs.inputs.picture_hashes import hash_pictures
 from facekit.jobs.inputs.signatures import check_signature
 from facekit.jobs.inputs.source import Source
@@ -99,8 +99,7 @@ def check_list(path: str, match: str, allowed_signers: str | None) -> str:
         raise ConfigError(f"{path} is a list, which knows no keys: choose --match auto, or --match hash")
     if not is_list(path):
         raise ConfigError(
-            f"--match auto wants a list, {path} is {describe_path(path)}: facekit lists export {path} LIST writes one, "
-            "or choose --match hash"
+            f"--match auto wants a list, {path} is {describe_path(path)}: {list_cure(path)}, or choose --match hash"
         )
     return check_signature(path, allowed_signers)
 

@@ -17,6 +17,7 @@ from facekit.jobs.embed.reuse import SAME_SPACE, difference
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.source_records import read_records
+from facekit.records.named_inputs import require_file
 from facekit.run.ledger import payload_hash
 
 __all__ = ["HASH", "ExclusionSet", "hashes_of", "open_exclusion_set"]
@@ -62,6 +63,7 @@ def open_exclusion_set(
         _refuse_other_space(path, features.description, faces_by)
         return ExclusionSet(name, unit(features.load().vectors), np.zeros(0, HASH))
     if engine is None or model is None:
+        _require_pictures(path)
         raise ConfigError(f"--exclude {path} holds pictures: give the --model that made the features to embed them")
     _refuse_other_space(path, embedded_by(engine, model), faces_by)
     payloads = _payloads(path)
@@ -76,6 +78,14 @@ def _refuse_other_space(path: str, own: dict[str, Any], faces_by: dict[str, Any]
             f"--exclude {path} is not embedded as the faces were, so nothing can be compared ({found}): "
             "give the --model and the options that made the features"
         )
+
+
+def _require_pictures(path: str) -> None:
+    """Refuse what holds no pictures, before a model is asked for that could embed them."""
+    if path.endswith(".bin"):
+        require_file(path, "a verification .bin", "name a .bin, a pack, a folder of pictures or one of vectors")
+    else:
+        open_source(path, limit=1)
 
 
 def _payloads(path: str) -> list[bytes]:

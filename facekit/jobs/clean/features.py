@@ -177,7 +177,9 @@ def _load_array(path: str, source: Source) -> npt.NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise FacekitError(f"{path} cannot be read as an array: {error}") from error
+        damaged = describe_path(path) == "an array"  # what numpy says of others speaks of pickles
+        reason = error if damaged else f"it is {describe_path(path)}"
+        raise FacekitError(f"{path} cannot be read as an array: {reason}; save it with numpy.save") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise FacekitError(f"{path} holds no floating point array")
     if array.ndim != 2 or len(array) != len(source):

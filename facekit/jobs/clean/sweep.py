@@ -15,6 +15,7 @@ from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.clean.job import decide
 from facekit.jobs.inputs.source import open_source
 from facekit.records.key_rows import rows_of
+from facekit.records.named_inputs import require_text
 from facekit.run.parquet import read_csv
 
 __all__ = ["SweepConfig", "sweep"]
@@ -106,6 +107,7 @@ def _read_columns(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8
 
     kinds = {"key": pa.int64(), "wrong": pa.int8()}
     options = csv.ConvertOptions(include_columns=list(kinds), column_types=kinds, strings_can_be_null=True)
+    require_text(path, "a truth table", "name a CSV with the columns key and wrong")
     try:
         table = read_csv(path, options)
         keys, wrong = table["key"].to_numpy(), table["wrong"].fill_null(-1).to_numpy()

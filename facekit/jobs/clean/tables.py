@@ -21,7 +21,7 @@ from facekit.clean.decisions import ACTIONS, REASONS, Action, Identities, label_
 from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.outputs.tables import LABELS, TRAIN_CONFIG, write_labels, write_parquet, write_train_config
 from facekit.records.distinct import blocks
-from facekit.records.named_inputs import describe_path, require_there
+from facekit.records.named_inputs import describe_path, require_there, unreadable
 from facekit.run.parquet import count_rows, parquet_batches, parquet_schema
 
 if TYPE_CHECKING:
@@ -226,10 +226,7 @@ def read_decisions(
             row = part.stop
         return DecisionTable(**found, sentences=tuple(map(str, sentences)), about=about)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        refusal = FacekitError if path.suffix == ".parquet" else ConfigError  # damaged, or named by mistake
-        raise refusal(
-            f"{path} cannot be read as decisions: {error}; it is {describe_path(path)}; name what facekit clean wrote"
-        ) from error
+        raise unreadable(path, "decisions", (".parquet",), error, "name what facekit clean wrote") from error
 
 
 def _taken(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

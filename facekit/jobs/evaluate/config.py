@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, none_of
 from facekit.evaluate import AGGREGATIONS
-from facekit.jobs.inputs.checks import check_at_least, check_choice
+from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.masks.catalogue import TYPES
 from facekit.run.choice import LOCAL, ExecutorChoice
@@ -106,16 +106,18 @@ class EvalConfig:
         if self.pairs is not None and self.gallery is not None:
             raise ConfigError("--pairs and --gallery are two evaluations; give one of them")
         if self.wear is not None and self.wear not in TYPES:
-            raise ConfigError(f"wear is {self.wear!r}; it must be one of {', '.join(TYPES)}")
+            raise none_of("wear", self.wear, TYPES)
         if self.wear is not None and self.pairs is None and self.gallery is None:
             raise ConfigError("--wear masks pairs or probes; give --pairs, or --gallery and --probe")
         if self.side not in SIDES:
-            raise ConfigError(f"side is {self.side!r}; it must be one of {', '.join(SIDES)}")
+            raise none_of("side", self.side, SIDES)
         self._check_shared()
         if not 0 <= self.blur < 100:
             raise ConfigError(f"blur is {self.blur}; it must be a number of pixels from 0 to 100")
         if any(not 0 < far <= 1 for far in self.fars):
             raise ConfigError(f"fars are {', '.join(map(str, self.fars))}; each must be above 0 and at most 1")
+        check_at_least("folds", self.folds, 2)
+        check_seed(self.seed)
         check_choice("folds_by", self.folds_by, FOLDS_BY)
         check_choice("aggregate", self.aggregate, AGGREGATIONS)
         check_at_least("bootstrap", self.bootstrap, 0)

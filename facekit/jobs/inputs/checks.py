@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facekit.errors import ConfigError, did_you_mean
+from facekit.errors import ConfigError, none_of
 
 __all__ = ["check_at_least", "check_choice", "check_seed"]
 
@@ -18,8 +18,7 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
         Says what was given and what is allowed.
     """
     if value not in allowed:
-        near = did_you_mean(value, allowed)
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}{near}")
+        raise none_of(name, value, allowed)
 
 
 def check_at_least(name: str, value: float | None, least: float) -> None:

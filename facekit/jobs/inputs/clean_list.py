@@ -12,16 +12,16 @@ import numpy.typing as npt
 import facekit
 from facekit.clean.decisions import ACTIONS, REASONS
 from facekit.clean.lists import MOST_VOTERS, CleanList, Pictures
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import FacekitError, WrongInput
 from facekit.images.perceptual import HASH_BYTES, HASH_NAME
 from facekit.records.distinct import blocks
-from facekit.records.named_inputs import describe_path, require_there
+from facekit.records.named_inputs import MARKS, describe_path, require_there, unreadable
 from facekit.run.parquet import count_rows, parquet_batches, parquet_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMAT", "is_list", "read_list", "write_list"]
+__all__ = ["FORMAT", "is_list", "list_cure", "read_list", "require_list_file", "write_list"]
 
 FORMAT = 1
 _META = b"facekit.list"
@@ -106,13 +106,11 @@ def read_list(path: str | Path) -> CleanList:
     """
     import pyarrow as pa
 
-    require_there(path, "list")
-    if Path(path).is_dir():
-        raise ConfigError(f"{path} is {describe_path(path)}, not a list: facekit lists export {path} LIST writes one")
+    require_list_file(path)
     try:
         meta = (parquet_schema(path).metadata or {}).get(_META)
         if meta is None:
-            raise ConfigError(f"{path} is no list of decisions; facekit lists export CLEANED LIST writes one")
+            raise WrongInput(f"it is {describe_path(path)}, not a list: {list_cure(path)}", path)
         about = json.loads(meta)
         _check_format(path, about)
         listed = _read_rows(path, about)
@@ -123,10 +121,23 @@ def read_list(path: str | Path) -> CleanList:
             raise
         raise FacekitError(f"{path}: {error}; fetch it again, from somebody whom you trust") from error
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise FacekitError(
-            f"{path} cannot be read as a list: {error}; it is {describe_path(path)}; name what facekit lists export "
-            "wrote, or fetch it again"
-        ) from error
+        begun = describe_path(path) in ("a parquet table", "a list of decisions", "a table of decisions")
+        suffixes = (Path(path).suffix.lower(),) if begun else (".list",)
+        cure = f"{list_cure(path)}, or fetch it again"
+        raise unreadable(path, "a list", suffixes, error, cure) from error
+
+
+def require_list_file(path: str | Path) -> None:
+    """Refuse the name of a list where no file is; what is in it shows when it is read."""
+    require_there(path, "list")
+    if not Path(path).is_file():
+        raise WrongInput(f"it is {describe_path(path)}, not a list: {list_cure(path)}", path)
+
+
+def list_cure(path: str | Path) -> str:
+    """What helps where something else is given for a list."""
+    cleaned = describe_path(path) in (MARKS["decisions.parquet"], "a table of decisions")
+    return f"facekit lists export {path} LIST writes one" if cleaned else "name what facekit lists export wrote"
 
 
 def _check_format(path: str | Path, about: dict[str, Any]) -> None:

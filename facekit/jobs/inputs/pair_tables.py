@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.records.key_rows import rows_of
-from facekit.records.named_inputs import describe_path, require_there
+from facekit.records.named_inputs import require_file, unreadable
 from facekit.run.parquet import read_csv, read_parquet
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def read_pairs(path: str) -> KeyPairs:
         There is no pair in it, a value is not a whole number, or ``same`` is neither 0 nor 1.
     """
     rows = _table(path)
+    for name in ("key_a", "key_b", "same"):
+        _require_column(rows, name, path)
     if not rows.num_rows:  # columns without a value have no type
         raise FacekitError(f"{path} lists no pair: give it a line for each")
     columns = [_integers(rows, name, path) for name in ("key_a", "key_b", "same")]
@@ -76,19 +77,21 @@ def _texts(values: list[Any], places: npt.NDArray[np.int64]) -> npt.NDArray[np.s
 def _table(path: str) -> pa.Table:
     import pyarrow as pa
 
-    require_there(path, "file")
-    if os.path.isdir(path):
-        raise ConfigError(f"{path} is {describe_path(path)}, not a table: name a .csv or .parquet file")
+    require_file(path, "a table", "name a .csv or .parquet file")
     try:
         return read_parquet(path) if path.endswith(".parquet") else read_csv(path)
     except pa.ArrowInvalid as error:
-        raise FacekitError(f"{path} cannot be read as a table: {error}") from error
+        raise unreadable(path, "a table", (".csv", ".parquet"), error, "name a .csv or .parquet file") from error
 
 
-def _integers(rows: pa.Table, name: str, path: str) -> npt.NDArray[Any]:
+def _require_column(rows: pa.Table, name: str, path: str) -> None:
     if name not in rows.column_names:
         near = did_you_mean(name, rows.column_names)
         raise ConfigError(f"{path} has no column {name}; it has {', '.join(rows.column_names)}{near}")
+
+
+def _integers(rows: pa.Table, name: str, path: str) -> npt.NDArray[Any]:
+    _require_column(rows, name, path)
     column = rows[name].to_numpy()
     if column.dtype.kind not in "iu":
         raise FacekitError(f"{path}: column {name} does not hold whole numbers only")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from facekit.errors import ConfigError, RecordError
 from facekit.jobs.inputs.published_sets import published_set
 from facekit.output import Input
+from facekit.records.named_inputs import MARKS, describe_path
 from facekit.records.parquet_shards import samples_in_parquet
 from facekit.records.tar_members import Sample, samples_in
 from facekit.stores import (
@@ -41,6 +42,12 @@ logger = logging.getLogger(__name__)
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
 PARQUET = (".parquet",)
 LEDGERS = (".ledger.parquet", ".truth.parquet")
+OTHERS = (
+    *(MARKS[name] for name in ("decisions.parquet", "features.json", "rounds.json", "config.json")),
+    "a list of decisions",
+    "a table of decisions",
+)
+"""What holds tables of facekit's own, which are no pictures."""
 """What facekit itself leaves beside shards, and is none."""
 
 TRIES, PAUSE = 3, 1.0
@@ -99,6 +106,8 @@ def find_sample_files(named: str) -> SampleFiles | None:
     place = local_path(named)
     if not is_address(place):
         if os.path.isdir(place) and _holds_pack(place):
+            return None
+        if os.path.exists(place) and describe_path(place) in OTHERS:
             return None
         pattern = not os.path.exists(place) and any(sign in place for sign in "*{")
         if not (pattern or os.path.isdir(place) or place.endswith((*TARS, *PARQUET))) or place.endswith(

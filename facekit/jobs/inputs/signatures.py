@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, WrongInput
 from facekit.output import Input, input_of
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_there
 
 __all__ = [
     "NAMESPACE",
@@ -99,6 +99,7 @@ def verify(path: str, allowed_signers: str) -> str:
     signature = signature_path(path)
     require_there(path, "list")
     require_there(allowed_signers, "file of allowed signers")
+    _refuse_other_kind(allowed_signers, "a file of allowed signers", "with a line NAME KEY for each")
     require_there(signature, "signature")
     names = [ssh_keygen(), "-Y", "find-principals", "-s", str(signature), "-f", allowed_signers]
     cure = f"choose a file of signers that has the key, or do not trust {path}"
@@ -108,6 +109,12 @@ def verify(path: str, allowed_signers: str) -> str:
     said = run_ssh_keygen(words, path, f"{path} is not what {who} signed", "restore both from where they came")
     key = said.decode("utf-8", "replace").partition(" with ")[2].strip()
     return f"{who} ({key})" if key else who
+
+
+def _refuse_other_kind(path: str, what: str, cure: str) -> None:
+    found = describe_path(path)
+    if found not in ("a text file", "an empty file"):
+        raise WrongInput(f"it is {found}, not {what}: name a text file {cure}", path)
 
 
 def ssh_keygen() -> str:

@@ -26,7 +26,7 @@ from facekit.records import Pack, open_pack
 from facekit.records.content import sampled_hash
 from facekit.records.distinct import distinct
 from facekit.records.index_policy import IndexPolicy
-from facekit.records.named_inputs import MARKS, describe_path
+from facekit.records.named_inputs import MARKS, describe_path, pack_cure
 from facekit.run.ledger import ledger_path
 from facekit.stores import Stored, is_address, local_path, restamp
 
@@ -264,17 +264,23 @@ def _folder_source(folder: Path) -> Source:
     groups = found or [alone.pictures]
     files = tuple(name for pictures in groups for name in pictures)
     if not files:
-        what = describe_path(folder)
-        if what in MARKS.values():
-            raise ConfigError(f"{folder} is {what}, neither a pack nor pictures: name one of these")
-        kinds, instead = ", ".join(sorted(PICTURES)), f"; it holds {format_counts(others)}" if others else ""
-        raise FacekitError(f"{folder} holds neither a .rec file nor pictures ({kinds}){instead}")
+        raise _no_pictures(folder, others)
     labels = np.repeat(np.arange(len(groups)), [len(pictures) for pictures in groups])
     places = np.arange(len(files))
     pictures = np.ones(len(files), np.bool_)
     content, changed = _folder_hashes(folder, files)
     keys, labels = places + 1, labels.astype(np.int64)
     return Source(str(folder), "folder", "insightface", keys, labels, pictures, places, files, content, changed, others)
+
+
+def _no_pictures(folder: Path, others: dict[str, int]) -> ConfigError:
+    what, cure = describe_path(folder), pack_cure(folder)
+    unread = what == "a folder of pictures"  # of kinds that nothing here reads
+    if what in MARKS.values() or (cure and not unread):
+        return ConfigError(f"{folder} is {what}, neither a pack nor pictures{cure or ': name one of these'}")
+    kinds, instead = ", ".join(sorted(PICTURES)), f"; it holds {format_counts(others)}" if others else ""
+    kind = f"{folder} is {what}: it" if what == "an empty folder" else f"{folder}"
+    return ConfigError(f"{kind} holds neither a .rec file nor pictures ({kinds}){instead}")
 
 
 def source_input(source: Source, named: str) -> Input:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from facekit.errors import RecordError
 from facekit.output import replacing
 from facekit.records import Header, PartialIndex, RecordIndex, unpack_record
-from facekit.records.framing import FramingError, join_parts, padded, record_parts
+from facekit.records.framing import NOT_RECORDS, FramingError, join_parts, padded, record_parts
 from facekit.records.index import read_index
 from facekit.records.index_policy import IndexPolicy
 from facekit.records.label_sidecar import stored_labels
@@ -199,6 +199,8 @@ class StoredPack:
             try:
                 *_, last = record_parts(lambda at: ranges.pread(8, at), start, self.rec.size, padding=False)
             except FramingError as error:
+                if NOT_RECORDS in str(error):
+                    raise RecordError(str(error), self.rec.address, None, start) from None
                 return f"the record that the index has furthest back, at offset {start:,}, is not whole: {error}"
         stop = min(last.start + padded(last.length), self.rec.size)
         missing = self.rec.size - stop

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError, did_you_mean
+from facekit.records.named_inputs import require_file, unreadable
 from facekit.run.parquet import read_csv
 
 __all__ = ["TemplateList", "TemplatePairs", "read_subjects", "read_template_pairs", "read_templates"]
@@ -88,12 +89,11 @@ def read_subjects(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
     """
     import pyarrow as pa
 
-    if not Path(path).is_file():
-        raise ConfigError(f"{path}: no such file")
+    require_file(path, "a table", "name a .csv file")
     try:
         table = read_csv(path)
     except pa.ArrowInvalid as error:
-        raise FacekitError(f"{path} cannot be read as a table: {error}") from error
+        raise unreadable(path, "a table", (".csv",), error, "name a .csv file") from error
     missing = [name for name in ("TEMPLATE_ID", "SUBJECT_ID") if name not in table.column_names]
     if missing:
         near = did_you_mean(missing[0], table.column_names)
@@ -109,12 +109,11 @@ def read_subjects(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
 
 
 def _lines(path: str) -> list[list[str]]:
-    if not Path(path).is_file():
-        raise ConfigError(f"{path}: no such file")
+    require_file(path, "a list", "name a text file with a line for each")
     try:
         rows = [line.split() for line in Path(path).read_text("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise FacekitError(f"{path} is no text: {error}") from error
+        raise unreadable(path, "a list", (".txt",), error, "name a text file with a line for each") from error
     if not rows:
         raise FacekitError(f"{path} is empty: give it a line for each")
     return rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facekit.errors import ConfigError
-from facekit.jobs.inputs.checks import check_choice
+from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.run.choice import LOCAL, ExecutorChoice
 
 __all__ = ["VOTES", "ExportConfig", "ListSummary", "MergeConfig", "SignConfig"]
@@ -48,6 +48,7 @@ class ExportConfig:
     executor: ExecutorChoice = LOCAL
 
     def __post_init__(self) -> None:
+        check_at_least("workers", self.workers, 1)
         if len(self.who) > LONGEST_NAME or not self.who.isprintable():
             raise ConfigError(f"who is {self.who[:40]!r}...: give one line of at most {LONGEST_NAME} characters")
 

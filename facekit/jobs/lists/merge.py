@@ -7,14 +7,13 @@ import hashlib
 
 from facekit.clean.list_votes import merged_list
 from facekit.errors import ConfigError
-from facekit.jobs.inputs.clean_list import read_list, write_list
+from facekit.jobs.inputs.clean_list import read_list, require_list_file, write_list
 from facekit.jobs.inputs.signatures import check_signature, signature_inputs
 from facekit.jobs.lists.config import ListSummary, MergeConfig
 from facekit.jobs.lists.job import HEAD_BYTES, ROW_BYTES
 from facekit.jobs.lists.show import summarise
 from facekit.output import PARQUET, check_files, input_of, open_files
 from facekit.output.dry_run import Forecast
-from facekit.records.named_inputs import require_there
 
 __all__ = ["merge_lists"]
 
@@ -40,7 +39,7 @@ def merge_lists(config: MergeConfig) -> ListSummary:
         One is damaged or not what its signature signs, or they have too many voters.
     """
     for path in config.lists:
-        require_there(path, "list")
+        require_list_file(path)
     inputs = [input_of(path) for path in config.lists]
     inputs += [read for path in config.lists for read in signature_inputs(path, config.allowed_signers)]
     check_files({config.destination: PARQUET}, inputs, config.overwrite)

@@ -12,7 +12,7 @@ from facekit.jobs.inputs.signatures import NAMESPACE, run_ssh_keygen, signature_
 from facekit.jobs.lists.config import SignConfig
 from facekit.output import FileKind, check_files, input_of, open_files
 from facekit.output.dry_run import Forecast
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import require_text, require_there
 
 __all__ = ["SIGNATURE", "sign"]
 
@@ -41,6 +41,7 @@ def sign(config: SignConfig) -> Path:
         ssh-keygen refuses the key.
     """
     require_there(config.key, "key")
+    require_text(config.key, "a key", "name a private key of SSH, or the public one of a key in ssh-agent")
     read_list(config.path)
     inputs = [input_of(config.path), input_of(config.key, lambda: (config.key,))]
     target = str(signature_path(config.path))

@@ -26,6 +26,7 @@ from facekit.output import BINS, PARQUET, check_files, input_of, open_files
 from facekit.output.dry_run import Forecast, is_dry
 from facekit.records import Header, Record, unframe, unpack_record
 from facekit.records.bins import Bins, read_bins, write_bins
+from facekit.records.named_inputs import describe_path, require_there
 from facekit.run.executors import open_executor
 from facekit.run.ledger import LedgerRow, LedgerWriter, ledger_path, payload_hash, table
 from facekit.run.progress import progress
@@ -161,7 +162,9 @@ def mask_bin_files(
     names = [Path(source).name for source in sources]
     other = next((source for source in sources if not source.endswith(".bin")), None)
     if other is not None:
-        raise ConfigError(f"{other} is no .bin: several sources must be verification .bin files; mask packs one by one")
+        require_there(other)
+        what = f"{other} is {describe_path(other)}, no .bin"
+        raise ConfigError(f"{what}: several sources must be verification .bin files; mask packs one by one")
     if config.destination.endswith(".bin"):
         raise ConfigError(f"{config.destination} is a file's name: name a folder for the {len(sources)} .bin files")
     if len(set(names)) < len(names):

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, did_you_mean
 from facekit.jobs.inputs.checks import check_at_least, check_choice
 from facekit.records.layout import LAYOUTS
 from facekit.run.choice import LOCAL, ExecutorChoice
@@ -79,7 +79,8 @@ class PackConfig:
         if self.detector is not None and not self.align:
             raise ConfigError("without align no faces are found: leave out detector, or give align too")
         if self.detector not in (None, SHIPPED, UPRIGHT) and not re.fullmatch(r"[\w.]+:\w+", str(self.detector)):
-            raise ConfigError(f"detector is {self.detector!r}; it must be {SHIPPED}, {UPRIGHT} or MODULE:NAME")
+            near = did_you_mean(str(self.detector), (SHIPPED, UPRIGHT))
+            raise ConfigError(f"detector is {self.detector!r}; it must be {SHIPPED}, {UPRIGHT} or MODULE:NAME{near}")
         if self.size is not None and not (self.size[0] > 0 and self.size[1] > 0):
             raise ConfigError(f"size is {self.size}; height and width must be above 0")
         if self.align and self.size != (112, 112):

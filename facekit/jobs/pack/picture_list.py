@@ -18,7 +18,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.picture_files import PICTURES
 from facekit.jobs.inputs.source import open_source
 from facekit.output import Input, input_of
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_there
 
 __all__ = ["PictureList", "pictures_input", "read_pictures"]
 
@@ -186,16 +186,17 @@ def _refuse_binary(path: Path) -> None:
     with open(path, "rb") as file:
         if b"\0" in file.read(1 << 16):
             cure = "facekit convert rewrites a pack" if path.suffix == ".rec" else "save it as text in UTF-8"
-            raise ConfigError(f"{path} is no list of pictures: it holds bytes that are no text; {cure}")
+            what = f"{path} is {describe_path(path)}, no list of pictures"
+            raise ConfigError(f"{what}: it holds bytes that are no text; {cure}")
 
 
 def _entries(path: Path) -> Iterator[Entry]:
     kind = None
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
-            columns = line.rstrip("\r\n").split("\t")
-            if columns == [""]:
+            if not line.strip():
                 continue
+            columns = line.rstrip("\r\n").split("\t")
             found = next((read for read in (_im2rec, _insightface) if read(columns) is not None), None)
             entry = None if found is None else found(columns)
             if entry is None or found is not (kind or found):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from facekit.errors import PictureError
 from facekit.images import decode, picture_size
-from facekit.jobs.inputs.checks import check_seed
+from facekit.jobs.inputs.checks import check_at_least, check_seed
 from facekit.jobs.inputs.ledger import AlreadyMasked, already_masked
 from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.inputs.source_records import read_records
@@ -87,6 +87,8 @@ class DrawConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_at_least("pairs", self.pairs, 2)
+        check_at_least("folds", self.folds, 1)
 
 
 @dataclass(frozen=True)

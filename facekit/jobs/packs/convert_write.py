@@ -32,6 +32,7 @@ from facekit.jobs.packs.share_samples import share_samples
 from facekit.jobs.packs.webdataset import Samples, write_pack_of_shards, write_shards
 from facekit.output import FolderOutput
 from facekit.records.distinct import distinct
+from facekit.records.named_inputs import require_text
 from facekit.records.tar_shards import TarSamples
 
 __all__ = ["choose_records", "order", "read_keys", "write_converted"]
@@ -101,6 +102,7 @@ def keys_to_drop(path: str, keys: npt.NDArray[np.int64], source: str) -> npt.NDA
 
 def read_keys(path: str) -> npt.NDArray[np.int64]:
     """Keys, one a line."""
+    require_text(path, "a list of keys", "name a text file with a key on each line")
     try:
         return np.array([int(line) for line in Path(path).read_text("utf-8-sig").split()], np.int64)
     except OSError as error:

@@ -13,7 +13,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.pair_tables import read_pairs
 from facekit.jobs.inputs.source import Source
 from facekit.records.key_rows import rows_of
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_file, require_there, unreadable
 
 __all__ = ["RowPairs", "draw_pairs", "listed_pairs"]
 
@@ -59,7 +59,8 @@ def listed_pairs(path: str, source: Source) -> RowPairs:
             unknown = pairs.keys.reshape(-1)[rows < 0][0]
             raise FacekitError(f"{source.name} has no image with key {unknown}, which {path} names")
         return RowPairs(rows.reshape(-1, 2), pairs.same)
-    if not source.files:
+    require_file(path, "a list of pairs", "name a .csv, or text as LFW's pairs.txt")
+    if not source.files and describe_path(path) == "a text file":
         raise ConfigError(f"{path} lists pictures by name: give the folder of people that has them, or a .csv of keys")
     return _named_pairs(path, source)
 
@@ -68,8 +69,7 @@ def _named_pairs(path: str, source: Source) -> RowPairs:
     try:
         lines = Path(path).read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        cure = "it must be a .csv, or text as LFW's pairs.txt"
-        raise FacekitError(f"{path} is no list of pairs: {error}; {cure}") from None
+        raise unreadable(path, "a list of pairs", (".txt",), error, "name a .csv, or text as LFW's pairs.txt") from None
     known = {str(PurePosixPath(name).with_suffix("")): row for row, name in enumerate(source.files)}
     rows, same = [], []
     for number, line in enumerate(lines, 1):

@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, as_written
 from facekit.jobs.inputs.checks import check_at_least, check_choice, check_seed
 from facekit.jobs.inputs.source import pack_input
 from facekit.jobs.outputs.copy_shards import GatheredRecords
@@ -77,7 +77,7 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.test < 1:
-            raise ConfigError(f"test is {self.test:g}; it must be above 0 and below 1")
+            raise ConfigError(f"test is {as_written(self.test)}; it must be above 0 and below 1")
         check_choice("layout", self.layout, ("same", *LAYOUTS))
         check_seed(self.seed)
         check_at_least("workers", self.workers, 1)

@@ -22,6 +22,7 @@ from facekit.output import JSON, check_files, folder_input, input_of, open_files
 from facekit.output.dry_run import is_dry
 from facekit.output.record import changed_since, lineage_of
 from facekit.records.merkle import changed_blocks
+from facekit.records.named_inputs import require_text
 from facekit.run.user_files import read_json
 
 __all__ = ["PassportConfig", "PassportSummary", "check_passport", "make_passport"]
@@ -135,6 +136,7 @@ def check_passport(source: str, passport: str) -> CheckSummary:
         The pack is corrupt.
     """
     cure = "give the JSON file that facekit passport wrote"
+    require_text(passport, "a passport", cure)
     said = read_json(Path(passport), cure)
     try:
         known = said["facekit:passport"]

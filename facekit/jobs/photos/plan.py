@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, format_counts
 from facekit.jobs.mask.plan import smallest
 from facekit.jobs.photos.config import PhotosConfig
-from facekit.records.named_inputs import describe_path, require_there
+from facekit.records.named_inputs import MARKS, describe_path, require_there
 from facekit.run.shards import Shard, cut
 
 __all__ = ["CONTACT", "LEDGER", "LIST", "PhotosPlan", "make_plan"]
@@ -67,7 +67,11 @@ def make_plan(config: PhotosConfig) -> PhotosPlan:
     files = tuple(name for name in found.pictures if name not in OWN)[: config.limit]
     if not files:
         instead = f"; it holds {format_counts(found.others)}" if found.others else ""
-        raise FacekitError(f"{folder} holds no pictures{instead}")
+        what = describe_path(folder)
+        if what == MARKS["train.rec"]:
+            raise ConfigError(f"{folder} is a pack, whose faces are aligned: mask it without --photos")
+        known = "" if what in ("a folder", "a folder of folders") else f" is {what}: it"
+        raise ConfigError(f"{folder}{known} holds no pictures{instead}; name a folder that does")
     chosen = np.ones(len(files), np.bool_)
     if config.ratio_of == "picture":
         chosen[:] = False

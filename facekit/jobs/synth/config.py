@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, none_of
 from facekit.run.choice import LOCAL, ExecutorChoice
 from facekit.synth.plan import PackSpec
 
@@ -48,7 +48,7 @@ class SynthConfig:
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
-            raise ConfigError(f"layout is {self.layout!r}; it must be one of {', '.join(LAYOUTS)}")
+            raise none_of("layout", self.layout, LAYOUTS)
         if self.workers < 1:
             raise ConfigError(f"workers is {self.workers}; it must be at least 1")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.errors import FacekitError, NoFace
+from facekit.errors import FacekitError, NoFace, PictureError, WrongInput
 from facekit.faces.gate import gate
 from facekit.faces.landmarks import CHIN_FRONT, NOSE_TIP, UPPER_LIP
 from facekit.faces.mesh import LiteRTMesh
@@ -18,7 +18,7 @@ from facekit.masks.catalogue import TYPES, mask_type, type_names
 from facekit.masks.custom import add_masks, read_masks
 from facekit.masks.textures import MaskTexture
 from facekit.output.dry_run import Forecast
-from facekit.records.named_inputs import require_there
+from facekit.records.named_inputs import describe_path, require_file, require_text
 
 __all__ = [
     "SHEET_BYTES",
@@ -144,10 +144,15 @@ def photographed(path: str | Path) -> Wearer:
     NoFace
         No mask can be worn in it.
     """
+    require_file(path, "a picture", "name one")
     try:
         image = decode(Path(path).read_bytes(), upright=True)
     except OSError as error:
-        raise FacekitError(f"{path} cannot be read: {error.strerror}") from error
+        raise FacekitError(f"{path} cannot be read: {error.strerror}; name another") from error
+    except PictureError as error:
+        if describe_path(path) != "a picture":
+            raise WrongInput(f"it is {describe_path(path)}, not a picture: name one", path) from error
+        raise PictureError(f"{path}: {error}") from error
     mesh = LiteRTMesh()(image)
     reason = gate(mesh, image.shape)
     if reason is not None:
@@ -226,7 +231,7 @@ def check_table(path: str | Path) -> list[Finding]:
     MissingInput
         Nothing is there.
     """
-    require_there(path, "table of masks")
+    require_text(path, "a table of masks", "name a TOML file")
     try:
         masks = read_masks(path)
         add_masks(path)

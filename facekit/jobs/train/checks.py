@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facekit.errors import ConfigError, FacekitError
+from facekit.errors import ConfigError, FacekitError, as_written
 from facekit.jobs.packs.check import CheckConfig, check
 from facekit.output.dry_run import in_earnest
 
@@ -73,7 +73,7 @@ def config_warnings(plugin: Plugin, settings: Settings, facts: PackFacts) -> lis
     step = config.batch * config.accumulate * world
     if config.recipe_batch and step != config.recipe_batch:
         found.append(
-            f"lr {config.lr:g} is meant for {config.recipe_batch} images a step, and this run takes {step}: "
+            f"lr {as_written(config.lr)} is meant for {config.recipe_batch} images a step, and this run takes {step}: "
             f"scale lr by {step / config.recipe_batch:.3g}, or accumulate"
         )
     empty = int((counts == 0).sum())

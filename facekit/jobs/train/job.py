@@ -86,6 +86,8 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     if first:
         check_lists(config.pairs, config.pack, task.facts.image_size)
+    found = config_warnings(plugin, settings, task.facts)
+    _try_network(task, plugin)
     inputs, only_told = guarded_inputs(config), is_dry()
     if first and only_told:
         look_at_run_folder(task.out, "train", inputs)
@@ -93,7 +95,7 @@ def train(
     with open_run_folder(task.out, "train", inputs) if first and not only_told else nullcontext():
         if first and not only_told:
             check_resume(task.out, _record(config, settings, task), config.resume)
-        found = config_warnings(plugin, settings, task.facts) + resume_warnings(task.out, settings.train)
+        found += resume_warnings(task.out, settings.train)
         found += list_warnings(config.pairs, config.pack)
         for sentence in found + (init_sentences(config.init) if config.init is not None else []):
             warn(sentence)
@@ -109,6 +111,20 @@ def guarded_inputs(config: TrainConfig) -> list[Input]:
     """Everything that is named to be read: a run's folder may not be one of them, hold one or lie in one."""
     named = (config.pack, config.init, config.recipe, config.mesh_cache, *config.pairs)
     return [input_of(path, lambda: ()) for path in named if path is not None and Path(path).exists()]
+
+
+def _try_network(task: Task, plugin: Plugin) -> None:
+    """Build the network without memory for it: what it refuses is said before there is a folder."""
+    import torch
+
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            plugin.build_network(task.settings.plugin, task.facts)
+    except ConfigError:
+        raise
+    except Exception:
+        log.debug("the network cannot be built without memory", exc_info=True)
 
 
 def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
