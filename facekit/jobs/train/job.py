@@ -75,6 +75,7 @@ def train(
     from facekit.train.model import init_sentences
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
+    from facekit.train.trial import try_network
 
     check_best(config.best, list_names(config.pairs))
     check_logs(config.logs)
@@ -87,7 +88,7 @@ def train(
     if first:
         check_lists(config.pairs, config.pack, task.facts.image_size)
     found = config_warnings(plugin, settings, task.facts)
-    _try_network(task, plugin)
+    try_network(plugin, settings, task.facts)
     inputs, only_told = guarded_inputs(config), is_dry()
     if first and only_told:
         look_at_run_folder(task.out, "train", inputs)
@@ -111,20 +112,6 @@ def guarded_inputs(config: TrainConfig) -> list[Input]:
     """Everything that is named to be read: a run's folder may not be one of them, hold one or lie in one."""
     named = (config.pack, config.init, config.recipe, config.mesh_cache, *config.pairs)
     return [input_of(path, lambda: ()) for path in named if path is not None and Path(path).exists()]
-
-
-def _try_network(task: Task, plugin: Plugin) -> None:
-    """Build the network without memory for it: what it refuses is said before there is a folder."""
-    import torch
-
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            plugin.build_network(task.settings.plugin, task.facts)
-    except ConfigError:
-        raise
-    except Exception:
-        log.debug("the network cannot be built without memory", exc_info=True)
 
 
 def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
