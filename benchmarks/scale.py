@@ -35,7 +35,8 @@ from timing import machine
 
 EACH, BLOCK = 50, 1 << 17
 LIMIT, LIMIT_OF_PARENT = 100, 64
-JOBS = ("embed", "mask", "embed-folder", "mask-folder", "synth")
+STAND_INS = ("embed", "mask", "embed-folder", "mask-folder", "synth")
+PARENTS = (*STAND_INS, "pack-folder", "pack-list", "unpack-named")
 OF_FILES = {"pack-folder", "pack-list", "unpack-named", "embed-folder", "mask-folder", "clean-folder"}
 LINKS = 20_000  # pictures that are links to one file: file systems allow some 65,000 of them
 PICTURES = {"clean-masked": 1 / 0.85}  # that the command reads for each record: mask makes 15% of all
@@ -220,8 +221,8 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
             ("mask",),
         ),
         "check-deep": (["check", pack, "--deep"], ()),
-        "pack-folder": (["pack", people, out["pack-folder"], "--workers", "1"], ()),
-        "pack-list": (["pack", f"{people}/people.lst", out["pack-list"], "--workers", "1"], ()),
+        "pack-folder": (["pack", people, out["pack-folder"], "--workers", "2"], ()),
+        "pack-list": (["pack", f"{people}/people.lst", out["pack-list"], "--workers", "2"], ()),
         "unpack-named": (["unpack", out["pack-folder"], out["unpack-named"], "--workers", "1"], ("pack-folder",)),
         "embed-folder": ([people, out["embed-folder"]], ()),
         "mask-folder": ([people, out["mask-folder"]], ()),
@@ -271,7 +272,7 @@ def run_all(
 
 
 def run_one(at: Path, name: str, arguments: list[str], width: int) -> Cost:
-    own = [str(Path(__file__).with_name("scale_stand_ins.py")), name] if name in JOBS else ["-m", "facekit"]
+    own = [str(Path(__file__).with_name("scale_stand_ins.py")), name] if name in STAND_INS else ["-m", "facekit"]
     start = [sys.executable, *own]
     if name == "clean-masked" and not (at / "masked.npy").exists():
         from facekit.records import open_pack
@@ -295,7 +296,7 @@ def table(costs: list[dict[str, Cost]], sizes: list[int]) -> str:
             (getattr(two, part) - getattr(one, part)) / max(large - small, 1) / PICTURES.get(name, 1)
             for part in ("own", "child")
         )
-        limit = LIMIT_OF_PARENT if name in JOBS else LIMIT
+        limit = LIMIT_OF_PARENT if name in PARENTS else LIMIT
         mark = " **too much**" if own > limit or child > LIMIT else ""
         lines.append(f"| {name} | {two.seconds:,.0f} | {two.wall:,.0f} | {two.seconds / max(one.seconds, 0.01):.1f} "
                      f"| {two.own / 1e6:,.0f} | {own:.0f}{mark} | {child:.0f} |")  # fmt: skip
