@@ -27,7 +27,9 @@ class StandIn:
         from facekit.embeddings.engine import Embedded
 
         first, self._seen = self._seen, self._seen + count
-        return Embedded(self._vectors[first : self._seen].astype(np.float32), np.ones(count, np.float32), None)
+        vectors = self._vectors[first : self._seen].astype(np.float32)
+        norms = np.linalg.norm(vectors, axis=1)
+        return Embedded(vectors / norms[:, None], norms, None)
 
 
 def undecoded(source: Any, size: int, *_: object) -> Iterator[Any]:
