@@ -35,7 +35,10 @@ from timing import machine
 
 EACH, BLOCK = 50, 1 << 17
 LIMIT, LIMIT_OF_PARENT = 100, 64
-JOBS = ("embed", "mask")
+STAND_INS = ("embed", "mask", "embed-folder", "mask-folder", "synth")
+PARENTS = (*STAND_INS, "pack-folder", "pack-list", "unpack-named")
+OF_FILES = {"pack-folder", "pack-list", "unpack-named", "embed-folder", "mask-folder", "clean-folder"}
+LINKS = 20_000  # pictures that are links to one file: file systems allow some 65,000 of them
 PICTURES = {"clean-masked": 1 / 0.85}  # that the command reads for each record: mask makes 15% of all
 
 
@@ -119,6 +122,33 @@ def write_vectors(path: Path, count: int, width: int) -> None:
     mapped.flush()
 
 
+def write_people(folder: Path, count: int) -> None:
+    """A folder of people, and a list of the same pictures; links to few files, which are not the same picture twice."""
+    picture, place = blank_picture()
+    lines, content = [], bytearray(picture.tobytes())
+    for row in range(count):
+        name = Path(f"person-{row // EACH:07d}", f"{row:08d}.png")
+        if row % EACH == 0:
+            (folder / name).parent.mkdir(parents=True)
+        if row % LINKS == 0:
+            first = folder / name
+            content[place : place + 8] = struct.pack("<Q", row)
+            first.write_bytes(content)
+        else:
+            os.link(first, folder / name)
+        lines.append(f"{row}\t{row // EACH}\t{name}\n")
+    (folder / "people.lst").write_text("".join(lines))
+
+
+def write_pairs(path: Path, count: int) -> None:
+    """Half as many pairs as pictures, every second one of one person."""
+    keys = np.arange(1, count + 1, 2)
+    other = np.where(keys % 4 == 1, keys % count + 1, (keys + count // 2) % count + 1)
+    alike = (keys - 1) // EACH == (other - 1) // EACH
+    rows = zip(keys.tolist(), other.tolist(), alike.astype(int).tolist(), strict=True)
+    path.write_text("key_a,key_b,same\n" + "".join(f"{one},{two},{same}\n" for one, two, same in rows))
+
+
 def anonymous(process: int) -> int:
     """Anonymous bytes of a process now; 0 where it is gone."""
     try:
@@ -158,6 +188,7 @@ def measured(command: list[str], log: Path) -> Cost:
 def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]]]:
     """Name of each -> its command line, and the commands whose output it reads."""
     pack, vectors, other = str(at / "pack"), str(at / "vectors.npy"), str(at / "out-clean-robust")
+    people = str(at / "people")
     out = {name: str(at / f"out-{name}") for name in NAMES}
     clean = out["clean-published"]
     given: dict[str, tuple[list[str], tuple[str, ...]]] = {
@@ -189,6 +220,18 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
             ["clean", out["mask"], out["clean-masked"], "--features", str(at / "masked.npy"), "--allow-loss", "1"],
             ("mask",),
         ),
+        "check-deep": (["check", pack, "--deep"], ()),
+        "pack-folder": (["pack", people, out["pack-folder"], "--workers", "2"], ()),
+        "pack-list": (["pack", f"{people}/people.lst", out["pack-list"], "--workers", "2"], ()),
+        "unpack-named": (["unpack", out["pack-folder"], out["unpack-named"], "--workers", "1"], ("pack-folder",)),
+        "embed-folder": ([people, out["embed-folder"]], ()),
+        "mask-folder": ([people, out["mask-folder"]], ()),
+        "clean-folder": (["clean", people, out["clean-folder"], "--features", vectors], ()),
+        "synth": ([str(count), out["synth"]], ()),
+        "passport": (["passport", pack, f"{at}/passport.json", "--sample", "100", "--overwrite"], ()),
+        "overlap": (["overlap", pack, f"{out['split']}/train", out["overlap"]], ("split",)),
+        "lists-export": (["lists", "export", clean, f"{at}/some.list", "--overwrite"], ("clean-published",)),
+        "eval-pairs": (["eval", out["embed"], "--pairs", str(at / "pairs.csv"), "--pack", pack], ("embed",)),
         "unpack": (["unpack", pack, out["unpack"], "--limit", str(min(count, 10**6))], ()),
     }  # fmt: skip
     return given
@@ -196,7 +239,9 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
 
 NAMES = ("inspect", "check", "convert", "convert-no-hash", "split", "merge", "reindex", "clean-published",
          "clean-robust", "clean-all", "apply-key", "apply-hash", "apply-revert", "apply-some", "diff", "sweep",
-         "embed", "mask", "clean-masked", "unpack")  # fmt: skip
+         "embed", "mask", "clean-masked", "unpack", "check-deep", "pack-folder", "pack-list", "unpack-named",
+         "embed-folder", "mask-folder", "clean-folder", "synth", "passport", "overlap", "lists-export",
+         "eval-pairs")  # fmt: skip
 
 
 def run_all(
@@ -208,6 +253,10 @@ def run_all(
         write_pack(at / "pack", count) if pictures is None else write_real_pack(at / "pack", count, pictures)
     if not (at / "vectors.npy").exists():
         write_vectors(at / "vectors.npy", count, width)
+    if not (at / "people").exists() and {*chosen} & OF_FILES:
+        write_people(at / "people", count)
+    if not (at / "pairs.csv").exists():
+        write_pairs(at / "pairs.csv", count)
     found: dict[str, Cost] = {}
     given, chosen = commands(at, count), list(chosen)
     for place, name in enumerate(chosen):
@@ -223,7 +272,7 @@ def run_all(
 
 
 def run_one(at: Path, name: str, arguments: list[str], width: int) -> Cost:
-    own = [str(Path(__file__).with_name("scale_stand_ins.py")), name] if name in JOBS else ["-m", "facekit"]
+    own = [str(Path(__file__).with_name("scale_stand_ins.py")), name] if name in STAND_INS else ["-m", "facekit"]
     start = [sys.executable, *own]
     if name == "clean-masked" and not (at / "masked.npy").exists():
         from facekit.records import open_pack
@@ -247,7 +296,7 @@ def table(costs: list[dict[str, Cost]], sizes: list[int]) -> str:
             (getattr(two, part) - getattr(one, part)) / max(large - small, 1) / PICTURES.get(name, 1)
             for part in ("own", "child")
         )
-        limit = LIMIT_OF_PARENT if name in JOBS else LIMIT
+        limit = LIMIT_OF_PARENT if name in PARENTS else LIMIT
         mark = " **too much**" if own > limit or child > LIMIT else ""
         lines.append(f"| {name} | {two.seconds:,.0f} | {two.wall:,.0f} | {two.seconds / max(one.seconds, 0.01):.1f} "
                      f"| {two.own / 1e6:,.0f} | {own:.0f}{mark} | {child:.0f} |")  # fmt: skip

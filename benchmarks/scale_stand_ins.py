@@ -27,7 +27,9 @@ class StandIn:
         from facekit.embeddings.engine import Embedded
 
         first, self._seen = self._seen, self._seen + count
-        return Embedded(self._vectors[first : self._seen].astype(np.float32), np.ones(count, np.float32), None)
+        vectors = self._vectors[first : self._seen].astype(np.float32)
+        norms = np.linalg.norm(vectors, axis=1)
+        return Embedded(vectors / norms[:, None], norms, None)
 
 
 def undecoded(source: Any, size: int, *_: object) -> Iterator[Any]:
@@ -87,7 +89,31 @@ def run_mask(source: str, destination: str) -> None:
     mask(MaskConfig(source, destination, workers=2), same_mesh, leave_bare)
 
 
+def run_synth(count: str, destination: str) -> None:
+    """One picture for all, drawn once."""
+    from facekit.jobs.synth import shard
+    from facekit.jobs.synth.config import SynthConfig
+    from facekit.jobs.synth.job import synth
+    from facekit.synth import PackSpec
+
+    drawn: dict[str, Any] = {}
+    draw, build = shard.draw_record, shard.build_person
+
+    def drawn_once(plan: Any, seed: int, person: Any, wear: Any) -> Any:
+        first = drawn.setdefault("record", None) or draw(plan, seed, person, wear)
+        drawn["record"] = first
+        return first._replace(plan=plan)
+
+    def built_once(identity: Any) -> Any:
+        drawn["person"] = drawn.get("person") or build(identity)
+        return drawn["person"]
+
+    with mock.patch.multiple(shard, draw_record=drawn_once, build_person=built_once):
+        synth(SynthConfig(PackSpec(int(count) // 50, 50), destination, workers=1))
+
+
 if __name__ == "__main__":
     import scale_stand_ins  # so that workers find its functions by this name
 
-    {"embed": scale_stand_ins.run_embed, "mask": scale_stand_ins.run_mask}[sys.argv[1]](*sys.argv[2:4])
+    runs = {"embed": scale_stand_ins.run_embed, "mask": scale_stand_ins.run_mask, "synth": scale_stand_ins.run_synth}
+    runs[sys.argv[1].partition("-")[0]](*sys.argv[2:4])

@@ -39,7 +39,7 @@ def test_a_step_is_a_constant_and_a_rate(images: int) -> None:
     for name in ("fetch", "convert", "apply"):
         assert found[name].cpu_hours * 3600 == pytest.approx(3 + RATES[name].cpu * images)
         assert found[name].disk_bytes == 7_000 * images
-        assert found[name].memory_bytes == round(2e8 + BYTES_A_RECORD * images)
+        assert found[name].memory_bytes == round(2e8 + BYTES_A_RECORD[name] * images)
     assert found["convert"].hours * 3600 == pytest.approx(4 + 2e-4 * images)
     assert found["fetch"].hours * 3600 == pytest.approx(4 + RATES["fetch"].cpu * images / 4)
     assert found["fetch"].peak_disk_bytes == 2 * found["fetch"].disk_bytes

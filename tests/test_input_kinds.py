@@ -167,6 +167,6 @@ def test_avif_is_counted_as_other_where_pillow_does_not_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "one.avif").write_bytes(b"")
-    assert files_in(tmp_path).pictures == (["one.avif"] if AVIF else [])
+    assert list(files_in(tmp_path).pictures) == (["one.avif"] if AVIF else [])
     monkeypatch.setattr(features, "check", lambda _: False)
-    assert (files_in(tmp_path).pictures, dict(files_in(tmp_path).others)) == ([], {".avif": 1})
+    assert (list(files_in(tmp_path).pictures), dict(files_in(tmp_path).others)) == ([], {".avif": 1})

@@ -18,7 +18,7 @@ from facekit.cli import main
 from facekit.images import encode_jpeg
 from facekit.jobs.mask.config import MaskConfig
 from facekit.jobs.mask.job import mask
-from facekit.jobs.outputs.original_names import original_names, write_original_names
+from facekit.jobs.outputs.original_names import listed_names, write_original_names
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.job import pack
 from facekit.jobs.packs.unpack import UnpackConfig, unpack
@@ -116,16 +116,16 @@ def test_names_that_lead_out_of_the_folder_are_not_taken(people: Path, tmp_path:
         lines = listed.read_bytes().split(b"\n")
         lines[0] = b"1\t0\t" + name.encode()
         listed.write_bytes(b"\n".join(lines))
-        names = original_names(tmp_path / "pack" / "train.rec", np.array([1, 2, 3, 99]))
+        names = listed_names(tmp_path / "pack" / "train.rec")
         assert names is not None
-        told = [name if name is None else os.fsdecode(name) for name in names.to_pylist()]
+        told = [name if name is None else os.fsdecode(name) for name in names.of(np.array([1, 2, 3, 99]))]
         assert told == [None, "anna/two.JPG", "bert/one.jpeg", None], name
     for content in (b"", b"no list", b"\0\xff\n" * 9):
         listed.write_bytes(content)
         found = unpacked(tmp_path / "pack", tmp_path / f"out{len(content)}")
         assert sorted(found)[0] == "0000000/00000001.jpg"
     listed.unlink()
-    assert original_names(tmp_path / "pack" / "train.rec", np.array([1])) is None
+    assert listed_names(tmp_path / "pack" / "train.rec") is None
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +19,7 @@ from facekit.images import encode_jpeg
 from facekit.jobs.packs.unpack import UnpackConfig, unpack
 from facekit.jobs.packs.unpack_names import Origin, file_name, plan_names
 from facekit.records import Header, PackWriter
-from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, table
+from facekit.run.ledger import LEDGER, LedgerRow, LedgerWriter, payload_hash, schema, table
 
 JPEG = encode_jpeg(np.zeros((8, 8, 3), np.uint8))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -120,3 +124,25 @@ def test_a_type_behind_a_name_is_no_other_files_name_whatever_its_suffix(tmp_pat
     assert {name: content[-1] for name, content in found.items()} == {
         "p/a.png": 0, "p/a-00000001.png": 1, "p/a-kn95.png": 2
     }  # fmt: skip
+
+
+def test_plans_take_a_few_numbers_a_record(tmp_path: Path) -> None:
+    """Paths stay in the mapped list: 16 bytes for where each stands, and a hash and its order for what is alike."""
+    peaks = []
+    for count in (70_000, 140_000):  # more than a block and than a batch of the ledger
+        rec, keys = tmp_path / str(count) / "train.rec", np.arange(1, count + 1)
+        rec.parent.mkdir()
+        with open(rec.with_name("source.lst"), "wb") as listed:
+            listed.writelines(b"%d\t0\tperson %d/picture %d.jpg\n" % (key, key // 50, key) for key in range(count))
+        sources = keys - keys % 5 // 4  # every fifth record is of the file before it, and wears a mask
+        columns = {name: pa.nulls(count, schema().field(name).type) for name in schema().names}
+        masks = pa.array(np.where(keys % 5 == 4, "kn95", None))
+        made = columns | {"key": keys, "source_key": sources - 1, "type": masks}
+        pq.write_table(pa.table(made, schema()), rec.with_name(LEDGER))
+        gc.collect()
+        tracemalloc.start()
+        names = plan_names(rec, keys, (sources - 1) // 50)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert names.of(2, 4) == [Origin("person 0/picture 2.jpg"), Origin("person 0/picture 2.jpg", "kn95")]
+    assert (peaks[1] - peaks[0]) / 70_000 < 55

@@ -223,20 +223,27 @@ def make_material(config: CostConfig, folder: Path) -> Material:
 
 
 def _write_records(at: Path, count: int, config: CostConfig) -> None:
-    """A pack and gzipped tars of pictures that are as large as asked for: random bytes, which nothing can compress."""
+    """A pack and gzipped tars of pictures that are as large as asked for: random bytes, which nothing can compress.
+
+    Each ends in its number: the hashes of equal ones would take no room in a ledger.
+    """
     rng, small = np.random.default_rng(0), encode_jpeg(np.full((8, 8, 3), 90, np.uint8), 50)
     picture = (small + rng.bytes(max(config.picture_bytes - len(small), 0)))[: config.picture_bytes]
     labels = np.arange(count) // config.per_identity
     frames = [frame(pack_record(Header(0, 0.0, 0, 0), picture))]
-    size = len(frames[0])
+    size, told = len(frames[0]), min(len(picture), 8)
+    last = 32 + len(picture)  # behind the frame's 8 bytes and the header's 24
     with PackWriter(at / "pack") as writer:
         for first in range(0, count, 1000):
             some = labels[first : first + 1000]
             block = bytearray(frames[0] * len(some))
+            numbers = np.arange(first, first + len(some), dtype="<i8")[:, None].view(np.uint8)[:, :told]
+            np.frombuffer(block, np.uint8).reshape(len(some), size)[:, last - told : last] = numbers
             writer.append_block(block, np.arange(len(some)) * size, some, new_ids=True, relabel=True, in_place=True)
     with TarWriter(at / "tars", count) as tars:
         for number in range(count // FETCHED):
-            tars.write(number, Header(0, float(labels[number]), number, 0), picture)
+            own = picture[: len(picture) - told] + number.to_bytes(8, "little")[:told]
+            tars.write(number, Header(0, float(labels[number]), number, 0), own)
     for path in (at / "tars").glob("*.tar"):
         with open(path, "rb") as plain, gzip.open(f"{path}.gz", "wb", 1) as packed:
             while piece := plain.read(1 << 20):

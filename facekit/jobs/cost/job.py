@@ -16,8 +16,8 @@ from facekit.run.processors import processors
 
 __all__ = ["PAIRS", "Cost", "CostSummary", "Kept", "Step", "cost", "predict", "seconds_of"]
 
-BYTES_A_RECORD = 100
-"""What a command may hold in memory for each record; ``benchmarks/scale.py`` measures that none holds more."""
+BYTES_A_RECORD = {"fetch": 85, "convert": 64, "mask": 51, "embed": 38, "clean": 87, "apply": 89, "read": 0}
+"""What a command holds in memory for each record, as ``benchmarks/scale.py`` measured it with ten million."""
 
 NETWORK_SHARE = 0.6
 """Of a core's speed in products of matrices, what a convolutional network reaches."""
@@ -233,7 +233,7 @@ def _step(name: str, images: float, rate: Rate, config: CostConfig, measured: Me
         seconds = _wall_of_one(rate.cpu, rate.wall, False, measured.cores)
         wall = rate.start_wall + seconds * images + more_cpu / measured.cores
     left = round(rate.disk * images)
-    memory = round(rate.memory + BYTES_A_RECORD * images) if rate.memory else 0
+    memory = round(rate.memory + BYTES_A_RECORD[name] * images) if rate.memory else 0
     return Step(name, cpu / 3600, 0.0, wall / 3600, left, left * (2 if name in TWICE else 1), memory)
 
 
@@ -259,12 +259,14 @@ def _embedding(images: int, config: CostConfig, measured: Measured) -> Step:
     wall = max(decoding * images / cores, images / config.gpu_rate / gpus) if gpus else on_cores * images / cores
     gpu_hours = images / config.gpu_rate / 3600 if gpus else 0.0
     left = images * (2 * config.dimensions + 64)
-    memory = round((rate.memory if rate is not None else 1.5e9) + BYTES_A_RECORD * images)
+    memory = round((rate.memory if rate is not None else 1.5e9) + BYTES_A_RECORD["embed"] * images)
     return Step("embed", cpu * images / 3600, gpu_hours, wall / 3600, left, left, memory)
 
 
 def assumptions(config: CostConfig, measured: Measured) -> tuple[str, ...]:
     """What was not measured."""
+    held = sorted(filter(None, BYTES_A_RECORD.values()))
+    least, most = held[0], held[-1]
     network = (
         f"the speed of {config.model} was measured on one core"
         if config.model is not None
@@ -281,7 +283,7 @@ def assumptions(config: CostConfig, measured: Measured) -> tuple[str, ...]:
         "convert, clean and apply are one process on one machine",
         "clean compares all centres with one another on all cores of one machine",
         "read is one epoch of training's reading: decoding and augmenting, not the network",
-        f"memory: what the command took here and {BYTES_A_RECORD} bytes a record, which is the limit of all commands",
+        f"memory: what the command took here and {least} to {most} bytes a record, as the project measured it",
         "pages of mapped files come on top of that and may be dropped by the system",
         "fetch and mask have their output twice on the disk until they are done; the source is not counted",
     )

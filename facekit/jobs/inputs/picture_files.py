@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from facekit.errors import FacekitError
 from facekit.images import reads_avif
+from facekit.records.name_list import NameList
 
 __all__ = ["PICTURES", "Files", "files_in", "folders_in", "format_counts"]
 
@@ -20,7 +21,7 @@ LINK = "link to a folder"
 class Files(NamedTuple):
     """What lies in a folder, save for names that begin with a dot."""
 
-    pictures: list[str]
+    pictures: NameList
     """Paths, sorted; dangling links among them, since a picture was meant."""
     others: Counter[str]
     """Files that are no pictures by their names, by suffix; and links to folders, which are not followed."""
@@ -57,7 +58,7 @@ def files_in(root: Path, within: str = ".", deep: bool = True, suffixes: Collect
     FacekitError
         A folder cannot be listed; names it.
     """
-    found, wanted = Files([], Counter()), readable() if suffixes is None else suffixes
+    found, wanted = Files(NameList(), Counter()), readable() if suffixes is None else suffixes
     for place, folders, names in os.walk(root / within, onerror=_unlistable):
         folders[:] = _shown(folders) if deep else []
         found.others.update(LINK for name in folders if os.path.islink(os.path.join(place, name)))
@@ -67,8 +68,7 @@ def files_in(root: Path, within: str = ".", deep: bool = True, suffixes: Collect
                 found.pictures.append(name if inner == os.curdir else os.path.join(inner, name))
             else:
                 found.others[_suffix(name) or "without a suffix"] += 1
-    found.pictures.sort()
-    return found
+    return found._replace(pictures=found.pictures.ascending())
 
 
 def readable() -> set[str]:
@@ -86,8 +86,8 @@ def format_counts(counts: dict[str, int], most: int = 5) -> str:
     return ", ".join(ranked[:most] + ["..."] * (len(ranked) > most))
 
 
-def _shown(names: Iterable[str]) -> list[str]:
-    return [name for name in names if not name.startswith(".")]
+def _shown(names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if not name.startswith("."))
 
 
 def _suffix(name: str) -> str:

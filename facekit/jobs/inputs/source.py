@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -26,6 +27,7 @@ from facekit.records import Pack, open_pack
 from facekit.records.content import sampled_hash
 from facekit.records.distinct import distinct
 from facekit.records.index_policy import IndexPolicy
+from facekit.records.name_list import NameList
 from facekit.records.named_inputs import MARKS, describe_path, pack_cure
 from facekit.run.ledger import ledger_path
 from facekit.stores import Stored, is_address, local_path, restamp
@@ -62,7 +64,7 @@ class Source:
         Which records hold a picture; the others are the dataset header and the identities.
     offsets : (N,) int64
         Byte offset of each record; of a folder's, position in ``files``.
-    files : tuple of str
+    files : NameList
         Paths of a folder's pictures, relative to it.
     stored : Stored, optional
         The ``.rec`` in a store, whose records are read by byte ranges; ``path`` is where it would lie beside the copies
@@ -82,7 +84,7 @@ class Source:
     labels: npt.NDArray[np.int64]
     pictures: npt.NDArray[np.bool_]
     offsets: npt.NDArray[np.int64]
-    files: tuple[str, ...] = ()
+    files: NameList = field(default_factory=NameList)
     content: str = ""
     changed: str = ""
     others: dict[str, int] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class Source:
 
 
 def _part(source: Source, chosen: slice | npt.NDArray[np.int64], count: int) -> Source:
-    files = tuple(source.files[place] for place in source.offsets[chosen]) if source.files else ()
+    files = source.files.take(source.offsets[chosen]) if source.files else source.files
     offsets = np.arange(count) if source.files else source.offsets[chosen]
     keys, labels, pictures = source.keys[chosen], source.labels[chosen], source.pictures[chosen]
     return replace(source, keys=keys, labels=labels, pictures=pictures, offsets=offsets, files=files)
@@ -159,7 +161,7 @@ def open_source(
     folder = Path(path)
     if folder.is_dir() and not any(folder.glob("*.rec")):
         source = _folder_source(folder)
-        return source.slice(0, len(source) if limit is None else min(limit, len(source))), False
+        return source if limit is None else source.slice(0, min(limit, len(source))), False
     with open_pack(path, partial_index=partial_index) as pack:
         refuse_shared_records(pack)
         if in_place and limit is None and layout in ("same", pack.layout):
@@ -220,9 +222,10 @@ def _pack_source(
         offsets[span] = index.offsets[index.positions(keys[span])]
     if isinstance(pack, StoredPack):
         content, stamps = _hash(pack.rec.size, pack.rec.stamp), _hash(pack.rec, pack.idx)
-        return Source(rec, "pack", pack.layout, keys, labels, pictures, offsets, (), content, stamps, stored=pack.rec)
-    stamps = _hash(*_stamps([rec, str(pack.paths.idx)]))
-    return Source(rec, "pack", pack.layout, keys, labels, pictures, offsets, (), sampled_hash(rec), stamps)
+        columns = keys, labels, pictures, offsets
+        return Source(rec, "pack", pack.layout, *columns, content=content, changed=stamps, stored=pack.rec)
+    content, stamps = sampled_hash(rec), _hash(*_stamps([rec, str(pack.paths.idx)]))
+    return Source(rec, "pack", pack.layout, keys, labels, pictures, offsets, content=content, changed=stamps)
 
 
 def _alone(column: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -254,23 +257,24 @@ def _together(labels: npt.NDArray[np.int64]) -> bool:
 
 
 def _folder_source(folder: Path) -> Source:
-    alone, *people = files_in(folder, deep=False), *(files_in(folder, person) for person in folders_in(folder))
-    found = [person.pictures for person in people if person.pictures]
+    alone, counts, found = files_in(folder, deep=False), list[int](), NameList()
+    counted = Counter(alone.others)
+    for person in folders_in(folder):
+        pictures, of_other_kinds = files_in(folder, person)
+        counted.update(of_other_kinds)
+        counts += [len(pictures)] * bool(pictures)
+        found.extend(pictures)
     if alone.pictures and found:
         raise FacekitError(
             f"{folder} holds pictures beside folders of pictures; give every person a folder, or keep pictures alone"
         )
-    others = dict(sum((person.others for person in people), alone.others).most_common())
-    groups = found or [alone.pictures]
-    files = tuple(name for pictures in groups for name in pictures)
+    others, files = dict(counted.most_common()), found or alone.pictures
     if not files:
         raise _no_pictures(folder, others)
-    labels = np.repeat(np.arange(len(groups)), [len(pictures) for pictures in groups])
-    places = np.arange(len(files))
-    pictures = np.ones(len(files), np.bool_)
     content, changed = _folder_hashes(folder, files)
-    keys, labels = places + 1, labels.astype(np.int64)
-    return Source(str(folder), "folder", "insightface", keys, labels, pictures, places, files, content, changed, others)
+    labels, places = np.repeat(np.arange(max(len(counts), 1)), counts or [len(files)]), np.arange(len(files))
+    keys, held = places + 1, np.ones(len(files), np.bool_)
+    return Source(str(folder), "folder", "insightface", keys, labels, held, places, files, content, changed, others)
 
 
 def _no_pictures(folder: Path, others: dict[str, int]) -> ConfigError:
@@ -328,7 +332,7 @@ def _stamps(paths: list[str]) -> list[tuple[int, int]]:
     return [(stat.st_size, stat.st_mtime_ns) for stat in (os.stat(path) for path in paths if os.path.exists(path))]
 
 
-def _folder_hashes(folder: Path, files: Sequence[str]) -> tuple[str, str]:
+def _folder_hashes(folder: Path, files: Iterable[str]) -> tuple[str, str]:
     """Hashes of names and sizes, and of sizes and times; 16 bytes a file."""
     sizes, times = array("q"), array("q")
     for name in files:

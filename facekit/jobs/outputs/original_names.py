@@ -7,21 +7,18 @@ import os
 import re
 from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.jobs.outputs.tables import SOURCE_LIST
 from facekit.records.distinct import blocks
-from facekit.records.key_rows import row_lookup, rows_of
+from facekit.records.key_rows import row_lookup
 from facekit.run.ledger import ledger_path
-from facekit.run.ledger_reader import ledger_batches, read_ledger
+from facekit.run.ledger_reader import ledger_batches
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["ListedNames", "listed_names", "mask_types", "original_names", "write_original_names"]
+__all__ = ["AT_ONCE", "ListedNames", "listed_names", "mask_types", "write_original_names"]
 
 
 AT_ONCE = 4096
@@ -71,43 +68,18 @@ def listed_names(rec: Path) -> ListedNames | None:
     return ListedNames(listed, ledger) if listed.is_file() and ledger.is_file() else None
 
 
-def original_names(rec: Path, keys: npt.NDArray[np.int64]) -> pa.Array | None:
-    """Look up what files the records of a pack were made from.
-
-    Parameters
-    ----------
-    rec : Path
-        The ``.rec``; its ledger says from which source key each record was made, ``source.lst`` which file that is.
-    keys : (N,) int64
-
-    Returns
-    -------
-    pyarrow.Array of binary, or None
-        Path of each, relative to the folder that it lay in; null where it is not told, or leads out of that folder.
-        None where ledger or list are missing.
-
-    Raises
-    ------
-    FacekitError
-        The ledger cannot be read.
-    """
-    import pyarrow as pa
-
-    names = listed_names(rec)
-    if names is None:
-        return None
-    found = [pa.array(names.of(keys[part]), pa.binary()) for part in blocks(len(keys), AT_ONCE)]
-    return pa.concat_arrays(found or [pa.array([], pa.binary())])
-
-
-def mask_types(rec: Path, keys: npt.NDArray[np.int64]) -> pa.Array:
-    """The mask type of each record, a string; null where it has none."""
-    import pyarrow as pa
-
-    ledger = read_ledger(ledger_path(rec), "key", "type").drop_null()
-    rows = rows_of(ledger["key"].to_numpy(), keys)
-    types = ledger["type"].combine_chunks() if ledger.num_rows else pa.array([""])
-    return types.take(pa.array(rows, mask=rows < 0))
+def mask_types(rec: Path, keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """The mask types of some records, (n,) int32, which of the names that come with them; -1 where one has none."""
+    codes, known, find = np.full(len(keys), -1, np.int32), dict[str, int](), row_lookup(keys)
+    for batch in ledger_batches(ledger_path(rec), "key", "type") if len(keys) else ():
+        made = batch.drop_null()
+        rows = find(made["key"].to_numpy())
+        wanted = np.flatnonzero(rows >= 0)
+        rows, types = rows[wanted], made["type"].take(wanted).dictionary_encode()
+        of_batch = [known.setdefault(name, len(known)) for name in types.dictionary.to_pylist()]
+        found = np.array(of_batch, np.int32)[types.indices.to_numpy()]
+        codes[rows[::-1]] = np.where(codes[rows] >= 0, codes[rows], found)[::-1]  # of rows with one key the first tells
+    return codes, list(known)
 
 
 def write_original_names(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.records.distinct import AT_ONCE, blocks
+from facekit.records.name_list import NameList
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +96,7 @@ class PictureFiles(Protocol):
         """(N,) int64."""
 
     @property
-    def files(self) -> tuple[str, ...]:
+    def files(self) -> NameList:
         """Paths of the N files, relative to their folder."""
 
 

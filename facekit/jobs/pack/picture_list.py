@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.jobs.inputs.picture_files import PICTURES
 from facekit.jobs.inputs.source import open_source
 from facekit.output import Input, input_of
+from facekit.records.distinct import distinct, places_in
+from facekit.records.name_list import NameList
 from facekit.records.named_inputs import describe_path, require_there
 
 __all__ = ["PictureList", "pictures_input", "read_pictures"]
@@ -37,7 +39,7 @@ class PictureList:
         What the ledger calls them: the index in an im2rec list, else 1, 2, ...
     labels : (N,) int64
         Class, a position in ``names``.
-    files : tuple of str
+    files : NameList
     names : tuple of str
         Of each class: its folder, or the number in the list.
     aligned : (N,) bool
@@ -55,7 +57,7 @@ class PictureList:
     root: str
     keys: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
-    files: tuple[str, ...]
+    files: NameList
     names: tuple[str, ...]
     aligned: npt.NDArray[np.bool_]
     points: npt.NDArray[np.float32]
@@ -68,10 +70,10 @@ class PictureList:
 
     def chosen(self, order: npt.NDArray[np.int64]) -> PictureList:
         """Those at some positions, in that order."""
-        files = tuple(self.files[position] for position in order.tolist())
         points = self.points[order] if len(self.points) else self.points
         boxes = self.boxes[order] if len(self.boxes) else self.boxes
         keys, labels, aligned = self.keys[order], self.labels[order], self.aligned[order]
+        files = self.files.take(order)
         return replace(self, keys=keys, labels=labels, files=files, aligned=aligned, points=points, boxes=boxes)
 
 
@@ -127,21 +129,20 @@ def _folder(folder: Path) -> PictureList:
         raise ConfigError(f"{folder} is a pack already; facekit convert writes it in another layout")
     source, _ = open_source(str(folder))
     count = len(source)
-    names: dict[int, str] = {}
-    for label, file in zip(source.labels.tolist(), source.files, strict=True):
-        names.setdefault(label, file.partition("/")[0] if "/" in file else ".")
+    firsts = source.labels.searchsorted(np.arange(source.labels[-1] + 1))
+    named = (source.files[row].partition("/") for row in firsts.tolist())
+    people = tuple(folder if slash else "." for folder, slash, _ in named)
     none, points, boxes = np.zeros(count, np.bool_), np.empty((0, 5, 2), np.float32), np.empty((0, 4), np.float32)
     content = source.content + source.changed
-    files, people = source.files, tuple(names.values())
     return PictureList(
-        str(folder), source.keys, source.labels, files, people, none, points, boxes, content, source.others
+        str(folder), source.keys, source.labels, source.files, people, none, points, boxes, content, source.others
     )
 
 
 def _listed(path: Path, root: Path) -> PictureList:
     _refuse_binary(path)
-    keys, labels, points, boxes = array("q"), array("q"), array("d"), array("d")
-    files, aligned, count = list[str](), bytearray(), 0
+    keys, labels, points, boxes = array("q"), array("q"), array("f"), array("f")
+    files, aligned, count = NameList(), bytearray(), 0
     for entry in _entries(path):
         _note(points, entry.points, 10 * count)
         _note(boxes, entry.box, 4 * count)
@@ -152,12 +153,13 @@ def _listed(path: Path, root: Path) -> PictureList:
         aligned.append(entry.aligned)
     if not count:
         raise FacekitError(f"{path} lists no pictures")
-    values, places = np.unique(np.frombuffer(labels, np.int64), return_inverse=True)
+    given = np.frombuffer(labels, np.int64)
+    values = distinct(given)
     return PictureList(
         str(root),
-        np.array(keys, np.int64),
-        places.reshape(-1).astype(np.int64),
-        tuple(files),
+        np.frombuffer(keys, np.int64),
+        places_in(values, given).astype(np.int64),
+        files,
         tuple(map(str, values.tolist())),
         np.array(aligned, np.bool_),
         _stacked(points, 10, count).reshape(-1, 2, 5).transpose(0, 2, 1).copy(),
@@ -178,7 +180,7 @@ def _stacked(values: array[float], width: int, count: int) -> npt.NDArray[np.flo
     if not values:
         return np.empty((0, width), np.float32)
     rows = np.full(count * width, np.nan, np.float32)
-    rows[: len(values)] = np.frombuffer(values, np.float64)
+    rows[: len(values)] = np.frombuffer(values, np.float32)
     return rows.reshape(count, width)
 
 
@@ -275,7 +277,7 @@ def _counts(text: str) -> bool:
     return value is not None and 0 <= value <= LARGEST
 
 
-def _content(path: Path, root: Path, files: list[str]) -> str:
+def _content(path: Path, root: Path, files: Iterable[str]) -> str:
     told = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as listed:
         while chunk := listed.read(1 << 20):

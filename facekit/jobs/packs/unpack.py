@@ -158,14 +158,13 @@ def write_list(output: FolderOutput, shards: Sequence[Shard]) -> None:
     FacekitError
         Two records have one name, so that one of them was written over the other.
     """
-    folder, hashes = output.kept_folder(), []
+    folder, found = output.kept_folder(), np.empty(shards[-1].stop if shards else 0, np.uint64)
     with open(folder / LIST, "wb") as lines:
         for shard in shards:
-            for row in read_rows(output.shard(shard.number)).to_pylist():
+            rows = read_rows(output.shard(shard.number)).to_pylist()
+            for row in rows:
                 lines.write(b"%d\t%d\t%s\n" % (row["key"], row["label"], row["name"]))
-            hashes.append(name_hashes(read_rows(output.shard(shard.number))["name"].to_pylist()))
-    found = np.concatenate([np.zeros(0, np.uint64), *hashes])
-    hashes.clear()
+            found[shard.first : shard.stop] = name_hashes(row["name"] for row in rows)
     found.sort()
     if not ascends(found, strictly=True):
         raise FacekitError("two records of the pack would have the same file name: remove source.lst beside the pack")

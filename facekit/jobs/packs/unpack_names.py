@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.jobs.outputs.original_names import mask_types, original_names
+from facekit.jobs.outputs.original_names import AT_ONCE, ListedNames, listed_names, mask_types
 from facekit.records.distinct import blocks, distinct
 from facekit.records.key_rows import rows_of
 
@@ -43,40 +43,98 @@ class Origin(NamedTuple):
     alone: bool = True
 
 
+class Types(NamedTuple):
+    """Mask types that tell records of one file apart.
+
+    Attributes
+    ----------
+    rows : (n,) int64
+        Records that have one, ascending.
+    codes : (n,) int32
+    names : list of str
+        What each code says.
+    """
+
+    rows: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int32]
+    names: list[str]
+
+    def of(self, first: int, stop: int) -> list[str | None]:
+        """Those of the records from one position to another."""
+        found: list[str | None] = [None] * (stop - first)
+        part = slice(*self.rows.searchsorted([first, stop]).tolist())
+        for row, code in zip(self.rows[part].tolist(), self.codes[part].tolist(), strict=True):
+            found[row - first] = self.names[code]
+        return found
+
+
+@dataclass(frozen=True)
 class FileNames:
     """What is known of all records.
 
-    Parameters
+    Attributes
     ----------
-    names : pyarrow.Array of binary, or None
-        Paths; null where nothing tells one.
-    types : pyarrow.Array of string, or None
-        Mask types of records that are not the first of their file, where that tells them apart.
+    paths : Paths or None
+        None where nothing tells one.
     first, alone : (N,) bool
-    keys : (N,) int64
+    types : Types
+        Of records that are not the first of their file, where that tells them apart.
     """
 
-    def __init__(
-        self,
-        names: Any,
-        types: Any,
-        first: npt.NDArray[np.bool_],
-        alone: npt.NDArray[np.bool_],
-        keys: npt.NDArray[np.int64],
-    ) -> None:
-        self._names, self._types, self._first, self._alone, self._keys = names, types, first, alone, keys
+    paths: Paths | None
+    first: npt.NDArray[np.bool_]
+    alone: npt.NDArray[np.bool_]
+    types: Types
 
     def of(self, first: int, stop: int) -> list[Origin]:
         """Those of the records from one position to another."""
-        if self._names is None:
+        if self.paths is None:
             return [Origin()] * (stop - first)
-        names = self._names[first:stop].to_pylist()
-        types = self._types[first:stop].to_pylist()
-        rows = zip(names, types, self._first[first:stop], self._alone[first:stop], self._keys[first:stop], strict=True)
+        part = slice(first, stop)
+        names, types = self.paths.of(part), self.types.of(first, stop)
+        rows = zip(names, types, self.first[part], self.alone[part], self.paths.keys[part], strict=True)
         return [
             Origin() if name is None else Origin(os.fsdecode(name), None if head else kind or f"{key:08d}", bool(alone))
             for name, kind, head, alone, key in rows
         ]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of the files that records were made from, which are looked up when they are asked for.
+
+    Attributes
+    ----------
+    listed : ListedNames
+    keys, labels : (N,) int64
+    moved : bool
+        They are in folders of labels, since their own ones hold several labels, or are none.
+    """
+
+    listed: ListedNames
+    keys: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    moved: bool = False
+
+    def of(self, part: slice) -> list[bytes | None]:
+        """Those of some records; None where nothing tells one."""
+        names = self.listed.of(self.keys[part])
+        if not self.moved:
+            return names
+        each = zip(names, self.labels[part].tolist(), strict=True)
+        return [None if name is None else b"%07d/%s" % (label, name.rpartition(b"/")[2]) for name, label in each]
+
+    def hashes(self, of_name: Callable[[bytes], bytes] = bytes) -> npt.NDArray[np.uint64]:
+        """Eight bytes for each; of a path that nothing tells, those of an empty one."""
+        found = np.empty(len(self.keys), np.uint64)
+        for part in blocks(len(found), AT_ONCE):
+            found[part] = name_hashes(of_name(name or b"") for name in self.of(part))
+        return found
+
+    def told(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+        """Those of some records of which all have one."""
+        names = (self.of(slice(row, row + 1))[0] for row in rows.tolist())
+        return [name for name in names if name is not None]
 
 
 def file_name(origin: Origin, key: int, label: int, suffix: str) -> str:
@@ -113,38 +171,30 @@ def plan_names(rec: Path, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.in
         Of the pack; its ledger and the ``source.lst`` beside it tell names.
     keys, labels : (N,) int64
     """
-    import pyarrow as pa
-
-    names, nothing = original_names(rec, keys), np.zeros(0, np.bool_)
-    if names is None:
-        return FileNames(None, None, nothing, nothing, keys)
-    if not _folders_tell(names, labels):
-        names = pa.concat_arrays(
-            [pa.array(_in_folders_of_labels(names[part.start : part.stop], labels[part]), pa.binary())
-             for part in blocks(len(labels))]
-        )  # fmt: skip
-    told = np.asarray(names.is_valid())
-    whole = name_hashes(name.as_py() or b"" for name in names)
-    first = _first_of_each(whole, told)
-    stems = name_hashes(os.path.splitext(name.as_py() or b"")[0] for name in names)
+    listed, nothing = listed_names(rec), np.zeros(0, np.bool_)
+    if listed is None:
+        return FileNames(None, nothing, nothing, Types(np.zeros(0, np.int64), np.zeros(0, np.int32), []))
+    paths = Paths(listed, keys, labels)
+    paths = replace(paths, moved=not _folders_tell(paths))
+    first = _first_of_each(paths.hashes())
+    stems = paths.hashes(_stem)
     alone = _is_alone(stems, first)
-    return FileNames(names, _telling_types(names, mask_types(rec, keys), first, stems), first, alone, keys)
+    return FileNames(paths, first, alone, _telling_types(rec, paths, first, stems))
 
 
-def _folders_tell(names: Iterable[Any], labels: npt.NDArray[np.int64]) -> bool:
+def _folders_tell(paths: Paths) -> bool:
     """Whether every picture lies in a folder, and no folder holds those of two labels."""
     owners: dict[bytes, int] = {}
-    each = chain.from_iterable(labels[part].tolist() for part in blocks(len(labels)))
-    for name, label in zip(names, each, strict=True):
-        folder = name.as_py().rpartition(b"/")[0] if name.is_valid else b"%07d" % label
-        if not folder or owners.setdefault(folder, label) != label:
-            return False
+    for part in blocks(len(paths.keys), AT_ONCE):
+        for name, label in zip(paths.of(part), paths.labels[part].tolist(), strict=True):
+            folder = b"%07d" % label if name is None else name.rpartition(b"/")[0]
+            if not folder or owners.setdefault(folder, label) != label:
+                return False
     return True
 
 
-def _in_folders_of_labels(names: Iterable[Any], labels: npt.NDArray[np.int64]) -> Iterator[bytes | None]:
-    for name, label in zip(names, labels.tolist(), strict=True):
-        yield b"%07d/%s" % (label, name.as_py().rpartition(b"/")[2]) if name.is_valid else None
+def _stem(name: bytes) -> bytes:
+    return os.path.splitext(name)[0]
 
 
 def name_hashes(names: Iterable[bytes]) -> npt.NDArray[np.uint64]:
@@ -153,15 +203,19 @@ def name_hashes(names: Iterable[bytes]) -> npt.NDArray[np.uint64]:
     return np.fromiter(digests, np.uint64)
 
 
-def _first_of_each(hashes: npt.NDArray[np.uint64], told: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+UNTOLD = name_hashes([b""])[0]
+"""Of a path that nothing tells: no path is empty."""
+
+
+def _first_of_each(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     """Which records are the first that have their name."""
     order = np.argsort(hashes, kind="stable")  # of those with one name the first record comes first
-    first, last = np.zeros(len(hashes), np.bool_), None
+    first, last = np.zeros(len(hashes), np.bool_), UNTOLD
     for part in blocks(len(order)):
-        rows = order[part][told[order[part]]]
+        rows = order[part]
         found = hashes[rows]
-        first[rows] = np.append(last is None or found[:1] != last, found[1:] != found[:-1])[: len(found)]
-        last = found[-1] if len(found) else last
+        first[rows] = (found != np.append(last, found[:-1])) & (found != UNTOLD)
+        last = found[-1]
     return first
 
 
@@ -169,22 +223,32 @@ def _is_alone(stems: npt.NDArray[np.uint64], first: npt.NDArray[np.bool_]) -> np
     """Which records' stem belongs to one file."""
     values = stems[first]
     values.sort()
-    shared = distinct(values[1:][values[1:] == values[:-1]])
-    return rows_of(shared, stems, ascending=True) < 0
+    shared, alone = distinct(values[1:][values[1:] == values[:-1]]), np.empty(len(stems), np.bool_)
+    for part in blocks(len(stems)):
+        alone[part] = rows_of(shared, stems[part], ascending=True) < 0
+    return alone
 
 
-def _telling_types(names: Any, types: Any, first: npt.NDArray[np.bool_], stems: npt.NDArray[np.uint64]) -> Any:
-    """The types, null where a type would give a name that another record has, whatever suffixes they end up with."""
-    import pyarrow as pa
+def _telling_types(rec: Path, paths: Paths, first: npt.NDArray[np.bool_], stems: npt.NDArray[np.uint64]) -> Types:
+    """The types, but where one would give a name that another record has, whatever suffixes they end up with."""
+    repeated = np.flatnonzero(~first & (stems != UNTOLD))
+    codes, names = mask_types(rec, paths.keys[repeated])
+    repeated, codes = repeated[codes >= 0], codes[codes >= 0]
+    asked = np.empty(len(repeated), np.uint64)
+    for part in blocks(len(repeated), AT_ONCE):
+        kinds = [names[code].encode() for code in codes[part].tolist()]
+        asked[part] = name_hashes(
+            _stem(name) + b"-" + kind for name, kind in zip(paths.told(repeated[part]), kinds, strict=True)
+        )
+    keep = _first_of_each(asked) & ~_taken(asked, stems)
+    return Types(repeated[keep], codes[keep], names)
 
-    repeated = np.flatnonzero(~first & np.asarray(names.is_valid()) & np.asarray(types.is_valid()))
-    asked = name_hashes(_with_type(names[row].as_py(), types[row].as_py()) for row in repeated.tolist())
-    once = _first_of_each(asked, np.ones(len(asked), np.bool_))
-    taken = rows_of(np.unique(stems), asked, ascending=True) >= 0
-    keep = np.zeros(len(first), np.bool_)
-    keep[repeated[once & ~taken]] = True
-    return pa.compute.if_else(pa.array(keep), types, pa.scalar(None, pa.string()))
 
-
-def _with_type(name: bytes, kind: str) -> bytes:
-    return os.path.splitext(name)[0] + b"-" + kind.encode()
+def _taken(asked: npt.NDArray[np.uint64], stems: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which of the stems that are asked for some file has."""
+    known = distinct(asked)
+    seen = np.zeros(len(known), np.bool_)
+    for part in blocks(len(stems) if len(known) else 0):
+        rows = rows_of(known, stems[part], ascending=True)
+        seen[rows[rows >= 0]] = True
+    return seen[rows_of(known, asked, ascending=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def assemble_output(plan: PhotosPlan, output: FolderOutput) -> None:
     draw_sheet(plan, sample, folder, folder / CONTACT)
 
 
-def write_files(folder: Path, names: tuple[str, ...], rows: pa.Table, shard: Path) -> int:
+def write_files(folder: Path, names: Sequence[str], rows: pa.Table, shard: Path) -> int:
     """Write the files of a shard under their own names; how many."""
     offsets = np.unique(rows["offset"].to_numpy())
     if len(offsets) != len(names):

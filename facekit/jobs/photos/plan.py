@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from facekit.errors import ConfigError
 from facekit.jobs.inputs.picture_files import PICTURES, files_in, format_counts
 from facekit.jobs.mask.plan import smallest
 from facekit.jobs.photos.config import PhotosConfig
+from facekit.records.name_list import NameList
 from facekit.records.named_inputs import MARKS, describe_path, require_there
 from facekit.run.shards import Shard, cut
 
@@ -32,7 +35,7 @@ class PhotosPlan(NamedTuple):
     ----------
     root : str
         The folder of the photographs.
-    files : tuple of str
+    files : NameList
         Paths relative to it, sorted; the ledger calls them 1, 2, ...
     chosen : (N,) bool
         Pictures whose faces may be masked.
@@ -44,7 +47,7 @@ class PhotosPlan(NamedTuple):
     """
 
     root: str
-    files: tuple[str, ...]
+    files: NameList
     chosen: npt.NDArray[np.bool_]
     shards: list[Shard]
     others: dict[str, int]
@@ -64,7 +67,7 @@ def make_plan(config: PhotosConfig) -> PhotosPlan:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is {describe_path(folder)}; --photos takes a folder of photographs")
     found = files_in(folder, suffixes=PICTURES)
-    files = tuple(name for name in found.pictures if name not in OWN)[: config.limit]
+    files = NameList(islice((name for name in found.pictures if name not in OWN), config.limit))
     if not files:
         instead = f"; it holds {format_counts(found.others)}" if found.others else ""
         what = describe_path(folder)
@@ -80,7 +83,7 @@ def make_plan(config: PhotosConfig) -> PhotosPlan:
     return PhotosPlan(str(folder), files, chosen, shards, dict(found.others.most_common()), _content(folder, files))
 
 
-def _content(folder: Path, files: tuple[str, ...]) -> str:
+def _content(folder: Path, files: Iterable[str]) -> str:
     told = hashlib.blake2b(digest_size=16)
     for name in files:
         path = folder / name

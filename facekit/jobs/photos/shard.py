@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +35,7 @@ class PhotosTask(NamedTuple):
     shard: Shard
     path: Path
     root: str
-    files: tuple[str, ...]
+    files: Sequence[str]
     chosen: tuple[bool, ...]
 
     def __repr__(self) -> str:

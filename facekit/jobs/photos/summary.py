@@ -6,7 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from facekit.jobs.photos.plan import CONTACT, LEDGER, PhotosPlan
+from facekit.records.distinct import distinct_of
 from facekit.run.parquet import parquet_batches
 
 __all__ = ["PhotosSummary", "summarise"]
@@ -55,11 +59,11 @@ class PhotosSummary:
 
 def summarise(destination: Path, plan: PhotosPlan, done: int, seconds: float) -> PhotosSummary:
     """Count the ledger of a finished job; ``done`` photographs took ``seconds``."""
-    counts, changed = Counter[tuple[str, str | None]](), set[int]()
+    counts, changed = Counter[tuple[str, str | None]](), list[npt.NDArray[np.int64]]()
     for batch in parquet_batches(destination / LEDGER, ["key", "action", "type", "reason"]):
-        keys, actions, types, reasons = (column.to_pylist() for column in batch.columns)
+        actions, types, reasons = (batch[name].to_pylist() for name in ("action", "type", "reason"))
         counts.update(zip(actions, (t or r for t, r in zip(types, reasons, strict=True)), strict=True))
-        changed.update(key for key, action in zip(keys, actions, strict=True) if action == "mask")
+        changed.append(batch["key"].to_numpy()[[action == "mask" for action in actions]])
     types, refused, errors = (_of(counts, action) for action in ("mask", "refused", "error"))
     contact, bare = destination / CONTACT, sum(_of(counts, "bare").values())
     return PhotosSummary(
@@ -67,7 +71,7 @@ def summarise(destination: Path, plan: PhotosPlan, done: int, seconds: float) ->
         ledger=str(destination / LEDGER),
         contact=str(contact) if contact.exists() else None,
         pictures=len(plan.files),
-        changed=len(changed),
+        changed=len(distinct_of(changed)),
         faces=sum(types.values()) + sum(refused.values()) + bare,
         masked=sum(types.values()),
         bare=bare,
