@@ -8,7 +8,7 @@ Arrow gets files that Python has no part in, and is asked to read with the threa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,11 +84,34 @@ def read_csv(path: str | Path, options: csv.ConvertOptions | None = None) -> pa.
     options : pyarrow.csv.ConvertOptions, optional
         Types of the columns; without, those that their values suggest.
     """
+    import pyarrow as pa
+
+    try:
+        return _csv(path, options, None)
+    except pa.ArrowInvalid:
+        if not _is_text(path):  # pyarrow would print that it cannot hand on a row of other bytes
+            raise
+    return _csv(path, options, _row_that_does_not_fit)
+
+
+def _csv(
+    path: str | Path, options: csv.ConvertOptions | None, handler: Callable[[csv.InvalidRow], str] | None
+) -> pa.Table:
     from pyarrow import csv
 
     with _open(path) as file:
-        parse = csv.ParseOptions(invalid_row_handler=_row_that_does_not_fit)
+        parse = csv.ParseOptions(invalid_row_handler=handler)
         return csv.read_csv(file, csv.ReadOptions(use_threads=False), parse, options)
+
+
+def _is_text(path: str | Path) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            while file.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _row_that_does_not_fit(row: csv.InvalidRow) -> str:
