@@ -12,6 +12,7 @@ from facekit.errors import PictureError
 from facekit.images import decode
 from facekit.jobs.overlap.match import Identities, Pictures
 from facekit.jobs.overlap.side import Side
+from facekit.records.distinct import blocks
 from facekit.report.picture_rows import Row, picture_rows
 
 __all__ = ["IDENTITIES", "PICTURES", "STRIPS", "write_tables"]
@@ -40,27 +41,36 @@ def write_tables(folder: Path, a: Side, b: Side, people: Identities, same: Pictu
         "near_pictures": people.near,
     }
     (folder / IDENTITIES).write_bytes(_csv(columns))
-    left, right = (np.concatenate([same[side], nearly[side]]) for side in (0, 1))
-    said = {
-        "key_a": a.keys[left],
-        "key_b": b.keys[right],
-        "label_a": a.labels[left],
-        "label_b": b.labels[right],
-        "by": np.repeat(["bytes", "vectors"], [len(same.left), len(nearly.left)]),
-        "similarity": pa.array(np.concatenate([same.similarity, nearly.similarity]), from_pandas=True),
-    }
-    (folder / PICTURES).write_bytes(_csv(said))
+    with open(folder / PICTURES, "wb") as file:
+        for by, pairs in (("bytes", same), ("vectors", nearly)):
+            for part in [slice(0, 0), *blocks(len(pairs.left))]:  # the first one for the line of names
+                some = Pictures(pairs.left[part], pairs.right[part], pairs.similarity[part])
+                file.write(_csv(_said(a, b, by, some), names=not file.tell()))
     if a.payloads is not None and b.payloads is not None and len(people.left):
         (folder / STRIPS).write_bytes(_strips(a, b, people))
 
 
-def _csv(columns: dict[str, Any]) -> memoryview:
+def _said(a: Side, b: Side, by: str, pairs: Pictures) -> dict[str, Any]:
+    """The columns of some pairs of pictures."""
+    import pyarrow as pa
+
+    return {
+        "key_a": a.keys[pairs.left],
+        "key_b": b.keys[pairs.right],
+        "label_a": a.labels[pairs.left],
+        "label_b": b.labels[pairs.right],
+        "by": pa.array([by] * len(pairs.left), pa.string()),
+        "similarity": pa.array(pairs.similarity, from_pandas=True),
+    }
+
+
+def _csv(columns: dict[str, Any], names: bool = True) -> memoryview:
     """A table as text; in memory, since Arrow opens no path that is not UTF-8."""
     import pyarrow as pa
     from pyarrow import csv
 
     out = pa.BufferOutputStream()
-    csv.write_csv(pa.table(columns), out)
+    csv.write_csv(pa.table(columns), out, csv.WriteOptions(include_header=names))
     return memoryview(out.getvalue())
 
 
