@@ -94,7 +94,7 @@ def run_synth(count: str, destination: str) -> None:
     from facekit.jobs.synth import shard
     from facekit.jobs.synth.config import SynthConfig
     from facekit.jobs.synth.job import synth
-    from facekit.synth import PackSpec
+    from facekit.synth.plan import PackSpec
 
     drawn: dict[str, Any] = {}
     draw, build = shard.draw_record, shard.build_person
@@ -109,7 +109,7 @@ def run_synth(count: str, destination: str) -> None:
         return drawn["person"]
 
     with mock.patch.multiple(shard, draw_record=drawn_once, build_person=built_once):
-        synth(SynthConfig(PackSpec(int(count) // 50, 50), destination, workers=1))
+        synth(SynthConfig(destination, PackSpec(int(count) // 50, 50), workers=1))
 
 
 if __name__ == "__main__":
