@@ -22,7 +22,7 @@ from facekit.jobs.lists.show import summarise
 from facekit.jobs.outputs.picture_shards import share_hashing
 from facekit.output import PARQUET, Input, check_files, input_of, open_files
 from facekit.output.dry_run import Forecast, is_dry
-from facekit.records.distinct import places_in
+from facekit.records.distinct import blocks, places_in
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import require_there
@@ -72,11 +72,15 @@ def export_list(config: ExportConfig) -> ListSummary:
     if is_dry():
         _tell(config, table, source, read)
     about = {"voters": [_voter(table, config.who)]}
-    sorted_rows, pictures = sort_rows(table, source)
-    del table, source  # every picture is read now, which takes long: what is used up goes first
+    source = _unlabelled(source)
+    source, places = decided_pictures(table, source)
+    rows = sort_rows(table, places)
+    del table, places  # every picture is read now, which takes long: what is used up goes first
     release_freed()
-    listed = with_hashes(sorted_rows, share_hashing(pictures, place, config), about)
-    del sorted_rows, pictures
+    looked = share_hashing(source, place, config)
+    del source
+    listed = with_hashes(rows, looked, about)
+    del rows, looked
     with open_files({config.destination: PARQUET}, "lists export", read, settings, config.overwrite) as output:
         if not output.published:
             write_list(output.paths[0], listed)
@@ -132,21 +136,27 @@ class SortedRows(NamedTuple):
     places: npt.NDArray[np.int32]
 
 
-def sort_rows(table: DecisionTable, source: Source) -> tuple[SortedRows, Source]:
-    """The rows of a list, and the pictures that they speak of, each once.
+def _unlabelled(source: Source) -> Source:
+    """A source whose labels, and which records hold pictures, take no memory: a list has labels of its own."""
+    labels, pictures = (np.broadcast_to(value, len(source)) for value in (np.int64(0), np.True_))
+    return replace(source, labels=labels, pictures=pictures)
+
+
+def decided_pictures(table: DecisionTable, source: Source) -> tuple[Source, npt.NDArray[np.int32]]:
+    """The pictures that decisions speak of, each once.
 
     Parameters
     ----------
     table : DecisionTable
-        `UNUSED` columns are not looked at.
     source : Source
         Has every picture that the table speaks of.
 
     Returns
     -------
-    SortedRows
     Source
-        In the order of the given one, without labels.
+        In the order of the given one.
+    places : (N,) int32
+        Where in it each row's picture is.
 
     Raises
     ------
@@ -164,14 +174,22 @@ def sort_rows(table: DecisionTable, source: Source) -> tuple[SortedRows, Source]
     wanted[rows] = True
     chosen = np.flatnonzero(wanted)
     places = places_in(chosen, rows)
-    del rows
-    nothing = np.broadcast_to(np.int64(0), len(source)), np.broadcast_to(np.True_, len(source))
-    pictures = replace(source, labels=nothing[0], pictures=nothing[1])
-    pictures = pictures if len(chosen) == len(source) else pictures.select_rows(chosen)
-    del chosen
+    return source if len(chosen) == len(source) else source.select_rows(chosen), places
+
+
+def sort_rows(table: DecisionTable, places: npt.NDArray[np.int32]) -> SortedRows:
+    """The rows of a list.
+
+    Parameters
+    ----------
+    table : DecisionTable
+        `UNUSED` columns are not looked at.
+    places : (N,) int32
+        Of each row's picture.
+    """
     order, identity = list_order(table.payload_hash, table.action_code, table.reason_code, table.new_label)
     codes = table.action_code[order], table.reason_code[order]
-    return SortedRows(table.payload_hash[order], *codes, identity, places[order]), pictures
+    return SortedRows(table.payload_hash[order], *codes, identity, places[order])
 
 
 def with_hashes(rows: SortedRows, looked: npt.NDArray[np.uint8], about: dict[str, Any]) -> CleanList:
@@ -193,9 +211,11 @@ def _spread(looked: npt.NDArray[np.uint8], places: npt.NDArray[np.int32]) -> npt
     """Rows in another order, some more than once, eight bytes of each at a time: no second copy of them all."""
     if len(looked) < len(places):
         looked.resize((len(places), looked.shape[1]), refcheck=False)
-    words = looked.view(np.uint64)
+    words, spread = looked.view(np.uint64), np.empty(len(places), np.uint64)
     for column in range(words.shape[1]):
-        words[:, column] = words[places, column]
+        for part in blocks(len(places)):  # an index becomes eight bytes a row too
+            spread[part] = words[places[part], column]
+        words[:, column] = spread
     return looked
 
 
