@@ -62,6 +62,7 @@ def export_list(config: ExportConfig) -> ListSummary:
     decisions = Path(config.cleaned)
     decisions = decisions / DECISIONS if decisions.is_dir() else decisions
     table = _without_evidence(read_decisions(config.cleaned))
+    release_freed()  # Arrow's, of all columns of a block
     place = config.source or _source_of(decisions)
     require_there(place, "pack")
     guarded = [input_of(config.cleaned, lambda: (decisions,)), input_of(place, lambda: ())]
