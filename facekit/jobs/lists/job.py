@@ -34,6 +34,7 @@ ROW_BYTES, HEAD_BYTES = 128, 1 << 16
 """What a list takes at the most: for each picture two hashes, of 16 and 40 bytes, and what is said of it."""
 TIMED = "not estimated: every picture is read and decoded once; facekit cost SRC measures how fast that is (read)"
 
+NEEDED = ("payload_hash", "action_code", "reason_code", "new_label")
 UNUSED = ("keys", "old_label", "similarity", "threshold", "nearest", "cluster", "round", "evidence_code")
 """Columns of the decisions that are read, so that damage to them shows, and are in no list."""
 
@@ -61,7 +62,7 @@ def export_list(config: ExportConfig) -> ListSummary:
     require_there(config.cleaned, "folder of decisions, nor a table of them")
     decisions = Path(config.cleaned)
     decisions = decisions / DECISIONS if decisions.is_dir() else decisions
-    table = _without_evidence(read_decisions(config.cleaned))
+    table = _read_needed(config.cleaned)
     release_freed()  # Arrow's, of all columns of a block
     place = config.source or _source_of(decisions)
     require_there(place, "pack")
@@ -80,19 +81,21 @@ def export_list(config: ExportConfig) -> ListSummary:
     release_freed()
     looked = share_hashing(source, place, config)
     del source
+    release_freed()
     listed = with_hashes(rows, looked, about)
     del rows, looked
+    release_freed()
     with open_files({config.destination: PARQUET}, "lists export", read, settings, config.overwrite) as output:
         if not output.published:
             write_list(output.paths[0], listed)
     return summarise(config.destination, listed)
 
 
-def _without_evidence(table: DecisionTable) -> DecisionTable:
-    """Decisions without `UNUSED` columns, which take no memory then."""
-    nothing = np.broadcast_to(np.int8(0), len(table))
-    columns: dict[str, Any] = dict.fromkeys(UNUSED, nothing)
-    return replace(table, **columns, sentences=())
+def _read_needed(cleaned: str) -> DecisionTable:
+    """Decisions without `UNUSED` columns, which are read before, and let go: not all are there at once."""
+    read_decisions(cleaned, UNUSED)
+    release_freed()
+    return read_decisions(cleaned, NEEDED)
 
 
 def _tell(config: ExportConfig, table: DecisionTable, source: Source, read: list[Input]) -> None:
