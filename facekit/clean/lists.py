@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action
 from facekit.errors import FacekitError
-from facekit.records.distinct import ascends, distinct
+from facekit.records.distinct import ascends, blocks, count_codes, distinct
 
-__all__ = ["MOST_VOTERS", "CleanList", "Pictures", "as_bytes", "make_list", "numbered"]
+__all__ = ["MOST_VOTERS", "CleanList", "Pictures", "as_bytes", "list_order", "make_list", "numbered"]
 
 MOST_VOTERS = 63
 
@@ -42,7 +42,7 @@ class Pictures(NamedTuple):
 
 @dataclass(frozen=True)
 class CleanList:
-    """The rows of a list as arrays: 82 bytes a row. They ascend by payload hash.
+    """The rows of a list as arrays: 82 bytes a row, 66 where one voter says all of it. They ascend by payload hash.
 
     Attributes
     ----------
@@ -83,12 +83,12 @@ class CleanList:
 
     def counts(self) -> dict[str, int]:
         """How many pictures there are for each action; they add up to ``len(self)``."""
-        found = np.bincount(self.action_code, minlength=len(ACTIONS)).tolist()
+        found = count_codes(self.action_code, len(ACTIONS)).tolist()
         return dict(zip(ACTIONS, found, strict=True))
 
     def reasons(self) -> dict[str, int]:
         """How many pictures there are for each reason that occurs."""
-        found = np.bincount(self.reason_code, minlength=len(REASONS)).tolist()
+        found = count_codes(self.reason_code, len(REASONS)).tolist()
         return {reason: count for reason, count in zip(REASONS, found, strict=True) if count}
 
     def identities(self) -> int:
@@ -120,14 +120,16 @@ def numbered(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     >>> numbered(np.array([7, -2, 3, 7])).tolist()
     [0, -1, 1, 0]
     """
-    order = np.argsort(values, kind="stable")
-    fresh = np.append(True, values[order][1:] != values[order][:-1])[: len(values)]
-    firsts = order[fresh]
-    inside = values[firsts] >= 0
-    ranks = np.full(len(firsts), -1, np.int64)
+    known = distinct(values)
+    firsts = np.full(len(known), len(values), np.int64)
+    for part in blocks(len(values)):
+        np.minimum.at(firsts, np.searchsorted(known, values[part]), np.arange(part.start, part.stop))
+    inside = known >= 0
+    ranks = np.full(len(known), -1, np.int64)
     ranks[inside] = np.argsort(np.argsort(firsts[inside]))
     numbers = np.empty(len(values), np.int64)
-    numbers[order] = ranks[np.cumsum(fresh) - 1]
+    for part in blocks(len(values)):
+        numbers[part] = ranks[np.searchsorted(known, values[part])]
     return numbers
 
 
@@ -146,15 +148,55 @@ def make_list(
     ----------
     As `CleanList` has them, in any order; one voter says all of it where none is named.
     """
-    rows = np.argsort(as_bytes(pictures.payload_hash), kind="stable")
-    fresh = numbered(identity[rows])
-    hashes = as_bytes(pictures.payload_hash[rows])
-    again = np.lexsort((fresh, reason_code[rows], action_code[rows], _ranks(hashes)))
-    rows, fresh = rows[again], numbered(fresh[again])
-    one = np.ones(len(rows), np.uint64)
+    rows, fresh = list_order(pictures.payload_hash, action_code, reason_code, identity)
+    one = np.broadcast_to(np.uint64(1), len(rows))
     known = one if known_by is None else known_by[rows]
     said = one if said_by is None else said_by[rows]
     return CleanList(pictures.select_rows(rows), action_code[rows], reason_code[rows], fresh, known, said, about)
+
+
+def list_order(
+    payload_hash: npt.NDArray[np.uint8],
+    action_code: npt.NDArray[np.int8],
+    reason_code: npt.NDArray[np.int8],
+    identity: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """In which order rows stand in a list, and whom they show there; an index over columns that stay as they are.
+
+    Parameters
+    ----------
+    payload_hash : (N, 16) uint8
+    action_code, reason_code : (N,) int8
+    identity : (N,) int64
+        As `CleanList` has them, in any order.
+
+    Returns
+    -------
+    rows : (N,) int64
+        By payload hash; rows of one payload by action, reason and the number of the person.
+    identity : (N,) int64
+        In that order, numbered by where a person stands first.
+    """
+    hashes = as_bytes(payload_hash)
+    rows = np.argsort(hashes, kind="stable")
+    fresh = numbered(identity[rows])
+    tied = _tied(hashes, rows)
+    if len(tied):
+        some = rows[tied]
+        again = np.lexsort((fresh[tied], reason_code[some], action_code[some], _ranks(hashes[some])))
+        rows[tied] = some[again]
+        fresh[tied] = fresh[tied][again]
+        fresh = numbered(fresh)
+    return rows, fresh
+
+
+def _tied(hashes: npt.NDArray[np.bytes_], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Places in an order whose value stands beside them too: few, of pictures."""
+    same = np.zeros(len(rows) + 1, np.bool_)  # whether each place has the value of the one before
+    for part in blocks(len(rows) - 1):
+        next_one = slice(part.start + 1, part.stop + 1)
+        same[next_one] = hashes[rows[next_one]] == hashes[rows[part]]
+    return np.flatnonzero(same[:-1] | same[1:])
 
 
 def _ranks(ascending: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
