@@ -9,6 +9,7 @@ FEATURES/
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,7 +90,8 @@ class Features:
         self.description = _read_description(path)
         self.dimensions, self.count = int(self.description["dimensions"]), int(self.description["count"])
         self._shards = sorted((path / VECTORS).glob("*.npy"))
-        vectors = sum(len(self._map(shard)) for shard in self._shards)
+        lengths = [len(self._map(shard)) for shard in self._shards]
+        vectors, self._starts = sum(lengths), np.cumsum([0, *lengths])[:-1]
         if not _count_rows(path / INDEX) == vectors == self.count:
             raise FacekitError(f"{path} is not whole: index, vectors and {DESCRIPTION} differ in count; embed again")
 
@@ -126,6 +128,15 @@ class Features:
     @cached_property
     def sources(self) -> NDArray[np.int64]:
         return self.column("source_key")
+
+    def failed_keys(self) -> NDArray[np.int64]:
+        """Keys of the pictures that have no vector, (F,) int64."""
+        return np.asarray(_read_table(self.path / FAILURES, ["key"])["key"].to_numpy())
+
+    def reasons(self) -> Counter[str]:
+        """How many pictures have no vector, by the reason."""
+        counted = _read_table(self.path / FAILURES, ["error"])["error"].value_counts()
+        return Counter({str(row["values"]): row["counts"] for row in counted.to_pylist()})
 
     def failures(self) -> list[dict[str, Any]]:
         """Key, label and error of the pictures that have no vector."""
@@ -167,6 +178,22 @@ class Features:
         for rows, block in self.blocks():
             vectors[rows] = block
         return Embeddings(vectors, self.labels, self.keys)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of some rows, (n, D) float32; no others are read.
+
+        Raises
+        ------
+        FacekitError
+            A shard cannot be read.
+        """
+        found = np.empty((len(rows), self.dimensions), np.float32)
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(shards, kind="stable")
+        numbers, first = np.unique(shards[order], return_index=True)
+        for number, places in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
+            found[places] = self._map(self._shards[number])[rows[places] - self._starts[number]]
+        return found
 
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each key, (K,) int64; -1: there is no vector of that key."""
