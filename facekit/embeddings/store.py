@@ -191,7 +191,7 @@ class Features:
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         order = np.argsort(shards, kind="stable")
         numbers, first = np.unique(shards[order], return_index=True)
-        for number, places in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
+        for number, places in zip(numbers.tolist(), np.split(order, first[1:]), strict=False):
             found[places] = self._map(self._shards[number])[rows[places] - self._starts[number]]
         return found
 

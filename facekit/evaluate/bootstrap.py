@@ -194,9 +194,7 @@ def _numbered(people: NDArray[np.int64]) -> tuple[int, NDArray[np.integer]]:
     return len(names), number.astype(np.int32) if len(names) < 1 << 31 else number
 
 
-def _pair_weights(
-    number: NDArray[np.integer], one: NDArray[np.bool_], weights: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _pair_weights(number: NDArray[np.integer], one: NDArray[np.bool_], weights: NDArray[np.int64]) -> NDArray[np.int64]:
     """How much each pair counts, (P,): the product of its people's weights, or that of the only one."""
     each = weights[number[:, 0]]
     np.multiply(each, weights[number[:, 1]], out=each, where=~one)
