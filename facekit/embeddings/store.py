@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import describe_path, require_there
-from facekit.run.parquet import count_rows, read_parquet
+from facekit.run.parquet import count_rows, parquet_batches, parquet_schema, read_parquet
 from facekit.run.user_files import read_json
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class Features:
 
     def column(self, name: str) -> NDArray[Any]:
         """One column of the index, (N,), read anew each time."""
-        return np.asarray(_read_table(self.path / INDEX, [name])[name].to_numpy())
+        found = _read_filled(self.path / INDEX, name, self.count)
+        return np.asarray(_read_table(self.path / INDEX, [name])[name].to_numpy()) if found is None else found
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
@@ -118,8 +119,7 @@ class Features:
 
     @cached_property
     def uncertainty(self) -> NDArray[np.float32] | None:
-        known = _read_table(self.path / INDEX, ["uncertainty"])["uncertainty"]
-        return None if known.null_count else np.asarray(known.to_numpy())
+        return _read_filled(self.path / INDEX, "uncertainty", self.count)
 
     @cached_property
     def masked(self) -> NDArray[np.bool_]:
@@ -265,6 +265,23 @@ def _count_rows(path: Path) -> int:
         return count_rows(path)
     except (pa.ArrowException, OSError) as error:
         raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
+
+
+def _read_filled(path: Path, name: str, count: int) -> NDArray[Any] | None:
+    """A column, some rows at a time: Arrow would hold it twice besides; None where a value is missing."""
+    import pyarrow as pa
+
+    try:
+        found = np.empty(count, parquet_schema(path).field(name).type.to_pandas_dtype())
+        row = 0
+        for batch in parquet_batches(path, [name]):
+            if batch.column(0).null_count:
+                return None
+            found[row : row + len(batch)] = batch.column(0).to_numpy(zero_copy_only=False)
+            row += len(batch)
+    except (pa.ArrowException, OSError) as error:
+        raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
+    return found
 
 
 def _read_table(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -19,7 +19,7 @@ from facekit.records.key_rows import rows_of
 
 __all__ = ["LookedAt", "MappedFaces", "Pictured", "pair_similarity"]
 
-BLOCK = 1 << 24
+BLOCK = 1 << 23
 """Bytes of vectors that are gathered at once for each side of some pairs."""
 
 Rows = npt.NDArray[np.int64]
@@ -146,6 +146,6 @@ def pair_similarity(left: Gather, right: Gather, rows: Rows) -> npt.NDArray[np.f
     width = left(rows[:1, 0]).nbytes if len(rows) else 1
     found = np.empty(len(rows), np.float32)
     for part in blocks(len(rows), max(BLOCK // width, 1)):
-        one, two = left(rows[part, 0]), right(rows[part, 1])
-        np.einsum("ij,ij->i", one, two, out=found[part])
+        # No name for either side: it would be held while the next is gathered.
+        np.einsum("ij,ij->i", left(rows[part, 0]), right(rows[part, 1]), out=found[part])
     return found
