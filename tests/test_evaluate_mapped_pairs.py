@@ -102,9 +102,7 @@ def peak(folder: Path, count: int, folds: int) -> int:
 
 
 @pytest.mark.parametrize("folds", [3, 10])
-def test_an_evaluation_holds_few_bytes_a_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: int
-) -> None:
+def test_an_evaluation_holds_few_bytes_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: int) -> None:
     """Besides 512 of its vector, which took 718 while it was held, and the positions of ten folds 111."""
     monkeypatch.setattr(mapped_faces, "BLOCK", 1 << 18)
     peak(tmp_path / "first", SMALL // 10, folds)  # what is imported or cached the first time
