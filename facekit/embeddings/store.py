@@ -9,6 +9,7 @@ FEATURES/
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from facekit.errors import ConfigError, FacekitError
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import describe_path, require_there
-from facekit.run.parquet import count_rows, read_parquet
+from facekit.run.parquet import count_rows, parquet_batches, parquet_schema, read_parquet
 from facekit.run.user_files import read_json
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class Features:
         self.description = _read_description(path)
         self.dimensions, self.count = int(self.description["dimensions"]), int(self.description["count"])
         self._shards = sorted((path / VECTORS).glob("*.npy"))
-        vectors = sum(len(self._map(shard)) for shard in self._shards)
+        lengths = [len(self._map(shard)) for shard in self._shards]
+        vectors, self._starts = sum(lengths), np.cumsum([0, *lengths])[:-1]
         if not _count_rows(path / INDEX) == vectors == self.count:
             raise FacekitError(f"{path} is not whole: index, vectors and {DESCRIPTION} differ in count; embed again")
 
@@ -100,7 +102,8 @@ class Features:
 
     def column(self, name: str) -> NDArray[Any]:
         """One column of the index, (N,), read anew each time."""
-        return np.asarray(_read_table(self.path / INDEX, [name])[name].to_numpy())
+        found = _read_filled(self.path / INDEX, name, self.count)
+        return np.asarray(_read_table(self.path / INDEX, [name])[name].to_numpy()) if found is None else found
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
@@ -116,8 +119,7 @@ class Features:
 
     @cached_property
     def uncertainty(self) -> NDArray[np.float32] | None:
-        known = _read_table(self.path / INDEX, ["uncertainty"])["uncertainty"]
-        return None if known.null_count else np.asarray(known.to_numpy())
+        return _read_filled(self.path / INDEX, "uncertainty", self.count)
 
     @cached_property
     def masked(self) -> NDArray[np.bool_]:
@@ -126,6 +128,15 @@ class Features:
     @cached_property
     def sources(self) -> NDArray[np.int64]:
         return self.column("source_key")
+
+    def failed_keys(self) -> NDArray[np.int64]:
+        """Keys of the pictures that have no vector, (F,) int64."""
+        return np.asarray(_read_table(self.path / FAILURES, ["key"])["key"].to_numpy())
+
+    def reasons(self) -> Counter[str]:
+        """How many pictures have no vector, by the reason."""
+        counted = _read_table(self.path / FAILURES, ["error"])["error"].value_counts()
+        return Counter({str(row["values"]): row["counts"] for row in counted.to_pylist()})
 
     def failures(self) -> list[dict[str, Any]]:
         """Key, label and error of the pictures that have no vector."""
@@ -167,6 +178,22 @@ class Features:
         for rows, block in self.blocks():
             vectors[rows] = block
         return Embeddings(vectors, self.labels, self.keys)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of some rows, (n, D) float32; no others are read.
+
+        Raises
+        ------
+        FacekitError
+            A shard cannot be read.
+        """
+        found = np.empty((len(rows), self.dimensions), np.float32)
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(shards, kind="stable")
+        numbers, first = np.unique(shards[order], return_index=True)
+        for number, places in zip(numbers.tolist(), np.split(order, first[1:]), strict=False):
+            found[places] = self._map(self._shards[number])[rows[places] - self._starts[number]]
+        return found
 
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each key, (K,) int64; -1: there is no vector of that key."""
@@ -238,6 +265,23 @@ def _count_rows(path: Path) -> int:
         return count_rows(path)
     except (pa.ArrowException, OSError) as error:
         raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
+
+
+def _read_filled(path: Path, name: str, count: int) -> NDArray[Any] | None:
+    """A column, some rows at a time: Arrow would hold it twice besides; None where a value is missing."""
+    import pyarrow as pa
+
+    try:
+        found = np.empty(count, parquet_schema(path).field(name).type.to_pandas_dtype())
+        row = 0
+        for batch in parquet_batches(path, [name]):
+            if batch.column(0).null_count:
+                return None
+            found[row : row + len(batch)] = batch.column(0).to_numpy(zero_copy_only=False)
+            row += len(batch)
+    except (pa.ArrowException, OSError) as error:
+        raise FacekitError(f"{path} cannot be read: {error}; embed again") from error
+    return found
 
 
 def _read_table(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from facekit.evaluate.folds import Fold
 from facekit.evaluate.operating_points import ROUNDING
+from facekit.records.distinct import distinct
+from facekit.records.key_rows import rows_of
 
 __all__ = [
     "LEVEL",
@@ -59,11 +61,11 @@ class WeightedPairs:
     Parameters
     ----------
     similarity : (P,) floating
-    people : (P, 2) int64
+    people : (P, 2) integer
         From 0 on.
     """
 
-    def __init__(self, similarity: NDArray[np.floating], people: NDArray[np.int64]) -> None:
+    def __init__(self, similarity: NDArray[np.floating], people: NDArray[np.integer]) -> None:
         order = np.argsort(-similarity, kind="stable")
         self.similarity, self._people = similarity[order], people[order]
         self._one = self._people[:, 0] == self._people[:, 1]
@@ -71,9 +73,8 @@ class WeightedPairs:
 
     def sums(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
         """Weight of the first 1, 2, ... pairs, (P,) int64; ``weights`` are of people, (N,)."""
-        first, second = weights[self._people[:, 0]], weights[self._people[:, 1]]
-        total: NDArray[np.int64] = np.cumsum(np.where(self._one, first, first * second))
-        return total
+        each = _pair_weights(self._people, self._one, weights)
+        return np.cumsum(each, out=each)
 
     def above(self, threshold: float) -> int:
         """How many pairs are more similar than a threshold."""
@@ -160,13 +161,12 @@ def list_intervals(
         Thresholds that are tried.
     replicates, seed : int
     """
-    names, places = np.unique(people.ravel(), return_inverse=True)
     replicates = affordable(replicates, len(similarity))
-    number = places.reshape(-1, 2)
+    count, number = _numbered(people)
     genuine, impostor = (WeightedPairs(similarity[keep], number[keep]) for keep in (same, ~same))
     accuracy = _Accuracy(similarity, same, number, folds, limits)
     tars, accuracies = [], []
-    for weights in draw_weights(len(names), replicates, seed):
+    for weights in draw_weights(count, replicates, seed):
         tars.append(weighted_tars(genuine, impostor, weights, fars))
         accuracies.append(accuracy.of(weights))
     columns = np.array(tars).reshape(replicates, len(fars)).T
@@ -187,6 +187,20 @@ def interval_of(values: NDArray[np.float64]) -> Interval:
     return Interval(float(low), float(high))
 
 
+def _numbered(people: NDArray[np.int64]) -> tuple[int, NDArray[np.integer]]:
+    """How many people there are, and who is in each pair by numbers from 0 on, (P, 2)."""
+    names = distinct(people.reshape(-1))
+    number = rows_of(names, people.reshape(-1), ascending=True).reshape(-1, 2)
+    return len(names), number.astype(np.int32) if len(names) < 1 << 31 else number
+
+
+def _pair_weights(number: NDArray[np.integer], one: NDArray[np.bool_], weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How much each pair counts, (P,): the product of its people's weights, or that of the only one."""
+    each = weights[number[:, 0]]
+    np.multiply(each, weights[number[:, 1]], out=each, where=~one)
+    return each
+
+
 class _Accuracy:
     """Accuracy over folds with weighted pairs: each fold at the limit that is best on what decides it."""
 
@@ -194,28 +208,31 @@ class _Accuracy:
         self,
         similarity: NDArray[np.floating],
         same: NDArray[np.bool_],
-        number: NDArray[np.int64],
+        number: NDArray[np.integer],
         folds: Sequence[Fold],
         limits: NDArray[np.float64],
     ) -> None:
         # The first limit below a similarity: from there on the pair is accepted.
-        self._first = len(limits) - np.searchsorted(limits[::-1], similarity, side="left")
+        first = len(limits) - np.searchsorted(limits[::-1], similarity, side="left")
+        self._first = first.astype(np.int32)
         self._same, self._number, self._folds, self._size = same, number, folds, len(limits)
         self._one = number[:, 0] == number[:, 1]
 
     def of(self, weights: NDArray[np.int64]) -> float:
         """The mean over the folds in which somebody was drawn."""
-        first, second = weights[self._number[:, 0]], weights[self._number[:, 1]]
-        weight = np.where(self._one, first, first * second)
+        weight = _pair_weights(self._number, self._one, weights)
+        # Sums of whole numbers are exact: what decides a fold is all of the list without the fold.
+        whole = self._right(slice(None), weight)
         found = []
         for fold in self._folds:
             total = int(weight[fold.test].sum())
             if total:
-                best = int(self._right(fold.train, weight).argmax())
-                found.append(self._right(fold.test, weight)[best] / total)
+                own = self._right(fold.test, weight)
+                deciding = whole - own if fold.apart is None else self._right(fold.apart, weight)
+                found.append(own[int(deciding.argmax())] / total)
         return float(np.mean(found)) if found else np.nan
 
-    def _right(self, part: NDArray[np.int64], weight: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _right(self, part: NDArray[np.int64] | slice, weight: NDArray[np.int64]) -> NDArray[np.float64]:
         """Weight that each limit decides rightly, (L,)."""
         same, weights = self._same[part], weight[part]
         change = np.bincount(self._first[part], np.where(same, weights, -weights), self._size + 1)[: self._size]

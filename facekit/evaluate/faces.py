@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
 
-__all__ = ["FaceSet", "comparable_sources"]
+__all__ = ["FaceSet", "check_norms", "comparable_sources"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FaceSet:
             raise ConfigError(f"labels must be {len(vectors)} integers, not {labels.shape} {labels.dtype}")
         if self.sources is not None:
             object.__setattr__(self, "sources", _checked_sources(np.asarray(self.sources), len(vectors)))
-        _check_norms(vectors)
+        check_norms(vectors)
         object.__setattr__(self, "vectors", np.ascontiguousarray(vectors, np.float32))
         object.__setattr__(self, "labels", labels.astype(np.int64))
 
@@ -80,10 +80,24 @@ def _checked_sources(sources: NDArray[np.int64], count: int) -> NDArray[np.int64
     return sources.astype(np.int64)
 
 
-def _check_norms(vectors: NDArray[np.floating]) -> None:
+def check_norms(vectors: NDArray[np.floating], first: int = 0) -> None:
+    """Refuse vectors that are not of unit norm.
+
+    Parameters
+    ----------
+    vectors : (N, D) floating
+    first : int
+        Row of the first of them, to name the wrong one.
+
+    Raises
+    ------
+    ConfigError
+    """
     for start in range(0, len(vectors), 1 << 16):
         squares = np.einsum("ij,ij->i", *[vectors[start : start + (1 << 16)].astype(np.float32)] * 2)
         wrong = ~(np.abs(squares - 1) < 2e-3)
         if wrong.any():
             row = start + int(wrong.argmax())
-            raise ConfigError(f"vector {row} has norm {squares[row - start] ** 0.5:.4g}; vectors must have unit norm")
+            raise ConfigError(
+                f"vector {first + row} has norm {squares[row - start] ** 0.5:.4g}; vectors must have unit norm"
+            )

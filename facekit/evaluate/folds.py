@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,32 @@ from facekit.errors import ConfigError
 __all__ = ["Fold", "folds_by_person", "folds_by_run", "people_of_pairs"]
 
 
-class Fold(NamedTuple):
+@dataclass(frozen=True)
+class Fold:
     """Positions of pairs.
 
     Attributes
     ----------
     test : (T,) int64
-    train : (R,) int64
-        Those that the threshold of ``test`` is chosen on.
+    pairs : int
+        Of the whole list.
+    apart : (R,) int64 or None
+        Those that the threshold of ``test`` is chosen on, where they are not all others: ten folds of a list would
+        hold nine positions a pair.
     """
 
     test: NDArray[np.int64]
-    train: NDArray[np.int64]
+    pairs: int
+    apart: NDArray[np.int64] | None = None
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """Those that the threshold of ``test`` is chosen on, (R,) int64."""
+        if self.apart is not None:
+            return self.apart
+        others = np.ones(self.pairs, np.bool_)
+        others[self.test] = False
+        return np.flatnonzero(others)
 
 
 def folds_by_run(same: NDArray[np.bool_], count: int) -> list[Fold]:
@@ -45,8 +59,7 @@ def folds_by_run(same: NDArray[np.bool_], count: int) -> list[Fold]:
         found = " and ".join(f"{len(kind)} {name}" for kind, name in zip(kinds, ("genuine", "impostor"), strict=True))
         raise ConfigError(f"{count} folds for {found} pairs: there must be 2 folds or more, and a pair in each")
     runs = zip(*(np.array_split(kind, count) for kind in kinds), strict=True)
-    parts = [np.concatenate(run) for run in runs]
-    return [Fold(part, np.setdiff1d(np.arange(len(same)), part)) for part in parts]
+    return [Fold(np.concatenate(run), len(same)) for run in runs]
 
 
 def folds_by_person(same: NDArray[np.bool_], people: NDArray[np.int64], count: int) -> list[Fold]:
@@ -85,7 +98,7 @@ def folds_by_person(same: NDArray[np.bool_], people: NDArray[np.int64], count: i
                 f"{count} folds by identity: fold {fold} is left {len(train)} pairs without its people, and needs some "
                 "of both kinds: choose fewer folds, or a list whose people stand in fewer pairs"
             )
-        found.append(Fold(np.flatnonzero(test), train))
+        found.append(Fold(np.flatnonzero(test), len(same), train))
     return found
 
 

@@ -121,8 +121,7 @@ def verify_pairs(
     similarity, same = _checked(similarity, same)
     fars = measurable_fars(int((~same).sum())) if fars is None else fars
     points = operating_points(similarity[same], similarity[~same], fars)
-    _, places = np.unique(similarity, return_inverse=True)
-    kinds = [np.bincount(places[keep], minlength=int(places.max()) + 1) for keep in (same, ~same)]
+    roc = _curve(similarity, same)
     accuracy = fold_accuracy(similarity, same, folds)
     intervals = None
     if resampling is not None and resampling.replicates:
@@ -130,7 +129,14 @@ def verify_pairs(
         intervals = list_intervals(
             similarity, same, resampling.people, fars, cut, limits, resampling.replicates, resampling.seed
         )
-    return PairScores(accuracy, points, roc_from_counts(*kinds), int(same.sum()), int((~same).sum()), intervals)
+    return PairScores(accuracy, points, roc, int(same.sum()), int((~same).sum()), intervals)
+
+
+def _curve(similarity: NDArray[np.floating], same: NDArray[np.bool_]) -> Roc:
+    _, places = np.unique(similarity, return_inverse=True)
+    kinds = [np.bincount(places[keep], minlength=int(places.max()) + 1) for keep in (same, ~same)]
+    del places
+    return roc_from_counts(*kinds)
 
 
 def fold_accuracy(
@@ -166,7 +172,11 @@ def fold_accuracy(
     limits = _exact_limits(similarity) if exact else _grid()
     cut = _cut(same, folds)
     right = np.stack([_right(similarity[fold.test], same[fold.test], limits) for fold in cut])
-    deciding = np.stack([_right(similarity[fold.train], same[fold.train], limits) for fold in cut])
+    whole = _right(similarity, same, limits)
+    deciding = np.stack([
+        whole - own if fold.apart is None else _right(similarity[fold.apart], same[fold.apart], limits)
+        for fold, own in zip(cut, right, strict=True)
+    ])  # fmt: skip
     chosen = deciding.argmax(1)
     accuracies = right[np.arange(len(cut)), chosen] / [len(fold.test) for fold in cut]
     return FoldAccuracy(float(accuracies.mean()), float(accuracies.std()), limits[chosen], accuracies)

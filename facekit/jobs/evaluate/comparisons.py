@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from facekit.evaluate import (
     verify_pairs,
 )
 from facekit.jobs.evaluate.config import EvalConfig
-from facekit.jobs.evaluate.faces import Faces
+from facekit.jobs.evaluate.mapped_faces import LookedAt
 from facekit.output.dry_run import is_dry
 
 __all__ = ["Findings", "Score", "score_all_pairs", "score_of", "score_or_reason", "verify"]
@@ -68,7 +69,7 @@ class Findings:
 
     scores: list[Score]
     curves: dict[str, Roc]
-    faces: list[Faces]
+    faces: Sequence[LookedAt]
     more: dict[str, Any] = field(default_factory=dict)
 
 

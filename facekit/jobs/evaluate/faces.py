@@ -18,6 +18,7 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
 from facekit.jobs.embed.pace import seconds_a_picture
+from facekit.jobs.evaluate.mapped_faces import MappedFaces
 from facekit.jobs.inputs.branches import AUTO, KNOWN, branch_flags
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
@@ -28,7 +29,7 @@ from facekit.records.bins import Bins
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import describe_path, export_cure
 
-__all__ = ["Alter", "Faces", "Network", "of_bins", "of_features", "of_pack", "open_subject"]
+__all__ = ["Alter", "Faces", "Network", "mapped", "of_bins", "of_features", "of_pack", "open_subject"]
 
 Picture = npt.NDArray[np.uint8]
 Places = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]
@@ -86,6 +87,14 @@ class Faces:
     def rows_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The row of each key; -1: there is no vector."""
         return rows_of(self.keys, keys)
+
+    def vectors_at(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(n, D) float32."""
+        return self.set.vectors[rows]
+
+    def labels_at(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,) int64."""
+        return self.set.labels[rows]
 
 
 @dataclass(frozen=True)
@@ -172,13 +181,22 @@ def open_subject(path: str, choice: ModelChoice) -> Network | Features:
 
 def of_features(features: Features) -> Faces:
     """All vectors of a folder."""
-    errors = Counter(str(row["error"]) for row in features.failures())
+    errors = features.reasons()
     vectors = _stand_ins(len(features.keys)) if is_dry() else features.load().vectors
     faces = FaceSet(vectors, features.labels, features.sources)
-    branch = features.description.get("branch")
-    # What a picture looked like is not kept beside its vector.
-    branches = Counter({AUTO: len(features.masked)}) if branch == AUTO else _branches(branch, features.masked)
+    branches = _branches_of(features)
     return Faces(faces, features.keys, features.masked, features.uncertainty, errors, 0.0, branches, features.norms)
+
+
+def mapped(features: Features) -> MappedFaces:
+    """All vectors of a folder, in their files."""
+    return MappedFaces(features, features.reasons(), _branches_of(features))
+
+
+def _branches_of(features: Features) -> Counter[str]:
+    """Pictures by the branch that they took; what a picture looked like is not kept beside its vector."""
+    branch = features.description.get("branch")
+    return Counter({AUTO: len(features.masked)}) if branch == AUTO else _branches(branch, features.masked)
 
 
 def of_pack(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from facekit.evaluate import OpenSetPoint
 from facekit.jobs.embed.config import EmbedConfig
 from facekit.jobs.embed.reuse import embed_once
 from facekit.jobs.evaluate.config import EvalConfig
-from facekit.jobs.evaluate.faces import Faces, Network, open_subject
+from facekit.jobs.evaluate.faces import Network, open_subject
+from facekit.jobs.evaluate.mapped_faces import LookedAt
 from facekit.jobs.evaluate.rehearsal import tell_evaluation
 from facekit.jobs.evaluate.scores import Findings, Score, bin_scores, gallery_scores, key_scores, pack_scores
 from facekit.jobs.evaluate.template_scores import template_scores
@@ -155,7 +157,7 @@ def _summary(config: EvalConfig, subject: Network | Features, found: Findings) -
     )
 
 
-def _uncertainty(faces: list[Faces]) -> dict[str, npt.NDArray[np.float32]]:
+def _uncertainty(faces: Sequence[LookedAt]) -> dict[str, npt.NDArray[np.float32]]:
     """Norms of sigma of bare and of masked faces."""
     found: dict[str, list[npt.NDArray[np.float32]]] = {}
     for side in faces:

@@ -29,12 +29,14 @@ from facekit.evaluate import (
 from facekit.evaluate.operating_points import allowed_accepts
 from facekit.jobs.evaluate.comparisons import Findings, Score, score_all_pairs, score_of, score_or_reason, verify
 from facekit.jobs.evaluate.config import EvalConfig
-from facekit.jobs.evaluate.faces import Alter, Faces, Network, of_bins, of_features, of_pack
+from facekit.jobs.evaluate.faces import Alter, Faces, Network, mapped, of_bins, of_features, of_pack
+from facekit.jobs.evaluate.mapped_faces import Pictured, pair_similarity
 from facekit.jobs.evaluate.pictures import alterations
 from facekit.jobs.evaluate.rehearsal import counted, searched
 from facekit.jobs.inputs.pair_tables import KeyPairs, read_groups, read_pairs
 from facekit.output.dry_run import is_dry
 from facekit.records.bins import Bins, read_bins
+from facekit.records.key_rows import rows_of
 
 __all__ = [
     "BARE",
@@ -68,12 +70,8 @@ def key_scores(config: EvalConfig, subject: Network | Features) -> Findings:
     """Pairs by key, of a folder of vectors or of a pack's pictures."""
     pairs = read_pairs(str(config.pairs))
     if isinstance(subject, Features):
-        faces = of_features(subject)
-        absent = ~np.isin(pairs.keys, np.concatenate([faces.keys, _failed(subject)]))
-        if absent.any():
-            raise ConfigError(
-                f"{config.subject} has no vector of key {pairs.keys[absent][0]}: features of another pack?"
-            )
+        faces = mapped(subject)
+        _refuse_absent(config, subject, pairs)
         return _pairs(config, faces, faces, pairs)
     if config.pack is None:
         raise ConfigError(f"{config.pairs} names pictures by key: say of which pack, with --pack")
@@ -83,8 +81,13 @@ def key_scores(config: EvalConfig, subject: Network | Features) -> Findings:
     return _pairs(config, left, right, pairs)
 
 
-def _failed(features: Features) -> npt.NDArray[np.int64]:
-    return np.array([row["key"] for row in features.failures()], np.int64)
+def _refuse_absent(config: EvalConfig, features: Features, pairs: KeyPairs) -> None:
+    """Refuse a key that the embedded pack does not have: it has neither a vector nor failed."""
+    keys = pairs.keys.reshape(-1)
+    lost = keys[features.rows_of(keys) < 0]
+    absent = lost[rows_of(features.failed_keys(), lost) < 0]
+    if len(absent):
+        raise ConfigError(f"{config.subject} has no vector of key {absent[0]}: features of another pack?")
 
 
 def people_of_bins(pairs: Bins) -> npt.NDArray[np.int64]:
@@ -95,19 +98,21 @@ def people_of_bins(pairs: Bins) -> npt.NDArray[np.int64]:
 
 
 def _pairs(
-    config: EvalConfig, left: Faces, right: Faces, pairs: KeyPairs, people: npt.NDArray[np.int64] | None = None
+    config: EvalConfig, left: Pictured, right: Pictured, pairs: KeyPairs, people: npt.NDArray[np.int64] | None = None
 ) -> Findings:
     """Scores of a list; who is in its pairs is what the labels say, where ``people`` does not."""
     rows = np.stack([left.rows_of(pairs.keys[:, 0]), right.rows_of(pairs.keys[:, 1])], 1)
     whole = (rows >= 0).all(axis=1)
-    rows, pairs = rows[whole], KeyPairs(pairs.keys[whole], pairs.same[whole])
-    similarity = np.einsum("ij,ij->i", left.set.vectors[rows[:, 0]], right.set.vectors[rows[:, 1]])
+    if not whole.all():
+        rows, pairs = rows[whole], KeyPairs(pairs.keys[whole], pairs.same[whole])
+    similarity = pair_similarity(left.vectors_at, right.vectors_at, rows)
     more = {"left_out": int((~whole).sum()), "contradictions": 0}
     if people is None:
-        who = np.stack([left.set.labels[rows[:, 0]], right.set.labels[rows[:, 1]]], 1)
+        who = np.stack([left.labels_at(rows[:, 0]), right.labels_at(rows[:, 1])], 1)
         more["contradictions"] = int(((who[:, 0] == who[:, 1]) != pairs.same).sum())
     else:
         who = people[whole]
+    del rows
     scores = verify(config, similarity, pairs.same, who)
     lines, curves = [score_of("pairs", scores)], {"pairs": scores.roc}
     for name, keep in _pair_groups(config, pairs):
