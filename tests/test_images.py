@@ -330,7 +330,7 @@ def test_views_that_are_not_contiguous_are_encoded() -> None:
 
 @pytest.mark.parametrize(("quality", "subsampling"), [(0, "4:2:0"), (101, "4:2:0"), (90, "4:0:0"), (90, "420")])
 def test_what_cannot_be_asked_for(quality: int, subsampling: str) -> None:
-    with pytest.raises(ConfigError, match="was given"):
+    with pytest.raises(ConfigError, match=r"must be one of|was given"):
         encode_jpeg(drawn(), quality, subsampling)
 
 

@@ -128,7 +128,7 @@ def test_several_files_are_masked_into_a_folder(pairs: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("names", "destination", "message"),
     [
-        (["pairs.bin", "people"], "out", "people is no .bin"),
+        (["pairs.bin", "people"], "out", "people: there is no such file or folder"),
         (["pairs.bin", "pairs.bin"], "out", "two sources are called pairs.bin"),
         (["pairs.bin", "other.bin"], "out.bin", "name a folder for the 2"),
         (["pairs.bin", "text.bin"], "out", "not a verification .bin"),

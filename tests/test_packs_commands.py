@@ -221,7 +221,7 @@ def test_a_folder_of_shards_is_sent_to_convert(
     assert said == f"facekit: {tmp_path / 'tars'}: no .rec file lies in this folder: it is an empty folder\n"
     convert(ConvertConfig(str(write(tmp_path / "pack", [0, 1])), str(tmp_path / "tars"), "webdataset"))
     assert call(words[0], tmp_path / "tars", *rest) == 2
-    assert "but tar shards: make a pack of them with facekit convert" in capsys.readouterr().err
+    assert "it is a folder of tar files: facekit convert makes a pack of them" in capsys.readouterr().err
 
 
 def test_records_that_are_no_pictures_are_inspected_too(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_file_in_place_of_the_folder_and_a_broken_record_are_refused(tmp_path:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DestinationExists, match="is a file"):
         train(TrainConfig("bcl", str(pack), str(tmp_path / "file"), "bcl-small", QUICK))
-    with pytest.raises(FacekitError, match="a part of the path is a file"):
+    with pytest.raises(FacekitError, match="is a file, and nothing can be written below it"):
         train(TrainConfig("bcl", str(pack), str(tmp_path / "file" / "run"), "bcl-small", QUICK))
     config = TrainConfig("bcl", str(pack), str(out), "bcl-small", (*QUICK, "max_steps=1"), resume=True)
     train(config)

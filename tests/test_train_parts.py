@@ -270,7 +270,7 @@ def test_settings_come_from_files_and_words(tmp_path: Path) -> None:
         (None, ("crop=-1",), "not negative"),
         (None, ("milestones=5,3",), "in order"),
         (None, ("loss=hinge",), "loss is 'hinge'"),
-        ("absent.toml", (), "cannot be read"),
+        ("absent.toml", (), "there is no such file"),
     ],
 )
 def test_wrong_settings_are_refused(recipe: str | None, given: tuple[str, ...], message: str) -> None:
