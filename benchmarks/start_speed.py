@@ -24,7 +24,7 @@ from facekit.images import encode_jpeg
 from facekit.records import RecordWriter, pack_record
 from facekit.train import RecordDataset
 
-REPEATS = 7
+REPEATS, LINES = 7, 1_000_000
 COMMAND = """
 import sys, time; start = time.process_time()
 from facekit.cli import program; program.main({arguments}, standalone_mode=False)
@@ -73,8 +73,9 @@ def send_dataset(folder: Path) -> Path:
     """A dataset as a worker is sent it."""
     with RecordWriter(folder / "a.rec") as writer:
         writer.write_bytes(0, pack_record((0, 3, 0, 0), encode_jpeg(np.full((112, 112, 3), 90, np.uint8))))
+    os.truncate(folder / "a.rec", 8 * LINES)  # room for them, as a pack must have: a hole, which is never read
     with open(folder / "a.idx", "w") as index:
-        index.writelines(f"{key}\t0\n" for key in np.random.default_rng(0).permutation(1_000_000).tolist())
+        index.writelines(f"{key}\t0\n" for key in np.random.default_rng(0).permutation(LINES).tolist())
     sent = folder / "sent"
     sent.write_bytes(pickle.dumps(RecordDataset(folder / "a.rec")))
     return sent
