@@ -58,8 +58,6 @@ class NameList(Sequence[str]):
             return NotImplemented
         return self._ends == other._ends and self._text == other._text
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         return f"NameList({list(self)!r})" if len(self) < 10 else f"<NameList of {len(self):,} names>"
 

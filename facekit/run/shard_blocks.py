@@ -8,8 +8,9 @@ puts shards together reads blocks that are all of one size, into memory that it 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -89,11 +90,11 @@ def read_span(path: Path, start: int, stop: int) -> bytes:
     return bytes(framed)
 
 
-def _fill(buffer: memoryview, file: BinaryIO, start: int, path: Path) -> None:
+def _fill(buffer: memoryview, file: FileIO, start: int, path: Path) -> None:
     file.seek(start)
     filled = 0
     while filled < len(buffer):
-        read = file.readinto(buffer[filled:])  # type: ignore[attr-defined]
+        read = file.readinto(buffer[filled:])
         if not read:
             raise FacekitError(f"{path} became shorter while it was read; delete it and run the command again")
         filled += read
