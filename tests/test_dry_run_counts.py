@@ -21,10 +21,10 @@ from facekit.jobs.train.job import open_task, train
 from facekit.output.dry_run import DryRun, dry_run
 from facekit.records.bins import bins_size, write_bins
 from facekit.train.checkpoint import bytes_of_a_checkpoint
-from facekit.train.loop import open_state
 from facekit.train.plugin import load_plugin
 from facekit.train.recipe import read_settings
 from facekit.train.rehearsal import length_of, outline_of
+from facekit.train.start import open_state
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from facekit.errors import FacekitError
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.job import train
 from facekit.train.checkpoint import latest_checkpoint
-from facekit.train.loop import Window
+from facekit.train.measures import Window
 from facekit.train.model import COMMON
 from facekit.train.plugin import Batch, PackFacts, Step
 from facekit.train.recipe import read_settings

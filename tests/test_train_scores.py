@@ -17,7 +17,7 @@ from facekit.jobs.train.job import train
 from facekit.jobs.train.scores import check_lists, list_names
 from facekit.records import open_pack
 from facekit.records.bins import write_bins
-from facekit.train import loop
+from facekit.train import loop, measures
 from facekit.train.checkpoint import latest_checkpoint
 
 SIZE = (40, 36)
@@ -112,8 +112,8 @@ def test_an_evaluation_that_fails_costs_no_step(pack: Path, tmp_path: Path, monk
 
 def test_the_speed_is_that_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(loop, "perf_counter", lambda: clock[0])
-    window = loop.Window(10)
+    monkeypatch.setattr(measures, "perf_counter", lambda: clock[0])
+    window = measures.Window(10)
     for seconds, idle in ((2.0, 0.0), (2.0, 100.0), (1.0, 7.0)):
         clock[0] += seconds
         window.add({"loss": torch.tensor(1.0)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ from numpy.typing import NDArray
 from facekit.embeddings import Preprocessing
 from facekit.embeddings.engine import NetworkOutput
 from facekit.train.plugin import Plugin
+from facekit.train.state import State
+from facekit.train.task import Task
 
-__all__ = ["LiveEngine"]
+__all__ = ["LiveEngine", "live_engine"]
 
 
 class LiveEngine:
@@ -50,3 +54,12 @@ class LiveEngine:
             done = self.plugin.embed(self.config, self.network, image, torch.from_numpy(masked.copy()).to(self.device))
             uncertainty = None if done.uncertainty is None else done.uncertainty.float().cpu().numpy()
             return NetworkOutput(done.vector.float().cpu().numpy(), uncertainty)
+
+
+@contextmanager
+def live_engine(state: State, task: Task) -> Iterator[LiveEngine]:
+    """The network as it is scored, while it is in training."""
+    config = state.settings.plugin
+    takes_flag = "mask_flag" in state.plugin.export_inputs(config)
+    with state.deployed() as network:
+        yield LiveEngine(state.plugin, config, network, state.device, task.facts.image_size, takes_flag)

@@ -12,10 +12,11 @@ import torch
 from torch.utils.data import default_collate
 
 from facekit.train.checkpoint import latest_checkpoint, place_of
-from facekit.train.live import LiveEngine
-from facekit.train.loop import Task, live_engine, open_state, steps_per_epoch
+from facekit.train.live import LiveEngine, live_engine
 from facekit.train.plugin import Batch, load_plugin
 from facekit.train.samples import EpochLoader, epoch_order
+from facekit.train.start import open_state
+from facekit.train.task import Task, last_step, steps_per_epoch
 
 __all__ = ["Length", "Outline", "Pace", "free_memory", "length_of", "measure", "outline_of"]
 
@@ -129,8 +130,7 @@ def length_of(task: Task, world: int) -> Length:
     config, epoch = task.settings.train, steps_per_epoch(task, world)
     latest = latest_checkpoint(task.out)
     step, position = (0, 0) if latest is None else place_of(latest, config.batch * config.accumulate * world)
-    last = max(min(config.max_steps or step + epoch * config.epochs - position,
-                   step + epoch * config.epochs - position), step)  # fmt: skip
+    last = last_step(config, step, position, epoch)
 
     def due(every: int) -> int:
         ahead, period = (0, every) if every else (position - step, epoch)

@@ -26,8 +26,8 @@ from facekit.records.distinct import distinct
 from facekit.run.processors import processors
 
 if TYPE_CHECKING:
-    from facekit.train.loop import Task
     from facekit.train.rehearsal import Length, Outline
+    from facekit.train.task import Task
 
 __all__ = ["tell_selflearn"]
 
@@ -93,10 +93,10 @@ def _task(config: SelfLearnConfig, out: Path) -> Task:
     """A training on the pack as it is, which is the most that a round trains on before masks are added."""
     from facekit.jobs.train.job import facts_of
     from facekit.masks.augment import MaskAugment
-    from facekit.train.loop import Task
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
     from facekit.train.samples import TrainingSet
+    from facekit.train.task import Task
 
     settings = read_settings(load_plugin(config.plugin), config.recipe, config.changes)
     train = settings.train
@@ -158,7 +158,7 @@ def _times(
 
 def _bytes(task: Task, rounds: _Rounds, source: Source, length: Length, outline: Outline, masked: bool) -> int:
     """That the rounds leave: nothing of a finished one is removed."""
-    from facekit.train.loop import bytes_to_write
+    from facekit.train.task import bytes_to_write
 
     pack = source_bytes(source) + ROW_BYTES * len(source)
     training = bytes_to_write(task, outline.checkpoint) + LOG_BYTES

@@ -13,8 +13,8 @@ from facekit.output.dry_run import Forecast, stop_if_dry
 from facekit.run.processors import processors
 
 if TYPE_CHECKING:
-    from facekit.train.loop import Task
     from facekit.train.rehearsal import Length, Outline, Pace
+    from facekit.train.task import Task
 
 __all__ = ["forecast_training", "tell_training"]
 
@@ -31,7 +31,7 @@ def tell_training(task: Task, config: TrainConfig, inputs: list[Input]) -> None:
     ConfigError, FacekitError
         What the run would refuse before its first step.
     """
-    from facekit.train.loop import bytes_to_write
+    from facekit.train.task import bytes_to_write
 
     def score(engine: object) -> tuple[int, float]:
         return rehearsed_scores(config.pairs, config.pack, engine)

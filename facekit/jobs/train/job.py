@@ -32,10 +32,11 @@ from facekit.train.config import MAY_CHANGE
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from facekit.train.loop import Report, Run, Task
+    from facekit.train.loop import Report, Run
     from facekit.train.plugin import PackFacts, Plugin
     from facekit.train.recipe import Settings
     from facekit.train.samples import TrainingSet
+    from facekit.train.task import Task
 
 __all__ = ["train"]
 
@@ -125,8 +126,8 @@ def _try_head(task: Task, plugin: Plugin, warn: Callable[[str], None]) -> None:
 
 def open_task(config: TrainConfig, settings: Settings, centres: npt.NDArray[np.float32] | None = None) -> Task:
     """The pack, looked through, with everything the loop needs."""
-    from facekit.train.loop import Task
     from facekit.train.samples import TrainingSet
+    from facekit.train.task import Task
 
     if os.environ.get("RANK", "0") == "0":
         refuse_faults(config.pack)
