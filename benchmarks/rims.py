@@ -26,7 +26,7 @@ from facekit.faces.mesh import LiteRTMesh, rounded
 from facekit.masks import TYPES, Worn, render_worn, sample_params
 from facekit.masks.rims import keep_rims
 from facekit.synth.person import build_person
-from facekit.synth.person import render as draw
+from facekit.synth.picture import render as draw
 from facekit.synth.sampling import sample_capture, sample_identity
 
 Picture = NDArray[np.uint8]

@@ -54,7 +54,7 @@ def draw(folder: Path, seed: int, people: NDArray[np.int64], images: Sequence[ra
     """A pack of some pictures of each of some people, under labels from 0 in that order."""
     from facekit.images import encode_jpeg
     from facekit.synth import build_person, sample_capture, sample_identity
-    from facekit.synth.person import render
+    from facekit.synth.picture import render
 
     with PackWriter(folder) as writer:
         for label, identity in enumerate(people.tolist()):

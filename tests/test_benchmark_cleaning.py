@@ -21,7 +21,7 @@ from facekit.jobs.benchmark.job import make_benchmark
 from facekit.synth import build_person, sample_capture, sample_identity
 from facekit.synth.children import YOUTH, as_child
 from facekit.synth.modes import MODES
-from facekit.synth.person import render
+from facekit.synth.picture import render
 from facekit.synth.planted_vectors import plant_vectors
 from facekit.synth.restyle import recolour, relight, retexture
 

@@ -180,7 +180,8 @@ def test_a_planted_line_is_found(first: int, steps: list[int]) -> None:
 
 
 def test_a_drawn_person_with_thick_frames_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from facekit.synth.person import build_person, render
+    from facekit.synth.person import build_person
+    from facekit.synth.picture import render
     from facekit.synth.sampling import sample_capture, sample_identity
 
     number = next(n for n in range(100) if sample_identity(0, n).glasses == "rim")

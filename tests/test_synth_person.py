@@ -20,7 +20,9 @@ from facekit.synth import build_person, draw_person, render_compressed, sample_c
 from facekit.synth.anatomy import load_head
 from facekit.synth.camera import rotation, similarity
 from facekit.synth.modes import MODES as NAMED_MODES
-from facekit.synth.person import Person, render, render_radiance
+from facekit.synth.person import Person
+from facekit.synth.picture import render
+from facekit.synth.radiance import render_radiance
 from facekit.synth.sampling import HAIR_STYLES, MODES, CaptureParams, Identity
 from facekit.synth.shape import express
 from facekit.synth.strands import Strands
@@ -251,7 +253,7 @@ def test_identities_are_identities() -> None:
 RENDER = """
 import hashlib
 from facekit.synth import build_person, sample_capture, sample_identity
-from facekit.synth.person import render_radiance
+from facekit.synth.radiance import render_radiance
 for identity in (0, 4):
     radiance, vertices, _ = render_radiance(build_person(sample_identity(3, identity)), sample_capture(3, identity, 1))
     print(hashlib.sha256(radiance.tobytes() + vertices.tobytes()).hexdigest())

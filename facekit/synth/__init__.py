@@ -1,11 +1,13 @@
-"""DrawnFace 3-D faces, with everything about them known: packs for the demo, the tests and the benchmarks."""
+"""Drawn 3-D faces, with everything about them known: packs for the demo, the tests and the benchmarks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facekit.synth.person import DrawnFace, Person, Truth, build_person, draw_person, render_compressed
+    from facekit.synth.person import Person, build_person
+    from facekit.synth.picture import DrawnFace, draw_person, render_compressed
+    from facekit.synth.radiance import Truth
     from facekit.synth.sampling import CaptureParams, Identity, sample_capture, sample_identity
 
 __all__ = [
@@ -22,16 +24,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DrawnFace": "person",
+    "DrawnFace": "picture",
     "Identity": "sampling",
     "Person": "person",
     "CaptureParams": "sampling",
-    "Truth": "person",
+    "Truth": "radiance",
     "build_person": "person",
     "sample_identity": "sampling",
-    "draw_person": "person",
+    "draw_person": "picture",
     "sample_capture": "sampling",
-    "render_compressed": "person",
+    "render_compressed": "picture",
 }
 
 

@@ -31,7 +31,7 @@ from facekit.run.ledger import LedgerRow, payload_hash, table
 from facekit.run.shard_file import ShardWriter
 from facekit.run.shards import Shard
 from facekit.synth import CaptureParams, DrawnFace, Person, build_person, sample_capture
-from facekit.synth.person import render
+from facekit.synth.picture import render
 from facekit.synth.restyle import recolour, relight, retexture
 
 __all__ = ["draw_faces", "start_drawing"]

@@ -19,7 +19,7 @@ from facekit.run.ledger import LedgerRow, payload_hash, table
 from facekit.run.shard_file import ShardWriter
 from facekit.run.shards import Shard
 from facekit.synth import DrawnFace, Person, build_person, sample_capture, sample_identity
-from facekit.synth.person import render
+from facekit.synth.picture import render
 from facekit.synth.plan import PlannedRecord, make_roster, plan_records
 from facekit.synth.sampling import degrade, near_duplicate
 

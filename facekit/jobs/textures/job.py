@@ -124,7 +124,8 @@ def drawn_wearer() -> Wearer:
     Wearer
         A 112 x 112 picture.
     """
-    from facekit.synth.person import build_person, render
+    from facekit.synth.person import build_person
+    from facekit.synth.picture import render
     from facekit.synth.sampling import sample_capture, sample_identity
 
     person, captures = build_person(sample_identity(3, 0)), (sample_capture(3, 0, image) for image in range(64))
