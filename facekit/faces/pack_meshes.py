@@ -8,7 +8,7 @@ from collections.abc import Callable
 from facekit.faces.cache import MeshCache
 from facekit.faces.mesh import LiteRTMesh, MeshEstimator
 from facekit.records.content import sampled_hash
-from facekit.records.pack import pack_paths
+from facekit.records.pack_files import pack_paths
 
 __all__ = ["mesh_fingerprint", "open_meshes"]
 

@@ -5,7 +5,9 @@ from facekit.records.columns import HeaderColumns, header_columns
 from facekit.records.framing import frame, unframe
 from facekit.records.header import Header, Record, pack_record, unpack_record
 from facekit.records.index import RecordIndex
-from facekit.records.pack import Pack, PackPaths, PartialIndex, open_pack
+from facekit.records.opening import open_pack
+from facekit.records.pack import Pack, PartialIndex
+from facekit.records.pack_files import PackPaths
 from facekit.records.pack_writer import PackWriter
 from facekit.records.reader import RecordReader
 from facekit.records.record_index import IndexEnds

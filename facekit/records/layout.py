@@ -8,6 +8,7 @@ every record is an image.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from facekit.records.header import Header
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EXACT_FLOAT32", "LAYOUTS", "is_dataset_header", "rebuilt_keys"]
+__all__ = ["EXACT_FLOAT32", "LAYOUTS", "first_identity_key", "is_dataset_header", "rebuilt_keys"]
 
 LAYOUTS = ("insightface", "flat")
 
@@ -46,6 +47,37 @@ def is_dataset_header(header: Header, payload: bytes) -> bool:
     if header.flag != 2 or len(payload):
         return False
     return bool(np.isfinite(header.label).all() and header.label[0] > 1 and header.label[1] >= header.label[0])
+
+
+def first_identity_key(
+    claimed: int, keys: NDArray[np.int64], are_identities: Callable[[NDArray[np.int64]], Iterable[bool]]
+) -> int:
+    """Key of the first identity record: what record 0 says, looked up where float32 has rounded it.
+
+    Parameters
+    ----------
+    claimed : int
+        The dataset header's first number.
+    keys : (n,) int64
+        Of all records.
+    are_identities : callable
+        From some keys to whether each one's record is an identity's; asked for as many as rounding leaves open, and
+        read no further than it has to be.
+
+    Returns
+    -------
+    int
+    """
+    if claimed <= EXACT_FLOAT32:
+        return claimed
+    rounding = claimed // EXACT_FLOAT32 + 1
+    near = np.sort(keys[(keys >= claimed - rounding) & (keys <= claimed + rounding)])
+    if not len(near):
+        return claimed
+    for key, is_identity in zip(near.tolist(), are_identities(near), strict=False):
+        if is_identity:
+            return int(key)
+    return int(near[-1]) + 1
 
 
 def rebuilt_keys(path: str | os.PathLike[str], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

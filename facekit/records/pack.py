@@ -1,9 +1,7 @@
-"""A folder or file -> Pack: records with the meaning that their layout gives them."""
+"""A reader -> Pack: records with the meaning that their layout gives them."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,25 +13,18 @@ from facekit.errors import PictureError, RecordError
 from facekit.records.columns import HeaderColumns, distinct, header_columns
 from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
-from facekit.records.index_policy import IndexPolicy
 from facekit.records.label_sidecar import load_labels, save_labels
-from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
-from facekit.records.pack_files import PackPaths, file_stamps, find_rec, pack_paths
+from facekit.records.layout import EXACT_FLOAT32, first_identity_key, is_dataset_header
+from facekit.records.pack_files import PackPaths
 from facekit.records.reader import RecordReader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Pack", "PackPaths", "PartialIndex", "open_pack", "pack_paths"]
-
-
-logger = logging.getLogger(__name__)
+__all__ = ["Pack", "PartialIndex"]
 
 _AT_ONCE = 1 << 18
 """Keys whose offsets are looked up in one go."""
-
-_ATTEMPTS = 3
-"""To open a pack whose files are being replaced."""
 
 
 class PartialIndex(RecordError):
@@ -41,7 +32,7 @@ class PartialIndex(RecordError):
 
 
 class Pack:
-    """A RecordIO pack of face pictures; made by :func:`open_pack`.
+    """A RecordIO pack of face pictures; made by :func:`facekit.records.opening.open_pack`.
 
     Cheap to open (headers are read when they are first asked for), safe to share between threads and across forks,
     picklable (reopened where it is unpickled), and a context manager.
@@ -74,8 +65,8 @@ class Pack:
     def index_reaches_end(self) -> bool:
         """Whether the record that the index has furthest back in the file ends where the file ends.
 
-        Takes one or two reads of eight bytes, whatever the size of the pack; see `RecordReader.index_problem` for what
-        it can and cannot notice.
+        Takes one or two reads of eight bytes, whatever the size of the pack; see `facekit.records.index_end`
+        for what it can and cannot notice.
 
         Returns
         -------
@@ -200,17 +191,11 @@ class Pack:
         if self.dataset_header is None:
             return int(self.physical_keys.max(initial=-1)) + 1
         claimed = int(self.dataset_header.label[0])
-        if claimed <= EXACT_FLOAT32:
-            return claimed
-        rounding, keys = claimed // EXACT_FLOAT32 + 1, self.physical_keys
-        near = np.sort(keys[(keys >= claimed - rounding) & (keys <= claimed + rounding)])
-        if not len(near):
-            return claimed
-        for chosen, columns in self.header_columns(near):
-            identity = (columns.flag == 2) & columns.empty
-            if identity.any():
-                return int(near[chosen][identity.argmax()])
-        return int(near[-1]) + 1
+        return first_identity_key(claimed, self.physical_keys, self._are_identities)
+
+    def _are_identities(self, keys: NDArray[np.int64]) -> Iterator[bool]:
+        for _, columns in self.header_columns(keys):
+            yield from ((columns.flag == 2) & columns.empty).tolist()
 
     def header_columns(self, keys: NDArray[np.int64]) -> Iterator[tuple[slice, HeaderColumns]]:
         """Headers of the records of some keys as arrays, a batch at a time, without touching payloads.
@@ -378,68 +363,3 @@ class Pack:
 
     def __repr__(self) -> str:
         return f"Pack({str(self.paths.rec)!r}, layout={self.layout!r}, {len(self.reader)} records)"
-
-
-def open_pack(path: str | os.PathLike[str], *, mapped: bool = False, partial_index: IndexPolicy = "warn") -> Pack:
-    """Open a pack.
-
-    Parameters
-    ----------
-    path : path
-        A folder (with ``train.rec``, or with a single ``.rec`` of another name), a ``.rec`` or ``.idx`` file, or the
-        two's common prefix. Without an ``.idx`` the index is rebuilt from the ``.rec``; ``Pack.save_index`` keeps it.
-    mapped : bool
-        See `RecordReader`.
-    partial_index : {"warn", "refuse", "take"}
-        What is to be done where the index does not reach the end of the ``.rec``: it was cut, and the pack looks
-        smaller than it is.
-
-    Returns
-    -------
-    Pack
-
-    Raises
-    ------
-    RecordError
-        There is no such pack, its index or record 0 cannot be read, or the index does not reach the end and that is
-        to be refused.
-
-    Notes
-    -----
-    Files that are replaced while they are opened are opened again: an old file and a new index would not fit.
-    """
-    rec = find_rec(Path(path))
-    pack = _open_unchanged(rec, mapped)
-    try:
-        _heed_partial_index(pack, partial_index)
-    except BaseException:
-        pack.close()
-        raise
-    return pack
-
-
-def _heed_partial_index(pack: Pack, policy: IndexPolicy) -> None:
-    """Warn of an index that does not reach the end of its pack, refuse it, or take it."""
-    if policy == "take":
-        return
-    try:
-        pack.require_whole_index()
-    except PartialIndex as error:
-        if policy == "refuse":
-            raise PartialIndex(f"{error.problem}; --partial-index takes what it names", error.path) from None
-        logger.warning("%s", error)
-
-
-def _open_unchanged(rec: Path, mapped: bool) -> Pack:
-    for _ in range(_ATTEMPTS - 1):
-        before = file_stamps(rec)
-        try:
-            pack = Pack(RecordReader(rec, mapped=mapped))
-        except RecordError:
-            if file_stamps(rec) == before:
-                raise
-            continue
-        if file_stamps(rec) == before:
-            return pack
-        pack.close()
-    return Pack(RecordReader(rec, mapped=mapped))

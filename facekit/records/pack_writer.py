@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import struct
-from array import array
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +15,8 @@ from facekit.errors import ConfigError, DestinationExists, PictureError, RecordE
 from facekit.output.aside import new_aside
 from facekit.records.framing import unframe
 from facekit.records.header import HEADER_BYTES, Header, Record, pack_record, unpack_record
+from facekit.records.identity_runs import IdentityRuns
 from facekit.records.index import sidecar_path
-from facekit.records.key_rows import rows_of
 from facekit.records.label_sidecar import LabelWriter, labels_path
 from facekit.records.layout import LAYOUTS
 from facekit.records.patch import patch_headers
@@ -30,10 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["PackWriter"]
 
 _SIZE_OF_NO_PICTURE = (112, 112)
-
-_FRESH = 1 << 16
-"""Labels of identities that wait to be sorted in among the others."""
-
 
 class PackWriter:
     """Writes a pack, which appears whole, by rename, when :meth:`close` succeeds; an exception leaves nothing.
@@ -89,7 +83,7 @@ class PackWriter:
         self._writer = RecordWriter(self._partial / name)
         self._labels = LabelWriter(self._writer.path)
         self._next = 1 if layout == "insightface" else 0
-        self._identities = _Identities() if layout == "insightface" else None
+        self._identities = IdentityRuns() if layout == "insightface" else None
         self._largest_label = -1
 
     def _refuse_existing(self) -> None:
@@ -277,7 +271,7 @@ class PackWriter:
             self._identities.add(labels, starting, first_key)
         self._largest_label = max(self._largest_label, int(labels.max()))
 
-    def _write_identities(self, identities: _Identities) -> None:
+    def _write_identities(self, identities: IdentityRuns) -> None:
         first, count = self._next, len(identities.starts)
         if not count:
             raise ConfigError(f"{self.path} has no image, which the layout insightface cannot say: write layout flat")
@@ -301,54 +295,6 @@ class PackWriter:
         for name in sorted(os.listdir(self._partial), key=lambda name: (name.endswith(".idx"), name)):
             os.replace(self._partial / name, folder / name)
         self._partial.rmdir()
-
-
-class _Identities:
-    """Runs of images with one label, in key order: 16 bytes each, where a list and a set of numbers take 130."""
-
-    def __init__(self) -> None:
-        self.starts = array("q")
-        self._seen = np.zeros(0)  # labels, ascending
-        self._fresh: set[float] = set()  # those that are not among them yet
-        self._last: float | None = None
-        self._largest = -math.inf
-
-    def starting(self, labels: NDArray[np.number]) -> NDArray[np.integer]:
-        """Which of further labels start an identity.
-
-        Raises
-        ------
-        ConfigError
-            One of them had its images already.
-        """
-        changes = np.flatnonzero(labels[1:] != labels[:-1]) + 1
-        if self._last is None or labels[0] != self._last:
-            changes = np.append(0, changes)
-        fresh = labels[changes]
-        if len(fresh) and not (fresh[0] > self._largest and (fresh[1:] > fresh[:-1]).all()):
-            self._refuse_again(fresh.tolist())
-        return changes
-
-    def _refuse_again(self, fresh: list[float]) -> None:
-        wanted = np.array(fresh, np.float64)
-        known = {*wanted[rows_of(self._seen, wanted, ascending=True) >= 0].tolist(), *self._fresh.intersection(fresh)}
-        if known or len(set(fresh)) < len(fresh):
-            again = next(label for place, label in enumerate(fresh) if label in known or label in fresh[:place])
-            raise ConfigError(
-                f"images of label {again:g} do not follow one another, as the layout insightface wants: "
-                "sort the records by label or write layout flat"
-            )
-
-    def add(self, labels: NDArray[np.number], starting: NDArray[np.integer], first_key: int) -> None:
-        fresh = labels[starting]
-        if not len(fresh):
-            return
-        self._fresh.update(fresh.tolist())
-        if len(self._fresh) >= _FRESH:
-            self._seen = np.sort(np.append(self._seen, np.fromiter(self._fresh, np.float64)))
-            self._fresh.clear()
-        self.starts.frombytes((starting + first_key).astype(np.int64).tobytes())
-        self._last, self._largest = labels[-1].item(), max(self._largest, *fresh.tolist())
 
 
 def _header_and_payload(

@@ -18,7 +18,6 @@ from facekit.errors import RecordError
 from facekit.records.framing import (
     MAGIC,
     MAX_RECORD,
-    NOT_RECORDS,
     WORDS,
     FramingError,
     Part,
@@ -28,6 +27,7 @@ from facekit.records.framing import (
 )
 from facekit.records.header import HEADER_BYTES, Header, Record, unpack_record
 from facekit.records.index import RecordIndex, has_sidecar, read_index, save_sidecar
+from facekit.records.index_end import index_problem, require_records
 from facekit.records.read_at import READ_ONLY, read_at
 
 if TYPE_CHECKING:
@@ -151,9 +151,8 @@ class RecordReader:
     def index_problem(self) -> str | None:
         """What is wrong with the end of the index: the record that it has furthest back must end where the file ends.
 
-        Reads that record's part headers and nothing else. An index that was cut, is empty, or belongs to another file
-        is noticed, and so is a file that was cut; lines that are missing in its middle are not, for which there is
-        ``facekit check``.
+        Reads that record's part headers and nothing else; see `facekit.records.index_end.index_problem` for what it can
+        and cannot notice.
 
         Returns
         -------
@@ -165,17 +164,7 @@ class RecordReader:
         RecordError
             The reader is closed, or reading fails.
         """
-        if not len(self.index):
-            return f"the index is empty, and the file has {self.size:,} bytes" if self.size else None
-        start = int(self.index.offsets[self.index.furthest])
-        try:
-            *_, last = record_parts(lambda at: self._pread(8, at), start, self.size, padding=False)
-        except FramingError as error:
-            return f"the record that the index has furthest back, at offset {start:,}, is not whole: {error}"
-        stop = min(last.start + padded(last.length), self.size)
-        if stop == self.size:
-            return None
-        return f"the index ends {self.size - stop:,} bytes before the end of the file of {self.size:,}"
+        return index_problem(self.index, self.size, self.read_words)
 
     def require_record_file(self) -> None:
         """Refuse a file that begins as no record does: none of what an index says of it counts.
@@ -184,12 +173,7 @@ class RecordReader:
         ------
         RecordError
         """
-        if self.size:
-            try:
-                next(record_parts(lambda at: self._pread(8, at), 0, self.size, padding=False))
-            except FramingError as error:
-                if NOT_RECORDS in str(error):
-                    raise RecordError(str(error), self.path, None, 0) from None
+        require_records(self.size, self.read_words, self.path)
 
     @property
     def keys(self) -> NDArray[np.int64]:

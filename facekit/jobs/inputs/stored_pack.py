@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,13 @@ import numpy.typing as npt
 from facekit.errors import RecordError
 from facekit.output import replacing
 from facekit.records import Header, PartialIndex, RecordIndex, unpack_record
-from facekit.records.framing import NOT_RECORDS, FramingError, join_parts, padded, record_parts
+from facekit.records.framing import FramingError, join_parts, padded, record_parts
 from facekit.records.index import read_index
+from facekit.records.index_end import index_problem, require_records
 from facekit.records.index_policy import IndexPolicy
 from facekit.records.label_sidecar import stored_labels
-from facekit.records.layout import EXACT_FLOAT32, is_dataset_header
-from facekit.records.pack import PackPaths
+from facekit.records.layout import first_identity_key, is_dataset_header
+from facekit.records.pack_files import PackPaths
 from facekit.stores import Stored, StoreError, find_stored
 from facekit.stores.reading import StoredFile
 
@@ -135,21 +136,15 @@ class StoredPack:
         keys = self.physical_keys
         if self.dataset_header is None:
             return keys
-        return keys[(keys > 0) & (keys < self._first_identity(int(self.dataset_header.label[0])))]
+        claimed = int(self.dataset_header.label[0])
+        return keys[(keys > 0) & (keys < first_identity_key(claimed, keys, self._are_identities))]
 
-    def _first_identity(self, claimed: int) -> int:
-        """Key of the first identity record: as record 0 says, looked up where float32 has rounded it."""
-        if claimed <= EXACT_FLOAT32:
-            return claimed
-        rounding, keys = claimed // EXACT_FLOAT32 + 1, self.physical_keys
-        near = np.sort(keys[(keys >= claimed - rounding) & (keys <= claimed + rounding)])
-        offsets = self.index.offsets[self.index.positions(near)]
+    def _are_identities(self, keys: npt.NDArray[np.int64]) -> Iterator[bool]:
+        offsets = self.index.offsets[self.index.positions(keys)]
         with opened(self.rec, offsets) as ranges:
-            for key, offset in zip(near.tolist(), offsets.tolist(), strict=True):
+            for key, offset in zip(keys.tolist(), offsets.tolist(), strict=True):
                 header, payload = unpack_record(_buffer(ranges, self.address, key, offset), path=self.address, key=key)
-                if header.flag == 2 and not payload:
-                    return int(key)
-        return int(near[-1]) + 1 if len(near) else claimed
+                yield header.flag == 2 and not payload
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -192,19 +187,11 @@ class StoredPack:
 
     def problem_of_index(self) -> str | None:
         """What is wrong with the end of the index; None where it reaches the end of the file."""
-        if not len(self.index):
-            return f"the index is empty, and the file has {self.rec.size:,} bytes" if self.rec.size else None
-        start = int(self.index.offsets[self.index.furthest])
-        with opened(self.rec, np.array([start])) as ranges:
-            try:
-                *_, last = record_parts(lambda at: ranges.pread(8, at), start, self.rec.size, padding=False)
-            except FramingError as error:
-                if NOT_RECORDS in str(error):
-                    raise RecordError(str(error), self.rec.address, None, start) from None
-                return f"the record that the index has furthest back, at offset {start:,}, is not whole: {error}"
-        stop = min(last.start + padded(last.length), self.rec.size)
-        missing = self.rec.size - stop
-        return f"the index ends {missing:,} bytes before the end of the file of {self.rec.size:,}" if missing else None
+        with opened(self.rec, self.index.offsets[self.index.furthest :][:1]) as ranges:
+            problem = index_problem(self.index, self.rec.size, partial(ranges.pread, 8))
+            if problem is not None:
+                require_records(self.rec.size, partial(ranges.pread, 8), self.rec.address)
+        return problem
 
 
 @contextmanager

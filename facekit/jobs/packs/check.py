@@ -19,7 +19,7 @@ from facekit.output.dry_run import Forecast, is_dry, stop_if_dry
 from facekit.records.content import sampled_hash
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.findings import Findings
-from facekit.records.pack import pack_paths
+from facekit.records.pack_files import pack_paths
 from facekit.records.roles import check_kept_labels, read_roles
 from facekit.records.structure import read_structure
 from facekit.run.choice import LOCAL, ExecutorChoice

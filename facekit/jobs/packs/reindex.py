@@ -12,7 +12,7 @@ from facekit.records import open_pack
 from facekit.records.framing import FramingError, record_parts
 from facekit.records.index import save_sidecar, sidecar_path, write_index
 from facekit.records.label_sidecar import labels_path
-from facekit.records.pack import pack_paths
+from facekit.records.pack_files import pack_paths
 from facekit.records.read_at import read_at
 from facekit.records.scan import rebuild_index
 

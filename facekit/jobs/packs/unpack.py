@@ -22,7 +22,7 @@ from facekit.jobs.packs.unpack_shard import UnpackTask, start_worker
 from facekit.output import FolderOutput, open_folder
 from facekit.records.distinct import ascends, blocks, distinct
 from facekit.records.index_policy import index_policy
-from facekit.records.pack import pack_paths
+from facekit.records.pack_files import pack_paths
 from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
 from facekit.run.shard_file import read_rows
 from facekit.run.shards import Shard, cut, shard_size
