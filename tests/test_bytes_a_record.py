@@ -19,10 +19,12 @@ from facekit.clean.decisions import Action, Reason, label_homes
 from facekit.clean.overrides import OverrideArrays, override, renumber
 from facekit.clean.pairs import Pairs
 from facekit.clean.sweep import sweep_thresholds
-from facekit.jobs.clean.apply import _occurrence_rows, revert_decisions
+from facekit.jobs.clean.apply import revert_decisions
 from facekit.jobs.clean.compare import diff
+from facekit.jobs.clean.decision_table import DecisionTable
+from facekit.jobs.clean.match import _occurrence_rows
 from facekit.jobs.clean.report import build_report
-from facekit.jobs.clean.tables import DecisionTable, read_decisions, write_decisions
+from facekit.jobs.clean.tables import read_decisions, write_decisions
 from facekit.jobs.mask.plan import copies_of
 from facekit.jobs.outputs.rewrite import contiguous, grouped, too_few
 from facekit.records.distinct import count_pairs, distinct

@@ -19,11 +19,12 @@ from facekit.clean.overrides import Overrides, override, read_overrides
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, DestinationExists, FacekitError
 from facekit.images import encode_jpeg
-from facekit.jobs.clean.apply import ApplyConfig, _occurrence_rows, apply
+from facekit.jobs.clean.apply import ApplyConfig, apply
 from facekit.jobs.clean.compare import diff, explain
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
 from facekit.jobs.clean.findings import quality_floor, same_picture
 from facekit.jobs.clean.job import clean
+from facekit.jobs.clean.match import _occurrence_rows
 from facekit.jobs.clean.sweep import SweepConfig, sweep
 from facekit.jobs.clean.tables import read_decisions
 from facekit.records import Header, PackWriter, open_pack

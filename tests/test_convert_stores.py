@@ -26,7 +26,7 @@ from facekit.images import encode_jpeg
 from facekit.jobs.packs.convert import ConvertConfig, ConvertSummary, convert
 from facekit.records import Header, PackWriter, open_pack
 from facekit.run.ledger import payload_hash
-from facekit.stores import StoreError, reading
+from facekit.stores import StoreError, reading, streams
 from tests.store_servers import WebServer, hub_answers, s3_server, web_server
 
 MAGIC = b"\n#\xd7\xce"
@@ -116,7 +116,7 @@ def test_a_server_that_ignores_ranges_without_a_word(
     web: WebServer, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "BLOCK", 4000)
-    monkeypatch.setattr(reading, "PIECE", 1500)
+    monkeypatch.setattr(streams, "PIECE", 1500)
     web.ranges = web.says_ranges = False
     web.files[f"a.{suffix}"] = SHAPES[suffix](tar_bytes(range(40)))
     run(f"{web.url}/a.{suffix}", tmp_path / "out")
@@ -133,7 +133,7 @@ def test_small_blocks_give_the_same(web: WebServer, tmp_path: Path, monkeypatch:
     web.files["a.tar"] = tar_bytes(range(40))
     for block in (600, 1023, 4096):
         monkeypatch.setattr(reading, "BLOCK", block)
-        monkeypatch.setattr(reading, "PIECE", block // 2)
+        monkeypatch.setattr(streams, "PIECE", block // 2)
         run(f"{web.url}/a.tar", tmp_path / str(block))
         assert content(tmp_path / str(block)) == expected(40)
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facekit.errors import ConfigError, RecordError
-from facekit.faces import cache
-from facekit.faces.cache import MeshCache, MeshCacheWriter, merge_mesh_caches
+from facekit.faces import cache, cache_file, cache_merge
+from facekit.faces.cache import MeshCache, MeshCacheWriter
+from facekit.faces.cache_merge import merge_mesh_caches
 from facekit.faces.mesh import Mesh, rounded
 
 PACK = "sha256:0123"
@@ -89,8 +90,9 @@ def test_merging_equals_a_dictionary(parts, block, tmp_path_factory):
     """Ranges and blocks of a few keys, so that small parts cross their borders."""
     folder, expected = tmp_path_factory.mktemp("cache"), {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "BLOCK", block)
-        patch.setattr(cache, "MERGE", 2 * block)
+        for home in (cache, cache_file, cache_merge):
+            patch.setattr(home, "BLOCK", block)
+        patch.setattr(cache_merge, "MERGE", 2 * block)
         paths = []
         for number, keys in enumerate(parts):
             meshes = {key: rounded(mesh_of(100 * number + key)) for key in keys}
@@ -177,7 +179,7 @@ def test_another_file_is_no_cache(tmp_path, junk):
 
 def test_a_header_that_claims_too_much_allocates_nothing(tmp_path):
     path = tmp_path / "huge"
-    path.write_bytes(cache.HEADER.pack(cache.SIGNATURE, 2**60, 2**60, bytes(32)))
+    path.write_bytes(cache_file.HEADER.pack(cache_file.SIGNATURE, 2**60, 2**60, bytes(32)))
     with pytest.raises(RecordError, match="header says"):
         MeshCache(path, PACK)
 
@@ -230,9 +232,9 @@ def test_reading_holds_no_more_than_the_sparse_index_and_a_block(tmp_path):
 def test_merging_does_not_hold_all_keys(tmp_path, monkeypatch):
     import tracemalloc
 
-    monkeypatch.setattr(cache, "ROW", np.dtype([("presence", "<f4")]))
-    monkeypatch.setattr(cache, "MERGE", 1 << 12)
-    monkeypatch.setattr(cache, "COPY", 1 << 12)
+    monkeypatch.setattr(cache_file, "ROW", np.dtype([("presence", "<f4")]))
+    monkeypatch.setattr(cache_merge, "MERGE", 1 << 12)
+    monkeypatch.setattr(cache_merge, "COPY", 1 << 12)
     keys = np.random.default_rng(0).permutation(200_000)
     parts = [write_keys(tmp_path / f"part{n}", keys[n::4]) for n in range(4)]
     np.unique(keys[:1])  # imports numpy.ma, half a megabyte that is not of merging
@@ -246,10 +248,10 @@ def test_merging_does_not_hold_all_keys(tmp_path, monkeypatch):
 
 def write_keys(path, keys: np.ndarray):
     """A cache file whose rows are nothing but numbers."""
-    entries = np.zeros(len(keys), cache.ENTRY)
+    entries = np.zeros(len(keys), cache_file.ENTRY)
     order = np.argsort(keys)
     entries["key"], entries["row"] = keys[order], order
-    layout = cache._Layout(len(keys), len(keys), cache._bound(PACK))
+    layout = cache_file.Layout(len(keys), len(keys), cache_file.bound_of(PACK))
     rows = keys.astype("<f4").tobytes()
-    path.write_bytes(layout.header() + rows + entries.tobytes() + entries["key"][:: cache.BLOCK].tobytes())
+    path.write_bytes(layout.header() + rows + entries.tobytes() + entries["key"][:: cache_file.BLOCK].tobytes())
     return path

@@ -15,7 +15,8 @@ from test_bytes_a_record import decisions, grown_once
 
 from facekit.clean.decisions import Action
 from facekit.clean.lists import list_order
-from facekit.jobs.clean.tables import DECISIONS, DecisionTable, write_decisions
+from facekit.jobs.clean.decision_table import DecisionTable
+from facekit.jobs.clean.tables import DECISIONS, write_decisions
 from facekit.jobs.inputs.clean_list import read_list
 from facekit.jobs.inputs.source import Source
 from facekit.jobs.lists import job

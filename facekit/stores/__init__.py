@@ -2,7 +2,8 @@
 
 from facekit.stores.addresses import expand_braces, is_address, local_path
 from facekit.stores.filesystem import Stored, StoreError, find_stored, restamp, stored_file
-from facekit.stores.reading import open_stored, open_stream
+from facekit.stores.reading import open_stored
+from facekit.stores.streams import open_stream
 
 __all__ = [
     "StoreError",

@@ -10,10 +10,10 @@ from typing import Any
 _HOME = {
     "AdaMargin": "additive",
     "ArcMargin": "margin",
-    "BalancedCurricularMargin": "margin",
-    "BalancedSoftmax": "margin",
+    "BalancedCurricularMargin": "balanced",
+    "BalancedSoftmax": "balanced",
     "CosMargin": "additive",
-    "CurricularMargin": "margin",
+    "CurricularMargin": "curricular",
 }
 __all__ = sorted(_HOME)
 

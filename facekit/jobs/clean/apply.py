@@ -17,18 +17,18 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
-from facekit.errors import ConfigError, FacekitError, did_you_mean
+from facekit.errors import ConfigError, did_you_mean
 from facekit.jobs.clean.apply_list import AllowedLoss, check_list, match_list
 from facekit.jobs.clean.config import CleanSummary
-from facekit.jobs.clean.exclusion import hashes_of
-from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
+from facekit.jobs.clean.decision_table import DecisionTable
+from facekit.jobs.clean.match import match_hashes, match_keys
+from facekit.jobs.clean.tables import DECISIONS
 from facekit.jobs.clean.tabulate import override_table, summarise
 from facekit.jobs.clean.write import Share, write_output
 from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.clean_list import is_list
 from facekit.jobs.inputs.signatures import signature_inputs
 from facekit.jobs.inputs.source import Source, open_source, source_bytes, source_input
-from facekit.jobs.outputs.payload_hashes import hash_payloads
 from facekit.jobs.outputs.picture_shards import share_hashing
 from facekit.output import Input, check_folder, input_of, open_folder
 from facekit.records.distinct import blocks, distinct_of
@@ -36,9 +36,7 @@ from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
 from facekit.run.choice import LOCAL, ExecutorChoice
 
-__all__ = ["ApplyConfig", "apply", "match_hashes", "match_keys", "revert_decisions"]
-
-UNMATCHED = "this picture is in no decision"
+__all__ = ["ApplyConfig", "apply", "revert_decisions"]
 
 
 @dataclass(frozen=True)
@@ -131,11 +129,9 @@ def apply(config: ApplyConfig) -> CleanSummary:
             "name what facekit lists export wrote"
         )
     elif config.match == "key":
-        table = match_keys(
-            read_decisions(config.decisions, known={"keys": source.keys, "old_label": source.labels}), source
-        )
+        table = match_keys(config.decisions, source)
     else:
-        table = _matched_by_hash(config, source)
+        table = match_hashes(config.decisions, source, config.unmatched == "drop")
     overrides = load_overrides(config.overrides) if config.overrides else Overrides()
     table = revert_decisions(table, config.revert, overrides)
     record, read = _record(config, source, table, overrides), [*guarded, source_input(source, config.source)]
@@ -155,31 +151,6 @@ def apply(config: ApplyConfig) -> CleanSummary:
 def _looking(config: ApplyConfig) -> Callable[[Source], npt.NDArray[np.uint8]]:
     """What hashes the pictures of a source that are not known by their bytes."""
     return lambda source: share_hashing(source, config.source, config)
-
-
-def _matched_by_hash(config: ApplyConfig, source: Source) -> DecisionTable:
-    """The decisions in the order of the source: hashes first, then one column after the other, so that no more than one
-    is there in both orders."""
-    hashes = hash_payloads(source)
-    first = read_decisions(config.decisions, ("payload_hash",), {"payload_hash": hashes})
-    rows = find_hashes(first.payload_hash, source, hashes, config.unmatched == "drop")
-    del first
-    if _in_order(rows, len(source)):
-        known: dict[str, Any] = {"keys": source.keys, "old_label": source.labels, "payload_hash": hashes}
-        return matched(read_decisions(config.decisions, known=known), rows, source, hashes)
-    columns: dict[str, Any] = {}
-    for name in ("new_label", "action_code", "reason_code", "similarity", "threshold", "nearest", "cluster", "round"):
-        read = read_decisions(config.decisions, (name,))
-        columns[name] = getattr(read.select_rows(np.maximum(rows, 0)), name)
-    last = read_decisions(config.decisions, ("evidence_code",)).select_rows(np.maximum(rows, 0))
-    return matched(dataclasses.replace(last, **columns), rows, source, hashes, selected=True)
-
-
-def _in_order(rows: npt.NDArray[np.int64], count: int) -> bool:
-    """Whether rows are 0, 1, 2, ... up to a count."""
-    return len(rows) == count and all(
-        np.array_equal(rows[part], np.arange(part.start, part.stop)) for part in blocks(count)
-    )
 
 
 def _guarded_inputs(config: ApplyConfig) -> list[Input]:
@@ -236,133 +207,3 @@ def revert_decisions(table: DecisionTable, revert: tuple[str, ...], overrides: O
     back = back[rows_of(said, back) < 0]
     split = np.union1d(given.split, distinct_of(table.old_label[part][merged[part]] for part in blocks(len(table))))
     return override_table(table, given._replace(keep=np.concatenate([given.keep, back]), split=split))
-
-
-def match_keys(table: DecisionTable, source: Source) -> DecisionTable:
-    """Check that decisions and source speak about the same keys and labels; payloads are checked as they are written.
-
-    Returns
-    -------
-    DecisionTable
-        In the order of the source.
-
-    Raises
-    ------
-    FacekitError
-        They do not.
-    """
-    if table.keys is source.keys and table.old_label is source.labels:
-        return table
-    rows = rows_of(table.keys, source.keys)
-    if len(table) != len(source) or (rows < 0).any():
-        raise FacekitError(
-            f"the decisions cover {len(table)} images with other keys than the {len(source)} of {source.path}: "
-            "they belong to another pack; --match hash finds the same pictures in a repack"
-        )
-    found = table.select_rows(rows)
-    if np.array_equal(found.old_label, source.labels):
-        return dataclasses.replace(
-            found, keys=source.keys, old_label=source.labels
-        )  # there already: 16 bytes a row less
-    key = int(source.keys[int((found.old_label != source.labels).argmax())])
-    raise FacekitError(
-        f"key {key} has another label in {source.path} than in the decisions: they belong to another pack; "
-        "--match hash finds the same pictures in a repack"
-    )
-
-
-def match_hashes(
-    table: DecisionTable, source: Source, hashes: npt.NDArray[np.uint8], drop_unmatched: bool
-) -> DecisionTable:
-    """Find the decisions' pictures by payload hash; of the same bytes twice, the first finds the first.
-
-    Parameters
-    ----------
-    table : DecisionTable
-    source : Source
-    hashes : (N, 16) uint8
-        Of the source's payloads.
-    drop_unmatched : bool
-        Drop pictures that are in no decision, instead of refusing them.
-
-    Returns
-    -------
-    DecisionTable
-        N rows, in the order of the source.
-
-    Raises
-    ------
-    FacekitError
-        Pictures of the source are in no decision, and they may not be dropped; or none is.
-    """
-    return matched(table, find_hashes(table.payload_hash, source, hashes, drop_unmatched), source, hashes)
-
-
-def find_hashes(
-    known: npt.NDArray[np.uint8], source: Source, hashes: npt.NDArray[np.uint8], drop_unmatched: bool
-) -> npt.NDArray[np.int64]:
-    """The row of the decisions that speaks of each picture, (N,); -1: none does. See `match_hashes`."""
-    rows = _occurrence_rows(hashes_of(known), hashes_of(hashes))
-    missing = int(np.count_nonzero(rows < 0))
-    if missing == len(rows):
-        raise FacekitError(f"none of the {len(source)} pictures of {source.path} is in the decisions: another pack")
-    if missing and not drop_unmatched:
-        raise FacekitError(
-            f"{missing} of {len(source)} pictures of {source.path} are in no decision; --unmatched drop leaves them out"
-        )
-    return rows
-
-
-def matched(
-    table: DecisionTable,
-    rows: npt.NDArray[np.int64],
-    source: Source,
-    hashes: npt.NDArray[np.uint8],
-    selected: bool = False,
-) -> DecisionTable:
-    """The decisions in the order of the source, with its keys and labels; pictures in row -1 are dropped.
-
-    Parameters
-    ----------
-    table : DecisionTable
-    rows : (N,) int64
-        From `find_hashes`.
-    source : Source
-    hashes : (N, 16) uint8
-    selected : bool
-        The rows of the table are in that order already.
-    """
-    found = table if selected else table.select_rows(np.maximum(rows, 0))
-    found = dataclasses.replace(found, keys=source.keys, payload_hash=hashes, old_label=source.labels)
-    unknown = rows < 0
-    if not unknown.any():
-        return found
-    new, action, reason = found.new_label.copy(), found.action_code.copy(), found.reason_code.copy()
-    new[unknown], action[unknown], reason[unknown] = -1, Action.DROP, Reason.UNMATCHED
-    found = dataclasses.replace(found, new_label=new, action_code=action, reason_code=reason)
-    return found.explained(unknown, [UNMATCHED])
-
-
-def _occurrence_rows(known: npt.NDArray[np.bytes_], wanted: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
-    """For the nth time that a hash is wanted, the row where it is known for the nth time, (n,); -1: not so often.
-
-    Parameters
-    ----------
-    known : (K,) S16
-    wanted : (n,) S16
-    """
-    if np.array_equal(known, wanted):
-        return np.arange(len(known))
-    mine, theirs = (np.argsort(hashes, kind="stable") for hashes in (known, wanted))
-    rows = np.full(len(wanted), -1, np.int64)
-    last, start = b"", 0  # the hash before this block, and where its run began
-    for part in blocks(len(wanted) if len(known) else 0):
-        some = wanted[theirs[part]]
-        places = np.arange(part.start, part.stop)
-        fresh = np.append(part.start == 0 or some[0] != last, some[1:] != some[:-1])
-        starts = np.maximum.accumulate(np.where(fresh, places, start))
-        last, start = some[-1], int(starts[-1])
-        at = np.searchsorted(known, some, sorter=mine) + places - starts
-        found = mine[np.minimum(at, len(known) - 1)]
-        rows[theirs[part]] = np.where((at < len(known)) & (known[found] == some), found, -1)
-    return rows

@@ -14,7 +14,8 @@ from facekit.clean.list_matching import Found, Key, find_pictures
 from facekit.clean.lists import CleanList, Pictures, as_bytes
 from facekit.errors import ConfigError, FacekitError
 from facekit.images.perceptual import HASH_BYTES
-from facekit.jobs.clean.tables import DecisionTable
+from facekit.jobs.clean.decision_table import DecisionTable
+from facekit.jobs.clean.match import UNMATCHED
 from facekit.jobs.clean.tabulate import hash_payloads
 from facekit.jobs.inputs.clean_list import is_list, list_cure, read_list
 from facekit.jobs.inputs.picture_hashes import hash_pictures
@@ -27,7 +28,7 @@ __all__ = ["AllowedLoss", "check_list", "decisions_of", "match_list"]
 
 log = logging.getLogger(__name__)
 
-SENTENCES = ("a list says so", "this picture is in no decision", "the list says different things of pictures as near")
+SENTENCES = ("a list says so", UNMATCHED, "the list says different things of pictures as near")
 
 
 class AllowedLoss(NamedTuple):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facekit.clean.decisions import Reason
 from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
-from facekit.jobs.clean.tables import DecisionTable
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.key_rows import rows_of
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, Action, Decisions, Reason, label_homes
 from facekit.errors import FacekitError
-from facekit.jobs.clean.tables import DecisionTable
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.records.distinct import ascends, blocks, count_codes, count_pairs, distinct, distinct_of
 from facekit.records.key_rows import rows_of
 

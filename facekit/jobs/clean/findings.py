@@ -14,9 +14,9 @@ from facekit.clean.vectors import Vectors, read_unit_rows, unit
 from facekit.errors import ConfigError, FacekitError, PictureError
 from facekit.images import decode
 from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.jobs.clean.exclusion import ExclusionSet, hashes_of
 from facekit.jobs.clean.features import CleanInputs, FaceVectors
-from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.inputs.source import Source
 from facekit.jobs.inputs.source_records import read_records
 from facekit.records.distinct import ascends

@@ -19,11 +19,11 @@ from facekit.clean.purify import purify
 from facekit.clean.settings import CleanSettings
 from facekit.jobs.clean.compare import ModeOutcome, compare_modes
 from facekit.jobs.clean.config import CleanConfig, CleanSummary
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.jobs.clean.engine import block_engine
 from facekit.jobs.clean.features import CleanInputs, FaceVectors, open_inputs
 from facekit.jobs.clean.findings import add_findings
 from facekit.jobs.clean.node_shards import share_clustering
-from facekit.jobs.clean.tables import DecisionTable
 from facekit.jobs.clean.tabulate import override_table, summarise, tabulate
 from facekit.jobs.clean.write import AboutIdentities, write_output
 from facekit.jobs.inputs.model import model_input

@@ -21,8 +21,9 @@ from facekit.clean.sweep import sweep_thresholds
 from facekit.embeddings import is_features
 from facekit.errors import DestinationExists, FacekitError
 from facekit.jobs.clean.candidates import Candidates
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.jobs.clean.features import open_vectors
-from facekit.jobs.clean.tables import DecisionTable, read_decisions
+from facekit.jobs.clean.tables import read_decisions
 from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.inputs.source_records import read_records
 from facekit.jobs.outputs.tables import write_parquet

@@ -11,7 +11,7 @@ import facekit
 from facekit.clean.decisions import REASONS, Action, Decisions, Reason
 from facekit.clean.overrides import OverrideArrays, override, renumber
 from facekit.jobs.clean.config import CleanSummary
-from facekit.jobs.clean.tables import DecisionTable
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.jobs.inputs.source import Source
 from facekit.jobs.outputs.payload_hashes import hash_payloads
 from facekit.records.distinct import blocks, count_codes, distinct, distinct_of

@@ -17,8 +17,9 @@ from facekit.clean.decisions import ACTIONS, REASONS, Action, Identities
 from facekit.clean.pairs import Pairs
 from facekit.errors import FacekitError
 from facekit.jobs.clean.copy_shard import Block, BlockTask, Share, another_pack, read_block, share_blocks, shared_blocks
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.jobs.clean.report import PAIRS, SOURCE_PATH, write_pairs, write_report
-from facekit.jobs.clean.tables import DecisionTable, write_tables
+from facekit.jobs.clean.tables import write_tables
 from facekit.jobs.inputs.ledger import already_masked
 from facekit.jobs.inputs.source import Source
 from facekit.jobs.inputs.stored_pack import fetch_file

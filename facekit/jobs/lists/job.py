@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from facekit.clean.lists import CleanList, Pictures, as_bytes, list_order
 from facekit.errors import ConfigError, FacekitError
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.jobs.clean.report import SOURCE_PATH
-from facekit.jobs.clean.tables import DECISIONS, DecisionTable, read_decisions
+from facekit.jobs.clean.tables import DECISIONS, read_decisions
 from facekit.jobs.clean.tabulate import hash_payloads
 from facekit.jobs.inputs.clean_list import write_list
 from facekit.jobs.inputs.source import Source, open_source, source_input

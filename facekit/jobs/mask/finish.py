@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facekit.faces.cache import merge_mesh_caches
+from facekit.faces.cache_merge import merge_mesh_caches
 from facekit.jobs.inputs.ledger import AlreadyMasked
 from facekit.jobs.mask.plan import MaskPlan
 from facekit.jobs.mask.shard import MaskWorker, meshes_beside

@@ -18,9 +18,10 @@ from facekit.embeddings import open_features
 from facekit.embeddings.onnx_engine import file_hash
 from facekit.errors import FacekitError
 from facekit.jobs.clean.config import CleanConfig
+from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.jobs.clean.features import FeatureRows
 from facekit.jobs.clean.job import clean
-from facekit.jobs.clean.tables import DecisionTable, read_decisions
+from facekit.jobs.clean.tables import read_decisions
 from facekit.jobs.embed.job import EmbedConfig, embed
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.job import evaluate
