@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from facekit.clean.settings import CleanSettings
 from facekit.images import encode_jpeg
-from facekit.records import Header, PackWriter
+from facekit.jobs.clean.config import CleanConfig, CleanSummary
+from facekit.jobs.clean.job import clean
+from facekit.records import Header, PackWriter, open_pack
 
 
 class DrawnPack(NamedTuple):
@@ -18,6 +21,13 @@ class DrawnPack(NamedTuple):
     features: Path  # .npy
     person: np.ndarray  # (N,) int64, -1: a stranger
     labels: np.ndarray  # (N,) int64
+
+
+class Cleaned(NamedTuple):
+    """What cleaning wrote, and what it said of it."""
+
+    folder: Path
+    summary: CleanSummary
 
 
 def draw(person: int, number: int) -> np.ndarray:
@@ -69,3 +79,28 @@ def make_pack(
             writer.write(Header(0, float(label), writer.next_key, 0), payload)
     np.save(folder / "vectors.npy", vectors_of(person, seed))
     return DrawnPack(folder / "pack", folder / "vectors.npy", person, labels)
+
+
+def clean_drawn(pack: DrawnPack, folder: Path, mode: str = "published", **options: Any) -> CleanSummary:
+    """Clean a pack into a folder, by its own vectors."""
+    settings = CleanSettings(mode=mode, threads=1)
+    return clean(CleanConfig(str(pack.folder), str(folder), features=str(pack.features), settings=settings, **options))
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file below a folder."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def pack_files(folder: Path) -> dict[str, bytes]:
+    """The three files of a pack."""
+    return {name: (folder / name).read_bytes() for name in ("train.rec", "train.idx", "property")}
+
+
+def payloads_by_label(folder: Path) -> dict[int, list[bytes]]:
+    """The payloads of each label, in the order of the pack."""
+    found: dict[int, list[bytes]] = {}
+    with open_pack(folder) as pack:
+        for record in pack:
+            found.setdefault(int(np.atleast_1d(record.header.label)[0]), []).append(record.payload)
+    return found

@@ -5,9 +5,13 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from clean_packs import Cleaned, DrawnPack
 
 settings.register_profile("facekit", deadline=None, max_examples=50)
 settings.load_profile("facekit")
@@ -24,6 +28,23 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("shared/ is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_pack(tmp_path_factory: pytest.TempPathFactory) -> DrawnPack:
+    """A pack of drawn people to read: whoever changes one makes one of its own."""
+    from clean_packs import make_pack
+
+    return make_pack(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session")
+def published(drawn_pack: DrawnPack, tmp_path_factory: pytest.TempPathFactory) -> Cleaned:
+    """That pack cleaned by the published rules, to read."""
+    from clean_packs import Cleaned, clean_drawn
+
+    folder = tmp_path_factory.mktemp("published") / "out"
+    return Cleaned(folder, clean_drawn(drawn_pack, folder))
 
 
 # What tests may miss on a machine, by a word in the reason for which they skip; whether `make test-all` installs it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from facekit_bcl.margin import CosineMargin
+from facekit_bcl.margin import CosineMargin, checked_margin
 
 from facekit.errors import ConfigError
 from facekit.train.angular import at_least_float32, gather_target, no_autocast, replace_target, shifted_cosine
@@ -80,11 +80,10 @@ class AdaMargin(CosineMargin):
         group: Group | None = None,
     ) -> None:
         super().__init__(scale, group)
-        if not 0 <= margin <= math.pi / 2:
-            raise ConfigError(f"margin is {margin}; it must lie in [0, pi / 2] radians")
         if not concentration > 0 or not 0 <= momentum <= 1:
             raise ConfigError(f"concentration {concentration} must be above 0 and momentum {momentum} in [0, 1]")
-        self.margin, self.concentration, self.momentum = float(margin), float(concentration), float(momentum)
+        self.margin = checked_margin(margin)
+        self.concentration, self.momentum = float(concentration), float(momentum)
         self.register_buffer("norm_mean", torch.tensor(START_MEAN, dtype=torch.float64))
         self.register_buffer("norm_deviation", torch.tensor(START_DEVIATION, dtype=torch.float64))
         self._quality: tuple[torch.Tensor, ...] = ()

@@ -127,7 +127,7 @@ class _Bcl:
         return backbone(config.backbone, config.dimensions, config.dropout, facts.image_size)
 
     def build_head(self, config: BclConfig, facts: PackFacts) -> torch.nn.Module:
-        from facekit_bcl import additive, margin
+        from facekit_bcl import additive, balanced, curricular, margin
 
         if config.loss == "cosface":
             return additive.CosMargin(config.scale, config.margin)
@@ -136,10 +136,10 @@ class _Bcl:
         if config.loss == "arcface":
             return margin.ArcMargin(config.scale, config.margin)
         if config.loss == "curricular":
-            return margin.CurricularMargin(config.scale, config.margin, config.t_momentum)
+            return curricular.CurricularMargin(config.scale, config.margin, config.t_momentum)
         if config.loss == "balanced_softmax":
-            return margin.BalancedSoftmax(facts.class_counts, config.scale)
-        return margin.BalancedCurricularMargin(facts.class_counts, config.scale, config.margin, config.t_momentum)
+            return balanced.BalancedSoftmax(facts.class_counts, config.scale)
+        return balanced.BalancedCurricularMargin(facts.class_counts, config.scale, config.margin, config.t_momentum)
 
     def training_step(
         self, _config: BclConfig, network: torch.nn.Module, head: torch.nn.Module, classifier: Classifier, batch: Batch
