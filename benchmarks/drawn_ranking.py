@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from facekit.embeddings.onnx_engine import OnnxEngine
 from facekit.evaluate import FaceSet, verify_all
 from facekit.images import decode
-from facekit.jobs.benchmark.opened import open_benchmark
+from facekit.jobs.benchmark.folder import open_benchmark
 from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES
 from facekit.jobs.benchmark.protocols import alikeness
 from facekit.jobs.inputs.ledger import read_flags

@@ -18,8 +18,8 @@ from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.jobs.benchmark import sketch
 from facekit.jobs.benchmark.config import MakeConfig, RunConfig
+from facekit.jobs.benchmark.folder import Benchmark, FaceTable, open_benchmark
 from facekit.jobs.benchmark.job import make_benchmark
-from facekit.jobs.benchmark.opened import Benchmark, FaceTable, open_benchmark
 from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES, list_pairs, make_plan, name_of, person_of, sample_mask
 from facekit.jobs.benchmark.presets import PRESETS, PUBLISHED
 from facekit.jobs.benchmark.protocols import protocols_of, scores_of

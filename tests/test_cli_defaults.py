@@ -49,7 +49,7 @@ JOBS = {
     "reindex": Job("facekit.jobs.packs.reindex", "reindex", ("SRC",)),
     "bins make": Job("facekit.jobs.packs.bins", "make_bins", ("LIST", "SRC", "DST")),
     "bins draw": Job("facekit.jobs.packs.bins", "draw_bins", ("SRC", "DST")),
-    "bins show": Job("facekit.jobs.packs.bins", "show_bins", ("SRC",)),
+    "bins show": Job("facekit.jobs.packs.bins_show", "show_bins", ("SRC",)),
     "benchmark make": Job("facekit.jobs.benchmark.job", "make_benchmark", ("DST",)),
     "benchmark run": Job("facekit.jobs.benchmark.run", "run_benchmark", ("BENCH", "model.onnx")),
     "benchmark score-cleaning": Job(

@@ -16,7 +16,7 @@ from facekit.jobs.cost import calibrate, probes
 from facekit.jobs.cost.calibrate import Rate
 from facekit.jobs.cost.config import SIZES, CostConfig
 from facekit.jobs.cost.job import BYTES_A_RECORD, Measured, Step, cost, predict
-from facekit.jobs.cost.kept import kept_seconds
+from facekit.jobs.cost.kept_rates import kept_seconds
 from facekit.records import Header, PackWriter
 from tests.small_packs import call
 

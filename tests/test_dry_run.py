@@ -13,7 +13,7 @@ from clean_packs import make_pack
 from small_models import save_model, save_pack
 
 from facekit.cli import main
-from facekit.jobs.cost.kept import keep_rates, kept_seconds, rates_path
+from facekit.jobs.cost.kept_rates import keep_rates, kept_seconds, rates_path
 from facekit.records.bins import write_bins
 from facekit.run.progress import duration
 

@@ -39,7 +39,7 @@ SUMMARIES = {
     "split": "facekit.jobs.packs.split:SplitSummary",
     "cost": "facekit.jobs.cost.job:CostSummary",
     "reindex": "facekit.jobs.packs.reindex:ReindexSummary",
-    "bins make, draw, show": "facekit.jobs.packs.bins:BinsSummary",
+    "bins make, draw, show": "facekit.jobs.packs.bins_summary:BinsSummary",
     "benchmark make": "facekit.jobs.benchmark.job:MakeSummary",
     "benchmark run": "facekit.jobs.benchmark.run:RunSummary",
     "benchmark score-cleaning": "facekit.jobs.benchmark.cleaning:CleaningSummary",

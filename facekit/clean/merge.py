@@ -8,7 +8,7 @@ import numpy as np
 
 from facekit.clean.pairs import Pairs
 from facekit.clean.settings import GUARDS
-from facekit.errors import ConfigError
+from facekit.errors import ConfigError, none_of
 
 __all__ = ["merge_groups"]
 
@@ -44,7 +44,7 @@ def merge_groups(
         An unknown guard, or ``"recheck"`` without the sums.
     """
     if guard not in GUARDS:
-        raise ConfigError(f"merge guard {guard!r}: choose one of {', '.join(GUARDS)}")
+        raise none_of("merge guard", guard, GUARDS)
     if guard == "recheck" and sums is None:
         raise ConfigError("merge guard 'recheck' needs the sums of the members")
     group = np.arange(count, dtype=np.int64)

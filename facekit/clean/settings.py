@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facekit.errors import ConfigError, as_written
+from facekit.errors import ConfigError, as_written, none_of
 from facekit.run.processors import processors
 
 __all__ = ["AUTO", "DEFAULTS", "GUARDS", "CleanSettings"]
@@ -70,7 +70,7 @@ class CleanSettings:
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+                raise none_of(name, getattr(self, name), allowed)
         for name in ("inter", "intra", "union"):
             _check_range(name, getattr(self, name), -1.0, 1.0, auto=name == "intra")
         _check_range("eps", self.eps, 0.0, 2.0, auto=True)

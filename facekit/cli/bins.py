@@ -12,7 +12,7 @@ from facekit.cli.options import dry_run_option
 from facekit.cli.printing import echo
 
 if TYPE_CHECKING:
-    from facekit.jobs.packs.bins import BinsSummary
+    from facekit.jobs.packs.bins_summary import BinsSummary
 
 __all__ = ["command"]
 
@@ -94,7 +94,7 @@ def show(as_json: bool, **given: Any) -> None:
     Example:
       facekit bins show lfw.bin --unpack lfw-pictures
     """
-    from facekit.jobs.packs.bins import ShowConfig, show_bins
+    from facekit.jobs.packs.bins_show import ShowConfig, show_bins
 
     _print(show_bins(ShowConfig(**given)), as_json)
 

@@ -58,7 +58,7 @@ def command(as_json: bool, images: tuple[int, ...], **given: Any) -> None:
     """
     from facekit.jobs.cost.config import CostConfig
     from facekit.jobs.cost.job import cost
-    from facekit.jobs.cost.kept import keep_rates
+    from facekit.jobs.cost.kept_rates import keep_rates
 
     config = CostConfig(images=images, **given)
     _LOG.info("measuring every step here, in about half a minute; longer where the machine is busy")

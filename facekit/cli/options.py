@@ -102,7 +102,7 @@ def with_time(plan: Plan, chosen: dict[str, Any]) -> Plan:
     """With the time that it takes on this machine, where that is known; ``chosen`` is of `take_executor`."""
     from dataclasses import replace
 
-    from facekit.jobs.cost.kept import kept_seconds
+    from facekit.jobs.cost.kept_rates import kept_seconds
 
     if plan.times or chosen["executor"].is_shared or chosen["executor"].part is not None:
         return plan

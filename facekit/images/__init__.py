@@ -4,9 +4,9 @@ from facekit.images.avif import reads_avif
 from facekit.images.blur import blurred
 from facekit.images.codec import SUBSAMPLINGS, decode, decode_stored, encode_jpeg, encode_like, encode_stored
 from facekit.images.files import PictureFile, open_picture_file
-from facekit.images.given import as_picture, is_pillow, stored_as, to_pillow, upright
 from facekit.images.jpeg import JpegCoding, jpeg_coding
 from facekit.images.payload import as_payload
+from facekit.images.picture_like import as_picture, is_pillow, stored_as, to_pillow, upright
 from facekit.images.size import picture_size
 
 __all__ = [

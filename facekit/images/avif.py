@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import PictureError
-from facekit.images.given import ORIENTATION, upright
+from facekit.images.picture_like import ORIENTATION, upright
 
 __all__ = ["avif_pixels", "avif_size", "is_avif", "reads_avif"]
 

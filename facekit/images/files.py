@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from facekit.errors import PictureError
 from facekit.images.codec import decode, decode_stored, encode_like, encode_png_stored
-from facekit.images.given import ORIENTATION, stored_as, upright
 from facekit.images.jpeg import jpeg_coding
+from facekit.images.picture_like import ORIENTATION, stored_as, upright
 from facekit.images.size import MAX_PIXELS
 from facekit.images.webp import saved_like
 

@@ -9,7 +9,7 @@ import numpy as np
 from facekit.errors import PictureError
 from facekit.images.avif import is_avif
 from facekit.images.codec import decode, encode_like, encode_png_stored
-from facekit.images.given import ORIENTATION, upright
+from facekit.images.picture_like import ORIENTATION, upright
 
 __all__ = ["as_payload"]
 

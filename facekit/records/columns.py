@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facekit.errors import RecordError
-from facekit.records.distinct import distinct
 from facekit.records.framing import MAGIC, FramingError, join_parts, padded, record_parts
 from facekit.records.header import HEADER_BYTES, unpack_record
 from facekit.records.mapping import WINDOW, window
@@ -19,7 +18,7 @@ from facekit.records.read_at import READ_ONLY, read_at
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["HeaderColumns", "distinct", "header_columns"]
+__all__ = ["HeaderColumns", "header_columns"]
 
 _WORDS = 10  # magic, length, flag, label, id (2), id2 (2), the first two elements of a vector label
 _ROWS = 1 << 16

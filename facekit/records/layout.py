@@ -21,7 +21,7 @@ from facekit.records.header import Header
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EXACT_FLOAT32", "LAYOUTS", "first_identity_key", "is_dataset_header", "rebuilt_keys"]
+__all__ = ["EXACT_FLOAT32", "LAYOUTS", "first_identity_key", "is_dataset_header", "rebuilt_keys", "whole_labels"]
 
 LAYOUTS = ("insightface", "flat")
 
@@ -47,6 +47,20 @@ def is_dataset_header(header: Header, payload: bytes) -> bool:
     if header.flag != 2 or len(payload):
         return False
     return bool(np.isfinite(header.label).all() and header.label[0] > 1 and header.label[1] >= header.label[0])
+
+
+def whole_labels(labels: NDArray[np.floating] | np.floating) -> NDArray[np.bool_]:
+    """Which labels are whole numbers that an int64 holds with room to spare.
+
+    Parameters
+    ----------
+    labels : (...) floating
+
+    Returns
+    -------
+    (...) bool
+    """
+    return np.asarray(np.isfinite(labels) & (np.rint(labels) == labels) & (np.abs(labels) < 2.0**62))
 
 
 def first_identity_key(

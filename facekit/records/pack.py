@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.errors import PictureError, RecordError
-from facekit.records.columns import HeaderColumns, distinct, header_columns
+from facekit.records.columns import HeaderColumns, header_columns
+from facekit.records.distinct import distinct
 from facekit.records.header import Header, Record
 from facekit.records.index import save_sidecar, write_index
 from facekit.records.label_sidecar import load_labels, save_labels
-from facekit.records.layout import EXACT_FLOAT32, first_identity_key, is_dataset_header
+from facekit.records.layout import EXACT_FLOAT32, first_identity_key, is_dataset_header, whole_labels
 from facekit.records.pack_files import PackPaths
 from facekit.records.reader import RecordReader
 
@@ -122,8 +123,7 @@ class Pack:
     def _read_labels(self) -> NDArray[np.int64]:
         labels = np.empty(len(self.keys), np.int64)
         for chosen, columns in self.header_columns(self.keys):
-            whole = np.isfinite(columns.label) & (columns.label == np.rint(columns.label))
-            whole &= np.abs(columns.label) < 2.0**62
+            whole = whole_labels(columns.label)
             if not whole.all():
                 key = int(self.keys[chosen][int((~whole).argmax())])
                 problem = f"the label {columns.label[~whole][0]} is not a whole number"

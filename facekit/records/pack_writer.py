@@ -29,6 +29,7 @@ __all__ = ["PackWriter"]
 
 _SIZE_OF_NO_PICTURE = (112, 112)
 
+
 class PackWriter:
     """Writes a pack, which appears whole, by rename, when :meth:`close` succeeds; an exception leaves nothing.
 

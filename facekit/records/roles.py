@@ -11,7 +11,7 @@ import numpy as np
 from facekit.records.distinct import ascends, blocks, distinct_of
 from facekit.records.findings import Findings
 from facekit.records.label_sidecar import labels_path, load_labels
-from facekit.records.layout import EXACT_FLOAT32
+from facekit.records.layout import EXACT_FLOAT32, whole_labels
 from facekit.records.structure import Structure
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def _check_images(
     found.add_rows("empty_payload", "an image without a payload", empty, records.keys, records.offsets)
     value, whole = records.label, np.empty(len(images), np.bool_)
     for part in blocks(len(images)):
-        some = np.where(np.isfinite(value[part]), value[part], -1)
-        whole[part] = (some >= 0) & (np.rint(some) == some) & (some < 2.0**62)
+        whole[part] = whole_labels(value[part]) & (value[part] >= 0)
     for row in np.flatnonzero(images & ~whole)[:1000].tolist():
         found.add(
             "label_not_whole",

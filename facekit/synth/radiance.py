@@ -16,7 +16,7 @@ from facekit.synth.person import Person
 from facekit.synth.raster import rasterize, shadow_triangles, vertex_normals
 from facekit.synth.sampling import CaptureParams
 from facekit.synth.shape import assemble_figure, express
-from facekit.synth.skin import to_linear
+from facekit.synth.skin import to_linear, tone_between
 from facekit.synth.strand_kernels import draw_strands, place_strands, shadow_strands
 from facekit.synth.strands import Strands
 from facekit.synth.surfaces import EMPTY, resolve
@@ -26,6 +26,7 @@ __all__ = ["Truth", "render_radiance"]
 Array = NDArray[np.floating[Any]]
 SHADOW = 112
 FACTOR = 3
+_EYE_TONES = ((74, 44, 26), (98, 66, 38), (112, 98, 58), (92, 112, 86), (86, 118, 142), (118, 140, 152))
 
 
 class Truth(NamedTuple):
@@ -71,15 +72,7 @@ def _eyes(person: Person, view: View, capture: CaptureParams) -> Array:
     identity = person.identity
     yaw, pitch = np.radians(capture.gaze)
     forward = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], np.float32)
-    palette = to_linear(
-        np.array(
-            [(74, 44, 26), (98, 66, 38), (112, 98, 58), (92, 112, 86), (86, 118, 142), (118, 140, 152)], np.float32
-        )
-    )
-    place = identity.eye_tone * (len(palette) - 1)
-    colour = np.array([np.interp(place, np.arange(len(palette)), palette[:, c]) for c in range(3)]) * (
-        0.6 + 0.5 * identity.eye_hue
-    )
+    colour = tone_between(_EYE_TONES, identity.eye_tone) * (0.6 + 0.5 * identity.eye_hue)
     out = np.empty((2, 6, 3), np.float32)
     from_pivot = person.skull.eye_centres - PIVOT
     out[:, 0] = turn(from_pivot, view.turn)

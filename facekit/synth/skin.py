@@ -5,6 +5,7 @@ Channels: linear red, green, blue, openness to the sky, gloss. Lengths on the fa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -17,7 +18,7 @@ from facekit.synth.person_kernels import darken, mix_colour
 from facekit.synth.sampling import Identity
 from facekit.synth.skin_map import SHIFT, FaceMap, face_map, smoothstep
 
-__all__ = ["hair_limit", "paint_atlas", "skin_tone", "to_linear"]
+__all__ = ["hair_limit", "paint_atlas", "skin_tone", "to_linear", "tone_between"]
 
 Array = NDArray[np.floating[Any]]
 _TONES = (
@@ -48,6 +49,26 @@ def to_linear(levels: Array | tuple[float, ...]) -> Array:
     return np.asarray((np.asarray(levels, np.float32) / 255) ** 2.2, dtype=np.float32)
 
 
+def tone_between(levels: Sequence[tuple[int, int, int]], share: float) -> NDArray[np.float64]:
+    """A colour of a ladder of tones.
+
+    Parameters
+    ----------
+    levels : sequence of (int, int, int)
+        RGB of the tones, sRGB levels.
+    share : float
+        0: the first of them, 1: the last.
+
+    Returns
+    -------
+    (3,) float64
+        Linear RGB.
+    """
+    ladder = to_linear(np.array(levels, np.float32))
+    place = share * (len(ladder) - 1)
+    return np.array([np.interp(place, np.arange(len(ladder)), ladder[:, c]) for c in range(3)])
+
+
 def skin_tone(identity: Identity) -> Array:
     """Base albedo of a person's skin.
 
@@ -60,9 +81,7 @@ def skin_tone(identity: Identity) -> Array:
     (3,) float32
         Linear RGB.
     """
-    ladder = to_linear(np.array(_TONES, np.float32))
-    place = identity.melanin * (len(ladder) - 1)
-    tone = np.array([np.interp(place, np.arange(len(ladder)), ladder[:, c]) for c in range(3)])
+    tone = tone_between(_TONES, identity.melanin)
     warm = identity.undertone
     return np.asarray(tone * np.exp([0.03 * warm, 0.02 * warm, -0.16 * warm]), dtype=np.float32)
 

@@ -11,7 +11,7 @@ from facekit.synth.anatomy import OVAL, RINGS, unit
 from facekit.synth.person_kernels import nearest_index
 from facekit.synth.sampling import Identity
 from facekit.synth.shape import Skull
-from facekit.synth.skin import hair_limit, to_linear
+from facekit.synth.skin import hair_limit, to_linear, tone_between
 from facekit.synth.styles import Style, style_of
 
 __all__ = ["Strands", "hair_colour", "join_strands", "scalp_hair"]
@@ -51,6 +51,9 @@ class Strands(NamedTuple):
     weights: Array
 
 
+_HAIR_TONES = ((214, 178, 120), (176, 130, 78), (120, 80, 46), (72, 46, 30), (38, 27, 22), (22, 18, 17))
+
+
 def hair_colour(identity: Identity) -> Array:
     """Colour of a person's hair before grey.
 
@@ -63,11 +66,7 @@ def hair_colour(identity: Identity) -> Array:
     (3,) float32
         Linear RGB.
     """
-    ladder = to_linear(
-        np.array([(214, 178, 120), (176, 130, 78), (120, 80, 46), (72, 46, 30), (38, 27, 22), (22, 18, 17)], np.float32)
-    )
-    place = identity.hair_tone * (len(ladder) - 1)
-    tone = np.array([np.interp(place, np.arange(len(ladder)), ladder[:, c]) for c in range(3)])
+    tone = tone_between(_HAIR_TONES, identity.hair_tone)
     red = to_linear((150, 66, 30)) * (1.25 - 0.8 * identity.hair_tone)
     share = max(0.0, identity.hair_warmth - 0.45) * 1.6 + 0.15 * identity.hair_warmth
     return np.asarray(tone * (1 - share) + red * share, dtype=np.float32)

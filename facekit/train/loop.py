@@ -200,5 +200,3 @@ def _evaluated(state: State, task: Task, evaluate: Evaluate) -> Mapping[str, flo
             scores = evaluate(engine)
     wait_for_all()
     return scores
-
-

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facekit.errors import ConfigError, FacekitError, did_you_mean
 from facekit.evaluate import CleaningScore, CleaningTruth, score_cleaning
 from facekit.jobs.benchmark.config import ScoreConfig
-from facekit.jobs.benchmark.opened import open_benchmark, task_folder
+from facekit.jobs.benchmark.folder import open_benchmark, task_folder
 from facekit.records.key_rows import rows_of
 from facekit.records.named_inputs import require_file, unreadable
 from facekit.run.parquet import read_csv, read_parquet

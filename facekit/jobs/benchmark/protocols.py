@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facekit.errors import ConfigError
 from facekit.evaluate import AllPairs, FaceSet, combined_score, verify_all
 from facekit.evaluate.operating_points import allowed_accepts
-from facekit.jobs.benchmark.opened import Benchmark, FaceTable
+from facekit.jobs.benchmark.folder import Benchmark, FaceTable
 from facekit.jobs.benchmark.plan import BARE, MASKED, STYLES
 from facekit.jobs.evaluate.comparisons import Score, score_all_pairs, score_or_reason
 from facekit.jobs.evaluate.config import EvalConfig

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from facekit.embeddings import Features
 from facekit.errors import ConfigError
 from facekit.jobs.benchmark.config import RunConfig
-from facekit.jobs.benchmark.opened import Benchmark, open_benchmark
+from facekit.jobs.benchmark.folder import Benchmark, open_benchmark
 from facekit.jobs.benchmark.plan import STYLES
 from facekit.jobs.benchmark.protocols import ALIKE, AS_DRAWN, alikeness, drawn_people, score_of, scores_of, tar_of
 from facekit.jobs.embed.pace import TIMED

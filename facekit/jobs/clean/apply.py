@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from facekit.clean.decisions import ACTIONS, REASONS, Action, Reason
 from facekit.clean.overrides import Overrides, load_overrides
-from facekit.errors import ConfigError, did_you_mean
+from facekit.errors import ConfigError, did_you_mean, none_of
 from facekit.jobs.clean.apply_list import AllowedLoss, check_list, match_list
 from facekit.jobs.clean.config import CleanSummary
 from facekit.jobs.clean.decision_table import DecisionTable
@@ -85,7 +85,7 @@ class ApplyConfig:
         check_at_least("workers", self.workers, 1)
         for name, allowed in (("match", ("key", "hash", "auto")), ("unmatched", ("refuse", "drop"))):
             if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+                raise none_of(name, getattr(self, name), allowed)
         if not 0 <= self.least_found <= 1:
             raise ConfigError(f"least_found is {self.least_found}: give a share from 0 to 1")
         unknown = set(self.revert) - {"all", *ACTIONS, *REASONS}

@@ -28,7 +28,7 @@ from facekit.records.index import read_index
 from facekit.records.index_end import index_problem, require_records
 from facekit.records.index_policy import IndexPolicy
 from facekit.records.label_sidecar import stored_labels
-from facekit.records.layout import first_identity_key, is_dataset_header
+from facekit.records.layout import first_identity_key, is_dataset_header, whole_labels
 from facekit.records.pack_files import PackPaths
 from facekit.stores import Stored, StoreError, find_stored
 from facekit.stores.reading import StoredFile
@@ -336,6 +336,6 @@ def _label(ranges: RangeReader, address: str, key: int, offset: int) -> int:
     else:
         flag, scalar = struct.unpack_from("<If", head, 8)
         label = struct.unpack_from("<f", head, 32)[0] if flag else scalar
-    if not (np.isfinite(label) and label == round(label)):
+    if not whole_labels(np.float64(label)):
         raise RecordError(f"the label {label} is not a whole number", address, key, offset)
     return int(label)

@@ -14,7 +14,7 @@ from facekit.embeddings import is_features
 from facekit.errors import ConfigError
 from facekit.jobs.embed.pace import seconds_a_pair
 from facekit.jobs.inputs.model import model_input, open_engine
-from facekit.jobs.overlap.alike import chance_warning
+from facekit.jobs.overlap.chance import chance_warning
 from facekit.jobs.overlap.config import OverlapConfig, OverlapSummary, SideSummary
 from facekit.jobs.overlap.match import Identities, Pictures, identities_of, near_centres, near_pictures, same_pictures
 from facekit.jobs.overlap.side import Side, Space, open_side

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from facekit.jobs.cost.kept import kept_seconds
+from facekit.jobs.cost.kept_rates import kept_seconds
 from facekit.jobs.embed.job import BYTES_A_VECTOR
 from facekit.jobs.embed.pace import source_pace
 from facekit.jobs.inputs.model import ModelChoice, open_engine

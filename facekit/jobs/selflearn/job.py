@@ -23,8 +23,8 @@ from facekit.errors import ConfigError, DestinationExists
 from facekit.jobs.selflearn.checks import check_inputs
 from facekit.jobs.selflearn.config import SelfLearnConfig
 from facekit.jobs.selflearn.forecast import tell_selflearn
+from facekit.jobs.selflearn.processes import follow, is_first, processes
 from facekit.jobs.selflearn.round import Round, StartModel, finished_rounds, prepare_start_model, run_round
-from facekit.jobs.selflearn.together import follow, is_first, processes
 from facekit.jobs.train.job import train
 from facekit.output import Input, input_of, look_at_run_folder, open_run_folder, replace_file
 from facekit.output.dry_run import is_dry

@@ -27,7 +27,7 @@ from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.job import evaluate
 from facekit.jobs.inputs.model import ModelChoice
 from facekit.jobs.selflearn.config import SelfLearnConfig
-from facekit.jobs.selflearn.together import train_together
+from facekit.jobs.selflearn.processes import train_together
 from facekit.jobs.selflearn.truth import purity_of, read_truth
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.export import ExportConfig, export

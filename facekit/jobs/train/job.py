@@ -73,10 +73,10 @@ def train(
     require("training", "torch")
     from facekit.train.logs import check_logs
     from facekit.train.loop import train_network
+    from facekit.train.meta_network import try_network
     from facekit.train.model import init_sentences
     from facekit.train.plugin import load_plugin
     from facekit.train.recipe import read_settings
-    from facekit.train.trial import try_network
 
     check_best(config.best, list_names(config.pairs))
     check_logs(config.logs)
