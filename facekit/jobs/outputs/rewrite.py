@@ -224,18 +224,31 @@ def write_selection(
     """
     refuse_nothing(len(chosen.rows), dropped)
     aside = folder.with_name(folder.name + "." + LEDGER)
-    several = len(sources) > 1
-    threads = min(4, processors())
-    with (
-        PackWriter(folder, layout, overwrite=True) as writer,
-        LedgerWriter(aside) as ledger,
-        ThreadPoolExecutor(threads) as pool,
-        progress(title, len(chosen.rows)) as advance,
-    ):
+    with PackWriter(folder, layout, overwrite=True) as writer, LedgerWriter(aside) as ledger:
+        _copy_chosen(sources, chosen, writer, ledger, title, hashes, gathered)
+        left = _note_dropped(sources, dropped, ledger)
+        groups = distinct(chosen.labels)
+        others = layout_keys(layout, writer.next_key, len(groups))
+        for span in blocks(len(others)):
+            ledger.append(layout_rows(others[span]))
+    check_counts(("rows", ledger.rows - ledger.written, left), ("records", ledger.written, records_in(folder)))
+    os.replace(aside, folder / LEDGER)
+    return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
+
+
+def _copy_chosen(
+    sources: Sequence[RecordSource],
+    chosen: Selection,
+    writer: PackWriter,
+    ledger: LedgerWriter,
+    title: str,
+    hashes: bool,
+    gathered: GatheredRecords | None,
+) -> None:
+    with ThreadPoolExecutor(min(4, processors())) as pool, progress(title, len(chosen.rows)) as advance:
         for number, part in _runs(chosen.pack):
-            source = sources[number]
-            params = _name_of_pack(source) if several else None
-            rows = chosen.rows[part]
+            source, rows = sources[number], chosen.rows[part]
+            params = _name_of_pack(source) if len(sources) > 1 else None
             read = None if gathered is None else _reader(gathered, part.start)
             for done in copy_records(source.rec, source.where, rows, chosen.labels[part], writer, read=read):
                 digest: bytes | None = None
@@ -246,19 +259,15 @@ def write_selection(
                 old = source.keys[rows[done.rows]]
                 ledger.append(copied_rows(done.keys, old, digest, source.masks, params))
                 advance(len(old))
-        left = 0
-        for gone in dropped:
-            left += len(gone.keys)
-            params = _name_of_pack(sources[gone.pack]) if several else None
-            for span in blocks(len(gone.keys)):
-                ledger.append(dropped_rows(gone.keys[span], gone.reason, params))
-        groups = distinct(chosen.labels)
-        others = layout_keys(layout, writer.next_key, len(groups))
-        for span in blocks(len(others)):
-            ledger.append(layout_rows(others[span]))
-    check_counts(("rows", ledger.rows - ledger.written, left), ("records", ledger.written, records_in(folder)))
-    os.replace(aside, folder / LEDGER)
-    return Written(len(chosen.rows), len(groups), int(groups[-1]) + 1, (folder / "train.rec").stat().st_size)
+
+
+def _note_dropped(sources: Sequence[RecordSource], dropped: Sequence[Dropped], ledger: LedgerWriter) -> int:
+    """Rows for what is left out; how many there are."""
+    for gone in dropped:
+        params = _name_of_pack(sources[gone.pack]) if len(sources) > 1 else None
+        for span in blocks(len(gone.keys)):
+            ledger.append(dropped_rows(gone.keys[span], gone.reason, params))
+    return sum(len(gone.keys) for gone in dropped)
 
 
 def share_copying(

@@ -136,11 +136,7 @@ def merge(config: MergeConfig) -> MergeSummary:
         config.destination, "merge", read, settings, overwrite, needed, one_part, count, {"convert": count}
     ) as output:
         folder = output.new_folder()
-        wanted = own_labels(sources) if config.identities is None else read_table(config.identities, sources)
-        everything, dropped = select(sources, wanted)
-        everything = everything._replace(labels=contiguous(everything.labels)[0])
-        together = grouped(everything.labels) if config.layout == "insightface" else None
-        chosen = everything if together is None else everything.take(together)
+        everything, chosen, dropped = _selected(config, sources)
         gathered = share_copying(output, sources, chosen, config, title="merging")
         written = write_selection(sources, chosen, folder, config.layout, dropped, title="merging", gathered=gathered)
         shared = write_table(folder / IDENTITIES, sources, everything)
@@ -158,6 +154,15 @@ def merge(config: MergeConfig) -> MergeSummary:
         snippet,
         perf_counter() - started,
     )
+
+
+def _selected(config: MergeConfig, sources: tuple[PackSource, ...]) -> tuple[Selection, Selection, list[Dropped]]:
+    """What is wanted of the sources, in their order; the same in the order that the layout wants; and the others."""
+    wanted = own_labels(sources) if config.identities is None else read_table(config.identities, sources)
+    everything, dropped = select(sources, wanted)
+    everything = everything._replace(labels=contiguous(everything.labels)[0])
+    together = grouped(everything.labels) if config.layout == "insightface" else None
+    return everything, everything if together is None else everything.take(together), dropped
 
 
 def counted(dropped: list[Dropped]) -> dict[str, int]:
