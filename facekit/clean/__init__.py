@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facekit.clean.cluster import cluster_identities
     from facekit.clean.decisions import ACTIONS, REASONS, Action, Decisions, Identities, Reason
-    from facekit.clean.folders import Vectors
     from facekit.clean.pairs import BlockEngine, Pairs, pairs_above, pairs_between
     from facekit.clean.purify import clean_embeddings
     from facekit.clean.settings import CleanSettings
+    from facekit.clean.vectors import Vectors
 
 _HOMES = {
     "ACTIONS": "decisions",

@@ -63,7 +63,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Give a file to write; when the block ends it is flushed to the disk and takes the place of ``path``.
 
     Nothing is left when an exception passes. Only for files that belong to facekit: whether a file of a user's may be
-    replaced is decided by `facekit.output.open_file`.
+    replaced is decided by `facekit.output.open_files`.
     """
     file, aside = aside_file(path)
     try:

@@ -46,7 +46,7 @@ class FaceVectors(NamedTuple):
     masked: npt.NDArray[np.bool_]  # (N,) wears a drawn mask
     copies_of: npt.NDArray[np.integer]  # (N,) row of the bare picture, -1
     model: str  # hash
-    embedded_by: dict[str, Any] | None  # see `facekit.jobs.embed.job.embedded_by`; None: nothing is known
+    embedded_by: dict[str, Any] | None  # see `facekit.jobs.embed.plan.embedded_by`; None: nothing is known
 
     @property
     def originals(self) -> npt.NDArray[np.bool_]:
