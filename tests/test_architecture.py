@@ -116,6 +116,15 @@ def test_imports_go_downward() -> None:
         assert not wrong, f"{name(path)} may import {sorted(allowed)}"
 
 
+def test_what_is_imported_of_facekit_is_there() -> None:
+    """Those for annotations alone too, which nothing but a type checker follows."""
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("facekit."):
+                home = ROOT.joinpath(*(node.module or "").split("."))
+                assert home.with_suffix(".py").is_file() or (home / "__init__.py").is_file(), f"{name(path)}: {home}"
+
+
 def test_families_of_jobs_import_downward() -> None:
     for path in (ROOT / "facekit" / "jobs").rglob("*.py"):
         own = path.relative_to(ROOT / "facekit" / "jobs").parts[0]
