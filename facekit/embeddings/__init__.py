@@ -3,6 +3,7 @@
 from facekit.embeddings.engine import BRANCHES, Embedded, Engine, check_branch, embed_pictures
 from facekit.embeddings.preprocessing import Preprocessing
 from facekit.embeddings.store import Embeddings, Features, is_features, open_features
+from facekit.embeddings.vector_rows import VectorRows
 
 __all__ = [
     "BRANCHES",
@@ -11,6 +12,7 @@ __all__ = [
     "Engine",
     "Features",
     "Preprocessing",
+    "VectorRows",
     "check_branch",
     "embed_pictures",
     "is_features",

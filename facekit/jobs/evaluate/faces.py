@@ -13,7 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.embeddings import Embedded, Engine, Features, embed_pictures, is_features, open_features
+from facekit.embeddings import (
+    Embedded,
+    Embeddings,
+    Engine,
+    Features,
+    VectorRows,
+    embed_pictures,
+    is_features,
+    open_features,
+)
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
@@ -180,10 +189,12 @@ def open_subject(path: str, choice: ModelChoice) -> Network | Features:
 
 
 def of_features(features: Features) -> Faces:
-    """All vectors of a folder."""
-    errors = features.reasons()
-    vectors = _stand_ins(len(features.keys)) if is_dry() else features.load().vectors
-    faces = FaceSet(vectors, features.labels, features.sources)
+    """All vectors of a folder, which are read where they lie."""
+    errors, labels = features.reasons(), features.column("label")
+    stand_ins = _stand_ins(len(features.keys))
+    if not is_dry():
+        Embeddings(stand_ins, labels, features.keys)
+    faces = FaceSet(stand_ins if is_dry() else VectorRows(features), labels, features.column("source_key"))
     branches = _branches_of(features)
     return Faces(faces, features.keys, features.masked, features.uncertainty, errors, 0.0, branches, features.norms)
 

@@ -14,6 +14,7 @@ from facekit.evaluate import FaceSet, Templates, aggregate, people_of_pairs
 from facekit.jobs.evaluate.comparisons import Findings, score_of, verify
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, of_features, of_pack
+from facekit.jobs.evaluate.mapped_faces import pair_similarity
 from facekit.jobs.evaluate.pictures import alterations
 from facekit.jobs.evaluate.scores import search_scores
 from facekit.jobs.inputs.source import open_source
@@ -93,7 +94,7 @@ def _rows_of(templates: Templates, wanted: npt.NDArray[np.int64], path: str) -> 
 def _pairs(config: EvalConfig, faces: Faces, templates: Templates) -> Findings:
     pairs = read_template_pairs(str(config.pairs))
     rows = _rows_of(templates, pairs.templates, str(config.pairs))
-    similarity = np.einsum("ij,ij->i", templates.vectors[rows[:, 0]], templates.vectors[rows[:, 1]])
+    similarity = pair_similarity(templates.vectors.__getitem__, templates.vectors.__getitem__, rows)
     scores = verify(config, similarity, pairs.same, people_of_pairs(rows, pairs.same))
     return Findings([score_of("templates", scores)], {"templates": scores.roc}, [faces])
 
