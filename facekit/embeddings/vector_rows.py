@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["StoredVectors", "VectorRows"]
+__all__ = ["ArrayVectors", "StoredVectors", "VectorRows"]
 
 
 class StoredVectors(Protocol):
@@ -23,6 +23,23 @@ class StoredVectors(Protocol):
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, D) float32 of some of them."""
+
+
+class ArrayVectors:
+    """An array, in memory or mapped, as `StoredVectors`.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32
+    """
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._vectors = vectors
+        self.count, self.dimensions = vectors.shape
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, D) float32 of some of them."""
+        return self._vectors[rows]
 
 
 class VectorRows:

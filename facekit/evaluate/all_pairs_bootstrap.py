@@ -76,7 +76,7 @@ def _numbered(probe: FaceSet, gallery: FaceSet | None) -> tuple[int, tuple[FaceS
     """The sets with people numbered from 0 on, and how many there are."""
     sides = [probe] if gallery is None else [probe, gallery]
     names = distinct_of(side.labels[part] for side in sides for part in blocks(len(side)))
-    numbered = [FaceSet(side.vectors, places_in(names, side.labels), side.sources) for side in sides]
+    numbered = [FaceSet(side.vectors, places_in(names, side.labels).astype(np.int64), side.sources) for side in sides]
     return len(names), (numbered[0], None if gallery is None else numbered[1])
 
 

@@ -121,7 +121,7 @@ class LedgerWriter:
 
 
 def _copied(rows: pa.Table) -> pa.Table:
-    """A table of its own: columns chosen of a shard's rows would keep the others, some of them meshes, until written."""
+    """A table of its own: columns chosen of a shard's rows would keep all others, meshes say, until written."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()

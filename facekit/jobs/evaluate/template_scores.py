@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from array import array
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.embeddings import Features
+from facekit.clean.gathered_rows import gather_rows
+from facekit.embeddings import ArrayVectors, Features, VectorRows
 from facekit.errors import ConfigError
 from facekit.evaluate import FaceSet, Templates, aggregate, people_of_pairs
 from facekit.jobs.evaluate.comparisons import Findings, score_of, verify
@@ -19,6 +22,8 @@ from facekit.jobs.evaluate.pictures import alterations
 from facekit.jobs.evaluate.scores import search_scores
 from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.template_lists import TemplateList, read_subjects, read_template_pairs, read_templates
+from facekit.records.key_rows import rows_of
+from facekit.records.name_hashes import name_hashes
 
 __all__ = ["template_scores"]
 
@@ -49,14 +54,16 @@ def template_scores(config: EvalConfig, subject: Network | Features) -> Findings
 
 def _numbers(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
     """Keys of pictures that are named by them: ``17`` or ``17.jpg``."""
-    stems = [PurePosixPath(name).stem for name in listed.names]
-    wrong = next((name for name, stem in zip(listed.names, stems, strict=True) if not stem.isdecimal()), None)
-    if wrong is not None:
-        raise ConfigError(
-            f"{config.templates} names {wrong!r}, which is no key: write the key of the picture in its pack, such as "
-            "17 or 17.jpg; file names are known only where a model embeds a folder, with --pack"
-        )
-    return np.array([int(stem) for stem in stems], np.int64)
+    keys = array("q")
+    for name in listed.names:
+        stem = PurePosixPath(name).stem
+        if not stem.isdecimal():
+            raise ConfigError(
+                f"{config.templates} names {name!r}, which is no key: write the key of the picture in its pack, such "
+                "as 17 or 17.jpg; file names are known only where a model embeds a folder, with --pack"
+            )
+        keys.append(int(stem))
+    return np.frombuffer(keys, np.int64)
 
 
 def _keys(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
@@ -64,11 +71,11 @@ def _keys(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
     source, _ = open_source(str(config.pack), layout="flat")
     if source.kind != "folder":
         return _numbers(listed, config)
-    key_of = dict(zip(source.files, source.keys.tolist(), strict=True))
-    missing = next((name for name in listed.names if name not in key_of), None)
+    rows = rows_of(*(name_hashes(map(os.fsencode, names)) for names in (source.files, listed.names)))
+    missing = next((name for name, row in zip(listed.names, rows, strict=True) if row < 0), None)
     if missing is not None:
         raise ConfigError(f"{config.templates} names {missing}, and there is no such picture in {config.pack}")
-    return np.array([key_of[name] for name in listed.names], np.int64)
+    return source.keys[rows]
 
 
 def _aggregated(config: EvalConfig, faces: Faces, listed: TemplateList, keys: npt.NDArray[np.int64]) -> Templates:
@@ -80,7 +87,8 @@ def _aggregated(config: EvalConfig, faces: Faces, listed: TemplateList, keys: np
         raise ConfigError(f"no picture of template {lost[0]} has a vector ({len(lost)} templates have none)")
     rows = rows[there]
     norms = None if config.aggregate == "mean" or faces.norms is None else faces.norms[rows]
-    return aggregate(faces.set.vectors[rows], listed.templates[there], listed.media[there], norms)
+    chosen = faces.set.take(rows).vectors
+    return aggregate(chosen, listed.templates[there], listed.media[there], norms, gather_rows)
 
 
 def _rows_of(templates: Templates, wanted: npt.NDArray[np.int64], path: str) -> npt.NDArray[np.int64]:
@@ -101,5 +109,6 @@ def _pairs(config: EvalConfig, faces: Faces, templates: Templates) -> Findings:
 
 def _side(path: str, faces: Faces, templates: Templates) -> Faces:
     ids, subjects = read_subjects(path)
-    chosen = FaceSet(templates.vectors[_rows_of(templates, ids, path)], subjects)
+    rows = VectorRows(ArrayVectors(templates.vectors), _rows_of(templates, ids, path))
+    chosen = FaceSet(rows, subjects)
     return Faces(chosen, ids, np.zeros(len(ids), np.bool_), seconds=faces.seconds)
