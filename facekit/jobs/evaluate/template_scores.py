@@ -24,6 +24,7 @@ from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.template_lists import TemplateList, read_subjects, read_template_pairs, read_templates
 from facekit.records.key_rows import rows_of
 from facekit.records.name_hashes import name_hashes
+from facekit.records.name_list import NameList
 
 __all__ = ["template_scores"]
 
@@ -44,6 +45,7 @@ def template_scores(config: EvalConfig, subject: Network | Features) -> Findings
     else:
         keys = _keys(listed, config)
         faces = of_pack(subject, config.pack, alterations(config)[0], np.unique(keys))
+    listed = listed._replace(names=NameList())  # the keys stand for them from here on
     templates = _aggregated(config, faces, listed, keys)
     if config.pairs is not None:
         return _pairs(config, faces, templates)
@@ -71,7 +73,8 @@ def _keys(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
     source, _ = open_source(str(config.pack), layout="flat")
     if source.kind != "folder":
         return _numbers(listed, config)
-    rows = rows_of(*(name_hashes(map(os.fsencode, names)) for names in (source.files, listed.names)))
+    known, wanted = (name_hashes(map(os.fsencode, names)) for names in (source.files, listed.names))
+    rows = rows_of(known, wanted)
     missing = next((name for name, row in zip(listed.names, rows, strict=True) if row < 0), None)
     if missing is not None:
         raise ConfigError(f"{config.templates} names {missing}, and there is no such picture in {config.pack}")
@@ -81,14 +84,15 @@ def _keys(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
 def _aggregated(config: EvalConfig, faces: Faces, listed: TemplateList, keys: npt.NDArray[np.int64]) -> Templates:
     """Vectors of the templates; a picture without a vector does not count in its own."""
     rows = faces.rows_of(keys)
-    there = rows >= 0
-    lost = np.setdiff1d(listed.templates, listed.templates[there])
-    if len(lost):
-        raise ConfigError(f"no picture of template {lost[0]} has a vector ({len(lost)} templates have none)")
-    rows = rows[there]
+    there, templates, media = rows >= 0, listed.templates, listed.media
+    if not there.all():
+        rows, templates, media = rows[there], templates[there], media[there]
+        lost = np.setdiff1d(listed.templates, templates)
+        if len(lost):
+            raise ConfigError(f"no picture of template {lost[0]} has a vector ({len(lost)} templates have none)")
     norms = None if config.aggregate == "mean" or faces.norms is None else faces.norms[rows]
     chosen = faces.set.take(rows).vectors
-    return aggregate(chosen, listed.templates[there], listed.media[there], norms, gather_rows)
+    return aggregate(chosen, templates, media, norms, gather_rows)
 
 
 def _rows_of(templates: Templates, wanted: npt.NDArray[np.int64], path: str) -> npt.NDArray[np.int64]:
