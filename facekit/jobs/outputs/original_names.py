@@ -5,8 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from facekit.records.distinct import blocks
 from facekit.records.key_rows import row_lookup
 from facekit.run.ledger import ledger_path
 from facekit.run.ledger_reader import ledger_batches, ledger_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["AT_ONCE", "ListedNames", "listed_names", "mask_types", "write_original_names"]
 
@@ -140,9 +144,19 @@ def _starts_of_names(ledger: Path, lines: _Lines) -> tuple[npt.NDArray[np.int64]
     find, most, count = row_lookup(lines.keys), ledger_rows(ledger), 0
     keys, starts = np.empty(most, np.int64), np.empty(most, np.int64)
     for batch in ledger_batches(ledger, "key", "source_key"):
-        made = batch.drop_null()
-        rows, part = find(made["source_key"].to_numpy()), slice(count, count + len(made))
-        keys[part] = made["key"].to_numpy()
-        starts[part] = np.where(rows >= 0, lines.starts[rows], -1) if len(lines.starts) else rows
-        count = part.stop
+        count += _note_made(batch.drop_null(), find, lines.starts, keys[count:], starts[count:])
     return keys[:count], starts[:count]
+
+
+def _note_made(
+    made: pa.RecordBatch,
+    find: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]],
+    listed: npt.NDArray[np.int64],
+    keys: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+) -> int:
+    """Write what some rows of the ledger tell to the beginning of two columns; how many there are."""
+    rows = find(made["source_key"].to_numpy())
+    keys[: len(rows)] = made["key"].to_numpy()
+    starts[: len(rows)] = np.where(rows >= 0, listed[rows], -1) if len(listed) else rows
+    return len(rows)
