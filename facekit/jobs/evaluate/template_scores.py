@@ -45,8 +45,10 @@ def template_scores(config: EvalConfig, subject: Network | Features) -> Findings
     else:
         keys = _keys(listed, config)
         faces = of_pack(subject, config.pack, alterations(config)[0], np.unique(keys))
-    listed = listed._replace(names=NameList())  # the keys stand for them from here on
-    templates = _aggregated(config, faces, listed, keys)
+    rows, listed = faces.rows_of(keys), listed._replace(names=NameList())  # which these stand for from here on
+    del keys
+    templates = _aggregated(config, faces, listed, rows)
+    del rows, listed
     if config.pairs is not None:
         return _pairs(config, faces, templates)
     sides = [_side(str(path), faces, templates) for path in (config.gallery, config.probe)]
@@ -81,9 +83,8 @@ def _keys(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
     return source.keys[rows]
 
 
-def _aggregated(config: EvalConfig, faces: Faces, listed: TemplateList, keys: npt.NDArray[np.int64]) -> Templates:
+def _aggregated(config: EvalConfig, faces: Faces, listed: TemplateList, rows: npt.NDArray[np.int64]) -> Templates:
     """Vectors of the templates; a picture without a vector does not count in its own."""
-    rows = faces.rows_of(keys)
     there, templates, media = rows >= 0, listed.templates, listed.media
     if not there.all():
         rows, templates, media = rows[there], templates[there], media[there]
