@@ -18,6 +18,7 @@ functions that cost nothing: a mesh that is always the same, a network that give
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import struct
@@ -35,10 +36,11 @@ from timing import machine
 
 EACH, BLOCK = 50, 1 << 17
 LIMIT, LIMIT_OF_PARENT = 100, 64
-STAND_INS = ("embed", "mask", "embed-folder", "mask-folder", "synth")
-PARENTS = (*STAND_INS, "pack-folder", "pack-list", "unpack-named")
+STAND_INS = ("embed", "mask", "embed-folder", "mask-folder", "synth", "unpack-named")
+PARENTS = (*STAND_INS, "pack-folder", "pack-list")
 OF_FILES = {"pack-folder", "pack-list", "unpack-named", "embed-folder", "mask-folder", "clean-folder"}
 LINKS = 20_000  # pictures that are links to one file: file systems allow some 65,000 of them
+PROBES = 1000
 PICTURES = {"clean-masked": 1 / 0.85}  # that the command reads for each record: mask makes 15% of all
 
 
@@ -132,7 +134,8 @@ def write_people(folder: Path, count: int) -> None:
             (folder / name).parent.mkdir(parents=True)
         if row % LINKS == 0:
             first = folder / name
-            content[place : place + 8] = struct.pack("<Q", row)
+            number = struct.pack("<Q", row)
+            content[place : place + 12] = number + struct.pack(">I", zlib.crc32(b"prVt" + number))
             first.write_bytes(content)
         else:
             os.link(first, folder / name)
@@ -147,6 +150,31 @@ def write_pairs(path: Path, count: int) -> None:
     alike = (keys - 1) // EACH == (other - 1) // EACH
     rows = zip(keys.tolist(), other.tolist(), alike.astype(int).tolist(), strict=True)
     path.write_text("key_a,key_b,same\n" + "".join(f"{one},{two},{same}\n" for one, two, same in rows))
+
+
+def write_templates(at: Path, count: int) -> None:
+    """Four pictures a template, a medium each, and a pair for every two templates, of which some are of one person."""
+    keys = np.arange(1, count + 1)
+    rows = zip(keys.tolist(), ((keys - 1) // 4).tolist(), strict=True)
+    (at / "templates.txt").write_text("".join(f"{key}.png {template} {key}\n" for key, template in rows))
+    one = np.arange(0, count // 4 - 1, 2)
+    two = np.where(one % 4 == 0, one + 1, (one + count // 8) % (count // 4))
+    alike = (4 * one // EACH == 4 * two // EACH).astype(int)
+    pairs = zip(one.tolist(), two.tolist(), alike.tolist(), strict=True)
+    (at / "template-pairs.txt").write_text("".join(f"{a} {b} {same}\n" for a, b, same in pairs))
+
+
+def write_probes(features: Path, target: Path) -> None:
+    """The first vectors of a folder as one of their own."""
+    import pyarrow.parquet as pq
+
+    (target / "vectors").mkdir(parents=True)
+    vectors = np.load(min((features / "vectors").glob("*.npy")), mmap_mode="r")[:PROBES]
+    np.save(target / "vectors" / "00000000.npy", vectors)
+    pq.write_table(pq.read_table(features / "index.parquet").slice(0, len(vectors)), target / "index.parquet")
+    shutil.copy(features / "failures.parquet", target)
+    said = json.loads((features / "features.json").read_text()) | {"count": len(vectors)}
+    (target / "features.json").write_text(json.dumps(said))
 
 
 def anonymous(process: int) -> int:
@@ -223,7 +251,7 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
         "check-deep": (["check", pack, "--deep"], ()),
         "pack-folder": (["pack", people, out["pack-folder"], "--workers", "2"], ()),
         "pack-list": (["pack", f"{people}/people.lst", out["pack-list"], "--workers", "2"], ()),
-        "unpack-named": (["unpack", out["pack-folder"], out["unpack-named"], "--workers", "1"], ("pack-folder",)),
+        "unpack-named": ([out["pack-folder"], out["unpack-named"]], ("pack-folder",)),
         "embed-folder": ([people, out["embed-folder"]], ()),
         "mask-folder": ([people, out["mask-folder"]], ()),
         "clean-folder": (["clean", people, out["clean-folder"], "--features", vectors], ()),
@@ -232,6 +260,15 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
         "overlap": (["overlap", pack, f"{out['split']}/train", out["overlap"]], ("split",)),
         "lists-export": (["lists", "export", clean, f"{at}/some.list", "--overwrite"], ("clean-published",)),
         "eval-pairs": (["eval", out["embed"], "--pairs", str(at / "pairs.csv"), "--pack", pack], ("embed",)),
+        "eval-gallery": (
+            ["eval", out["embed"], "--gallery", out["embed"], "--probe", f"{at}/probes", "--bootstrap", "100"],
+            ("embed",),
+        ),
+        "eval-templates": (
+            ["eval", out["embed"], "--templates", f"{at}/templates.txt", "--pairs", f"{at}/template-pairs.txt",
+             "--bootstrap", "100"],
+            ("embed",),
+        ),
         "unpack": (["unpack", pack, out["unpack"], "--limit", str(min(count, 10**6))], ()),
     }  # fmt: skip
     return given
@@ -241,7 +278,7 @@ NAMES = ("inspect", "check", "convert", "convert-no-hash", "split", "merge", "re
          "clean-robust", "clean-all", "apply-key", "apply-hash", "apply-revert", "apply-some", "diff", "sweep",
          "embed", "mask", "clean-masked", "unpack", "check-deep", "pack-folder", "pack-list", "unpack-named",
          "embed-folder", "mask-folder", "clean-folder", "synth", "passport", "overlap", "lists-export",
-         "eval-pairs")  # fmt: skip
+         "eval-pairs", "eval-gallery", "eval-templates")  # fmt: skip
 
 
 def run_all(
@@ -257,6 +294,8 @@ def run_all(
         write_people(at / "people", count)
     if not (at / "pairs.csv").exists():
         write_pairs(at / "pairs.csv", count)
+    if not (at / "templates.txt").exists():
+        write_templates(at, count)
     found: dict[str, Cost] = {}
     given, chosen = commands(at, count), list(chosen)
     for place, name in enumerate(chosen):
@@ -279,6 +318,8 @@ def run_one(at: Path, name: str, arguments: list[str], width: int) -> Cost:
 
         with open_pack(at / "out-mask") as pack:
             write_vectors(at / "masked.npy", pack.num_images, width)
+    if name == "eval-gallery" and not (at / "probes").exists():
+        write_probes(at / "out-embed", at / "probes")
     cost = measured([*start, *arguments], at / f"{name}.log")
     print(f"{name:18} {cost.seconds:8.1f} CPU s {cost.wall:8.1f} s  {cost.own / 1e6:8.0f} MB  "
           f"{cost.child / 1e6:8.0f} MB in a child", flush=True)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What scale.py puts in place of networks, importable by workers: a mesh, a mask and a vector that cost nothing."""
+"""What scale.py puts in place of networks, pictures and disks, importable by workers, so that they cost nothing."""
 
 from __future__ import annotations
 
@@ -89,12 +89,9 @@ def run_mask(source: str, destination: str) -> None:
     mask(MaskConfig(source, destination, workers=2), same_mesh, leave_bare)
 
 
-def run_synth(count: str, destination: str) -> None:
-    """One picture for all, drawn once."""
+def drawing_once(worker: Any) -> Any:
+    """A worker of ``facekit synth`` for which one picture is drawn, and taken for all."""
     from facekit.jobs.synth import shard
-    from facekit.jobs.synth.config import SynthConfig
-    from facekit.jobs.synth.job import synth
-    from facekit.synth.plan import PackSpec
 
     drawn: dict[str, Any] = {}
     draw, build = shard.draw_record, shard.build_person
@@ -108,12 +105,40 @@ def run_synth(count: str, destination: str) -> None:
         drawn["person"] = drawn.get("person") or build(identity)
         return drawn["person"]
 
-    with mock.patch.multiple(shard, draw_record=drawn_once, build_person=built_once):
-        synth(SynthConfig(destination, PackSpec(int(count) // 50, 50), workers=1))
+    shard.draw_record, shard.build_person = drawn_once, built_once  # type: ignore[assignment]
+    return shard.start_worker(worker)
+
+
+def run_synth(count: str, destination: str) -> None:
+    from facekit.jobs.synth import job
+    from facekit.jobs.synth.config import SynthConfig
+    from facekit.synth.plan import PackSpec
+
+    with mock.patch.object(job, "start_worker", drawing_once):
+        job.synth(SynthConfig(destination, PackSpec(int(count) // 50, 50), workers=2))
+
+
+def unflushed(_: object) -> None:
+    """A flush that takes no time: a disk's three milliseconds a file are not what is counted here."""
+
+
+def unpacking(config: Any) -> Any:
+    """A worker of ``facekit unpack`` that flushes nothing."""
+    from facekit.jobs.packs import unpack_shard
+
+    unpack_shard.flush_files = unflushed
+    return unpack_shard.start_worker(config)
+
+
+def run_unpack(source: str, destination: str) -> None:
+    from facekit.jobs.packs import unpack
+    from facekit.output import folder
+
+    with mock.patch.object(unpack, "start_worker", unpacking), mock.patch.object(folder, "flush_files", unflushed):
+        unpack.unpack(unpack.UnpackConfig(source, destination, workers=2))
 
 
 if __name__ == "__main__":
     import scale_stand_ins  # so that workers find its functions by this name
 
-    runs = {"embed": scale_stand_ins.run_embed, "mask": scale_stand_ins.run_mask, "synth": scale_stand_ins.run_synth}
-    runs[sys.argv[1].partition("-")[0]](*sys.argv[2:4])
+    getattr(scale_stand_ins, f"run_{sys.argv[1].partition('-')[0]}")(*sys.argv[2:4])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from facekit.errors import ConfigError, FacekitError
-from facekit.evaluate import FaceSet, all_pairs, by_group, identification, identify, masked_protocol, verify_all
+from facekit.evaluate import FaceSet, all_pairs, by_group, identify, masked_protocol, verify_all
 from facekit.evaluate.all_pairs import _value
 
 
@@ -155,7 +155,7 @@ def test_identification_equals_sorting(seed: int, count: int, people: int, sourc
         for rank in right:
             right[rank] += label in labels[order[:rank]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(identification, "BLOCK", block)
+        patch.setattr(all_pairs, "BLOCK", block)
         if without == len(probe):
             with pytest.raises(ConfigError, match="none of"):
                 identify(probe, gallery)

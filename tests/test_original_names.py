@@ -152,7 +152,7 @@ def test_names_are_looked_up_in_arrays(tmp_path: Path, shuffled: bool) -> None:
         wanted = [b"%d\t%d\tsomebody/picture %d.jpg" % (key, (key - 1) // 50, count + 1 - key)
                   for key in keys[pictures].tolist()]  # fmt: skip
         assert (folder / "out.lst").read_bytes().splitlines() == wanted
-    # Two columns of the list and two of the ledger, which grow by an eighth more; sorting takes one more.
+    # Two columns of the list and two of the ledger; sorting takes one more.
     assert (peaks[1] - peaks[0]) / 70_000 < (46 if shuffled else 38)
 
 

@@ -24,7 +24,7 @@ from facekit.evaluate.operating_points import (
     roc_from_counts,
 )
 
-__all__ = ["AllPairs", "blocks_of", "verify_all"]
+__all__ = ["AllPairs", "blocks_of", "placed_blocks", "verify_all"]
 
 BLOCK = 2048  # similarities of a block: 16 MiB of float32
 EVERYTHING = -(1 << 62)
@@ -158,20 +158,27 @@ def blocks_of(probe: FaceSet, gallery: FaceSet | None, advance: Callable[[int], 
     ------
     Block
     """
+    for _, block in placed_blocks(probe, gallery):
+        yield block
+        if advance:
+            advance(block.bits.size)
+
+
+def placed_blocks(probe: FaceSet, gallery: FaceSet | None) -> Iterator[tuple[slice, Block]]:
+    """As `blocks_of`, with the probes that each block is of."""
     other = probe if gallery is None else gallery
     probe_sources, gallery_sources = comparable_sources(probe, other)
     out = np.empty(BLOCK * BLOCK, np.float32)
     for row in range(0, len(probe), BLOCK):
         rows = slice(row, row + BLOCK)
+        left = probe.vectors[rows]
         for column in range(row if gallery is None else 0, len(other), BLOCK):
             columns = slice(column, column + BLOCK)
-            left, right = probe.vectors[rows], other.vectors[columns]
+            right = other.vectors[columns]
             similarity = np.matmul(left, right.T, out=out[: len(left) * len(right)].reshape(len(left), len(right)))
             lead = EVERYTHING if gallery is not None else row - column + 1
             sources = (probe_sources[rows], gallery_sources[columns])
-            yield Block(similarity.view(np.uint32), probe.labels[rows], other.labels[columns], *sources, lead)
-            if advance:
-                advance(similarity.size)
+            yield rows, Block(similarity.view(np.uint32), probe.labels[rows], other.labels[columns], *sources, lead)
 
 
 def _bin_of(impostor: NDArray[np.int64], allowed: int) -> int:

@@ -6,15 +6,17 @@ impostor pairs, which follows from how many pictures each person has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facekit.evaluate.all_pairs import AllPairs, blocks_of, verify_all
 from facekit.evaluate.bootstrap import Interval, WeightedPairs, affordable, draw_weights, interval_of, weighted_tars
-from facekit.evaluate.faces import FaceSet, comparable_sources
+from facekit.evaluate.faces import FaceSet
 from facekit.evaluate.operating_points import allowed_accepts
+from facekit.records.distinct import blocks, count_codes, distinct, distinct_of, places_in
+from facekit.records.key_rows import rows_of
 
 __all__ = ["all_pairs_intervals"]
 
@@ -72,12 +74,10 @@ def _at(genuine: WeightedPairs, weights: NDArray[np.int64], thresholds: Sequence
 
 def _numbered(probe: FaceSet, gallery: FaceSet | None) -> tuple[int, tuple[FaceSet, FaceSet | None]]:
     """The sets with people numbered from 0 on, and how many there are."""
-    labels = probe.labels if gallery is None else np.concatenate([probe.labels, gallery.labels])
-    names, number = np.unique(labels, return_inverse=True)
-    number = number.reshape(-1).astype(np.int64)
-    left = FaceSet(probe.vectors, number[: len(probe)], probe.sources)
-    right = None if gallery is None else FaceSet(gallery.vectors, number[len(probe) :], gallery.sources)
-    return len(names), (left, right)
+    sides = [probe] if gallery is None else [probe, gallery]
+    names = distinct_of(side.labels[part] for side in sides for part in blocks(len(side)))
+    numbered = [FaceSet(side.vectors, places_in(names, side.labels).astype(np.int64), side.sources) for side in sides]
+    return len(names), (numbered[0], None if gallery is None else numbered[1])
 
 
 def _listed(
@@ -106,32 +106,67 @@ class _ImpostorWeight:
     def __init__(self, probe: FaceSet, gallery: FaceSet | None, people: int) -> None:
         other = probe if gallery is None else gallery
         self._half = gallery is None
-        self._counts = [np.bincount(side.labels, minlength=people) for side in (probe, other)]
-        sources = np.concatenate(comparable_sources(probe, other))
-        _, number = np.unique(sources, return_inverse=True)
-        number = number.reshape(-1)
-        self._sources = int(number.max(initial=-1)) + 1
-        self._of_picture = number[: len(probe)], number[len(probe) :]
-        self._labels = probe.labels, other.labels
-        self._apart = probe.sources is None or other.sources is None
+        self._counts = [count_codes(side.labels, people) for side in (probe, other)]
+        self._shared = _SharedSources(probe, other, people) if _have_sources(probe, other) else None
 
     def of(self, weights: NDArray[np.int64]) -> int:
         """With people drawn so often, (N,) int64."""
         left, right = (weights * counts for counts in self._counts)
         total = int(left.sum()) * int(right.sum()) - int((left * right).sum())
-        if not self._apart:
-            total -= self._shared(weights)
+        if self._shared is not None:
+            total -= self._shared.of(weights)
         return total // 2 if self._half else total
 
-    def _shared(self, weights: NDArray[np.int64]) -> int:
-        """Of pairs of two people that have one source."""
-        sums = []
-        for number, labels in zip(self._of_picture, self._labels, strict=True):
-            sums.append(np.bincount(number, weights[labels], self._sources))
-        both = float((sums[0] * sums[1]).sum())
-        keys = [number * len(weights) + labels for number, labels in zip(self._of_picture, self._labels, strict=True)]
-        names, place = np.unique(np.concatenate(keys), return_inverse=True)
-        place = place.reshape(-1)
-        each = [np.bincount(part, minlength=len(names)) for part in (place[: len(keys[0])], place[len(keys[0]) :])]
-        own = float((each[0] * each[1] * weights[names % len(weights)] ** 2).sum())
-        return round(both - own)
+
+def _have_sources(probe: FaceSet, other: FaceSet) -> bool:
+    return probe.sources is not None and other.sources is not None
+
+
+class _SharedSources:
+    """The weight of pairs of two people that have one source; only sources of several people have such pairs."""
+
+    def __init__(self, probe: FaceSet, other: FaceSet, people: int) -> None:
+        sides = [probe] if probe is other else [probe, other]
+        sources = distinct_of(part for side in sides for part in _source_parts(side))
+        codes = [_both(side, sources, people) for side in sides]
+        found = distinct_of(part for side in codes for part in (side[rows] for rows in blocks(len(side))))
+        several = _once_more(found // people)
+        found = found[np.isin(found // people, several)]
+        self._person, self._source = found % people, np.searchsorted(several, found // people)
+        each = [_counted(side, found) for side in codes]
+        self._each, self._sources = (each[0], each[-1]), len(several)
+
+    def of(self, weights: NDArray[np.int64]) -> int:
+        """With people drawn so often, (N,) int64."""
+        left, right = (each * weights[self._person] for each in self._each)
+        one, two = (np.bincount(self._source, side, self._sources) for side in (left, right))
+        return round(float((one * two).sum()) - float((left * right).sum()))
+
+
+def _source_parts(side: FaceSet) -> Iterator[NDArray[np.int64]]:
+    assert side.sources is not None
+    for part in blocks(len(side)):
+        yield side.sources[part]
+
+
+def _both(side: FaceSet, sources: NDArray[np.int64], people: int) -> NDArray[np.int64]:
+    """Source and person of each face as one number."""
+    assert side.sources is not None
+    codes = places_in(sources, side.sources).astype(np.int64)
+    codes *= people
+    codes += side.labels
+    return codes
+
+
+def _once_more(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of values that ascend those that occur several times."""
+    return distinct(values[1:][values[1:] == values[:-1]])
+
+
+def _counted(codes: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each of some codes occurs, which ascend."""
+    counts = np.zeros(len(found), np.int64)
+    for part in blocks(len(codes) if len(found) else 0):
+        rows = rows_of(found, codes[part], ascending=True)
+        np.add.at(counts, rows[rows >= 0], 1)
+    return counts

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError
-from facekit.evaluate.faces import FaceSet, comparable_sources
+from facekit.evaluate.all_pairs import placed_blocks
+from facekit.evaluate.faces import FaceSet
 
-__all__ = ["Identification", "identify"]
-
-BLOCK = 1 << 24  # similarities held at once: 64 MiB
+__all__ = ["Identification", "best_of", "identify"]
 
 
 class Identification(NamedTuple):
@@ -66,15 +65,30 @@ def identify(probe: FaceSet, gallery: FaceSet, ranks: Sequence[int] = (1, 5)) ->
     return Identification(accuracy, len(known), len(ahead) - len(known), len(gallery))
 
 
+def best_of(probe: FaceSet, gallery: FaceSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each probe's largest similarity to its own person and to others, (P,) float32; -inf where there is nobody.
+
+    Parameters
+    ----------
+    probe, gallery : FaceSet
+        Pictures of one source are not compared.
+    """
+    from facekit.evaluate.kernels import best_scores
+
+    own, other = (np.full(len(probe), -np.inf, np.float32) for _ in range(2))
+    for rows, block in placed_blocks(probe, gallery):
+        best_scores(block.bits.view(np.float32), *block[1:5], own[rows], other[rows])
+    return own, other
+
+
 def _ahead(probe: FaceSet, gallery: FaceSet) -> NDArray[np.int64]:
+    """For each probe, how many pictures of others are at least as similar as its best mate; -1 without a mate."""
     from facekit.evaluate.kernels import count_ahead
 
-    ahead = np.full(len(probe), -1, np.int64)
-    probe_sources, gallery_sources = comparable_sources(probe, gallery)
-    step = max(1, BLOCK // max(1, len(gallery)))
-    for start in range(0, len(probe), step):
-        rows = slice(start, start + step)
-        similarity = probe.vectors[rows] @ gallery.vectors.T
-        labels = probe.labels[rows], gallery.labels
-        count_ahead(similarity, *labels, probe_sources[rows], gallery_sources, ahead[rows])
+    own, _ = best_of(probe, gallery)
+    ahead = np.where(np.isfinite(own), 0, -1)
+    own[ahead < 0] = np.inf
+    # The same blocks as before, and so the same numbers: a mate is as similar as it was.
+    for rows, block in placed_blocks(probe, gallery):
+        count_ahead(block.bits.view(np.float32), *block[1:5], own[rows], ahead[rows])
     return ahead

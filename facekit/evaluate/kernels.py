@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facekit.compiled import kernel
 
-__all__ = ["BINS", "PLACES", "count_ahead", "count_bins", "count_places", "list_pairs"]
+__all__ = ["BINS", "PLACES", "best_scores", "count_ahead", "count_bins", "count_places", "list_pairs"]
 
 LOW_BITS = 12
 PLACES = 1 << LOW_BITS
@@ -101,36 +101,63 @@ def count_places(
 
 
 @kernel()
+def best_scores(
+    similarity: NDArray[np.float32],
+    probe_labels: NDArray[np.int64],
+    gallery_labels: NDArray[np.int64],
+    probe_sources: NDArray[np.int64],
+    gallery_sources: NDArray[np.int64],
+    own: NDArray[np.float32],
+    other: NDArray[np.float32],
+) -> None:
+    """Each probe's largest similarity to its own person, and to others, so far.
+
+    Parameters
+    ----------
+    similarity : (P, G) float32
+        A block of them.
+    probe_labels, gallery_labels : (P,) and (G,) int64
+    probe_sources, gallery_sources : (P,) and (G,) int64
+        Only pairs of different sources count.
+    own, other : (P,) float32
+        Raised; -inf where there was nobody yet.
+    """
+    for i in range(similarity.shape[0]):
+        label, source = probe_labels[i], probe_sources[i]
+        for j in range(similarity.shape[1]):
+            if gallery_sources[j] != source:
+                if gallery_labels[j] == label:
+                    own[i] = max(own[i], similarity[i, j])
+                else:
+                    other[i] = max(other[i], similarity[i, j])
+
+
+@kernel()
 def count_ahead(
     similarity: NDArray[np.float32],
     probe_labels: NDArray[np.int64],
     gallery_labels: NDArray[np.int64],
     probe_sources: NDArray[np.int64],
     gallery_sources: NDArray[np.int64],
+    own: NDArray[np.float32],
     ahead: NDArray[np.int64],
 ) -> None:
-    """For each probe, how many pictures of others are at least as similar as the best one of its own person.
+    """For each probe, how many more pictures of others are at least as similar as the best one of its own person.
 
     Parameters
     ----------
-    similarity : (P, G) float32
-    probe_labels, gallery_labels : (P,) and (G,) int64
-    probe_sources, gallery_sources : (P,) and (G,) int64
-        Only pairs of different sources count.
+    similarity, probe_labels, gallery_labels, probe_sources, gallery_sources
+        As in `best_scores`.
+    own : (P,) float32
+        From all blocks.
     ahead : (P,) int64
-        Written; -1 where the gallery has none of its own.
+        Added to.
     """
     for i in range(similarity.shape[0]):
-        label, source, best, found = probe_labels[i], probe_sources[i], np.float32(-np.inf), False
+        label, source, best = probe_labels[i], probe_sources[i], own[i]
         for j in range(similarity.shape[1]):
-            if gallery_labels[j] == label and gallery_sources[j] != source:
-                found = True
-                best = max(best, similarity[i, j])
-        count = 0
-        for j in range(similarity.shape[1]):
-            if gallery_labels[j] != label and similarity[i, j] >= best and gallery_sources[j] != source:
-                count += 1
-        ahead[i] = count if found else -1
+            if similarity[i, j] >= best and gallery_labels[j] != label and gallery_sources[j] != source:
+                ahead[i] += 1
 
 
 @kernel()

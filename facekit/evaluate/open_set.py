@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.errors import ConfigError, as_written
-from facekit.evaluate.faces import FaceSet, comparable_sources
+from facekit.evaluate.faces import FaceSet
+from facekit.evaluate.identification import best_of
 from facekit.evaluate.operating_points import smallest_rate
 
 __all__ = ["OpenSet", "OpenSetPoint", "identify_open_set"]
-
-BLOCK = 1 << 23  # similarities held at once: 32 MiB
 
 
 class OpenSetPoint(NamedTuple):
@@ -67,7 +66,7 @@ def identify_open_set(probe: FaceSet, gallery: FaceSet, fpirs: Sequence[float] =
     """
     if probe.vectors.shape[1] != gallery.vectors.shape[1]:
         raise ConfigError(f"probes have {probe.vectors.shape[1]} dimensions and the gallery {gallery.vectors.shape[1]}")
-    own, other = _best(probe, gallery)
+    own, other = best_of(probe, gallery)
     mated = np.isfinite(own)
     strangers = np.sort(other[~mated])
     refuse_one_kind(len(probe), int(mated.sum()))
@@ -112,18 +111,3 @@ def _point(fpir: float, found: NDArray[np.float32], strangers: NDArray[np.float3
     threshold = float(strangers[-allowed - 1]) if allowed < len(strangers) else -np.inf
     accepted = len(found) - int(np.searchsorted(found, threshold, side="right"))
     return OpenSetPoint(fpir, accepted / mated, threshold)
-
-
-def _best(probe: FaceSet, gallery: FaceSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Each probe's largest similarity to its own person and to others, (P,) float32; -inf where there is nobody."""
-    own, other = (np.full(len(probe), -np.inf, np.float32) for _ in range(2))
-    probe_sources, gallery_sources = comparable_sources(probe, gallery)
-    step = max(1, BLOCK // max(1, len(gallery)))
-    for start in range(0, len(probe), step):
-        rows = slice(start, start + step)
-        similarity = probe.vectors[rows] @ gallery.vectors.T
-        similarity[probe_sources[rows, None] == gallery_sources] = -np.inf
-        mates = probe.labels[rows, None] == gallery.labels
-        own[rows] = np.where(mates, similarity, -np.inf).max(1, initial=-np.inf)
-        other[rows] = np.where(mates, -np.inf, similarity).max(1, initial=-np.inf)
-    return own, other

@@ -107,7 +107,7 @@ class LedgerWriter:
         """Append the rows of a shard."""
         self.rows += rows.num_rows
         self.written += rows.num_rows - rows["key"].null_count
-        self._waiting.append(rows)
+        self._waiting.append(_copied(rows))
         if sum(rows.num_rows for rows in self._waiting) >= ROW_GROUP:
             self._flush()
 
@@ -118,3 +118,13 @@ class LedgerWriter:
             self._parquet.write_table(pa.concat_tables(self._waiting).combine_chunks())
         self._waiting = []
         pa.default_memory_pool().release_unused()  # Arrow keeps what a row group took: 50 MB after some
+
+
+def _copied(rows: pa.Table) -> pa.Table:
+    """A table of its own: columns chosen of a shard's rows would keep all others, meshes say, until written."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from facekit.errors import FacekitError
 from facekit.run.ledger import schema
-from facekit.run.parquet import parquet_batches, parquet_schema
+from facekit.run.parquet import count_rows, parquet_batches, parquet_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ledger_batches", "read_ledger"]
+__all__ = ["ledger_batches", "ledger_rows", "read_ledger"]
 
 CURE = "move it away to go on without it, or make its pack again"
 KINDS = {"int64": "whole numbers", "string": "text", "float": "numbers", "fixed_size_binary[16]": "hashes of 16 bytes"}
@@ -50,6 +50,16 @@ def ledger_batches(path: Path, *names: str) -> Iterator[pa.RecordBatch]:
         _check_columns(parquet_schema(path), path, names)
         for batch in parquet_batches(path, names):
             yield _cast(batch, path, names)
+    except (pa.ArrowException, OSError) as error:
+        _refuse(path, str(error))
+
+
+def ledger_rows(path: Path) -> int:
+    """How many rows a ledger has, without reading them; see `ledger_batches`."""
+    import pyarrow as pa
+
+    try:
+        return count_rows(path)
     except (pa.ArrowException, OSError) as error:
         _refuse(path, str(error))
 

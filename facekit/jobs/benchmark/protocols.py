@@ -167,7 +167,7 @@ def alikeness(faces: FaceSet) -> float | None:
     -------
     float or None
     """
-    vectors = faces.vectors.astype(np.float64)
+    vectors = faces.vectors[:].astype(np.float64)
     _, person = np.unique(faces.labels, return_inverse=True)
     sums, counts = np.zeros((int(person.max(initial=-1)) + 1, vectors.shape[1])), np.bincount(person)
     np.add.at(sums, person, vectors)

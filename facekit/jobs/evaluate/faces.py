@@ -13,12 +13,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.embeddings import Embedded, Engine, Features, embed_pictures, is_features, open_features
+from facekit.embeddings import (
+    ArrayVectors,
+    Embeddings,
+    Engine,
+    Features,
+    VectorRows,
+    embed_pictures,
+    is_features,
+    open_features,
+)
 from facekit.errors import ConfigError, FacekitError
 from facekit.evaluate import FaceSet
 from facekit.images import decode
 from facekit.jobs.embed.pace import seconds_a_picture
 from facekit.jobs.evaluate.mapped_faces import MappedFaces
+from facekit.jobs.evaluate.spooled_vectors import SpooledVectors
 from facekit.jobs.inputs.branches import AUTO, KNOWN, branch_flags
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
@@ -111,7 +121,8 @@ class _Batch(NamedTuple):
     numbers: npt.NDArray[np.int64]
     masked: npt.NDArray[np.bool_]
     flags: npt.NDArray[np.bool_]
-    embedded: Embedded
+    norms: npt.NDArray[np.float32]
+    uncertainty: npt.NDArray[np.float32] | None
 
 
 class EmbeddingCollector:
@@ -121,6 +132,7 @@ class EmbeddingCollector:
         self.network, self.seconds, self.errors = network, 0.0, Counter[str]()
         self._waiting: list[tuple[int, Picture, bool]] = []
         self._done: list[_Batch] = []
+        self._vectors = SpooledVectors()
 
     def add(self, number: int, picture: Picture, masked: bool) -> None:
         """One picture more."""
@@ -138,7 +150,12 @@ class EmbeddingCollector:
         flags = branch_flags(branch, worn, images)
         done = embed_pictures(self.network.engine, images, flags, branch == "both", self.network.choice.flip)
         self.seconds += perf_counter() - started
-        self._done.append(_Batch(np.array(numbers, np.int64), worn, flags, done))
+        valid = done.vectors.any(axis=1)
+        self.errors["the network gave no direction"] += int((~valid).sum())
+        self._vectors.add(done.vectors[valid])
+        uncertainty = None if done.uncertainty is None else done.uncertainty[valid]
+        found = _Batch(np.array(numbers, np.int64)[valid], worn[valid], flags[valid], done.norms[valid], uncertainty)
+        self._done.append(found)
         self._waiting = []
 
     def faces(self, labels: Places, sources: Places | None = None) -> Faces:
@@ -149,16 +166,13 @@ class EmbeddingCollector:
             raise FacekitError(f"no picture can be embedded: {reason}")
         numbers = np.concatenate([done.numbers for done in self._done])
         masked = np.concatenate([done.masked for done in self._done])
-        vectors = np.concatenate([done.embedded.vectors for done in self._done])
-        valid = vectors.any(axis=1)
-        self.errors["the network gave no direction"] += int((~valid).sum())
-        some = [done.embedded.uncertainty for done in self._done if done.embedded.uncertainty is not None]
-        numbers, masked = numbers[valid], masked[valid]
-        found = FaceSet(vectors[valid], labels(numbers), None if sources is None else sources(numbers))
-        uncertainty = np.concatenate(some)[valid] if some else None
+        some = [done.uncertainty for done in self._done if done.uncertainty is not None]
+        vectors = VectorRows(ArrayVectors(self._vectors.array()))
+        found = FaceSet(vectors, labels(numbers), None if sources is None else sources(numbers))
+        uncertainty = np.concatenate(some) if some else None
         branch = self.network.choice.branch or KNOWN if self.network.engine.takes_flag else None
-        norms = np.concatenate([done.embedded.norms for done in self._done])[valid]
-        flags = np.concatenate([done.flags for done in self._done])[valid]
+        norms = np.concatenate([done.norms for done in self._done])
+        flags = np.concatenate([done.flags for done in self._done])
         taken = _branches(branch, flags)
         return Faces(found, numbers, masked, uncertainty, +self.errors, self.seconds, taken, norms)
 
@@ -180,10 +194,12 @@ def open_subject(path: str, choice: ModelChoice) -> Network | Features:
 
 
 def of_features(features: Features) -> Faces:
-    """All vectors of a folder."""
-    errors = features.reasons()
-    vectors = _stand_ins(len(features.keys)) if is_dry() else features.load().vectors
-    faces = FaceSet(vectors, features.labels, features.sources)
+    """All vectors of a folder, which are read where they lie."""
+    errors, labels = features.reasons(), features.column("label")
+    stand_ins = _stand_ins(len(features.keys))
+    if not is_dry():
+        Embeddings(stand_ins, labels, features.keys)
+    faces = FaceSet(stand_ins if is_dry() else VectorRows(features), labels, features.column("source_key"))
     branches = _branches_of(features)
     return Faces(faces, features.keys, features.masked, features.uncertainty, errors, 0.0, branches, features.norms)
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from array import array
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
-from facekit.embeddings import Features
+from facekit.clean.gathered_rows import gather_rows
+from facekit.embeddings import ArrayVectors, Features, VectorRows
 from facekit.errors import ConfigError
 from facekit.evaluate import FaceSet, Templates, aggregate, people_of_pairs
 from facekit.jobs.evaluate.comparisons import Findings, score_of, verify
 from facekit.jobs.evaluate.config import EvalConfig
 from facekit.jobs.evaluate.faces import Faces, Network, of_features, of_pack
+from facekit.jobs.evaluate.mapped_faces import pair_similarity
 from facekit.jobs.evaluate.pictures import alterations
 from facekit.jobs.evaluate.scores import search_scores
 from facekit.jobs.inputs.source import open_source
 from facekit.jobs.inputs.template_lists import TemplateList, read_subjects, read_template_pairs, read_templates
+from facekit.records.key_rows import rows_of
+from facekit.records.name_hashes import name_hashes
+from facekit.records.name_list import NameList
 
 __all__ = ["template_scores"]
 
@@ -38,7 +45,10 @@ def template_scores(config: EvalConfig, subject: Network | Features) -> Findings
     else:
         keys = _keys(listed, config)
         faces = of_pack(subject, config.pack, alterations(config)[0], np.unique(keys))
-    templates = _aggregated(config, faces, listed, keys)
+    rows, listed = faces.rows_of(keys), listed._replace(names=NameList())  # which these stand for from here on
+    del keys
+    templates = _aggregated(config, faces, listed, rows)
+    del rows, listed
     if config.pairs is not None:
         return _pairs(config, faces, templates)
     sides = [_side(str(path), faces, templates) for path in (config.gallery, config.probe)]
@@ -48,14 +58,16 @@ def template_scores(config: EvalConfig, subject: Network | Features) -> Findings
 
 def _numbers(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
     """Keys of pictures that are named by them: ``17`` or ``17.jpg``."""
-    stems = [PurePosixPath(name).stem for name in listed.names]
-    wrong = next((name for name, stem in zip(listed.names, stems, strict=True) if not stem.isdecimal()), None)
-    if wrong is not None:
-        raise ConfigError(
-            f"{config.templates} names {wrong!r}, which is no key: write the key of the picture in its pack, such as "
-            "17 or 17.jpg; file names are known only where a model embeds a folder, with --pack"
-        )
-    return np.array([int(stem) for stem in stems], np.int64)
+    keys = array("q")
+    for name in listed.names:
+        stem = PurePosixPath(name).stem
+        if not stem.isdecimal():
+            raise ConfigError(
+                f"{config.templates} names {name!r}, which is no key: write the key of the picture in its pack, such "
+                "as 17 or 17.jpg; file names are known only where a model embeds a folder, with --pack"
+            )
+        keys.append(int(stem))
+    return np.frombuffer(keys, np.int64)
 
 
 def _keys(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
@@ -63,23 +75,25 @@ def _keys(listed: TemplateList, config: EvalConfig) -> npt.NDArray[np.int64]:
     source, _ = open_source(str(config.pack), layout="flat")
     if source.kind != "folder":
         return _numbers(listed, config)
-    key_of = dict(zip(source.files, source.keys.tolist(), strict=True))
-    missing = next((name for name in listed.names if name not in key_of), None)
+    known, wanted = (name_hashes(map(os.fsencode, names)) for names in (source.files, listed.names))
+    rows = rows_of(known, wanted)
+    missing = next((name for name, row in zip(listed.names, rows, strict=True) if row < 0), None)
     if missing is not None:
         raise ConfigError(f"{config.templates} names {missing}, and there is no such picture in {config.pack}")
-    return np.array([key_of[name] for name in listed.names], np.int64)
+    return source.keys[rows]
 
 
-def _aggregated(config: EvalConfig, faces: Faces, listed: TemplateList, keys: npt.NDArray[np.int64]) -> Templates:
+def _aggregated(config: EvalConfig, faces: Faces, listed: TemplateList, rows: npt.NDArray[np.int64]) -> Templates:
     """Vectors of the templates; a picture without a vector does not count in its own."""
-    rows = faces.rows_of(keys)
-    there = rows >= 0
-    lost = np.setdiff1d(listed.templates, listed.templates[there])
-    if len(lost):
-        raise ConfigError(f"no picture of template {lost[0]} has a vector ({len(lost)} templates have none)")
-    rows = rows[there]
+    there, templates, media = rows >= 0, listed.templates, listed.media
+    if not there.all():
+        rows, templates, media = rows[there], templates[there], media[there]
+        lost = np.setdiff1d(listed.templates, templates)
+        if len(lost):
+            raise ConfigError(f"no picture of template {lost[0]} has a vector ({len(lost)} templates have none)")
     norms = None if config.aggregate == "mean" or faces.norms is None else faces.norms[rows]
-    return aggregate(faces.set.vectors[rows], listed.templates[there], listed.media[there], norms)
+    chosen = faces.set.take(rows).vectors
+    return aggregate(chosen, templates, media, norms, gather_rows)
 
 
 def _rows_of(templates: Templates, wanted: npt.NDArray[np.int64], path: str) -> npt.NDArray[np.int64]:
@@ -93,12 +107,13 @@ def _rows_of(templates: Templates, wanted: npt.NDArray[np.int64], path: str) -> 
 def _pairs(config: EvalConfig, faces: Faces, templates: Templates) -> Findings:
     pairs = read_template_pairs(str(config.pairs))
     rows = _rows_of(templates, pairs.templates, str(config.pairs))
-    similarity = np.einsum("ij,ij->i", templates.vectors[rows[:, 0]], templates.vectors[rows[:, 1]])
+    similarity = pair_similarity(templates.vectors.__getitem__, templates.vectors.__getitem__, rows)
     scores = verify(config, similarity, pairs.same, people_of_pairs(rows, pairs.same))
     return Findings([score_of("templates", scores)], {"templates": scores.roc}, [faces])
 
 
 def _side(path: str, faces: Faces, templates: Templates) -> Faces:
     ids, subjects = read_subjects(path)
-    chosen = FaceSet(templates.vectors[_rows_of(templates, ids, path)], subjects)
+    rows = VectorRows(ArrayVectors(templates.vectors), _rows_of(templates, ids, path))
+    chosen = FaceSet(rows, subjects)
     return Faces(chosen, ids, np.zeros(len(ids), np.bool_), seconds=faces.seconds)

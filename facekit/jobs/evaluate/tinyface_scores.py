@@ -77,5 +77,5 @@ def _side(faces: Faces, keys: npt.NDArray[np.int64], people: npt.NDArray[np.int6
     """Those that have a vector."""
     rows = faces.rows_of(keys)
     there = rows >= 0
-    chosen = FaceSet(faces.set.vectors[rows[there]], people[there])
+    chosen = FaceSet(faces.set.take(rows[there]).vectors, people[there])
     return Faces(chosen, keys[there], faces.masked[rows[there]])

@@ -7,13 +7,15 @@ template_pair_label template template same            one pair a line, same 0 or
 
 from __future__ import annotations
 
-from pathlib import Path
+from array import array
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import ConfigError, FacekitError, did_you_mean
+from facekit.records.name_list import NameList
 from facekit.records.named_inputs import require_file, unreadable
 from facekit.run.parquet import read_csv
 
@@ -25,12 +27,12 @@ class TemplateList(NamedTuple):
 
     Attributes
     ----------
-    names : tuple of str
+    names : NameList
         Of each line's picture, as written: ``17.jpg``.
     templates, media : (N,) int64
     """
 
-    names: tuple[str, ...]
+    names: NameList
     templates: npt.NDArray[np.int64]
     media: npt.NDArray[np.int64]
 
@@ -52,11 +54,14 @@ def read_templates(path: str) -> TemplateList:
     FacekitError
         It is empty, or a line is another.
     """
-    rows = _lines(path)
-    for number, row in enumerate(rows, 1):
+    names, numbers = NameList(), array("q")
+    for number, row in _lines(path):
         if len(row) != 3:
             raise FacekitError(f"{path}, line {number} has {len(row)} words; write name, template, medium")
-    return TemplateList(tuple(row[0] for row in rows), _column(rows, 1, path), _column(rows, 2, path))
+        names.append(row[0])
+        _note(numbers, row, (1, 2), path)
+    columns = np.frombuffer(numbers, np.int64).reshape(-1, 2)
+    return TemplateList(names, columns[:, 0], columns[:, 1])
 
 
 def read_template_pairs(path: str) -> TemplatePairs:
@@ -69,12 +74,13 @@ def read_template_pairs(path: str) -> TemplatePairs:
     FacekitError
         It is empty, a line is another, or ``same`` is neither 0 nor 1.
     """
-    rows = _lines(path)
-    for number, row in enumerate(rows, 1):
+    numbers, same = array("q"), bytearray()
+    for number, row in _lines(path):
         if len(row) != 3 or row[2] not in ("0", "1"):
             raise FacekitError(f"{path}, line {number} is {' '.join(row)[:60]!r}; write template, template, and 0 or 1")
-    pairs = np.stack([_column(rows, 0, path), _column(rows, 1, path)], 1)
-    return TemplatePairs(pairs, _column(rows, 2, path) == 1)
+        _note(numbers, row, (0, 1), path)
+        same.append(row[2] == "1")
+    return TemplatePairs(np.frombuffer(numbers, np.int64).reshape(-1, 2), np.frombuffer(same, np.bool_))
 
 
 def read_subjects(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -108,19 +114,26 @@ def read_subjects(path: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
     return both[:, 0], both[:, 1]
 
 
-def _lines(path: str) -> list[list[str]]:
+def _lines(path: str) -> Iterator[tuple[int, list[str]]]:
+    """The words of each line that is not blank, and which of these it is, from 1 on."""
     require_file(path, "a list", "name a text file with a line for each")
+    count = 0
     try:
-        rows = [line.split() for line in Path(path).read_text("utf-8-sig").splitlines() if line.strip()]
+        with open(path, encoding="utf-8-sig") as file:
+            for line in file:
+                if words := line.split():
+                    count += 1
+                    yield count, words
     except UnicodeDecodeError as error:
         raise unreadable(path, "a list", (".txt",), error, "name a text file with a line for each") from error
-    if not rows:
+    if not count:
         raise FacekitError(f"{path} is empty: give it a line for each")
-    return rows
 
 
-def _column(rows: list[list[str]], place: int, path: str) -> npt.NDArray[np.int64]:
-    try:
-        return np.array([int(row[place]) for row in rows], np.int64)
-    except (ValueError, OverflowError) as error:
-        raise FacekitError(f"{path}: column {place + 1} does not hold whole numbers only: {error}") from error
+def _note(numbers: array[int], row: list[str], places: tuple[int, ...], path: str) -> None:
+    """Put the whole numbers of some columns behind those of the lines before."""
+    for place in places:
+        try:
+            numbers.append(int(row[place]))
+        except (ValueError, OverflowError) as error:
+            raise FacekitError(f"{path}: column {place + 1} does not hold whole numbers only: {error}") from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 import re
-from array import array
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,10 @@ from facekit.jobs.outputs.tables import SOURCE_LIST
 from facekit.records.distinct import blocks
 from facekit.records.key_rows import row_lookup
 from facekit.run.ledger import ledger_path
-from facekit.run.ledger_reader import ledger_batches
+from facekit.run.ledger_reader import ledger_batches, ledger_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["AT_ONCE", "ListedNames", "listed_names", "mask_types", "write_original_names"]
 
@@ -24,6 +27,7 @@ __all__ = ["AT_ONCE", "ListedNames", "listed_names", "mask_types", "write_origin
 AT_ONCE = 4096
 """Names that are Python objects at the same time."""
 
+CHUNK = 1 << 20
 LINE = re.compile(rb"([0-9]{1,18})\t[0-9]{1,18}\t([^\0-\x1f]+)\n?")
 LEAVES = re.compile(rb"^/|(^|/)\.{0,2}(/|$)")
 """A path from the root, or with a part that is empty, itself, or the folder above."""
@@ -122,22 +126,37 @@ class _Lines(NamedTuple):
 
 def _index_list(file: BinaryIO) -> _Lines:
     """Keys and places of paths; lines that are none, and paths that leave the folder, are left out."""
-    keys, starts, position = array("q"), array("q"), 0
+    most = 1 + sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK), b""))
+    file.seek(0)
+    # Of their full length at once: two arrays that grow beside each other leave holes as large as themselves.
+    keys, starts, count, position = np.empty(most, np.int64), np.empty(most, np.int64), 0, 0
     for line in file:
         found = LINE.fullmatch(line)
         if found and not LEAVES.search(found[2]):
-            keys.append(int(found[1]))
-            starts.append(position + found.start(2))
+            keys[count], starts[count] = int(found[1]), position + found.start(2)
+            count += 1
         position += len(line)
-    return _Lines(np.frombuffer(keys, np.int64), np.frombuffer(starts, np.int64))
+    return _Lines(keys[:count], starts[:count])
 
 
 def _starts_of_names(ledger: Path, lines: _Lines) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Keys of the records that were made from others, (n,) int64, and where the names of those start; -1: untold."""
-    keys, starts, find = array("q"), array("q"), row_lookup(lines.keys)
+    find, most, count = row_lookup(lines.keys), ledger_rows(ledger), 0
+    keys, starts = np.empty(most, np.int64), np.empty(most, np.int64)
     for batch in ledger_batches(ledger, "key", "source_key"):
-        made = batch.drop_null()
-        rows = find(made["source_key"].to_numpy())
-        keys.frombytes(made["key"].to_numpy().tobytes())
-        starts.frombytes((np.where(rows >= 0, lines.starts[rows], -1) if len(lines.starts) else rows).tobytes())
-    return np.frombuffer(keys, np.int64), np.frombuffer(starts, np.int64)
+        count += _note_made(batch.drop_null(), find, lines.starts, keys[count:], starts[count:])
+    return keys[:count], starts[:count]
+
+
+def _note_made(
+    made: pa.RecordBatch,
+    find: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]],
+    listed: npt.NDArray[np.int64],
+    keys: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+) -> int:
+    """Write what some rows of the ledger tell to the beginning of two columns; how many there are."""
+    rows = find(made["source_key"].to_numpy())
+    keys[: len(rows)] = made["key"].to_numpy()
+    starts[: len(rows)] = np.where(rows >= 0, listed[rows], -1) if len(listed) else rows
+    return len(rows)

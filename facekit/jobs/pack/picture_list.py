@@ -8,6 +8,7 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ class Entry(NamedTuple):
 
 def pictures_input(pictures: PictureList, named: str) -> Input:
     """A list of pictures as an input of an output: the list itself, where it is one, and every picture."""
-    return input_of(named, lambda: (named, *(os.path.join(pictures.root, name) for name in pictures.files)))
+    return input_of(named, lambda: chain((named,), (os.path.join(pictures.root, name) for name in pictures.files)))
 
 
 def read_pictures(path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> PictureList:
@@ -284,7 +285,7 @@ def _content(path: Path, root: Path, files: Iterable[str]) -> str:
             told.update(chunk)
     for file in files:
         try:
-            stat = os.stat(root / file)
+            stat = os.stat(os.path.join(root, file))  # pathlib would keep the parts of every path for a while
             told.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
         except OSError:
             told.update(b"missing\n")

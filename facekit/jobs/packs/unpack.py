@@ -17,11 +17,12 @@ from facekit.errors import FacekitError
 from facekit.jobs.inputs.checks import check_at_least
 from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.outputs.rewrite import NO_LABEL
-from facekit.jobs.packs.unpack_names import name_hashes, plan_names
+from facekit.jobs.packs.unpack_names import plan_names
 from facekit.jobs.packs.unpack_shard import UnpackTask, start_worker
 from facekit.output import FolderOutput, open_folder
 from facekit.records.distinct import ascends, blocks, distinct
 from facekit.records.index_policy import index_policy
+from facekit.records.name_hashes import name_hashes
 from facekit.records.pack_files import pack_paths
 from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
 from facekit.run.shard_file import read_rows
@@ -161,10 +162,10 @@ def write_list(output: FolderOutput, shards: Sequence[Shard]) -> None:
     folder, found = output.kept_folder(), np.empty(shards[-1].stop if shards else 0, np.uint64)
     with open(folder / LIST, "wb") as lines:
         for shard in shards:
-            rows = read_rows(output.shard(shard.number)).to_pylist()
-            for row in rows:
-                lines.write(b"%d\t%d\t%s\n" % (row["key"], row["label"], row["name"]))
-            found[shard.first : shard.stop] = name_hashes(row["name"] for row in rows)
+            rows = read_rows(output.shard(shard.number))
+            keys, labels, names = (rows[name].to_pylist() for name in ("key", "label", "name"))
+            lines.writelines(b"%d\t%d\t%s\n" % row for row in zip(keys, labels, names, strict=True))
+            found[shard.first : shard.stop] = name_hashes(names)
     found.sort()
     if not ascends(found, strictly=True):
         raise FacekitError("two records of the pack would have the same file name: remove source.lst beside the pack")

@@ -5,9 +5,8 @@ It is settled before anything is written, so that shards that are done in any or
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +17,10 @@ import numpy.typing as npt
 from facekit.jobs.outputs.original_names import AT_ONCE, ListedNames, listed_names, mask_types
 from facekit.records.distinct import blocks, distinct
 from facekit.records.key_rows import rows_of
+from facekit.records.name_hashes import name_hashes
+from facekit.run.memory import release_freed
 
-__all__ = ["KINDS", "FileNames", "Origin", "file_name", "name_hashes", "plan_names"]
+__all__ = ["KINDS", "FileNames", "Origin", "file_name", "plan_names"]
 
 KINDS = {".jpg": "jpg", ".jpeg": "jpg", ".jpe": "jpg", ".jfif": "jpg", ".png": "png", ".webp": "webp", ".bmp": "bmp"}
 """Kind of picture by suffix."""
@@ -174,6 +175,7 @@ def plan_names(rec: Path, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.in
     listed, nothing = listed_names(rec), np.zeros(0, np.bool_)
     if listed is None:
         return FileNames(None, nothing, nothing, Types(np.zeros(0, np.int64), np.zeros(0, np.int32), []))
+    release_freed()  # of what the list was read by, which is as much as is held of it
     paths = Paths(listed, keys, labels)
     paths = replace(paths, moved=not _folders_tell(paths))
     first = _first_of_each(paths.hashes())
@@ -195,12 +197,6 @@ def _folders_tell(paths: Paths) -> bool:
 
 def _stem(name: bytes) -> bytes:
     return os.path.splitext(name)[0]
-
-
-def name_hashes(names: Iterable[bytes]) -> npt.NDArray[np.uint64]:
-    """Eight bytes for each name instead of a Python object."""
-    digests = (int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") for name in names)
-    return np.fromiter(digests, np.uint64)
 
 
 UNTOLD = name_hashes([b""])[0]
