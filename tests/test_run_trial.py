@@ -15,7 +15,7 @@ from facekit.output.dry_run import Forecast
 from facekit.run import trial
 from facekit.run.choice import ExecutorChoice, Part
 from facekit.run.shards import Shard, cut
-from facekit.run.trial import DONE, SHARED, UNCOMPILED, forecast_shards
+from facekit.run.trial import DONE, SHARED, UNCOMPILED, forecast_shards, milliseconds
 from facekit.run.work import ShardWork
 
 
@@ -73,8 +73,8 @@ def test_time_grows_with_what_is_left_and_not_with_workers(count: int, size: int
     assert told.times["start"] == pytest.approx(2.0)
     assert told.pictures == count
     assert told.timed is not None
-    assert f"{1e3 * each:.3g} ms each; shared by {shared} process" in told.timed
-    assert clock.now - 2.0 <= trial.BUDGET + 2 * trial.PATIENCE + each
+    assert f"{milliseconds(each)} each; shared by {shared} process" in told.timed
+    assert clock.now - 2.0 <= trial.BUDGET + 2 * each
     for shard in done:  # only parts of shards that there are, and not many
         whole = work.shards[shard.number]
         assert whole.first == shard.first < shard.stop <= whole.stop

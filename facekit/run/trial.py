@@ -19,11 +19,10 @@ from facekit.run.processors import processors
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork
 
-__all__ = ["OTHERS", "SHARED", "Pace", "forecast_shards", "in_processes", "try_shards"]
+__all__ = ["OTHERS", "SHARED", "Pace", "forecast_shards", "in_processes", "milliseconds", "try_shards"]
 
-BUDGET, PATIENCE, MOST = 1.2, 0.4, 48
-"""Seconds that a trial may take once a worker has begun; of a first record after which it is not done again; and
-records of a shard at the most."""
+BUDGET, MOST = 1.2, 48
+"""Seconds that a trial may take once a worker has begun, and records of a shard at the most."""
 
 SHARED = "not estimated: it depends on who shares the work"
 OTHERS = "what other programs do meanwhile counts too"
@@ -94,8 +93,17 @@ def forecast_shards(
 def in_processes(pace: Pace, workers: int) -> str:
     """What was timed, for a person."""
     pictures, processes = ("" if number == 1 else ending for number, ending in ((pace.records, "s"), (workers, "es")))
-    each = f"{1e3 * pace.each:.3g} ms each"
-    return f"timed on {pace.records} picture{pictures}, {each}; shared by {workers} process{processes}"
+    said = f"timed on {pace.records} picture{pictures}, {milliseconds(pace.each)} each"
+    return f"{said}; shared by {workers} process{processes}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A short time in words.
+
+    >>> milliseconds(0.00123), milliseconds(2.1)
+    ('1.23 ms', '2,100 ms')
+    """
+    return f"{1e3 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1e3 * seconds:.3g} ms"
 
 
 def try_shards(work: ShardWork, shards: Sequence[Shard], task_of: Callable[[Shard, Path], Any]) -> Pace:
@@ -122,9 +130,8 @@ def try_shards(work: ShardWork, shards: Sequence[Shard], task_of: Callable[[Shar
             some = Shard(shard.number, shard.first, min(shard.first + records, shard.stop))
             return _timed(lambda: do(task_of(some, Path(folder, str(next(numbers))))))[1]
 
-        first = one = seconds(shards[0], 1)
-        if first <= PATIENCE:  # what is loaded with the first record is no matter of the others
-            one = seconds(shards[0], 1)
+        # Kernels and networks are loaded with the first record, which says nothing of the others.
+        first, one = seconds(shards[0], 1), seconds(shards[0], 1)
         records = int(min(BUDGET / len(places) / one, MOST)) if one > 0 else MOST
         starting += max(first - one, 0)
         if not records:

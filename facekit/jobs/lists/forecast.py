@@ -11,7 +11,7 @@ from facekit.jobs.outputs.payload_hashes import hash_payloads
 from facekit.jobs.outputs.picture_shards import journal_of
 from facekit.output import is_begun
 from facekit.run.processors import processors
-from facekit.run.trial import OTHERS, SHARED
+from facekit.run.trial import OTHERS, SHARED, milliseconds
 
 __all__ = ["looking_times"]
 
@@ -49,6 +49,6 @@ def looking_times(source: Source, config: ExportConfig) -> tuple[dict[str, float
     if config.workers > 1:  # one alone uses a thread for each core
         looking *= cores / min(config.workers, cores)
     times: dict[str, float | None] = {"reading": reading * len(source), "looking": looking * len(source)}
-    said = f"timed on {len(some)} pictures, {1e3 * looking:.3g} ms each; {OTHERS}"
+    said = f"timed on {len(some)} pictures, {milliseconds(looking)} each; {OTHERS}"
     begun = "; what an earlier run has looked at is not done again" * is_begun(journal_of(config))
     return times, said + begun
