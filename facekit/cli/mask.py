@@ -113,9 +113,9 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     turned any way, and DST is the same tree with the same names; JPEG, PNG, WebP, AVIF and BMP stay what they are, with
     their quality, EXIF and colour profile. What needs no mask is copied byte for byte.
 
-    Refused, and left bare, are faces on which no mask would sit: no_face (none is found), covered (already, by a mask or
-    a hand), profile (turned too far), mesh (none that a face has), outside (of the picture) and small. The ledger says
-    which.
+    Refused, and left bare, are faces on which no mask would sit: no_face (none is found), covered (already, by a mask
+    or a hand), profile (turned too far), mesh (none that a face has), outside (of the picture) and small. The ledger
+    says which.
 
     Types: surgical-blue, surgical-white, surgical-black, n95-cup, n95-valve, kn95, cloth-pattern, sponge-black.
 
