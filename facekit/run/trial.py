@@ -122,7 +122,7 @@ def try_shards(work: ShardWork, shards: Sequence[Shard], task_of: Callable[[Shar
     Pace
     """
     places = sorted({0, len(shards) // 2, len(shards) - 1})
-    with TemporaryDirectory(prefix="facekit-") as folder:
+    with TemporaryDirectory(prefix="facekit-trial-") as folder:
         numbers = count()
         do, starting = _timed(lambda: work.start(work.config))
 

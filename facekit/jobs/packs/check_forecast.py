@@ -54,7 +54,7 @@ def checking_times(
     size, times = rec.stat().st_size, dict[str, float | None]()
     if not size:
         return {}, "seconds: the file is empty"
-    with TemporaryDirectory(prefix="facekit-") as folder, in_earnest():
+    with TemporaryDirectory(prefix="facekit-trial-") as folder, in_earnest():
         started, part = perf_counter(), Path(folder, "part")
         part.mkdir()
         with open(rec, "rb") as file:
