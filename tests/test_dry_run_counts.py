@@ -188,7 +188,7 @@ def test_drawn_people_are_counted(tmp_path: Path) -> None:
     words = ["synth", tmp_path / "drawn", "--identities", 2, "--images", 2, "--workers", 1]
     plan, found = told(*words), done(*words)
     assert plan["counts"] == {"people": found["identities"], "labels": found["labels"], "pictures": found["images"]}
-    assert (plan["reads"], plan["seconds"]) == ([], None)
+    assert plan["reads"] == []
 
 
 def test_a_benchmark_counts_its_pictures(material: Path, tmp_path: Path) -> None:
@@ -197,8 +197,7 @@ def test_a_benchmark_counts_its_pictures(material: Path, tmp_path: Path) -> None
     found = done("benchmark", "run", material / "bench", material / "pool.onnx", "--bootstrap", 0)
     assert plan["counts"]["pictures of them"] == again["counts"]["pictures"] == found["pictures"]
     assert again["counts"]["missing"] == found["missing"]
-    assert plan["times"] == {"drawing": None}
-    assert plan["seconds"] is None
+    assert plan["times"].keys() == {"start", "drawing"}
     assert again["counts"]["pairs"] == plan["counts"]["pairs"]
 
 

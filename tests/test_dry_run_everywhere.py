@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from writing_commands import ELSEWHERE, WRITING, Command, call, copy_material, make_material, named, snapshot
 
 from facekit.cli import COMMANDS, program
 from facekit.output.lock import release, take_lock
+from facekit.output.record import RECORD
 from facekit.output.staging import check_settings
+from facekit.run.trial import DONE, SHARED
 
 WITHOUT = {
     "review": "saves a decision at a time, when a person asks for it",
@@ -154,3 +159,93 @@ def test_an_unfinished_run_of_other_settings_is_the_same_error(all_material: Pat
     assert_same_error(command, material, target)
     plan = json.loads(call([*dry(command, material, target), "--overwrite"]).out)
     assert plan["unfinished"]
+
+
+TRIED = {
+    "pack": ("packing", ("--workers", 1)),
+    "unpack": ("unpacking", ()),
+    "mask (photos)": ("masking", ()),
+    "synth": ("drawing", ()),
+    "benchmark make": ("drawing", ()),
+    "check": ("checking", ()),
+    "lists export": ("looking", ()),
+}
+"""Commands whose time comes from some records that are really done, and what the part that is spread is called."""
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that moves on by a second whenever it is read: whatever is timed takes one."""
+    for module in ("run.trial", "jobs.packs.check_forecast", "jobs.lists.forecast", "jobs.pack.forecast"):
+        ticks = itertools.count()
+        monkeypatch.setattr(f"facekit.{module}.perf_counter", lambda ticks=ticks: float(next(ticks)))
+    monkeypatch.setattr("facekit.run.trial.is_compiled", lambda kernel: True)
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_trial_tells_a_time(all_material: Path, tmp_path: Path, ticking: None, name: str) -> None:
+    command, (part, more) = named(name), TRIED[name]
+    material = copy_material(all_material, tmp_path / "material", command)
+    told = call([*dry(command, material, command.destination(tmp_path)), *more])
+    assert told.code == 0, told.err
+    plan = json.loads(told.out)
+    assert plan["times"][part] > 0
+    assert plan["seconds"] == pytest.approx(sum(plan["times"].values()))
+    assert plan["timed"].startswith("timed on ")
+
+
+@pytest.mark.parametrize("name", [name for name in TRIED if name != "check"])
+def test_what_others_share_has_no_time(all_material: Path, tmp_path: Path, ticking: None, name: str) -> None:
+    command = named(name)
+    material = copy_material(all_material, tmp_path / "material", command)
+    told = call([*dry(command, material, command.destination(tmp_path)), "--part", "1/2"])
+    assert told.code == 0, told.err
+    plan = json.loads(told.out)
+    assert (plan["seconds"], plan["times"]) == (None, {})
+    assert plan["timed"] == SHARED
+
+
+def test_a_run_that_has_only_to_be_put_together_says_so(all_material: Path, tmp_path: Path, ticking: None) -> None:
+    """All parts have done their share, and nobody has published."""
+    command = named("unpack")
+    material, target = copy_material(all_material, tmp_path / "material", command), command.destination(tmp_path)
+    assert call([*command.words(material, target), "--part", "1/1"]).code == 0
+    before = snapshot(tmp_path)
+    plan = json.loads(call(dry(command, material, target)).out)
+    assert (plan["timed"], plan["seconds"], plan["unfinished"]) == (DONE, None, True)
+    assert plan["counts"] == {"done before": plan["pictures"]}
+    assert "time: seconds: every shard is done" in call(dry(command, material, target)[:-1]).out
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("files", ["shards", "parquet"])
+def test_samples_in_files_are_tried_too(all_material: Path, tmp_path: Path, ticking: None, files: str) -> None:
+    """How many there are nobody counts: time follows from their bytes."""
+    command = named("convert")
+    material = copy_material(all_material, tmp_path / "material", command)
+    words = ["convert", material / "people", tmp_path / files, "--layout", "webdataset" if files == "shards" else files]
+    assert call(words).code == 0
+    told = call(["pack", tmp_path / files, tmp_path / "out", "--size", "any", "--dry-run", "--json"])
+    assert told.code == 0, told.err
+    plan = json.loads(told.out)
+    assert plan["pictures"] is None
+    assert plan["counts"]["files"] >= 1
+    assert plan["times"]["packing"] > 0
+    assert plan["timed"].startswith("timed on ")
+
+
+@pytest.mark.parametrize("name", ["pack", "synth", "mask (photos)", "unpack"])
+def test_a_plan_changes_no_byte_of_the_run(all_material: Path, tmp_path: Path, name: str) -> None:
+    command = named(name)
+    material = copy_material(all_material, tmp_path / "material", command)
+    numpy, python = np.random.get_state()[1].copy(), random.getstate()
+    first, second = (command.destination(tmp_path, each) for each in ("first", "second"))
+    assert call(command.words(material, first)).code == 0
+    assert call(dry(command, material, second)).code == 0
+    assert call(command.words(material, second)).code == 0
+    assert (np.random.get_state()[1] == numpy).all()
+    assert random.getstate() == python
+    files = [path.relative_to(first) for path in first.rglob("*") if path.is_file() and path.name != RECORD]
+    assert files
+    for file in files:
+        assert (first / file).read_bytes() == (second / file).read_bytes(), file

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from facekit.errors import ConfigError, DestinationExists, RecordError
 from facekit.records import read_bins, write_bins
 
-NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
+NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g")
 PAYLOADS = [b"\xff\xd8 one", b"", b"\n'\\\"\x00" * 100, b"four"]
 
 

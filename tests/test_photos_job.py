@@ -226,3 +226,14 @@ def test_photographs_given_as_crops_are_told_apart(tmp_path: Path, capsys: pytes
         (tmp_path / "crops" / f"{number}.jpg").write_bytes(encode_jpeg(face(number)))
     code, out, _ = run(capsys, str(tmp_path / "crops"), str(tmp_path / "flat"), "--ratio", "0.5")
     assert (code, "the pictures lie in one folder and became one identity" in out) == (0, True)
+
+
+def test_a_pack_is_no_folder_of_photographs_though_its_sheet_is_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("train.rec", "train.idx", "property"):
+        (tmp_path / name).write_bytes(b"")
+    Image.fromarray(face(0)).save(tmp_path / "contact.png")
+    code, _, err = run(capsys, str(tmp_path), str(tmp_path.parent / "out"), "--photos")
+    assert code == 2
+    assert "is a pack, whose faces are aligned: mask it without --photos" in err

@@ -324,3 +324,23 @@ def test_the_page_of_rounds_can_be_read(tmp_path: Path, width: int, scheme: str)
 )
 def test_no_browser_is_opened_without_a_display(environment: dict[str, str], platform: str, there: bool) -> None:
     assert has_display(environment, platform) is there
+
+
+def test_an_empty_list_is_said_in_words(cleaned: Path, tmp_path: Path) -> None:
+    """No number of nothing, no order of it, and no empty frame."""
+    words = {
+        "near": "no identities were so similar that they nearly became one",
+        "groups": "no identities became one",
+        "narrow": "no face was kept by its similarity",
+        "faces": "every face was kept where it was",
+    }
+    with reviewed(cleaned, tmp_path / "o.json") as address, open_chromium(tmp_path / "profile") as page:
+        page.open(address)
+        for tab in words:
+            page.run(f"C.{tab}.length = 0")
+        for tab, said in words.items():
+            page.click(f"[data-tab={tab}]")
+            assert page.run("return document.querySelector('.filters').textContent").endswith(said)
+            assert page.run("return document.querySelector('.list').offsetHeight") == 0
+            page.type("j", "y")  # there is nothing to keep
+        assert page.run("return overrides().keep") == []

@@ -164,7 +164,7 @@ def text_of(summary: CleanSummary, pack: bool = True, hint: bool = False) -> str
     taken = f"{summary.images:,} images of {summary.identities:,} identities"
     fate = f"{summary.kept:,} kept, {summary.moved:,} moved, {summary.dropped:,} dropped, {summary.review:,} to review"
     given = f"{summary.images_out:,} images of {summary.identities_out:,} identities"
-    reasons = [f"  {name:16}{count:>12,}" for name, count in summary.reasons.items()]
+    reasons = [f"  {name:16}{count:>12,}" for name, count in sorted(summary.reasons.items(), key=lambda one: -one[1])]
     lines = [
         f"{taken}: {fate}",
         *reasons,

@@ -113,6 +113,10 @@ def command(context: click.Context, as_json: bool, **given: Any) -> None:
     turned any way, and DST is the same tree with the same names; JPEG, PNG, WebP, AVIF and BMP stay what they are, with
     their quality, EXIF and colour profile. What needs no mask is copied byte for byte.
 
+    Refused, and left bare, are faces on which no mask would sit: no_face (none is found), covered (already, by a mask
+    or a hand), profile (turned too far), mesh (none that a face has), outside (of the picture) and small. The ledger
+    says which.
+
     Types: surgical-blue, surgical-white, surgical-black, n95-cup, n95-valve, kn95, cloth-pattern, sponge-black.
 
     \b
@@ -266,10 +270,12 @@ def text_of_pairs(summary: MaskBinsSummary) -> str:
         f"{summary.masked:,} of {summary.pictures:,} pictures of {summary.pairs:,} pairs are masked",
         *(f"  {name:16}{count:>10,}" for name, count in summary.by_type.items()),
     ]
-    for counts, words in ((summary.refused, "were refused"), (summary.errors, "could not be masked")):
-        if counts:
-            lines.append(f"{sum(counts.values()):,} of {summary.wanted:,} {words} and stay bare")
-            lines += [f"  {count:,} x {name}" for name, count in counts.items()]
+    if summary.refused:
+        lines.append(f"{sum(summary.refused.values()):,} of {summary.wanted:,} were refused and stay bare")
+        lines += [f"  {name:16}{count:>10,}" for name, count in summary.refused.items()]
+    if summary.errors:
+        lines.append(f"{sum(summary.errors.values()):,} of {summary.wanted:,} could not be masked and stay bare")
+        lines += [f"  {count:,} x {name}" for name, count in summary.errors.items()]
     lines += [
         f"{summary.images_per_second:,.0f} pictures/s, {summary.seconds:,.1f} s",
         f"pairs   {summary.destination}",

@@ -94,7 +94,7 @@ def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
                     echo(to_json(stopped.plan) if given.get("as_json") else text_of_plan(stopped.plan))
                 return 0
 
-    said = "Say what would be done, written and needed, and write nothing."
+    said = "Say what would be done, written and needed, and how long it takes; write nothing."
     return click.option("--dry-run", is_flag=True, help=said)(run)
 
 

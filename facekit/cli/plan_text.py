@@ -31,7 +31,7 @@ def _read(plan: Plan) -> str:
     if not plan.reads:
         return f"facekit {plan.command} would read nothing"
     files = f"{plan.files:,} file{'s' * (plan.files != 1)} with {plan.bytes_read / 1e6:,.1f} MB"
-    pictures = "" if plan.pictures is None else f", {plan.pictures:,} pictures"
+    pictures = "" if plan.pictures is None else f", {plan.pictures:,} picture{'s' * (plan.pictures != 1)}"
     return f"facekit {plan.command} would read {files}{pictures}:"
 
 

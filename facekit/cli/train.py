@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,7 +84,8 @@ def text_of(run: Run) -> str:
     resumed = f" (from step {run.resumed_from:,})" if run.resumed_from else ""
     lines = [f"{run.steps:,} steps{resumed}, {run.seconds:,.1f} s, {run.images_per_second:,.0f} images/s"]
     lines += [f"  {name:24}{value:.5g}" for name, value in run.values.items() if name != "images_per_second"]
-    lines.append(f"model  {run.model}")
+    out = shlex.quote(os.path.dirname(run.model) or ".")
+    lines.append(f"model  {run.model}; facekit export {out} MODEL.onnx makes of it what embed and eval read")
     if run.best is not None:
         lines.append(f"best   {run.best.model}: {run.best.name} {run.best.value:.5g} at step {run.best.step:,}")
     return "\n".join(lines)

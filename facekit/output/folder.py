@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -64,7 +64,7 @@ def open_folder(
     shared: bool = False,
     pictures: int | None = None,
     steps: Mapping[str, int] | None = None,
-    forecast: Forecast | None = None,
+    forecast: Forecast | Callable[[set[int]], Forecast] | None = None,
 ) -> FolderOutput:
     """Open the folder that a command is to write.
 
@@ -85,7 +85,8 @@ def open_folder(
     shared : bool
         This run does a part of the shards, beside other parts, and publishes nothing.
     pictures, steps, forecast
-        What a dry run tells besides, the two alone or all of it: see `facekit.output.dry_run.Plan`.
+        What a dry run tells besides, the two alone or all of it: see `facekit.output.dry_run.Plan`. A function is given
+        the numbers of the shards that are done, and asked only where a dry run gets so far.
 
     Returns
     -------
@@ -134,7 +135,7 @@ class FolderOutput:
         overwrite: bool,
         needed: int,
         shared: bool = False,
-        forecast: Forecast = NOTHING_MORE,
+        forecast: Forecast | Callable[[set[int]], Forecast] = NOTHING_MORE,
     ) -> None:
         self._shared = shared
         self.target, self.staging = target, staging_folder(target)
@@ -155,7 +156,9 @@ class FolderOutput:
             self._raise_explained(error)
             raise
 
-    def _tell(self, command: str, needed: int, forecast: Forecast) -> None:
+    def _tell(
+        self, command: str, needed: int, forecast: Forecast | Callable[[set[int]], Forecast]
+    ) -> None:
         """End here with the plan, where nothing stands in the way."""
         try:
             unfinished = look_at_staging(self.staging, self._shared)
@@ -165,7 +168,8 @@ class FolderOutput:
             refuse_other_settings(self.staging, self.settings, self._overwrite)
         if not unfinished:
             look(self.target, self._overwrite)
-        stop_if_dry(command, self.target, self._inputs, needed, unfinished, forecast)
+        told = forecast if isinstance(forecast, Forecast) else forecast(self.finished() if unfinished else set())
+        stop_if_dry(command, self.target, self._inputs, needed, unfinished, told)
 
     def _begin(self, unfinished: bool, needed: int) -> None:
         _roll_back(self.staging, self.target)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from facekit.errors import ConfigError, DestinationExists, RecordError, WrongInput
 from facekit.output.aside import replacing
+from facekit.records.long_doubles import long_flags, long_size
 from facekit.records.named_inputs import describe_path, require_there
 from facekit.records.pickle_walk import ByteArray, NoPickle, PickleError, PickleWalk
 
@@ -178,12 +179,28 @@ def _payload(item: Any) -> bytes | None:
 
 def _flags(same: Any) -> npt.NDArray[np.bool_] | None:
     if isinstance(same, ByteArray):
+        if long_size(same.kind):
+            return long_flags(same.content, same.kind)
         given = np.frombuffer(same.content, np.uint8 if same.kind == "b1" else same.kind)
         return given == 1 if ((given == 0) | (given == 1)).all() else None
     if not isinstance(same, (list, tuple)):
         return None
-    values = [_flag(item) for item in same]
+    values = [_flag(item) for item in _shown(same)]
     return None if None in values else np.array(values, np.bool_)
+
+
+def _shown(same: Sequence[Any]) -> Sequence[Any]:
+    """The items, with bool in place of long doubles: what form these have shows in all of a kind together."""
+    items = list(same)
+    for kind in {item.kind for item in same if isinstance(item, ByteArray) and long_size(item.kind)}:
+        places = [place for place, item in enumerate(same) if isinstance(item, ByteArray) and item.kind == kind]
+        numbers = [same[place].content for place in places]
+        flags = long_flags(b"".join(numbers), kind) if {*map(len, numbers)} == {long_size(kind)} else None
+        if flags is None:
+            return [None]
+        for place, flag in zip(places, flags.tolist(), strict=True):
+            items[place] = flag
+    return items
 
 
 def _flag(item: Any) -> bool | None:

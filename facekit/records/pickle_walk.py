@@ -44,6 +44,11 @@ class _Dtype:
         """As numpy writes it, such as ``<i8``."""
         return self.kind if self.kind in _BYTES else f"{self.order}{self.kind}"
 
+    @property
+    def size(self) -> int:
+        """Bytes of one number."""
+        return int(self.kind[1:])
+
 
 class _Text(str):
     """Remembers its bytes: a pickle may ask for those of one text any number of times."""
@@ -70,7 +75,8 @@ _KNOWN = {*_RECONSTRUCT, *_SCALAR, *_FROMBUFFER, *_EMPTY_BYTES, _NDARRAY, _DTYPE
 _BYTES = ("b1", "i1", "u1")
 _NAMES = {"?": "b1", "bool": "b1", "half": "f2", "single": "f4", "double": "f8"}
 _NAMES |= {f"{name}{8 * size}": f"{name[0]}{size}" for name in ("int", "uint", "float") for size in (1, 2, 4, 8)}
-_KIND = re.compile("([<>|=]?)(b1|[iu][1248]|f[248])")
+_NAMES |= {"float96": "f12", "float128": "f16"}
+_KIND = re.compile("([<>|=]?)(b1|[iu][1248]|f(?:[248]|12|16))")
 
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _IGNORED = {"PROTO", "FRAME"}
@@ -255,7 +261,7 @@ def _dtype(arguments: tuple[Any, ...]) -> _Dtype:
 
 def _scalar(arguments: tuple[Any, ...]) -> ByteArray:
     dtype, content = arguments
-    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes) or len(content) != int(dtype.kind[1]):
+    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes) or len(content) != dtype.size:
         raise PickleError("a number of numpy's that has not the bytes of its type stands in the pickle")
     return ByteArray(dtype.whole, content)
 
@@ -271,7 +277,7 @@ def _byte_array(dtype: Any, shape: Any, content: Any) -> ByteArray:
     if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
         raise PickleError("an array without a shape stands in the pickle")
     others = [side for side in shape if side != 1]
-    if [count * int(dtype.kind[1]) for count in others or [1]] != [len(content)]:
+    if [count * dtype.size for count in others or [1]] != [len(content)]:
         raise PickleError(f"an array of shape {shape} and {len(content)} bytes stands in the pickle")
     return ByteArray(dtype.whole, content)
 

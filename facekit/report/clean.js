@@ -10,6 +10,8 @@ const $ = (name, attributes = {}, ...children) => {
 };
 const number = (value) => value.toLocaleString("en");
 const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+// How many there are and in which order; of one or none there is no order.
+const listed = (count, one, many, order, none) => (count ? `${counted(count, one, many)}${count > 1 ? `, ${order}` : ""}` : none);
 const similarity = (value) => (value === null || value === undefined ? "no similarity" : `similarity ${value.toFixed(3)}`);
 // Of identities robust mode compares what is left when the sizes are accounted for: about 1 where they are one person.
 const CORRECTED = C.settings.mode === "robust" ? ", corrected for sizes" : "";
@@ -135,7 +137,8 @@ function facesPanel(panel) {
     const rows = C.faces.filter((face) => !choice.value || face.reason === choice.value);
     const among = C.faces_total === C.faces.length ? ""
       : `${choice.value ? ` among the ${number(C.faces.length)} most doubtful` : ", the most doubtful"} of ${number(C.faces_total)}`;
-    count.textContent = `${counted(rows.length, "face")}${among}, nearest to their threshold first${UNSEEN}`;
+    count.textContent = rows.length ? `${counted(rows.length, "face")}${among}, nearest to their threshold first${UNSEEN}`
+      : "every face was kept where it was";
     use(place, new List(rows, faceRow, FACE_KEYS, faceDrawn));
   }
   show();
@@ -143,7 +146,7 @@ function facesPanel(panel) {
 function narrowPanel(panel) {
   const place = $("div");
   panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
-    `${counted(C.narrow.length, "face that was", "faces that were")} kept, the least above their threshold first${UNSEEN}`)), place);
+    listed(C.narrow.length, "face that was kept", "faces that were kept", `the least above their threshold first${UNSEEN}`, "no face was kept by its similarity"))), place);
   use(place, new List(C.narrow, faceRow, FACE_KEYS, faceDrawn));
 }
 function groupRow(group, pictures) {
@@ -162,7 +165,7 @@ function groupRow(group, pictures) {
 }
 function groupsPanel(panel) {
   panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
-    `${counted(C.groups.length, "group")} of identities became one, the weakest first`)));
+    listed(C.groups.length, "group of identities became one", "groups of identities became one", "the weakest first", "no identities became one"))));
   const place = $("div");
   panel.append(place);
   use(place, new List(C.groups, groupRow, { s: (group) => toggle(state.split, group.members[1].label) },
@@ -180,7 +183,8 @@ function nearRow(pair, pictures) {
 }
 function nearPanel(panel) {
   panel.append($("div", { class: "filters" }, $("span", { class: "quiet" },
-    `${counted(C.near.length, "pair")} of identities stayed apart, the most similar first`)));
+    listed(C.near.length, "similar pair of identities stayed apart", "similar pairs of identities stayed apart", "the most similar first",
+      "no identities were so similar that they nearly became one"))));
   const place = $("div");
   panel.append(place);
   use(place, new List(C.near, nearRow, { g: (pair) => toggle(state.merge, `${pair.a} ${pair.b}`, [pair.a, pair.b]) },

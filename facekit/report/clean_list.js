@@ -9,6 +9,7 @@ class List {
     this.rows = rows; this.draw = draw; this.keys = keys; this.drawn = drawn; this.current = 0;
     this.inner = $("div", { role: "list" });
     this.node = $("div", { class: "list", tabindex: 0, role: "region", "aria-label": "rows", onscroll: () => this.paint() }, this.inner);
+    this.node.style.display = rows.length ? "" : "none"; // an empty frame says nothing
     this.shown = new Map();
     this.watch = new ResizeObserver(() => this.measure());
     this.measure();

@@ -42,6 +42,7 @@ from facekit.run.compiling import compile_ahead
 from facekit.run.ledger import LEDGER
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.trial import forecast_shards
 from facekit.run.user_files import read_json
 from facekit.run.work import ShardWork, run_job
 from facekit.synth.plan import Roster, make_roster
@@ -49,7 +50,6 @@ from facekit.synth.plan import Roster, make_roster
 __all__ = ["MakeSummary", "make_benchmark"]
 
 BYTES_A_PICTURE = 20_000
-TIMED = "not estimated: --preset drawn-tiny draws some pictures, and says how long they took"
 LIBRARIES = ("numpy", "numba", "opencv-python-headless")
 """Those that decide pixels."""
 
@@ -133,21 +133,23 @@ def make_benchmark(config: MakeConfig) -> MakeSummary:
     settings = {"preset": config.preset, "spec": asdict(config.spec), "instruction_set": instruction_set()}
     work = _cut(config)
     needed, shared = BYTES_A_PICTURE * work.shards[-1].stop, config.executor.part is not None
-    about = ((), settings, config.overwrite, needed, shared)
-    output = open_folder(config.destination, "benchmark make", *about, forecast=_forecast(config, work))
     drawing = ShardWork("drawing", work.shards, SynthTask, start, config, config.workers, config.executor)
+    told = Forecast(0, counts=_counts(config, work))
+    output = open_folder(
+        config.destination, "benchmark make", (), settings, config.overwrite, needed, shared,
+        forecast=lambda finished: forecast_shards(drawing, told, finished, rooms=("synth", "masks")),
+    )  # fmt: skip
     compile_ahead("synth", config.executor.engine)
     run_job(output, drawing, lambda output: _assemble(config, work, output))
     return _summary(config, work, perf_counter() - started)
 
 
-def _forecast(config: MakeConfig, work: Work) -> Forecast:
-    """What a dry run tells."""
+def _counts(config: MakeConfig, work: Work) -> dict[str, int]:
+    """What is drawn, for a dry run."""
     spec, faces = config.spec, len(work.plan.person)
     counts = {"people": spec.adults + spec.children, "pictures of them": faces, "pairs": spec.pairs}
     counts |= {f"cleaning {DRAWN_TASK}": work.shards[-1].stop - faces}
-    counts |= {f"cleaning {name}: people": task.people for name, task in spec.planted.items()}
-    return Forecast(0, counts=counts, times={"drawing": None}, timed=TIMED)
+    return counts | {f"cleaning {name}: people": task.people for name, task in spec.planted.items()}
 
 
 def _cut(config: MakeConfig) -> Work:

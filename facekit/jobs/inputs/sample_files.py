@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -169,7 +169,7 @@ def refuse_unknown_source(named: str) -> None:
         raise ConfigError(known.advice(named))
 
 
-def read_samples(file: Stored) -> Iterator[Sample]:
+def read_samples(file: Stored) -> Generator[Sample, None, None]:
     """The samples of one file, from its first byte to its last.
 
     Raises

@@ -19,6 +19,7 @@ from facekit.jobs.clean.tabulate import hash_payloads
 from facekit.jobs.inputs.clean_list import write_list
 from facekit.jobs.inputs.source import Source, open_source, source_input
 from facekit.jobs.lists.config import ExportConfig, ListSummary
+from facekit.jobs.lists.forecast import looking_times
 from facekit.jobs.lists.show import summarise
 from facekit.jobs.outputs.picture_shards import share_hashing
 from facekit.output import PARQUET, Input, check_files, input_of, open_files
@@ -33,7 +34,6 @@ __all__ = ["export_list"]
 
 ROW_BYTES, HEAD_BYTES = 128, 1 << 16
 """What a list takes at the most: for each picture two hashes, of 16 and 40 bytes, and what is said of it."""
-TIMED = "not estimated: every picture is read and decoded once; facekit cost SRC measures how fast that is (read)"
 
 NEEDED = ("payload_hash", "action_code", "reason_code", "new_label")
 UNUSED = ("keys", "old_label", "similarity", "threshold", "nearest", "cluster", "round", "evidence_code")
@@ -101,7 +101,9 @@ def _read_needed(cleaned: str) -> DecisionTable:
 
 def _tell(config: ExportConfig, table: DecisionTable, source: Source, read: list[Input]) -> None:
     """End with the plan; whether the pack has every picture is found while it is read."""
-    forecast = Forecast(len(source), counts={"decisions": len(table), "pictures": len(source)}, timed=TIMED)
+    times, timed = looking_times(source, config)
+    counts = {"decisions": len(table), "pictures": len(source)}
+    forecast = Forecast(len(source), counts=counts, times=times, timed=timed)
     needed = HEAD_BYTES + ROW_BYTES * len(table)
     targets = {config.destination: PARQUET}
     open_files(targets, "lists export", read, {}, config.overwrite, needed, forecast=forecast)

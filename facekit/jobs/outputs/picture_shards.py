@@ -24,7 +24,7 @@ from facekit.run.shard_file import ShardWriter, read_rows
 from facekit.run.shards import Shard, cut, shard_size
 from facekit.run.work import ShardWork, run_share
 
-__all__ = ["HashTask", "share_hashing"]
+__all__ = ["HashTask", "journal_of", "share_hashing"]
 
 BYTES_A_PICTURE = 64
 """Of a finished shard."""
@@ -83,7 +83,7 @@ def share_hashing(source: Source, named: str, config: Looking) -> npt.NDArray[np
     PartFinished
         The share of the part that was asked for is done.
     """
-    journal = f"{config.destination.rstrip('/')}.hashes"
+    journal = journal_of(config)
     if not len(source) or (config.workers == 1 and not config.executor.is_shared and not is_begun(journal)):
         return hash_pictures(source)
     shards = cut(len(source), shard_size(len(source)))
@@ -102,6 +102,11 @@ def share_hashing(source: Source, named: str, config: Looking) -> npt.NDArray[np
             part = found[shard.first : shard.stop]
             part[:] = np.frombuffer(hashes, np.uint8)[: part.size].reshape(part.shape)
     return found
+
+
+def journal_of(config: Looking) -> str:
+    """The name beside which is kept what was looked at."""
+    return f"{config.destination.rstrip('/')}.hashes"
 
 
 def _settings(source: Source) -> dict[str, str]:

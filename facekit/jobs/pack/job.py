@@ -19,14 +19,17 @@ from facekit.jobs.inputs.source import files_bytes
 from facekit.jobs.outputs.tables import TRAIN_CONFIG
 from facekit.jobs.pack.config import PackConfig
 from facekit.jobs.pack.finish import assemble_output
+from facekit.jobs.pack.forecast import forecast_samples
 from facekit.jobs.pack.picture_list import PictureList, pictures_input, read_pictures
 from facekit.jobs.pack.samples import assemble_samples, files_to_pack, packing_work
 from facekit.jobs.pack.shard import PackTask, make_detector, start_worker
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.output.dry_run import Forecast
 from facekit.run.ledger import LEDGER
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shard_file import count_refused
 from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.trial import forecast_shards
 from facekit.run.work import ShardWork, run_job
 
 __all__ = ["PackSummary", "pack"]
@@ -114,7 +117,6 @@ def pack(config: PackConfig) -> PackSummary:
     stored = BYTES_A_CROP * len(pictures) if config.align else files_bytes(pictures.root, pictures.files)
     needed = 2 * stored  # once in the shards, once in the pack
     shared = config.executor.part is not None
-    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, needed, shared, len(pictures))
     work = ShardWork(
         "packing",
         shards,
@@ -125,6 +127,10 @@ def pack(config: PackConfig) -> PackSummary:
         config.executor,
         count_refused=count_refused,
     )
+    output = open_folder(
+        config.destination, "pack", inputs, settings, config.overwrite, needed, shared,
+        forecast=lambda finished: forecast_shards(work, Forecast(len(pictures)), finished),
+    )  # fmt: skip
     done = run_job(output, work, lambda output: assemble_output(pictures, shards, config, output))
     return _summarise(config, pictures, done, perf_counter() - started)
 
@@ -136,8 +142,11 @@ def _pack_files(files: SampleFiles, config: PackConfig, guarded: list[Input], st
     if config.align:
         make_detector(config.detector)
     settings, inputs = {"input": files.content, "config": config.settings()}, [*guarded, files.as_input()]
-    output = open_folder(config.destination, "pack", inputs, settings, config.overwrite, 2 * files.bytes)
     work = packing_work(files, config)
+    output = open_folder(
+        config.destination, "pack", inputs, settings, config.overwrite, 2 * files.bytes,
+        forecast=lambda finished: forecast_samples(files, work, config, finished),
+    )  # fmt: skip
     run_job(output, work, lambda output: assemble_samples(work.shards, config, output))
     return _summarise(config, None, None, perf_counter() - started)
 

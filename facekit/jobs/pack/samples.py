@@ -29,7 +29,7 @@ from facekit.run.shard_file import count_refused, read_rows
 from facekit.run.shards import Shard
 from facekit.run.work import ShardWork
 
-__all__ = ["assemble_samples", "files_to_pack", "packing_work"]
+__all__ = ["assemble_samples", "files_to_pack", "make_keeper", "packing_work"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +66,16 @@ def packing_work(files: SampleFiles, config: PackConfig) -> ShardWork:
 
 def start_worker(config: PackConfig) -> Callable[[SampleTask], Shard]:
     """Open what a worker keeps open, and return what it does with a file."""
+    return partial(write_sample_shard, keep=make_keeper(config))
+
+
+def make_keeper(config: PackConfig) -> Callable[[Sample], Kept]:
+    """What a worker does with a sample."""
     import cv2
 
     cv2.setNumThreads(1)
     detector = make_detector(config.detector) if config.align else None
-    return partial(write_sample_shard, keep=partial(packed_sample, config=config, detector=detector))
+    return partial(packed_sample, config=config, detector=detector)
 
 
 def packed_sample(sample: Sample, config: PackConfig, detector: Detector | None) -> Kept:

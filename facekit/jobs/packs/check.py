@@ -9,6 +9,7 @@ import numpy as np
 
 from facekit.errors import ConfigError
 from facekit.jobs.inputs.checks import check_at_least
+from facekit.jobs.packs.check_forecast import checking_times
 from facekit.jobs.packs.check_ledger import check_ledger
 from facekit.jobs.packs.check_pictures import check_pictures
 from facekit.jobs.packs.check_shard import shared_verdicts
@@ -161,10 +162,14 @@ def _tell(config: CheckConfig) -> None:
     """End with the plan; how many records there are is what the walk finds out."""
     rec, idx, property_path = pack_paths(config.source)
     read = [input_of(config.source, lambda: [path for path in (rec, idx, property_path) if path.exists()])]
-    timed = "as long as the disk takes to read it" + " and the cores to decode every picture" * config.deep
-    forecast = Forecast(timed=f"not estimated: {timed}; facekit cost SRC measures")
+    saved = config.repair is not None
+
+    def forecast(_: object = None) -> Forecast:
+        times, timed = checking_times(rec, config.deep, saved, config.workers, config.executor, examine)
+        return Forecast(times=times, timed=timed)
+
     if config.repair is None:
-        stop_if_dry("check", None, tuple(read), 0, forecast=forecast)
+        stop_if_dry("check", None, tuple(read), 0, forecast=forecast())
     else:
         settings, needed = {"content": sampled_hash(rec)}, rec.stat().st_size
         open_folder(config.repair, "check", read, settings, config.overwrite, needed, forecast=forecast)

@@ -20,6 +20,7 @@ from facekit.jobs.outputs.rewrite import NO_LABEL
 from facekit.jobs.packs.unpack_names import plan_names
 from facekit.jobs.packs.unpack_shard import UnpackTask, start_worker
 from facekit.output import FolderOutput, open_folder
+from facekit.output.dry_run import Forecast
 from facekit.records.distinct import ascends, blocks, distinct
 from facekit.records.index_policy import index_policy
 from facekit.records.name_hashes import name_hashes
@@ -27,6 +28,7 @@ from facekit.records.pack_files import pack_paths
 from facekit.run.choice import LOCAL, ExecutorChoice, given_settings
 from facekit.run.shard_file import read_rows
 from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.trial import forecast_shards
 from facekit.run.work import ShardWork, run_job
 
 __all__ = ["LIST", "UnpackConfig", "UnpackSummary", "unpack"]
@@ -132,15 +134,24 @@ def unpack(config: UnpackConfig) -> UnpackSummary:
     read = [source_input(source, config.source)]
     needed = Path(source.path).stat().st_size if config.limit is None else 0
     shared = config.executor.part is not None
-    output = open_folder(config.destination, "unpack", read, settings, config.overwrite, needed, shared, len(source))
     shards = cut(len(source), shard_size(len(source)))
 
+    def task_in(shard: Shard, path: Path, folder: Path) -> UnpackTask:
+        part = source.slice(shard.first, shard.stop)
+        return UnpackTask(shard, path, part, names.of(shard.first, shard.stop), folder)
+
     def task_of(shard: Shard, path: Path) -> UnpackTask:
-        part = slice(shard.first, shard.stop)
-        origins = names.of(part.start, part.stop)
-        return UnpackTask(shard, path, source.slice(part.start, part.stop), origins, output.kept_folder())
+        return task_in(shard, path, output.kept_folder())
+
+    def forecast(finished: set[int]) -> Forecast:
+        return forecast_shards(
+            work, Forecast(len(source)), finished, lambda shard, path: task_in(shard, path, path.parent / "pictures")
+        )
 
     work = ShardWork("unpacking", shards, task_of, start_worker, None, config.workers, config.executor)
+    output = open_folder(
+        config.destination, "unpack", read, settings, config.overwrite, needed, shared, forecast=forecast
+    )
     run_job(output, work, lambda output: write_list(output, shards), LIST)
     return _summarise(config, source, unlabelled, perf_counter() - started)
 

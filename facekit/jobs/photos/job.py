@@ -16,9 +16,11 @@ from facekit.jobs.photos.plan import LIST, PhotosPlan, make_plan
 from facekit.jobs.photos.shard import PhotosTask, start_worker
 from facekit.jobs.photos.summary import PhotosSummary, summarise
 from facekit.output import Input, check_folder, input_of, open_folder
+from facekit.output.dry_run import Forecast
 from facekit.run.compiling import compile_ahead
 from facekit.run.shard_file import count_refused
 from facekit.run.shards import Shard
+from facekit.run.trial import forecast_shards
 from facekit.run.work import ShardWork, run_job
 
 __all__ = ["mask_photos"]
@@ -50,7 +52,6 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
     photographs = input_of(config.source, lambda: (os.path.join(plan.root, name) for name in plan.files))
     needed = 2 * sum(os.path.getsize(path) for path in photographs.files() if os.path.exists(path))
     shared, inputs, count = config.executor.part is not None, [*guarded, photographs], len(plan.files)
-    output = open_folder(config.destination, "mask", inputs, settings, config.overwrite, needed, shared, count)
     work = ShardWork(
         "masking",
         plan.shards,
@@ -61,6 +62,11 @@ def mask_photos(config: PhotosConfig) -> PhotosSummary:
         config.executor,
         count_refused=count_refused,
     )
+    rooms = ("masks", "rims") if config.options.rims else ("masks",)
+    output = open_folder(
+        config.destination, "mask", inputs, settings, config.overwrite, needed, shared,
+        forecast=lambda finished: forecast_shards(work, Forecast(count), finished, rooms=rooms),
+    )  # fmt: skip
     compile_ahead("masks", config.executor.engine)
     if config.options.rims:
         say_compiling("rims")

@@ -66,13 +66,13 @@ def make_plan(config: PhotosConfig) -> PhotosPlan:
     require_there(folder, "folder of photographs")
     if not folder.is_dir():
         raise ConfigError(f"{folder} is {describe_path(folder)}; --photos takes a folder of photographs")
+    what = describe_path(folder)
+    if what == MARKS["train.rec"]:  # which has a picture in it: its sheet
+        raise ConfigError(f"{folder} is a pack, whose faces are aligned: mask it without --photos")
     found = files_in(folder, suffixes=PICTURES)
     files = NameList(islice((name for name in found.pictures if name not in OWN), config.limit))
     if not files:
         instead = f"; it holds {format_counts(found.others)}" if found.others else ""
-        what = describe_path(folder)
-        if what == MARKS["train.rec"]:
-            raise ConfigError(f"{folder} is a pack, whose faces are aligned: mask it without --photos")
         known = "" if what in ("a folder", "a folder of folders") else f" is {what}: it"
         raise ConfigError(f"{folder}{known} holds no pictures{instead}; name a folder that does")
     chosen = np.ones(len(files), np.bool_)

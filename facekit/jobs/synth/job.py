@@ -25,6 +25,7 @@ from facekit.run.ledger import LEDGER
 from facekit.run.parquet import parquet_batches
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shards import Shard, cut, shard_size
+from facekit.run.trial import forecast_shards
 from facekit.run.work import ShardWork, run_job
 from facekit.synth.plan import BENCHMARK_SEEDS, make_roster
 
@@ -32,7 +33,6 @@ __all__ = ["SynthSummary", "synth", "textured_shells"]
 
 BYTES_A_PICTURE = 20_000
 """What a drawn picture takes at the most, in its shard and in the output together."""
-TIMED = "not estimated: --identities 5 --images 4 draws twenty pictures, and says how many a second"
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,14 @@ def synth(config: SynthConfig, wear: Callable[[], WearMask] = textured_shells) -
     needed = BYTES_A_PICTURE * int(starts[-1])
     shared = config.executor.part is not None
     counts = {"people": config.spec.identities, "labels": len(starts) - 1, "pictures": int(starts[-1])}
-    told = Forecast(0, counts=counts, timed=TIMED)
-    output = open_folder(config.destination, "synth", (), settings, config.overwrite, needed, shared, forecast=told)
     work = ShardWork(
         "drawing", shards, SynthTask, start_worker, SynthWorker(config, wear), config.workers, config.executor
     )
+    rooms = ("synth", "masks") if config.spec.masked else ("synth",)
+    output = open_folder(
+        config.destination, "synth", (), settings, config.overwrite, needed, shared,
+        forecast=lambda finished: forecast_shards(work, Forecast(0, counts=counts), finished, rooms=rooms),
+    )  # fmt: skip
     compile_ahead("synth", config.executor.engine)
     done = run_job(output, work, lambda output: assemble_output(shards, config.layout, output))
     return _summarise(config, len(starts) - 1, int(starts[-1]), done, perf_counter() - started)
