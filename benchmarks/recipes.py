@@ -34,7 +34,7 @@ from rejection import quality_of
 
 from facekit.embeddings import Embedded, embed_pictures
 from facekit.evaluate import FaceSet, verify_all
-from facekit.images import decode
+from facekit.images import blurred, decode
 from facekit.jobs.train.config import TrainConfig
 from facekit.jobs.train.job import train
 from facekit.records import Header, Pack, PackWriter, open_pack
@@ -54,6 +54,7 @@ class Method(NamedTuple):
 
 
 FIXED = ("margin_bounds=.35,.35", "lambda_g=0")
+BLURRED = ("blur=.5", "blur_size=4")
 MASKS = {
     "arcface": Method("maskdul", "magface-small", FIXED),
     "magface": Method("maskdul", "magface-small"),
@@ -84,6 +85,10 @@ WHY = {
     "arcface of bcl, no jitter": Method("bcl", "arcface-small", ("scale=32", "brightness=0", "contrast=0")),
     "arcface, from arcface": Method("maskdul", "magface-small", FIXED, "arcface"),
     "maskdul, from arcface": Method("maskdul", "maskdul-small", (), "arcface"),
+    "maskdul, margin .35, from arcface": Method("maskdul", "maskdul-small", FIXED, "arcface"),
+    "arcface, blurred, from arcface": Method("maskdul", "magface-small", (*FIXED, *BLURRED), "arcface"),
+    "maskdul, blurred, from arcface": Method("maskdul", "maskdul-small", BLURRED, "arcface"),
+    "maskdul, margin .35, blurred, from arcface": Method("maskdul", "maskdul-small", (*FIXED, *BLURRED), "arcface"),
 }
 """What MaskDUL's place depends on, one thing at a time."""
 
@@ -109,8 +114,10 @@ def held_out(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     return out & (np.bincount(labels)[labels] > 1)
 
 
-def embedded_by(run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[np.bool_]) -> Embedded:
-    """Unit vectors (N, D) with the flip test, |mu| (N,) and |sigma| (N,) or None."""
+def embedded_by(
+    run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[np.bool_], blur: float = 0.0
+) -> Embedded:
+    """Unit vectors (N, D) with the flip test, |mu| (N,) and |sigma| (N,) or None; blurred by so many pixels first."""
     import torch
 
     from facekit.train.live import LiveEngine
@@ -122,7 +129,8 @@ def embedded_by(run: Path, pack: Pack, keys: NDArray[np.int64], masked: NDArray[
     engine = LiveEngine(model.plugin, config, model.network, torch.device("cpu"), model.image_size, takes_flag)
     parts = []
     for start in range(0, len(keys), 128):
-        pictures = np.stack([decode(pack.read(int(key)).payload) for key in keys[start : start + 128]])
+        sharp = [decode(pack.read(int(key)).payload) for key in keys[start : start + 128]]
+        pictures = np.stack([blurred(picture, blur) for picture in sharp] if blur else sharp)
         parts.append(embed_pictures(engine, pictures, masked[start : start + 128], flip=True))
     sigma = [part.uncertainty for part in parts if part.uncertainty is not None]
     vectors, norms = (np.concatenate([getattr(part, name) for part in parts]) for name in ("vectors", "norms"))
@@ -152,31 +160,45 @@ def tail_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: 
     return {"rank-1 " + part: float(value.mean()) for part, value in found.items()} | {"probes": len(right)}
 
 
-def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: Path) -> dict[str, Any]:
-    """Train on four fifths of the people, half their images masked, and verify the others."""
-    from facekit.jobs.mask.config import MaskConfig, parse_types
-    from facekit.jobs.mask.job import mask
-
+def masked_packs(pack: Pack, scratch: Path) -> None:
+    """Four fifths of the people to train on, half their images masked, and the others bare and masked to test on."""
     labels, keys = pack.labels, pack.keys
     people = np.random.default_rng(5).permutation(int(labels.max()) + 1)
     known = np.isin(labels, people[: len(people) * 4 // 5])
     for part, keep in (("train", known), ("test", ~known)):
         if not (scratch / f"{part}-masked").exists():
             bare = write_pack(pack, keys[keep], labels[keep], scratch / part)
-            types = parse_types("surgical-blue,surgical-white,n95-cup,kn95,cloth-pattern")
-            mode, ratio = ("replace", 0.5) if part == "train" else ("add", 0.499)
-            mask(MaskConfig(str(bare), str(scratch / f"{part}-masked"), ratio, mode, types, seed=3))
+            put_on(bare, scratch / f"{part}-masked", *(("replace", 0.5) if part == "train" else ("add", 0.499)))
+
+
+def put_on(bare: Path, folder: Path, mode: str, ratio: float) -> None:
+    """Masks of five types on a share of a pack, the same for the same keys."""
+    from facekit.jobs.mask.config import MaskConfig, parse_types
+    from facekit.jobs.mask.job import mask
+
+    types = parse_types("surgical-blue,surgical-white,n95-cup,kn95,cloth-pattern")
+    mask(MaskConfig(str(bare), str(folder), ratio, mode, types, seed=3))
+
+
+def masks_run(pack: Pack, name: str, seed: int, changes: Sequence[str], scratch: Path) -> dict[str, Any]:
+    """Train on four fifths of the people, half their images masked, and verify the others."""
+    masked_packs(pack, scratch)
     method = (MASKS | BARE | WHY)[name]
     init = None if method.begin is None else scratch / f"{method.begin}-{seed}"
     given, out = [*method.changes, *changes], scratch / f"{name}-{seed}"
     run = train_one(method.plugin, method.recipe, scratch / method.trained_on, seed, given, out, init)
+    return masked_scores(run, scratch / "test-masked")
+
+
+def masked_scores(run: Path, folder: Path, blur: float = 0.0) -> dict[str, Any]:
+    """Masked and bare faces of a pack against each other, all blurred by so many pixels."""
     from facekit.jobs.inputs.ledger import read_flags
     from facekit.jobs.inputs.source import open_source
 
-    test = open_pack(scratch / "test-masked")
-    source, _ = open_source(str(scratch / "test-masked"), layout="flat")
+    test = open_pack(folder)
+    source, _ = open_source(str(folder), layout="flat")
     flags = read_flags(source)
-    embedded = embedded_by(run, test, source.keys, flags.masked)
+    embedded = embedded_by(run, test, source.keys, flags.masked, blur)
     faces = FaceSet(embedded.vectors, source.labels, flags.sources)
     worn, bare = faces.take(flags.masked), faces.take(~flags.masked)
     found = {"masked to bare": (worn, bare), "masked to masked": (worn, None), "bare to bare": (bare, None)}
