@@ -164,8 +164,8 @@ def blocks_of(probe: FaceSet, gallery: FaceSet | None, advance: Callable[[int], 
             advance(block.bits.size)
 
 
-def placed_blocks(probe: FaceSet, gallery: FaceSet | None) -> Iterator[tuple[slice, Block]]:
-    """As `blocks_of`, with the probes that each block is of."""
+def placed_blocks(probe: FaceSet, gallery: FaceSet | None, mates_only: bool = False) -> Iterator[tuple[slice, Block]]:
+    """As `blocks_of`, with the probes that each block is of; on request only blocks in which somebody meets himself."""
     other = probe if gallery is None else gallery
     probe_sources, gallery_sources = comparable_sources(probe, other)
     out = np.empty(BLOCK * BLOCK, np.float32)
@@ -174,6 +174,8 @@ def placed_blocks(probe: FaceSet, gallery: FaceSet | None) -> Iterator[tuple[sli
         left = probe.vectors[rows]
         for column in range(row if gallery is None else 0, len(other), BLOCK):
             columns = slice(column, column + BLOCK)
+            if mates_only and not np.isin(probe.labels[rows], other.labels[columns]).any():
+                continue
             right = other.vectors[columns]
             similarity = np.matmul(left, right.T, out=out[: len(left) * len(right)].reshape(len(left), len(right)))
             lead = EVERYTHING if gallery is not None else row - column + 1

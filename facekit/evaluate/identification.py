@@ -65,18 +65,22 @@ def identify(probe: FaceSet, gallery: FaceSet, ranks: Sequence[int] = (1, 5)) ->
     return Identification(accuracy, len(known), len(ahead) - len(known), len(gallery))
 
 
-def best_of(probe: FaceSet, gallery: FaceSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def best_of(
+    probe: FaceSet, gallery: FaceSet, mates_only: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Each probe's largest similarity to its own person and to others, (P,) float32; -inf where there is nobody.
 
     Parameters
     ----------
     probe, gallery : FaceSet
         Pictures of one source are not compared.
+    mates_only : bool
+        Others are not asked for: blocks in which nobody meets himself are passed by, nearly all of a sorted gallery.
     """
     from facekit.evaluate.kernels import best_scores
 
     own, other = (np.full(len(probe), -np.inf, np.float32) for _ in range(2))
-    for rows, block in placed_blocks(probe, gallery):
+    for rows, block in placed_blocks(probe, gallery, mates_only):
         best_scores(block.bits.view(np.float32), *block[1:5], own[rows], other[rows])
     return own, other
 
@@ -85,7 +89,7 @@ def _ahead(probe: FaceSet, gallery: FaceSet) -> NDArray[np.int64]:
     """For each probe, how many pictures of others are at least as similar as its best mate; -1 without a mate."""
     from facekit.evaluate.kernels import count_ahead
 
-    own, _ = best_of(probe, gallery)
+    own, _ = best_of(probe, gallery, mates_only=True)
     ahead = np.where(np.isfinite(own), 0, -1)
     own[ahead < 0] = np.inf
     # The same blocks as before, and so the same numbers: a mate is as similar as it was.
