@@ -112,17 +112,23 @@ def test_templates_of_some_at_a_time_are_those_of_all(seed: int, count: int, at_
         np.testing.assert_allclose(whole.vectors[row], total / np.linalg.norm(total), atol=1e-6)
 
 
-def grown(small: int, large: int, make: Callable[[int], EvalConfig]) -> float:
-    """Bytes that a face more adds to the highest that an evaluation allocates."""
-    peaks = []
-    for count in (small, small, large):  # the first one imports and compiles
-        config = make(count)
-        gc.collect()
-        tracemalloc.start()
-        evaluate(config)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    return (peaks[2] - peaks[1]) / (large - small)
+def grown(small: int, large: int, make: Callable[[int], EvalConfig], runs: int = 1) -> float:
+    """Bytes that a face more adds to the highest that an evaluation allocates: to the lowest of some runs.
+
+    What waits in a cycle for the collector, whenever that comes, is on top in some of them.
+    """
+    _peak(make(small))  # imports and compiles
+    peaks = [min(_peak(make(count)) for _ in range(runs)) for count in (small, large)]
+    return (peaks[1] - peaks[0]) / (large - small)
+
+
+def _peak(config: EvalConfig) -> int:
+    gc.collect()
+    tracemalloc.start()
+    evaluate(config)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 @pytest.fixture
@@ -153,7 +159,7 @@ def test_all_pairs_hold_few_bytes_a_face(write: Callable[[int], str]) -> None:
     def make(count: int) -> EvalConfig:
         return EvalConfig(write(count), ModelChoice(""), fars=(1e-5,), bootstrap=2)
 
-    assert grown(2_000, 6_000, make) < 100
+    assert grown(1_500, 4_000, make) < 100
 
 
 def test_a_gallery_holds_few_bytes_a_face(write: Callable[[int], str]) -> None:
@@ -161,7 +167,7 @@ def test_a_gallery_holds_few_bytes_a_face(write: Callable[[int], str]) -> None:
         sides = {"gallery": write(count), "probe": write(300)}
         return EvalConfig(write(count), ModelChoice(""), fars=(1e-3,), bootstrap=2, **sides)
 
-    assert grown(4_000, 12_000, make) < 100
+    assert grown(4_000, 9_000, make) < 100
 
 
 def test_templates_hold_few_bytes_a_face(tmp_path: Path, write: Callable[[int], str]) -> None:
@@ -173,4 +179,4 @@ def test_templates_hold_few_bytes_a_face(tmp_path: Path, write: Callable[[int], 
         given = {"templates": str(listed), "pairs": str(paired)}
         return EvalConfig(write(count), ModelChoice(""), fars=(1e-2,), bootstrap=0, **given)
 
-    assert grown(4_000, 12_000, make) < 100
+    assert grown(4_000, 12_000, make, runs=4) < 100
