@@ -218,7 +218,7 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
     pack, vectors, other = str(at / "pack"), str(at / "vectors.npy"), str(at / "out-clean-robust")
     people = str(at / "people")
     out = {name: str(at / f"out-{name}") for name in NAMES}
-    clean = out["clean-published"]
+    clean, lists = out["clean-published"], [out["lists-export"], out["lists-export-robust"]]
     given: dict[str, tuple[list[str], tuple[str, ...]]] = {
         "inspect": (["inspect", pack], ()),
         "check": (["check", pack], ()),
@@ -258,7 +258,17 @@ def commands(at: Path, count: int) -> dict[str, tuple[list[str], tuple[str, ...]
         "synth": ([str(count), out["synth"]], ()),
         "passport": (["passport", pack, f"{at}/passport.json", "--sample", "100", "--overwrite"], ()),
         "overlap": (["overlap", pack, f"{out['split']}/train", out["overlap"]], ("split",)),
-        "lists-export": (["lists", "export", clean, f"{at}/some.list", "--overwrite"], ("clean-published",)),
+        "lists-export": (["lists", "export", clean, out["lists-export"], "--overwrite"], ("clean-published",)),
+        "lists-export-robust": (
+            ["lists", "export", other, out["lists-export-robust"], "--overwrite"], ("clean-robust",)
+        ),
+        "lists-show": (["lists", "show", out["lists-export"]], ("lists-export",)),
+        "lists-diff": (["lists", "diff", *lists], ("lists-export", "lists-export-robust")),
+        "lists-merge": (
+            ["lists", "merge", *lists, out["lists-merge"], "--vote", "majority", "--overwrite"],
+            ("lists-export", "lists-export-robust"),
+        ),
+        "explain": (["explain", clean, str(count // 2)], ("clean-published",)),
         "eval-pairs": (["eval", out["embed"], "--pairs", str(at / "pairs.csv"), "--pack", pack], ("embed",)),
         "eval-gallery": (
             ["eval", out["embed"], "--gallery", out["embed"], "--probe", f"{at}/probes", "--bootstrap", "100"],
@@ -278,7 +288,13 @@ NAMES = ("inspect", "check", "convert", "convert-no-hash", "split", "merge", "re
          "clean-robust", "clean-all", "apply-key", "apply-hash", "apply-revert", "apply-some", "diff", "sweep",
          "embed", "mask", "clean-masked", "unpack", "check-deep", "pack-folder", "pack-list", "unpack-named",
          "embed-folder", "mask-folder", "clean-folder", "synth", "passport", "overlap", "lists-export",
+         "lists-export-robust", "lists-show", "lists-diff", "lists-merge", "explain",
          "eval-pairs", "eval-gallery", "eval-templates")  # fmt: skip
+
+
+def before(given: dict[str, tuple[list[str], tuple[str, ...]]], name: str) -> list[str]:
+    """The commands whose output one reads, and those whose output they read, in their order."""
+    return [one for direct in given[name][1] for one in (*before(given, direct), direct)]
 
 
 def run_all(
@@ -299,7 +315,7 @@ def run_all(
     found: dict[str, Cost] = {}
     given, chosen = commands(at, count), list(chosen)
     for place, name in enumerate(chosen):
-        for needed in given[name][1]:
+        for needed in before(given, name):
             if not (at / f"out-{needed}").exists():
                 found[needed] = run_one(at, needed, given[needed][0], width)
         shutil.rmtree(at / f"out-{name}", ignore_errors=True)

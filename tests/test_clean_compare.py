@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from clean_packs import (
 
 from facekit.clean.settings import CleanSettings
 from facekit.errors import ConfigError, FacekitError
-from facekit.jobs.clean.compare import diff, explain
+from facekit.jobs.clean.compare import EXPLAINED, diff, explain
 from facekit.jobs.clean.sweep import SweepConfig, sweep
 from facekit.jobs.clean.tables import read_decisions
 from facekit.records import open_pack
@@ -41,6 +42,17 @@ def test_diff_and_explain(drawn_pack: DrawnPack, published: Cleaned, tmp_path: P
             assert told.identity["faces"] == np.count_nonzero(table.old_label == table.old_label[row])
     with pytest.raises(FacekitError, match="key 123456"):
         explain(a, 123456)
+
+
+def test_to_explain_one_image_takes_nothing_of_the_others(published: Cleaned) -> None:
+    """Words are made of its row alone: 60 bytes for each of all rows were made of them."""
+    table = read_decisions(published.folder, EXPLAINED)
+    many = table.select_rows(np.arange(200_000) % len(table))
+    tracemalloc.start()
+    explain(many, int(table.keys[3]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * len(many)
 
 
 def test_the_sweep_of_a_pack(drawn_pack: DrawnPack, published: Cleaned, tmp_path: Path) -> None:

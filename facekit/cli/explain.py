@@ -25,10 +25,10 @@ def command(decisions: str, key: int, as_json: bool) -> None:
     Example:
       facekit explain ms1m-clean 3104
     """
-    from facekit.jobs.clean.compare import explain
+    from facekit.jobs.clean.compare import EXPLAINED, explain
     from facekit.jobs.clean.tables import read_decisions
 
-    found = explain(read_decisions(decisions), key)
+    found = explain(read_decisions(decisions, EXPLAINED), key)
     if as_json:
         echo(json.dumps(asdict(found), indent=2))
         return

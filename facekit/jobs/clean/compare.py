@@ -14,7 +14,11 @@ from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.records.distinct import ascends, blocks, count_codes, count_pairs, distinct, distinct_of
 from facekit.records.key_rows import rows_of
 
-__all__ = ["DecisionDiff", "Explanation", "ModeOutcome", "compare_modes", "diff", "explain"]
+__all__ = ["EXPLAINED", "DecisionDiff", "Explanation", "ModeOutcome", "compare_modes", "diff", "explain"]
+
+EXPLAINED = ("keys", "old_label", "new_label", "action_code", "reason_code", "similarity", "threshold", "nearest",
+             "evidence_code")  # fmt: skip
+"""Columns of a `DecisionTable` that `explain` looks at."""
 
 _MEANING = {
     Reason.INLIER: "it is similar enough to the centre of its identity",
@@ -212,39 +216,39 @@ def explain(table: DecisionTable, key: int) -> Explanation:
     FacekitError
         The decisions say nothing about this key.
     """
-    row = table.row_of(key)
-    similarity = None if np.isnan(table.similarity[row]) else float(table.similarity[row])
-    old = int(table.old_label[row])
+    one = table.select_rows(np.array([table.row_of(key)]))
+    similarity = None if np.isnan(one.similarity[0]) else float(one.similarity[0])
+    old = int(one.old_label[0])
     same = table.old_label == old
     _, homes = label_homes(table.old_label[same], table.reason_code[same], table.new_label[same])
     identity: dict[str, Any] = {"faces": int(same.sum()), "new_label": int(homes[0])}
     identity |= {action.word: int((table.action_code[same] == action).sum()) for action in Action}
     return Explanation(
         key=key,
-        action=str(table.action[row]),
-        reason=str(table.reason[row]),
+        action=str(one.action[0]),
+        reason=str(one.reason[0]),
         old_label=old,
-        new_label=int(table.new_label[row]),
+        new_label=int(one.new_label[0]),
         similarity=similarity,
-        threshold=float(table.threshold[row]),
-        nearest=int(table.nearest[row]),
-        evidence=str(table.evidence[row] or ""),
+        threshold=float(one.threshold[0]),
+        nearest=int(one.nearest[0]),
+        evidence=str(one.evidence[0] or ""),
         identity=identity,
-        text=_sentence(table, row, similarity),
+        text=_sentence(one, similarity),
     )
 
 
-def _sentence(table: DecisionTable, row: int, similarity: float | None) -> str:
-    old, new = int(table.old_label[row]), int(table.new_label[row])
+def _sentence(one: DecisionTable, similarity: float | None) -> str:
+    old, new = int(one.old_label[0]), int(one.new_label[0])
     verb = {
         Action.KEEP: f"keeps its identity {old}, now {new}",
         Action.MOVE: f"moves from identity {old} to {new}",
         Action.DROP: f"is dropped from identity {old}",
         Action.REVIEW: f"is left out of identity {old} until it is reviewed",
-    }[Action(table.action_code[row])]
-    evidence = str(table.evidence[row] or "")
+    }[Action(one.action_code[0])]
+    evidence = str(one.evidence[0] or "")
     if similarity is not None:
-        measured = f" Similarity {similarity:.3f}, threshold {float(table.threshold[row]):.3f} ({evidence})."
+        measured = f" Similarity {similarity:.3f}, threshold {float(one.threshold[0]):.3f} ({evidence})."
     else:
         measured = f" {evidence[:1].upper()}{evidence[1:]}." if evidence else ""
-    return f"Key {table.keys[row]} {verb}: {_MEANING[Reason(table.reason_code[row])]}.{measured}"
+    return f"Key {one.keys[0]} {verb}: {_MEANING[Reason(one.reason_code[0])]}.{measured}"
