@@ -11,6 +11,7 @@ import numpy.typing as npt
 from facekit.clean.hash_index import LIMIT, near_pairs
 from facekit.clean.lists import CleanList, Pictures, as_bytes
 from facekit.images.perceptual import are_swapped
+from facekit.records.distinct import blocks
 from facekit.records.key_rows import rows_of
 
 __all__ = ["Found", "Key", "find_pictures"]
@@ -65,7 +66,7 @@ def find_pictures(listed: CleanList, pictures: Pictures) -> Found:
         near to rows that say different things is ambiguous.
     """
     starts = listed.starts()
-    known = listed.pictures.select_rows(starts)
+    known = listed.pictures if len(starts) == len(listed) else listed.pictures.select_rows(starts)
     group = rows_of(as_bytes(known.payload_hash), as_bytes(pictures.payload_hash), ascending=True)
     keys = np.where(group >= 0, Key.PAYLOAD, Key.NONE).astype(np.int8)
     distance = np.zeros(len(pictures), np.int64)
@@ -123,6 +124,10 @@ def _dealt_out(
     """Give each row of a payload to one picture, the nearest first; who comes too late is ambiguous."""
     found = np.full(len(group), -1, np.int64)
     inside = np.flatnonzero(group >= 0)
+    if _ascends(group, inside):  # nobody shares one: nothing has to be sorted
+        for part in blocks(len(inside)):
+            found[inside[part]] = starts[group[inside[part]]]
+        return Found(found, keys)
     order = inside[np.lexsort((distance[inside], group[inside]))]
     groups = group[order]
     fresh = np.append(True, groups[1:] != groups[:-1])[: len(groups)]
@@ -133,3 +138,9 @@ def _dealt_out(
     found[order[enough]] = starts[groups[enough]] + nth[enough]
     keys[order[~enough]] = Key.AMBIGUOUS
     return Found(found, keys)
+
+
+def _ascends(group: npt.NDArray[np.int64], inside: npt.NDArray[np.int64]) -> bool:
+    """Whether each of some numbers is larger than the one before it."""
+    parts = ((inside[part], inside[part.start + 1 : part.stop + 1]) for part in blocks(len(inside)))
+    return all((group[later] > group[one[: len(later)]]).all() for one, later in parts)
