@@ -29,7 +29,7 @@ def test_lists_keys_and_templates(tmp_path: Path, mark: bytes) -> None:
     (tmp_path / "property").write_bytes(mark + b"10,112,112\n")
     assert next(_entries(tmp_path / "a.lst")).file == "a/b.jpg"
     assert read_keys(str(tmp_path / "keys.txt")).tolist() == [5, 6]
-    assert _lines(str(tmp_path / "keys.txt")) == [["5"], ["6"]]
+    assert [row for _, row in _lines(str(tmp_path / "keys.txt"))] == [["5"], ["6"]]
     assert read_property(tmp_path / "property") == (10, 112, 112)
 
 
@@ -46,7 +46,7 @@ def test_lines_of_any_system_and_blank_ones(tmp_path: Path, mark: str, end: str,
     pictures = saved("a.lst", "0\t1.0\ta/b c.jpg|1\t2.0\tc.jpg")
     assert [one.file for one in _entries(pictures)] == ["a/b c.jpg", "c.jpg"]
     assert read_keys(str(saved("keys.txt", "5|6"))).tolist() == [5, 6]
-    assert _lines(str(saved("templates.txt", "a 1 2|b 3 4"))) == [["a", "1", "2"], ["b", "3", "4"]]
+    assert [row for _, row in _lines(str(saved("templates.txt", "a 1 2|b 3 4")))] == [["a", "1", "2"], ["b", "3", "4"]]
     assert read_property(saved("property", "10,112,112")) == (10, 112, 112)
     assert read_pairs(str(saved("pairs.csv", "key_a,key_b,same|1,2,1|3,4,0"))).keys.tolist() == [[1, 2], [3, 4]]
     keys = np.array([1, 3])
