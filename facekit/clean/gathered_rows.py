@@ -11,14 +11,21 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import IO
 
 import numpy as np
 
 from facekit.clean.vectors import UNIT_ROWS, Vectors, read_unit_rows, unit
 
-__all__ = ["divided_rows", "gather_rows", "gathered_unit_rows", "rows_at", "sums_of_groups", "unit_rows"]
+__all__ = [
+    "GatheredRows",
+    "divided_rows",
+    "gather_rows",
+    "gathered_unit_rows",
+    "rows_at",
+    "sums_of_groups",
+    "unit_rows",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,8 +33,68 @@ MAPPED_ABOVE = 32 << 20
 """Bytes that stay in memory."""
 
 
+class GatheredRows:
+    """Blocks of rows that are put together as they come, as `numpy.concatenate` does.
+
+    Above `MAPPED_ABOVE` bytes they go to a file without a name in Python's temporary folder (``TMPDIR``), which goes
+    with the array; where that has no room, they stay in memory.
+
+    Parameters
+    ----------
+    width : int
+        Numbers of a row where there are no blocks, which would say it.
+    """
+
+    def __init__(self, width: int = 0) -> None:
+        self._held: list[np.ndarray] = []
+        self._file: IO[bytes] | None = None
+        self._full, self._size, self._stored, self._width = False, 0, 0, width
+
+    def add(self, rows: np.ndarray) -> None:
+        """Add (n, D) float32 rows."""
+        self._held.append(rows)
+        self._size, self._width = self._size + rows.nbytes, rows.shape[1]
+        if self._size > MAPPED_ABOVE and not self._full:
+            self._spool()
+
+    def array(self) -> np.ndarray:
+        """All of them, (N, D) float32, writable."""
+        if self._file is None:
+            return np.concatenate([np.zeros((0, self._width), np.float32), *self._held])
+        with self._file as file:
+            # Written in full before it is mapped: a page that the disk had no room for would end the process.
+            mapped = mmap.mmap(file.fileno(), self._stored)
+        self._file = None
+        return np.frombuffer(mapped, np.float32).reshape(-1, self._width)
+
+    def _spool(self) -> None:
+        """Write what is held, as a whole; what cannot be written stays where it is."""
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 -- closed when it is mapped
+            for rows in self._held:
+                _write(self._file, np.ascontiguousarray(rows, np.float32))
+        except OSError as error:
+            _LOG.warning("vectors stay in memory: %s has no room for them (%s)", tempfile.gettempdir(), error)
+            self._full = True
+            self._recover()
+            return
+        self._stored += sum(rows.nbytes for rows in self._held)
+        self._held.clear()
+
+    def _recover(self) -> None:
+        """Take back what the file had before it was full."""
+        if self._file is None:
+            return
+        with self._file as file:
+            file.seek(0)
+            before = np.fromfile(file, np.float32, self._stored // 4)
+        self._held.insert(0, before.reshape(-1, self._width))
+        self._file = None
+
+
 def gather_rows(parts: Iterable[np.ndarray], width: int) -> np.ndarray:
-    """Put blocks of rows together as `numpy.concatenate` does; each is taken when the one before it is stored.
+    """Put blocks of rows together; each is taken when the one before it is stored.
 
     Parameters
     ----------
@@ -38,32 +105,12 @@ def gather_rows(parts: Iterable[np.ndarray], width: int) -> np.ndarray:
     Returns
     -------
     (N, D) float32
-        Writable. Above `MAPPED_ABOVE` bytes it maps a file in Python's temporary folder (``TMPDIR``), which goes with
-        the array; where that has no room, it lies in memory all the same.
+        Writable; in memory or mapped, see `GatheredRows`.
     """
-    held, size, coming = [np.zeros((0, width), np.float32)], 0, iter(parts)
-    for part in coming:
-        held.append(part)
-        size += part.nbytes
-        if size > MAPPED_ABOVE:
-            return _mapped(chain(held, coming), width)
-    return np.concatenate(held)
-
-
-def _mapped(parts: Iterator[np.ndarray], width: int) -> np.ndarray:
-    stored = 0
-    with tempfile.TemporaryFile(buffering=0) as file:
-        for part in parts:
-            try:
-                _write(file, np.ascontiguousarray(part, np.float32))
-            except OSError as error:
-                _LOG.warning("centres stay in memory: %s has no room for them (%s)", tempfile.gettempdir(), error)
-                file.seek(0)
-                before = np.fromfile(file, np.float32, stored * width).reshape(stored, width)
-                return np.concatenate([before, part, *parts])
-            stored += len(part)
-        # Written in full before it is mapped: a page that the disk had no room for would end the process.
-        return np.frombuffer(mmap.mmap(file.fileno(), stored * width * 4), np.float32).reshape(stored, width)
+    gathered = GatheredRows(width)
+    for part in parts:
+        gathered.add(part)
+    return gathered.array()
 
 
 def _write(file: IO[bytes], rows: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from facekit.clean.gathered_rows import GatheredRows
 from facekit.embeddings import (
     ArrayVectors,
     Embeddings,
@@ -28,7 +29,6 @@ from facekit.evaluate import FaceSet
 from facekit.images import decode
 from facekit.jobs.embed.pace import seconds_a_picture
 from facekit.jobs.evaluate.mapped_faces import MappedFaces
-from facekit.jobs.evaluate.spooled_vectors import SpooledVectors
 from facekit.jobs.inputs.branches import AUTO, KNOWN, branch_flags
 from facekit.jobs.inputs.ledger import read_bins_flags, read_flags
 from facekit.jobs.inputs.model import ModelChoice, open_engine
@@ -132,7 +132,7 @@ class EmbeddingCollector:
         self.network, self.seconds, self.errors = network, 0.0, Counter[str]()
         self._waiting: list[tuple[int, Picture, bool]] = []
         self._done: list[_Batch] = []
-        self._vectors = SpooledVectors()
+        self._vectors = GatheredRows()
 
     def add(self, number: int, picture: Picture, masked: bool) -> None:
         """One picture more."""

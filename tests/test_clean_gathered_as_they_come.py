@@ -1,4 +1,4 @@
-"""Vectors of a network that are spooled: the same as concatenated, out of memory, and kept where the disk is full."""
+"""Rows that are put together as they come: the same as concatenated, out of memory, and kept where the disk is full."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facekit.jobs.evaluate import spooled_vectors
-from facekit.jobs.evaluate.spooled_vectors import SpooledVectors
+from facekit.clean import gathered_rows
+from facekit.clean.gathered_rows import GatheredRows
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(0, 400), st.integers(0, 9), st.booleans())
@@ -31,19 +31,19 @@ def test_batches_come_back_as_they_were_added(counts: list[int], most: int, writ
         file.write(rows.tobytes())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spooled_vectors, "MAPPED_ABOVE", most)
-        patch.setattr(spooled_vectors, "_write", write)
-        spooled = SpooledVectors()
+        patch.setattr(gathered_rows, "MAPPED_ABOVE", most)
+        patch.setattr(gathered_rows, "_write", write)
+        spooled = GatheredRows()
         for batch in batches:
             spooled.add(batch)
         np.testing.assert_array_equal(spooled.array(), np.concatenate(batches))
 
 
 def test_vectors_in_a_file_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spooled_vectors, "MAPPED_ABOVE", 1 << 16)
+    monkeypatch.setattr(gathered_rows, "MAPPED_ABOVE", 1 << 16)
     gc.collect()
     tracemalloc.start()
-    spooled = SpooledVectors()
+    spooled = GatheredRows()
     for number in range(500):
         spooled.add(np.full((64, 128), number, np.float32))
     vectors = spooled.array()
