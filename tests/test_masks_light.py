@@ -83,9 +83,13 @@ def lit_from(side: int) -> np.ndarray:
 
 
 def balance(side: int, seed: int) -> float:
-    """How much of a mask's shadow lies right of its middle, minus that on the left, of a face lit from `side`."""
+    """How much of a mask's shadow lies right of its middle, minus that on the left, of a face lit from `side`.
+
+    Straps have shadows of their own, on both sides.
+    """
     bare = lit_from(side)
-    params = dataclasses.replace(sample_params(np.random.default_rng(seed), "surgical-white"), tilt=0.0)
+    params = sample_params(np.random.default_rng(seed), "surgical-white")
+    params = dataclasses.replace(params, tilt=0.0, strap_radius=0.0)
     dark, plain = (render_worn(bare, turned(), dataclasses.replace(params, shadow=s)) for s in (0.6, 0.0))
     lost = ((plain.image.astype(float) - dark.image) / bare.clip(1)).mean(-1) * (dark.coverage < 0.02)
     middle = round((dark.coverage * np.arange(WIDTH)).sum() / dark.coverage.sum())
@@ -96,4 +100,4 @@ def balance(side: int, seed: int) -> float:
 @settings(max_examples=8, deadline=None)
 def test_the_shadow_lies_on_the_side_turned_from_the_light(seed: int) -> None:
     """The same mask under light from the left and from the right."""
-    assert balance(-1, seed) > balance(1, seed) + 0.1
+    assert balance(-1, seed) > balance(1, seed) + 0.2
