@@ -33,20 +33,23 @@ TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the pictu
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
 # skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
-WARM, COOL = 0.38, 0.42
+WARM, COOL = 0.46, 0.46
+DARK_FOLLOWS = 1.0  # by how much more black cloth does: stray light of the scene is much of what comes from it
 SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
 LEAST_WHITE = 0.28  # linear level of white in the darkest pictures: cameras expose for what is bright in them
 MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have three times as much
 TINT = 0.7  # of the skin's tint in a monochrome picture: what is brighter is tinted less
 CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
+MOST_OF_SKIN = 0.55  # logarithm of red over blue: no skin departs farther, so that what is beyond it is light
+DARK = 0.25  # linear reflectance below which cloth is dark
 DARK_EDGE = 0.7  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
 LEAST_BLUR = 0.6  # pixels: no camera's edge is sharper, and without it oblique edges have steps
 BLUR = (0.32, 0.47)  # pixels at an edge ratio of 1, less this much; see `_filters`
 TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
-FOLDED = 0.06  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
+FOLDED = 0.09  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
 
 
 Filters = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -195,7 +198,14 @@ def _dyed(params: MaskParams, scale: float, monochrome: float) -> NDArray[np.flo
     return out
 
 
-def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, float]:
+def _share_of_light(warmth: float, cloth: float) -> float:
+    """The share of a skin's departure from the typical one that is put down to the light, for cloth so bright."""
+    share = (WARM if warmth > 1 else COOL) * (1 + DARK_FOLLOWS * max(1 - cloth / DARK, 0))
+    far = abs(math.log(max(warmth, 1e-4)))
+    return share + (1 - share) * max(1 - MOST_OF_SKIN / max(far, 1e-4), 0) if share < 1 else share
+
+
+def _exposure(scene: SceneEstimate, desaturate: float, cloth: float) -> tuple[float, float, float]:
     """White under this light.
 
     Skin divided by its reflectance, which is guessed from a prior and, more, from the white point: cloth must be what
@@ -208,7 +218,7 @@ def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, fl
     if desaturate >= 1:
         return white, white, white
     cast = [min(max(c / luminance / usual, 0.5), 2.0) for c, usual in zip(skin, TYPICAL_COLOUR, strict=True)]
-    share = WARM if cast[0] > cast[2] else COOL
+    share = _share_of_light(cast[0] / cast[2], cloth)
     monochrome = _monochrome(scene)
     r, g, b = (
         c ** (share * (1 - monochrome)) * min(max(s / luminance, 0.4), 2.5) ** (TINT * monochrome)
@@ -226,7 +236,8 @@ def _lighting(params: MaskParams, gleam: float, crease: float) -> ClothLighting:
 
 def _finish(scene: SceneEstimate, params: MaskParams, scale: float) -> Finish:
     desaturate = min(max((9.0 - scene.chroma) / 6.0, 0.0), 1.0)
-    red, green, blue = (params.exposure * c for c in _exposure(scene, desaturate))
+    cloth = sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), params.inks[0], strict=True))
+    red, green, blue = (params.exposure * c for c in _exposure(scene, desaturate, cloth))
     sharpness = scene.sharpness * math.exp(params.crispness)
     ambient = max(abs(float(scene.terms[0])), 1e-4)
     large = _largeness(scale)
