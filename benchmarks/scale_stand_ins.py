@@ -174,10 +174,14 @@ def run_benchmark(count: str, destination: str) -> None:
 
 
 def run_review(cleaned: str, vectors: str) -> None:
-    """The page, a face, identities that are near, an identity, and something saved."""
-    from facekit.jobs.clean.report import ReviewConfig, open_review
+    """The page, a face, identities that are near, an identity, and something saved.
 
-    with open_review(ReviewConfig(cleaned, features=vectors)) as server:
+    The page lists 1,000 faces: of 200,000, which is the end of it, it takes as much for any larger pack.
+    """
+    from facekit.jobs.clean import report
+
+    report.REVIEWED_ROWS = 1000
+    with report.open_review(report.ReviewConfig(cleaned, features=vectors)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
         for path in ("/", "/picture/7", "/near/7", "/identity/3"):

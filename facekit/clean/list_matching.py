@@ -83,7 +83,7 @@ def _find_near(
     lost: npt.NDArray[np.int64],
     group: npt.NDArray[np.int64],
     keys: npt.NDArray[np.int8],
-    distance: npt.NDArray[np.int64],
+    distance: npt.NDArray[np.uint8],
 ) -> None:
     """Fill in what is found by what pictures show."""
     near = nearest(sayings, pictures.perceptual, lost)

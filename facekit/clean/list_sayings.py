@@ -79,7 +79,8 @@ def nearest(sayings: Sayings, shown: npt.NDArray[np.uint8], rows: npt.NDArray[np
         Of the pictures that are looked for.
     """
     count, known = len(rows), sayings.listed.pictures.perceptual
-    found = Nearest(np.full(count, -1), *np.full((2, count), FAR, np.uint8), np.zeros(count, np.bool_))
+    distance, against = np.full(count, FAR, np.uint8), np.full(count, FAR, np.uint8)
+    found = Nearest(np.full(count, -1, np.int64), distance, against, np.zeros(count, np.bool_))
     for pairs in near_blocks(known, sayings.starts, shown, rows, LIMIT, found.crowded):
         if len(pairs):
             _note(sayings, found, pairs)

@@ -56,12 +56,12 @@ def merged_list(lists: list[CleanList], vote: str) -> CleanList:
     joined = join_lists(lists)
     people = PEOPLE[vote](joined)
     kinds = np.int8, np.int8, np.int64, np.uint64, np.uint64
-    decided = _Decided(*(mapped_array(len(joined), kind) for kind in kinds))
+    columns = [mapped_array(len(joined), kind) for kind in kinds]
     for part in joined.parts():
-        for column, found in zip(decided, _decided(joined, part, people[part], vote), strict=True):
+        for column, found in zip(columns, _decided(joined, part, people[part], vote), strict=True):
             column[part] = found
     about: dict[str, Any] = {"voters": voters, "vote": vote}
-    action, reason, identity, known, same = decided
+    action, reason, identity, known, same = columns
     return make_list(joined.pictures, action, reason, identity, about, known, same)
 
 
