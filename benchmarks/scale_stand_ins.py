@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +140,78 @@ def run_unpack(source: str, destination: str) -> None:
 
     with mock.patch.object(unpack, "start_worker", unpacking), mock.patch.object(folder, "flush_files", unflushed):
         unpack.unpack(unpack.UnpackConfig(source, destination, workers=2))
+
+
+def enlarge_benchmark(count: int) -> None:
+    """Give the preset adults for as many pictures; its cleaning tasks stay small."""
+    from facekit.jobs.benchmark import config
+
+    spec = config.PRESETS["drawn-mfr-v1"]
+    pictures = spec.images + spec.masked + (len(spec.noise) + len(spec.blur)) * spec.altered + 3 * spec.styled
+    config.PRESETS = {
+        "drawn-mfr-v1": dataclasses.replace(spec, adults=count // pictures, cleaning_people=2, cleaning_images=3)
+    }
+
+
+def sketching(config: Any) -> Any:
+    """A worker of ``facekit benchmark make`` that draws nothing; the seed says how many pictures there are."""
+    from facekit.jobs.benchmark import job, shard
+
+    enlarge_benchmark(config.seed)
+    nothing = np.zeros((112, 112, 3), np.uint8)
+    shard.build_person = lambda _: None  # type: ignore[assignment]
+    shard.alter = lambda *_: shard.Altered(nothing, 50)  # type: ignore[assignment]
+    return job.start(config)
+
+
+def run_benchmark(count: str, destination: str) -> None:
+    from facekit.jobs.benchmark import config, job
+    from facekit.run.work import ShardWork
+
+    enlarge_benchmark(int(count))
+    with mock.patch.object(job, "ShardWork", lambda *given: ShardWork(*given[:3], sketching, *given[4:])):
+        job.make_benchmark(config.MakeConfig(destination, seed=int(count), workers=2))
+
+
+def run_review(cleaned: str, vectors: str) -> None:
+    """The page, a face, identities that are near, an identity, and something saved.
+
+    The page lists 1,000 faces: of 200,000, which is the end of it, it takes as much for any larger pack.
+    """
+    from facekit.jobs.clean import report
+
+    report.REVIEWED_ROWS = 1000
+    with report.open_review(report.ReviewConfig(cleaned, features=vectors)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        for path in ("/", "/picture/7", "/near/7", "/identity/3"):
+            with urllib.request.urlopen(address + path) as answer:
+                answer.read()
+        body = json.dumps({"format": 1, "keep": [7], "drop": [9]}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{address}/overrides", body, {"X-Facekit": "review"})).close()
+        server.shutdown()
+
+
+def run_selflearn(source: str, destination: str) -> None:
+    """A round from a model that is trained on the pack as it is, two steps each; vectors come from a file."""
+    from scale_commands import TRAINING
+
+    from facekit.clean.settings import CleanSettings
+    from facekit.jobs.embed import shard
+    from facekit.jobs.embed.job import embed
+    from facekit.jobs.selflearn import round
+    from facekit.jobs.selflearn.config import SelfLearnConfig
+    from facekit.jobs.selflearn.job import selflearn
+
+    vectors = Path(source).with_name("vectors.npy")
+    width = np.load(vectors, mmap_mode="r").shape[1]
+    config = SelfLearnConfig(source, destination, rounds=1, recipe="bcl-small", allow_loss=1.0,
+                             changes=(*TRAINING, f"dimensions={width}"), settings=CleanSettings())  # fmt: skip
+    with (
+        mock.patch.multiple(shard, decoded_batches=undecoded, embed_pictures=next_vectors),
+        mock.patch.object(round, "embed", lambda config: embed(config, lambda _: StandIn(vectors))),
+    ):
+        selflearn(config)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import pickle
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +279,19 @@ def test_damage_names_file_and_key(tmp_path: Path) -> None:
         RecordDataset(tmp_path / "b.rec")[0]
     with pytest.raises(RecordError, match="no such pack"):
         RecordDataset(tmp_path / "nowhere")
+
+
+def test_labels_take_their_own_bytes_and_the_packs(tmp_path: Path) -> None:
+    """No positions of all keys, and no array of keys that follow one another."""
+    peaks = []
+    for count in (70_000, 140_000):
+        with PackWriter(tmp_path / str(count)) as writer:
+            for row in range(count):
+                writer.write(Header(0, float(row // 50), row + 1, 0), b"")
+        dataset = RecordDataset(tmp_path / str(count))
+        gc.collect()
+        tracemalloc.start()
+        assert np.array_equal(dataset.labels, np.arange(count) // 50)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 70_000 < 35

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from facekit.clean.overrides import Overrides, require_known
 from facekit.clean.settings import CleanSettings
 from facekit.cli.review import has_display
 from facekit.errors import FacekitError
+from facekit.jobs.clean import candidates as candidates_module
 from facekit.jobs.clean.candidates import Candidates
 from facekit.jobs.clean.config import CleanConfig
 from facekit.jobs.clean.job import clean
 from facekit.jobs.clean.report import PAIRS, ReviewConfig, open_review, read_pairs
 from facekit.jobs.clean.tables import read_decisions
+from facekit.records.distinct import blocks
 from facekit.report.rounds_page import build_rounds_page
 
 HERE = Path(__file__).parent
@@ -87,6 +90,21 @@ def test_the_nearest_identities_are_those_of_the_vectors(cleaned: Path) -> None:
         most = own[np.argsort(-table.similarity[own], kind="stable")[:4]]
         assert one["pictures"][: len(most)] == table.keys[most].tolist(), "its own most typical faces come first"
         assert set(table.old_label[np.isin(table.keys, one["pictures"])].tolist()) == {one["label"]}
+
+
+def test_of_each_identity_the_first_most_typical_face_is_taken(cleaned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is looked at at once, and however many faces are as typical: against sorting all of them."""
+    monkeypatch.setattr(candidates_module, "blocks", lambda count, rows=7: blocks(count, min(rows, 7)))
+    table, pairs = read_decisions(cleaned / "out"), read_pairs(cleaned / "out" / PAIRS)
+    rng = np.random.default_rng(0)
+    ties = rng.choice(np.array([0.2, 0.5, np.nan, -1], np.float32), len(table))
+    for order in (np.arange(len(table)), rng.permutation(len(table))):
+        shuffled = replace(table.select_rows(order), similarity=ties)
+        candidates = Candidates(shuffled, pairs, np.load(cleaned / "vectors.npy")[order])
+        stays = np.isin(shuffled.reason, ["inlier", "union", "inter"])
+        rank = np.lexsort((-(np.nan_to_num(ties, nan=-1) - 4 * ~stays), shuffled.old_label))
+        wanted = rank[np.searchsorted(shuffled.old_label[rank], candidates.labels)]
+        assert candidates._typical_rows().tolist() == wanted.tolist()
 
 
 def test_without_vectors_similar_identities_are_offered(cleaned: Path) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from facekit.images.perceptual import LUMA_BYTES, bit_distances
 from facekit.records.distinct import blocks
 
-__all__ = ["LIMIT", "NearPairs", "near_pairs"]
+__all__ = ["LIMIT", "NearPairs", "near_blocks", "near_pairs"]
 
 _PART_BYTES = 4
 _PARTS = LUMA_BYTES // _PART_BYTES
@@ -24,6 +24,7 @@ LIMIT = 2 * _PARTS - 1
 """Bits of brightness by which hashes of one picture differ at the most: see ``benchmarks/list_hashes.py``."""
 
 _PROBES = np.concatenate([[0], 1 << np.arange(8 * _PART_BYTES, dtype=np.int64)]).astype(np.uint32)
+_HALF, _LOW = np.uint64(32), np.uint64(2**32 - 1)
 _CROWD = 1024  # hashes with one part alike; more of them are looked at by nobody, and said to be too many
 _ROWS = 4096
 
@@ -69,19 +70,57 @@ def near_pairs(known: npt.NDArray[np.uint8], wanted: npt.NDArray[np.uint8], limi
     """
     if not 0 <= limit <= LIMIT:
         raise ValueError(f"limit is {limit}: pairs are found up to {LIMIT} bits")
-    asked, there = (np.flatnonzero(hashes[:, :LUMA_BYTES].any(axis=1)) for hashes in (wanted, known))
-    crowded = np.zeros(len(wanted), np.bool_)
-    found = [np.zeros((0, 3), np.int64)]
-    for part in range(_PARTS if len(there) else 0):
-        keys = _part_of(known, there, part)
-        order = np.argsort(keys, kind="stable")
-        keys, rows = keys[order], there[order]
-        for some in blocks(len(asked), _ROWS):
-            found += _looked_up(keys, rows, known, wanted, asked[some], part, limit, crowded)
+    crowded, found = np.zeros(len(wanted), np.bool_), [np.zeros((0, 3), np.int64)]
+    found += near_blocks(known, np.arange(len(known)), wanted, np.arange(len(wanted)), limit, crowded)
     pairs = np.concatenate(found)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 2], pairs[:, 0]))]
     asking, near, distance = np.ascontiguousarray(pairs.T)
     return NearPairs(asking, near, distance, crowded)
+
+
+def near_blocks(
+    known: npt.NDArray[np.uint8],
+    there: npt.NDArray[np.int64],
+    wanted: npt.NDArray[np.uint8],
+    asked: npt.NDArray[np.int64],
+    limit: int,
+    crowded: npt.NDArray[np.bool_],
+) -> Iterator[npt.NDArray[np.int64]]:
+    """`near_pairs` of some rows, as they are found: in memory for eight bytes of each known one.
+
+    Parameters
+    ----------
+    known, wanted : (K, B) and (n, B) uint8
+    there : (k,) int64
+        Rows of ``known`` that count; fewer than 2**32.
+    asked : (a,) int64
+        Rows of ``wanted`` that count.
+    limit : int
+    crowded : (a,) bool
+        Becomes true where a part of a hash is that of more than 1,024 known ones.
+
+    Yields
+    ------
+    (P, 3) int64
+        Place in ``asked``, place in ``there`` and distance, in no order; each pair once.
+    """
+    for part in range(_PARTS):
+        codes = _coded(known, there, part)
+        for some in blocks(len(asked) if len(codes) else 0, _ROWS):
+            yield from _looked_up(codes, part, known, there, wanted, asked, some, limit, crowded)
+        del codes
+
+
+def _coded(hashes: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], part: int) -> npt.NDArray[np.uint64]:
+    """A part of the hashes of some rows that are not zero, each above its place among them, ascending."""
+    codes, count = np.empty(len(rows), np.uint64), 0
+    for some in blocks(len(rows)):
+        places = some.start + np.flatnonzero(hashes[rows[some], :LUMA_BYTES].any(axis=1))
+        keys = _part_of(hashes, rows[places], part).astype(np.uint64)
+        codes[count : count + len(places)] = (keys << _HALF) | places.astype(np.uint64)
+        count += len(places)
+    codes[:count].sort()
+    return codes[:count]
 
 
 def _part_of(hashes: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], part: int) -> npt.NDArray[np.uint32]:
@@ -91,21 +130,24 @@ def _part_of(hashes: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], part: i
 
 
 def _looked_up(
-    keys: npt.NDArray[np.uint32],
-    rows: npt.NDArray[np.int64],
+    codes: npt.NDArray[np.uint64],
+    part: int,
     known: npt.NDArray[np.uint8],
+    there: npt.NDArray[np.int64],
     wanted: npt.NDArray[np.uint8],
     asked: npt.NDArray[np.int64],
-    part: int,
+    some: slice,
     limit: int,
     crowded: npt.NDArray[np.bool_],
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Pairs of some wanted rows, (P, 3): wanted, known and distance; each only in the first part that finds it."""
-    probes = (_part_of(wanted, asked, part)[:, None] ^ _PROBES).ravel()
-    first = np.searchsorted(keys, probes)
-    hits = np.flatnonzero(keys[np.minimum(first, len(keys) - 1)] == probes)
-    first, counts = first[hits], np.searchsorted(keys, probes[hits], side="right") - first[hits]
-    asking = asked[hits // len(_PROBES)]
+    """Pairs of some wanted rows, (P, 3); each only in the first part that finds it."""
+    places = some.start + np.flatnonzero(wanted[asked[some], :LUMA_BYTES].any(axis=1))
+    probes = (_part_of(wanted, asked[places], part)[:, None] ^ _PROBES).ravel().astype(np.uint64) << _HALF
+    first = np.searchsorted(codes, probes)
+    hits = np.flatnonzero(codes[np.minimum(first, len(codes) - 1)] >> _HALF == probes >> _HALF)
+    hits = hits[first[hits] < len(codes)]
+    first, counts = first[hits], np.searchsorted(codes, probes[hits] | _LOW, side="right") - first[hits]
+    asking = places[hits // len(_PROBES)]
     many = counts > _CROWD
     crowded[asking[many]] = True
     asking, first, counts = asking[~many], first[~many], counts[~many]
@@ -113,22 +155,19 @@ def _looked_up(
     for start in range(0, len(counts), _ROWS):  # no more than 4096 x 1024 pairs at once
         span = slice(start, start + _ROWS)
         one = np.repeat(asking[span], counts[span])
-        places = np.arange(len(one)) + np.repeat(first[span] - ends[span] + counts[span], counts[span])
-        places += 0 if start == 0 else int(ends[start - 1])
-        yield _verified(wanted, known, one, rows[places], part, limit)
+        at = np.arange(len(one)) + np.repeat(first[span] - ends[span] + counts[span], counts[span])
+        at += 0 if start == 0 else int(ends[start - 1])
+        other = (codes[at] & _LOW).astype(np.int64)
+        distance, near = _verified(wanted[asked[one], :LUMA_BYTES], known[there[other], :LUMA_BYTES], part, limit)
+        yield np.stack([one[near], other[near], distance], axis=1)
 
 
 def _verified(
-    wanted: npt.NDArray[np.uint8],
-    known: npt.NDArray[np.uint8],
-    one: npt.NDArray[np.int64],
-    other: npt.NDArray[np.int64],
-    part: int,
-    limit: int,
-) -> npt.NDArray[np.int64]:
-    mine, theirs = wanted[one, :LUMA_BYTES], known[other, :LUMA_BYTES]
+    mine: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8], part: int, limit: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Distances of the pairs that are near and that no earlier part finds, and which of all pairs those are."""
     distance = bit_distances(mine, theirs)
     near = np.flatnonzero(distance <= limit)
     by_part = bit_distances(*(side[near].reshape(-1, _PARTS, _PART_BYTES) for side in (mine, theirs)))
     near = near[(by_part <= 1).argmax(axis=1) == part]
-    return np.stack([one[near], other[near], distance[near]], axis=1)
+    return distance[near], near

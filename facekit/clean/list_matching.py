@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facekit.clean.hash_index import LIMIT, near_pairs
+from facekit.clean.list_sayings import FAR, Sayings, nearest
 from facekit.clean.lists import CleanList, Pictures, as_bytes
 from facekit.images.perceptual import are_swapped
 from facekit.records.distinct import blocks
-from facekit.records.key_rows import rows_of
+from facekit.records.key_rows import row_lookup
 
 __all__ = ["Found", "Key", "find_pictures"]
 
@@ -62,56 +62,42 @@ def find_pictures(listed: CleanList, pictures: Pictures) -> Found:
     Returns
     -------
     Found
-        A picture that is found neither by its bytes nor within `LIMIT` bits of brightness is in no row; one that is as
+        A picture that is found neither by its bytes nor within 15 bits of brightness is in no row; one that is as
         near to rows that say different things is ambiguous.
     """
-    starts = listed.starts()
-    known = listed.pictures if len(starts) == len(listed) else listed.pictures.select_rows(starts)
-    group = rows_of(as_bytes(known.payload_hash), as_bytes(pictures.payload_hash), ascending=True)
-    keys = np.where(group >= 0, Key.PAYLOAD, Key.NONE).astype(np.int8)
-    distance = np.zeros(len(pictures), np.int64)
+    starts, group = listed.starts(), np.empty(len(pictures), np.int64)
+    find = row_lookup(as_bytes(listed.pictures.payload_hash), ascending=True)
+    for part in blocks(len(pictures)):
+        rows = find(as_bytes(pictures.payload_hash[part]))
+        group[part] = np.where(rows >= 0, np.searchsorted(starts, rows), -1)
+    keys, distance = np.where(group >= 0, Key.PAYLOAD, Key.NONE).astype(np.int8), np.zeros(len(group), np.uint8)
     lost = np.flatnonzero(group < 0)
     if len(lost):
-        _find_near(listed, starts, known, pictures, lost, group, keys, distance)
+        _find_near(Sayings(listed, starts), pictures, lost, group, keys, distance)
     return _dealt_out(starts, len(listed), group, keys, distance)
 
 
 def _find_near(
-    listed: CleanList,
-    starts: npt.NDArray[np.int64],
-    known: Pictures,
+    sayings: Sayings,
     pictures: Pictures,
     lost: npt.NDArray[np.int64],
     group: npt.NDArray[np.int64],
     keys: npt.NDArray[np.int8],
-    distance: npt.NDArray[np.int64],
+    distance: npt.NDArray[np.uint8],
 ) -> None:
     """Fill in what is found by what pictures show."""
-    near = near_pairs(known.perceptual, pictures.perceptual[lost], LIMIT)
-    keys[lost[near.crowded]] = Key.AMBIGUOUS
-    first = np.flatnonzero(np.append(True, near.wanted[1:] != near.wanted[:-1])[: len(near.wanted)])
-    if not len(first):
-        return
-    best = np.repeat(first, np.diff(np.append(first, len(near.wanted))))
-    said = _sayings(listed, starts)
-    against = (near.distance < near.distance[best] + MARGIN) & (
-        (said[near.known] != said[near.known[best]]) | (said[near.known] < 0)
-    )
-    against[first] = False
-    doubtful = np.logical_or.reduceat(against, first) | near.crowded[near.wanted[first]]
-    rows, places = lost[near.wanted[first]], near.known[first]
-    swapped = are_swapped(known.perceptual[places], pictures.perceptual[rows])
-    keys[rows] = np.where(doubtful, Key.AMBIGUOUS, np.where(swapped, Key.SWAPPED, Key.PERCEPTUAL))
-    group[rows] = np.where(doubtful, -1, places)
-    distance[rows] = 1 + near.distance[first]
-
-
-def _sayings(listed: CleanList, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """What is said of each payload, as a number, (m,); -1 where its rows say different things."""
-    said = (listed.identity + 1) * 1024 + listed.action_code.astype(np.int64) * 32 + listed.reason_code
-    stops = np.append(starts[1:], len(said))
-    low, high = (reduce.reduceat(said, starts) if len(said) else said for reduce in (np.minimum, np.maximum))
-    return np.where((low == high) | (stops - starts == 1), low, -1)
+    near = nearest(sayings, pictures.perceptual, lost)
+    known = sayings.listed.pictures.perceptual
+    for part in blocks(len(lost)):
+        rows, places = lost[part], near.known[part]
+        found = near.distance[part] < FAR
+        doubtful = near.crowded[part] | (near.against[part] < near.distance[part].astype(np.int64) + MARGIN)
+        keys[rows[near.crowded[part] | (found & doubtful)]] = Key.AMBIGUOUS
+        told = found & ~doubtful
+        rows, places = rows[told], places[told]
+        swapped = are_swapped(known[sayings.starts[places]], pictures.perceptual[rows])
+        keys[rows] = np.where(swapped, Key.SWAPPED, Key.PERCEPTUAL)
+        group[rows], distance[rows] = places, 1 + near.distance[part][told]
 
 
 def _dealt_out(
@@ -119,24 +105,23 @@ def _dealt_out(
     rows: int,
     group: npt.NDArray[np.int64],
     keys: npt.NDArray[np.int8],
-    distance: npt.NDArray[np.int64],
+    distance: npt.NDArray[np.uint8],
 ) -> Found:
     """Give each row of a payload to one picture, the nearest first; who comes too late is ambiguous."""
-    found = np.full(len(group), -1, np.int64)
-    inside = np.flatnonzero(group >= 0)
-    if _ascends(group, inside):  # nobody shares one: nothing has to be sorted
-        for part in blocks(len(inside)):
-            found[inside[part]] = starts[group[inside[part]]]
-        return Found(found, keys)
-    order = inside[np.lexsort((distance[inside], group[inside]))]
-    groups = group[order]
-    fresh = np.append(True, groups[1:] != groups[:-1])[: len(groups)]
-    places = np.arange(len(groups))
-    nth = places - np.maximum.accumulate(np.where(fresh, places, 0))
-    sizes = np.diff(np.append(starts, rows))
-    enough = nth < sizes[groups]
-    found[order[enough]] = starts[groups[enough]] + nth[enough]
-    keys[order[~enough]] = Key.AMBIGUOUS
+    found, inside = np.full(len(group), -1, np.int64), np.flatnonzero(group >= 0)
+    if not _ascends(group, inside):  # else nobody shares one, and nothing has to be sorted
+        inside = inside[np.lexsort((distance[inside], group[inside]))]
+    last, begun = -1, 0  # the group before this block, and where it began
+    for part in blocks(len(inside)):
+        order, places = inside[part], np.arange(part.start, part.stop)
+        groups = group[order]
+        fresh = np.append(groups[0] != last, groups[1:] != groups[:-1])
+        begins = np.maximum.accumulate(np.where(fresh, places, begun))
+        last, begun = int(groups[-1]), int(begins[-1])
+        row = starts[groups] + places - begins
+        enough = row < np.where(groups + 1 < len(starts), starts[np.minimum(groups + 1, len(starts) - 1)], rows)
+        found[order[enough]] = row[enough]
+        keys[order[~enough]] = Key.AMBIGUOUS
     return Found(found, keys)
 
 

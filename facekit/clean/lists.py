@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,13 @@ import numpy.typing as npt
 from facekit.clean.decisions import ACTIONS, REASONS, Action
 from facekit.errors import FacekitError
 from facekit.records.distinct import ascends, blocks, count_codes, distinct
+from facekit.records.mapped_array import mapped_array
 
 __all__ = ["MOST_VOTERS", "CleanList", "Pictures", "as_bytes", "list_order", "make_list", "numbered"]
 
 MOST_VOTERS = 63
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 class Pictures(NamedTuple):
@@ -43,6 +46,8 @@ class Pictures(NamedTuple):
 @dataclass(frozen=True)
 class CleanList:
     """The rows of a list as arrays: 82 bytes a row, 66 where one voter says all of it. They ascend by payload hash.
+
+    Those of a list that was read or merged are mapped, see `facekit.records.mapped_array`.
 
     Attributes
     ----------
@@ -105,6 +110,11 @@ class CleanList:
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _COLUMNS}
         return dataclasses.replace(self, pictures=self.pictures.select_rows(rows), **columns)
 
+    def without_voters(self) -> CleanList:
+        """A list that keeps no column of who knows and says what."""
+        nobody = np.broadcast_to(np.uint64(0), len(self))
+        return dataclasses.replace(self, known_by=nobody, said_by=nobody)
+
 
 _COLUMNS = ("action_code", "reason_code", "identity", "known_by", "said_by")
 
@@ -150,9 +160,20 @@ def make_list(
     """
     rows, fresh = list_order(pictures.payload_hash, action_code, reason_code, identity)
     one = np.broadcast_to(np.uint64(1), len(rows))
-    known = one if known_by is None else known_by[rows]
-    said = one if said_by is None else said_by[rows]
-    return CleanList(pictures.select_rows(rows), action_code[rows], reason_code[rows], fresh, known, said, about)
+    known = one if known_by is None else _in_order(known_by, rows)
+    said = one if said_by is None else _in_order(said_by, rows)
+    shown = Pictures(*(_in_order(column, rows) for column in pictures))
+    return CleanList(shown, _in_order(action_code, rows), _in_order(reason_code, rows), fresh, known, said, about)
+
+
+def _in_order(column: npt.NDArray[Number], rows: npt.NDArray[np.int64]) -> npt.NDArray[Number]:
+    """All rows of a column in another order; the column itself where that is its own."""
+    if all(np.array_equal(rows[part], np.arange(part.start, part.stop)) for part in blocks(len(rows))):
+        return column
+    found = mapped_array(column.shape, column.dtype)
+    for part in blocks(len(rows)):
+        found[part] = column[rows[part]]
+    return found
 
 
 def list_order(
@@ -178,8 +199,8 @@ def list_order(
         In that order, numbered by where a person stands first.
     """
     hashes = as_bytes(payload_hash)
-    rows = np.argsort(hashes, kind="stable")
-    fresh = numbered(identity[rows])
+    rows = np.arange(len(hashes)) if ascends(hashes) else np.argsort(hashes, kind="stable")
+    fresh = numbered(_in_order(identity, rows))
     tied = _tied(hashes, rows)
     if len(tied):
         some = rows[tied]

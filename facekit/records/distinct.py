@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "count_codes",
     "count_distinct",
     "count_pairs",
+    "count_pairs_of",
     "distinct",
     "distinct_of",
     "places_in",
@@ -159,12 +160,26 @@ def count_pairs(
     count : (P,) int64
     """
     rows = [part for part in blocks(len(one)) if inside[part].any()]
-    first, second = (distinct_of(column[part][inside[part]] for part in rows) for column in (one, two))
+    return count_pairs_of(lambda: ((one[part][inside[part]], two[part][inside[part]]) for part in rows))
+
+
+def count_pairs_of(
+    parts: Callable[[], Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Count how often two labels stand in one row of columns that come one block after another.
+
+    Parameters
+    ----------
+    parts : callable
+        Gives both columns of each block, (n,) int64; three times.
+
+    Returns
+    -------
+    As `count_pairs`.
+    """
+    first, second = distinct_of(one for one, _ in parts()), distinct_of(two for _, two in parts())
     width = max(len(second), 1)
-    codes = (
-        np.searchsorted(first, one[part][inside[part]]) * width + np.searchsorted(second, two[part][inside[part]])
-        for part in rows
-    )
+    codes = (np.searchsorted(first, one) * width + np.searchsorted(second, two) for one, two in parts())
     pairs, count = count_distinct(codes)
     return first[pairs // width], second[pairs % width], count
 

@@ -49,8 +49,11 @@ def row_lookup(known: NDArray[Any], ascending: bool = False) -> Callable[[NDArra
     Returns
     -------
     callable
-        (n,) wanted keys -> (n,) int64, their rows.
+        (n,) wanted keys -> (n,) int64, their rows. Keys that follow one another, as those of most packs do, are not
+        held.
     """
+    if _is_run(known):
+        return _lookup_in_run(int(known[0]), len(known))
     order = None if ascending or ascends(known) else np.argsort(known, kind="stable")
 
     def find(wanted: NDArray[Any]) -> NDArray[np.int64]:
@@ -61,6 +64,25 @@ def row_lookup(known: NDArray[Any], ascending: bool = False) -> Callable[[NDArra
             if order is not None:
                 rows = order[rows]
             found[part] = np.where(known[rows] == some, rows, -1)
+        return found
+
+    return find
+
+
+def _is_run(known: NDArray[Any]) -> bool:
+    """Whether keys are whole numbers of which each is one more than the one before it."""
+    if not len(known) or known.dtype.kind not in "iu" or int(known[-1]) - int(known[0]) + 1 != len(known):
+        return False
+    return ascends(known, strictly=True)
+
+
+def _lookup_in_run(first: int, count: int) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
+    def find(wanted: NDArray[Any]) -> NDArray[np.int64]:
+        found = np.full(len(wanted), -1, np.int64)
+        for part in blocks(len(wanted)):
+            some = wanted[part]
+            inside = (some >= first) & (some <= first + count - 1)
+            found[part][inside] = some[inside] - first
         return found
 
     return find

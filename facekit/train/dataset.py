@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from facekit.errors import ConfigError, PictureError, RecordError
 from facekit.images import decode
 from facekit.records import Pack, RecordReader, open_pack
+from facekit.records.distinct import blocks
 from facekit.records.index import RecordIndex
 from facekit.run.ledger import ledger_path
 from facekit.run.ledger_reader import ledger_batches
@@ -211,6 +212,8 @@ class RecordDataset(Dataset[Sample]):
     @property
     def labels(self) -> NDArray[np.int64]:
         """(N,) int64, label of each sample, read in one pass over the headers."""
+        if _are_equal(self._keys, self.pack.keys):
+            return self.pack.labels.copy()
         order = self.pack.reader.index.positions(self.pack.keys)
         labels = np.empty(len(self.pack.reader), np.int64)
         labels[order] = self.pack.labels
@@ -251,6 +254,15 @@ def image_keys(pack: Pack) -> range | NDArray[np.int64]:
     if len(keys) and int(keys.max()) - int(keys.min()) + 1 == len(keys):
         return range(int(keys.min()), int(keys.max()) + 1)
     return np.sort(keys)
+
+
+def _are_equal(samples: range | NDArray[np.int64], keys: NDArray[np.int64]) -> bool:
+    """Whether both are the same keys in the same order; a range is not made an array."""
+    if not isinstance(samples, range):
+        return np.array_equal(samples, keys)
+    return len(samples) == len(keys) and all(
+        np.array_equal(np.arange(samples[part].start, samples[part].stop), keys[part]) for part in blocks(len(keys))
+    )
 
 
 def masked_bits(ledger: Path, index: RecordIndex, samples: range | NDArray[np.int64]) -> NDArray[np.uint8] | None:

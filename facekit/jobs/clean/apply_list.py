@@ -21,7 +21,9 @@ from facekit.jobs.inputs.clean_list import is_list, list_cure, read_list
 from facekit.jobs.inputs.picture_hashes import hash_pictures
 from facekit.jobs.inputs.signatures import check_signature
 from facekit.jobs.inputs.source import Source
+from facekit.records.distinct import blocks
 from facekit.records.key_rows import rows_of
+from facekit.records.mapped_array import mapped_array
 from facekit.records.named_inputs import describe_path, require_there
 
 __all__ = ["AllowedLoss", "check_list", "decisions_of", "match_list"]
@@ -76,13 +78,32 @@ def match_list(
     """
     listed = read_list(path)
     payloads = hash_payloads(source)
-    perceptual = np.zeros((len(source), HASH_BYTES), np.uint8)
-    if allowed.match == "auto":
-        lost = np.flatnonzero(rows_of(as_bytes(listed.pictures.payload_hash), as_bytes(payloads), ascending=True) < 0)
-        perceptual[lost] = look(source.select_rows(lost))
-    found = find_pictures(listed, Pictures(payloads, perceptual))
+    shown = _shown(listed, source, payloads, look) if allowed.match == "auto" else _nothing(len(source))
+    found = find_pictures(listed, Pictures(payloads, shown))
+    del shown
     _check_share(path, source, found, allowed)
     return decisions_of(listed, found, source, payloads), found.counts()
+
+
+def _nothing(count: int) -> npt.NDArray[np.uint8]:
+    """Perceptual hashes that say nothing, in no memory."""
+    return np.broadcast_to(np.uint8(0), (count, HASH_BYTES))
+
+
+def _shown(
+    listed: CleanList,
+    source: Source,
+    payloads: npt.NDArray[np.uint8],
+    look: Callable[[Source], npt.NDArray[np.uint8]],
+) -> npt.NDArray[np.uint8]:
+    """What the pictures show that a list does not know by their bytes, (N, 40)."""
+    lost = np.flatnonzero(rows_of(as_bytes(listed.pictures.payload_hash), as_bytes(payloads), ascending=True) < 0)
+    if len(lost) in (0, len(source)):
+        return look(source) if len(lost) else _nothing(len(source))
+    looked, shown = look(source.select_rows(lost)), mapped_array((len(source), HASH_BYTES), np.uint8)
+    for part in blocks(len(lost)):
+        shown[lost[part]] = looked[part]
+    return shown
 
 
 def check_list(path: str, match: str, allowed_signers: str | None) -> str:

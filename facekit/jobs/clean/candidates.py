@@ -14,10 +14,13 @@ from facekit.errors import FacekitError
 from facekit.jobs.clean.decision_table import DecisionTable
 from facekit.records.distinct import blocks, distinct_of
 from facekit.records.key_rows import rows_of
+from facekit.records.mapped_array import mapped_array
 
 __all__ = ["Candidates"]
 
 MOST, PICTURES = 8, 4
+VECTORS = 8192
+"""That are read at once."""
 _OWN = (Reason.INLIER, Reason.UNION, Reason.INTER)
 """Reasons of the faces that stay with their identity."""
 
@@ -113,12 +116,25 @@ class Candidates:
         """Unit vectors of the most typical face of each identity, read when they are first wanted."""
         with self._lock:
             if self._typical is None:
-                table = self._table
-                order = np.lexsort((-self._own_similarity(slice(None)), table.old_label))
-                rows = order[np.searchsorted(table.old_label[order], self.labels)]
-                parts = [_unit(self._vectors[rows[part]]).astype(np.float16) for part in blocks(len(rows))]
-                self._typical = np.concatenate(parts)
+                rows = self._typical_rows()
+                typical = mapped_array((len(rows), self._vectors.shape[1]), np.float16)
+                for part in blocks(len(rows), VECTORS):
+                    typical[part] = _unit(self._vectors[rows[part]])
+                self._typical = typical
             return self._typical
+
+    def _typical_rows(self) -> npt.NDArray[np.int64]:
+        """The most typical face of each identity, of equal ones the first, (m,); found without sorting all faces."""
+        best = np.full(len(self.labels), -np.inf, np.float32)
+        rows = np.zeros(len(self.labels), np.int64)
+        for part in blocks(len(self._table)):
+            similarity = self._own_similarity(part)
+            label = np.searchsorted(self.labels, self._table.old_label[part])
+            order = np.lexsort((-similarity, label))
+            first = order[np.append(True, label[order][1:] != label[order][:-1])]
+            better = first[similarity[first] > best[label[first]]]
+            best[label[better]], rows[label[better]] = similarity[better], part.start + better
+        return rows
 
     def _is_known(self, label: int) -> bool:
         if not 0 <= label < 1 << 63:

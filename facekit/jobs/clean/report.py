@@ -21,7 +21,7 @@ from facekit.clean.sweep import sweep_thresholds
 from facekit.embeddings import is_features
 from facekit.errors import DestinationExists, FacekitError
 from facekit.jobs.clean.candidates import Candidates
-from facekit.jobs.clean.decision_table import DecisionTable
+from facekit.jobs.clean.decision_table import COLUMNS, DecisionTable
 from facekit.jobs.clean.features import open_vectors
 from facekit.jobs.clean.tables import read_decisions
 from facekit.jobs.inputs.source import Source, open_source, source_input
@@ -35,6 +35,7 @@ from facekit.records.key_rows import rows_of
 from facekit.report.clean_content import CleanRows, build_content, pictures_wanted
 from facekit.report.clean_page import build_page
 from facekit.report.review import LONGEST, ReviewHandlers, open_server
+from facekit.run.memory import release_freed
 from facekit.run.parquet import read_parquet
 from facekit.run.user_files import read_regular_file
 
@@ -52,6 +53,11 @@ __all__ = [
 OVERRIDES, PAIRS, SOURCE_PATH = "overrides.json", "pairs.parquet", "source.txt"
 MOST_PICTURES, STATIC_ROWS, REVIEWED_ROWS = 1000, 5000, 200_000
 """Faces that are listed, the most doubtful ones first; a browser has 100 MB to hold for those of a review."""
+
+
+UNSHOWN = ("payload_hash", "cluster", "round")
+"""Columns of the decisions that a review reads, so that damage to them shows, and does not hold."""
+SHOWN = tuple(name for name in COLUMNS if name not in UNSHOWN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +176,9 @@ def open_review(config: ReviewConfig) -> ThreadingHTTPServer:
         The folder holds no decisions, or the source is not the pack that was cleaned.
     """
     folder = Path(config.folder)
-    table = read_decisions(folder)
+    read_decisions(folder, UNSHOWN)
+    release_freed()
+    table = read_decisions(folder, SHOWN)
     pairs = read_pairs(folder / PAIRS)
     content = build_report(table, pairs, REVIEWED_ROWS)
     source = _cleaned_source(config.source, folder, table)
@@ -286,4 +294,8 @@ def _cleaned_source(named: str | None, folder: Path, table: DecisionTable) -> So
     source, _ = open_source(named or os.fsdecode(path.read_bytes().rstrip(b"\n")), layout="flat")
     if source.content != table.about["source"]["content"]:
         raise FacekitError(f"{source.path} is not the pack that was cleaned: name it with --source")
+    if np.array_equal(source.keys, table.keys) and np.array_equal(source.labels, table.old_label):
+        return dataclasses.replace(
+            source, keys=table.keys, labels=table.old_label
+        )  # 16 bytes a face that are there already
     return source

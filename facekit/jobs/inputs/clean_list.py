@@ -15,6 +15,7 @@ from facekit.clean.lists import MOST_VOTERS, CleanList, Pictures
 from facekit.errors import FacekitError, WrongInput
 from facekit.images.perceptual import HASH_BYTES, HASH_NAME
 from facekit.records.distinct import blocks
+from facekit.records.mapped_array import mapped_array
 from facekit.records.named_inputs import MARKS, describe_path, require_there, unreadable
 from facekit.run.parquet import count_rows, parquet_batches, parquet_schema
 
@@ -170,17 +171,18 @@ def _check_rows(listed: CleanList) -> None:
     """Refuse numbers that no list has: whoever forged them would have memory taken, or votes counted."""
     if listed.identity.max(initial=-1) >= max(len(listed), 1) or listed.identity.min(initial=0) < -1:
         raise FacekitError("the list contradicts itself: it numbers more people than it has pictures, or below -1")
-    known, said = listed.known_by, listed.said_by
     strangers = np.uint64(2 ** len(listed.about["voters"]) - 1)
-    if (known & ~strangers).any() or (said & ~known).any() or not known.all():
+    parts = ((listed.known_by[part], listed.said_by[part]) for part in blocks(len(listed)))
+    if any((known & ~strangers).any() or (said & ~known).any() or not known.all() for known, said in parts):
         raise FacekitError("the list contradicts itself: pictures are known or said by voters whom it does not name")
 
 
 def _read_rows(path: str | Path, about: dict[str, Any]) -> CleanList:
     count = count_rows(path)
-    hashes, perceptual = np.empty((count, 16), np.uint8), np.empty((count, HASH_BYTES), np.uint8)
-    action, reason = np.empty((2, count), np.int8)
-    identity, (known, said) = np.empty(count, np.int64), np.empty((2, count), np.uint64)
+    hashes, perceptual = mapped_array((count, 16), np.uint8), mapped_array((count, HASH_BYTES), np.uint8)
+    action, reason, identity, known, said = (
+        mapped_array(count, kind) for kind in (np.int8, np.int8, np.int64, np.uint64, np.uint64)
+    )
     names, row = ("payload_hash", "perceptual", "action", "reason", "identity", "known_by", "said_by"), 0
     for batch in parquet_batches(path, names):
         part = slice(row, row + batch.num_rows)

@@ -13,6 +13,7 @@ from facekit.images import decode
 from facekit.images.perceptual import HASH_BYTES, perceptual_hash
 from facekit.jobs.inputs.source import Source
 from facekit.jobs.inputs.source_records import read_records
+from facekit.records.mapped_array import mapped_array
 from facekit.run.processors import processors
 from facekit.run.progress import progress
 
@@ -32,14 +33,14 @@ def hash_pictures(source: Source) -> npt.NDArray[np.uint8]:
     Returns
     -------
     (N, 40) uint8
-        See `facekit.images.perceptual`; zero where a picture does not decode.
+        See `facekit.images.perceptual`; zero where a picture does not decode. Mapped where they are many.
 
     Raises
     ------
     RecordError
         A record is truncated or corrupt.
     """
-    hashes = np.zeros((len(source), HASH_BYTES), np.uint8)
+    hashes = mapped_array((len(source), HASH_BYTES), np.uint8)
     records, first = read_records(source), 0
     with (
         progress("looking", len(source)) as advance,

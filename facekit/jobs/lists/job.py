@@ -27,6 +27,7 @@ from facekit.output.dry_run import Forecast, is_dry
 from facekit.records.distinct import blocks, places_in
 from facekit.records.index_policy import index_policy
 from facekit.records.key_rows import rows_of
+from facekit.records.mapped_array import mapped_array
 from facekit.records.named_inputs import require_there
 from facekit.run.memory import release_freed
 
@@ -217,7 +218,9 @@ def with_hashes(rows: SortedRows, looked: npt.NDArray[np.uint8], about: dict[str
 def _spread(looked: npt.NDArray[np.uint8], places: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
     """Rows in another order, some more than once, eight bytes of each at a time: no second copy of them all."""
     if len(looked) < len(places):
-        looked.resize((len(places), looked.shape[1]), refcheck=False)
+        few, looked = looked, mapped_array((len(places), looked.shape[1]), np.uint8)
+        for part in blocks(len(few)):
+            looked[part] = few[part]
     words, spread = looked.view(np.uint64), np.empty(len(places), np.uint64)
     for column in range(words.shape[1]):
         for part in blocks(len(places)):  # an index becomes eight bytes a row too

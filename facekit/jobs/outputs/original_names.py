@@ -28,13 +28,18 @@ AT_ONCE = 4096
 """Names that are Python objects at the same time."""
 
 CHUNK = 1 << 20
+MOST_NARROW = (1 << 32) - 1
+"""Bytes of a list below which four bytes say where a name starts."""
+
 LINE = re.compile(rb"([0-9]{1,18})\t[0-9]{1,18}\t([^\0-\x1f]+)\n?")
 LEAVES = re.compile(rb"^/|(^|/)\.{0,2}(/|$)")
 """A path from the root, or with a part that is empty, itself, or the folder above."""
 
 
 class ListedNames:
-    """The files that the records of a pack were made from, looked up some at a time: 16 bytes a record.
+    """The files that the records of a pack were made from, looked up some at a time.
+
+    Four bytes a record (eight where the list has 4 GB), and eight more where the keys do not follow one another.
 
     Parameters
     ----------
@@ -59,7 +64,9 @@ class ListedNames:
         if not len(self._starts):
             return [None] * len(keys)
         rows = self._find(keys)
-        return [None if at < 0 else self._name(at) for at in np.where(rows >= 0, self._starts[rows], -1).tolist()]
+        starts, none = self._starts[rows], _nowhere(self._starts.dtype)
+        told = (rows >= 0) & (starts != none)
+        return [self._name(at) if known else None for at, known in zip(starts.tolist(), told.tolist(), strict=True)]
 
     def _name(self, start: int) -> bytes:
         stop = self._list.find(b"\n", start)
@@ -121,7 +128,12 @@ class _Lines(NamedTuple):
     """Lines of a list: their keys, and where in the file their paths start."""
 
     keys: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.unsignedinteger]
+
+
+def _nowhere(kind: np.dtype[np.unsignedinteger]) -> int:
+    """What stands for no place in a list."""
+    return int(np.iinfo(kind).max)
 
 
 def _index_list(file: BinaryIO) -> _Lines:
@@ -129,7 +141,8 @@ def _index_list(file: BinaryIO) -> _Lines:
     most = 1 + sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK), b""))
     file.seek(0)
     # Of their full length at once: two arrays that grow beside each other leave holes as large as themselves.
-    keys, starts, count, position = np.empty(most, np.int64), np.empty(most, np.int64), 0, 0
+    kind = np.uint32 if os.fstat(file.fileno()).st_size < MOST_NARROW else np.uint64
+    keys, starts, count, position = np.empty(most, np.int64), np.empty(most, kind), 0, 0
     for line in file:
         found = LINE.fullmatch(line)
         if found and not LEAVES.search(found[2]):
@@ -139,10 +152,10 @@ def _index_list(file: BinaryIO) -> _Lines:
     return _Lines(keys[:count], starts[:count])
 
 
-def _starts_of_names(ledger: Path, lines: _Lines) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Keys of the records that were made from others, (n,) int64, and where the names of those start; -1: untold."""
+def _starts_of_names(ledger: Path, lines: _Lines) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.unsignedinteger]]:
+    """Keys of the records that were made from others, (n,) int64, and where the names of those start, or nowhere."""
     find, most, count = row_lookup(lines.keys), ledger_rows(ledger), 0
-    keys, starts = np.empty(most, np.int64), np.empty(most, np.int64)
+    keys, starts = np.empty(most, np.int64), np.empty(most, lines.starts.dtype)
     for batch in ledger_batches(ledger, "key", "source_key"):
         count += _note_made(batch.drop_null(), find, lines.starts, keys[count:], starts[count:])
     return keys[:count], starts[:count]
@@ -151,12 +164,13 @@ def _starts_of_names(ledger: Path, lines: _Lines) -> tuple[npt.NDArray[np.int64]
 def _note_made(
     made: pa.RecordBatch,
     find: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]],
-    listed: npt.NDArray[np.int64],
+    listed: npt.NDArray[np.unsignedinteger],
     keys: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.unsignedinteger],
 ) -> int:
     """Write what some rows of the ledger tell to the beginning of two columns; how many there are."""
     rows = find(made["source_key"].to_numpy())
     keys[: len(rows)] = made["key"].to_numpy()
-    starts[: len(rows)] = np.where(rows >= 0, listed[rows], -1) if len(listed) else rows
+    none = _nowhere(starts.dtype)
+    starts[: len(rows)] = np.where(rows >= 0, listed[rows], none) if len(listed) else none
     return len(rows)

@@ -18,6 +18,7 @@ from facekit.jobs.inputs.picture_hashes import hash_payload, hash_pictures
 from facekit.jobs.inputs.source import Source, source_input
 from facekit.jobs.inputs.source_records import read_records
 from facekit.output import is_begun, open_folder
+from facekit.records.mapped_array import mapped_array
 from facekit.run.choice import ExecutorChoice
 from facekit.run.platform_stamp import instruction_set
 from facekit.run.shard_file import ShardWriter, read_rows
@@ -96,7 +97,7 @@ def share_hashing(source: Source, named: str, config: Looking) -> npt.NDArray[np
     shared = config.executor.part is not None
     with open_folder(journal, "hashes", read, _settings(source), config.overwrite, needed, shared) as kept:
         run_share(kept, work)
-        found = np.empty((len(source), HASH_BYTES), np.uint8)
+        found = mapped_array((len(source), HASH_BYTES), np.uint8)
         for shard in shards:
             hashes = read_rows(kept.shard(shard.number))["hash"].combine_chunks().buffers()[1]
             part = found[shard.first : shard.stop]

@@ -35,6 +35,7 @@ from facekit.jobs.train.job import train
 from facekit.output import replace_file
 from facekit.records.distinct import blocks, distinct
 from facekit.records.key_rows import rows_of
+from facekit.run.memory import release_freed
 
 __all__ = ["Round", "StartModel", "finished_rounds", "prepare_start_model", "run_round"]
 
@@ -142,6 +143,7 @@ def run_round(
         # Whether it took too much is asked below, where its report lies already.
         wanted = CleanConfig(config.source, str(cleaned), str(features), settings=config.settings, round=number)
         clean(replace(wanted, allow_loss=1.0))
+    release_freed()
     table = read_decisions(cleaned)
     vectors = _vectors_of(features, table)
     if not (table.new_label >= 0).any():
@@ -151,9 +153,11 @@ def run_round(
     pack = _masked(config, folder, cleaned, say)
     centres = _centres(vectors, table) if first.weights is not None else None
     say(f"round {number}: training on {int((table.new_label >= 0).sum())} images")
+    del table, vectors  # training holds a pack of its own
     weights = _train(config, str(pack), folder, first.weights, centres, say, report)
     model = _export(weights, folder)
-    return _round(config, number, folder, table, before, model, weights)
+    release_freed()
+    return _round(config, number, folder, read_decisions(cleaned), before, model, weights)
 
 
 def _masked(config: SelfLearnConfig, folder: Path, cleaned: Path, say: Say) -> Path:
@@ -183,6 +187,7 @@ def _train(
     """Train where it is not done yet: the folder of the run."""
     run = folder / "train"
     if not (run / "model.pt").is_file():
+        release_freed()  # of what looked through the pack, or cleaned it
         wanted = TrainConfig(config.plugin, pack, str(run), config.recipe, config.changes, init, resume=True)
         train_together(train, wanted, report, lambda sentence: say(f"warning: {sentence}"), centres)
     return str(run)
