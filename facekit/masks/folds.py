@@ -73,7 +73,8 @@ def _from_sides(draw: Draws, look: Look, sides: Pair, middle: float, deep: float
         ends = (out, start, inner, middle + aside)
         along = (draw.between(0.1, 1.1), draw.between(0.5, 1.3), draw.between(0.0, 0.15))
         bow = (middle - start) * draw.between(0.1, 0.4)
-        lines.append(step_of(draw, look, ends, bow, (deep * draw.between(0.5, 1.2), 1.5 * _gap(look)), along, (0.03, 0.1)))
+        pair = deep * draw.between(0.5, 1.2), 1.5 * _gap(look)
+        lines.append(step_of(draw, look, ends, bow, pair, along, (0.03, 0.1)))
     return lines
 
 
