@@ -13,11 +13,12 @@ TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the pictu
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light: red skin is more often
 # red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin. b* of 80 really worn
-# white masks follows that of the skin with .42, here with .44.
-FOLLOWS = 0.46
-DARK_FOLLOWS = 1.0  # black cloth: as much again (.5 and .6 really), for much of what comes from it is the scene's light
+# white masks follows that of the skin with .42, here with .35;
+# what follows more is taken for skin by the network that finds masks.
+FOLLOWS = 0.40
+DARK_FOLLOWS = 0.7  # by how much more black cloth does: much of what comes from it is the light of the scene
 DARK = 0.25  # linear reflectance below which cloth is dark
-MOST_OF_SKIN = 0.55  # logarithm of red over blue: no skin departs farther, so that what is beyond it is light
+MOST_OF_SKIN = 0.8  # logarithm of red over blue: no skin departs farther, so that what is beyond it is light
 SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
 LEAST_WHITE = 0.28  # linear level of white in the darkest pictures: cameras expose for what is bright in them
 MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have three times as much

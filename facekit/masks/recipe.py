@@ -38,7 +38,7 @@ def _jitter(draw: Draws, colour: Colour, spread: float) -> Colour:
     light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.2, 1.6) * spread * 0.85, spread
     shifts = (
         light - cool + draw.bell(0.3 * spread, tint),
-        light + draw.bell(-0.012, tint),
+        light + draw.bell(-0.008, tint),
         light + cool + draw.bell(0, tint),
     )
     r, g, b = (round(min(max(c * 2.718281828**shift, 0.004), 0.92), 5) for c, shift in zip(colour, shifts, strict=True))
