@@ -84,9 +84,11 @@ WHY = {
     "arcface of bcl, scale 48": Method("bcl", "arcface-small", ("scale=48", "margin=.35")),
     "arcface of bcl, no jitter": Method("bcl", "arcface-small", ("scale=32", "brightness=0", "contrast=0")),
     "arcface, from arcface": Method("maskdul", "magface-small", FIXED, "arcface"),
+    "magface, from arcface": Method("maskdul", "magface-small", (), "arcface"),
     "maskdul, from arcface": Method("maskdul", "maskdul-small", (), "arcface"),
     "maskdul, margin .35, from arcface": Method("maskdul", "maskdul-small", FIXED, "arcface"),
     "arcface, blurred, from arcface": Method("maskdul", "magface-small", (*FIXED, *BLURRED), "arcface"),
+    "magface, blurred, from arcface": Method("maskdul", "magface-small", BLURRED, "arcface"),
     "maskdul, blurred, from arcface": Method("maskdul", "maskdul-small", BLURRED, "arcface"),
     "maskdul, margin .35, blurred, from arcface": Method("maskdul", "maskdul-small", (*FIXED, *BLURRED), "arcface"),
 }

@@ -51,6 +51,8 @@ def warnings_of(pack: Path, out: Path, plugin: str, recipe: str, *given: str) ->
         ("bcl", "bcl-small", ("crop=20",), "crop is 20 of 36 pixels (usual: 0 to 4)"),
         ("bcl", "bcl-small", ("scale=.5",), "scale is 0.5 (usual: 16 to 128)"),
         ("bcl", "bcl-small", ("t_momentum=.9",), "t_momentum is 0.9 (usual: 0.001 to 0.1)"),
+        ("maskdul", "maskdul-small", ("kl_weight=1",), "kl_weight is 1 (usual: 0 to 0.1)"),
+        ("maskdul", "maskdul-small", ("scale=.5",), "scale is 0.5 (usual: 16 to 128)"),
         ("maskdul", "maskdul-small", ("dimensions=512",), "magnitude_bounds end at 55, and dimensions is 512"),
         ("maskdul", "maskdul-small", ("dimensions=512",), "sigma_bounds end at 12.5, and dimensions is 512"),
         (
@@ -75,6 +77,8 @@ def test_a_recipe_that_fits_is_not(tmp_path: Path) -> None:
     assert warnings_of(pack, tmp_path / "run", "bcl", "bcl-small") == ""
     with_masks(pack)
     assert warnings_of(pack, tmp_path / "other", "maskdul", "maskdul-small", "dimensions=128") == ""
+    unit = ("dimensions=128", "kl_weight=1", "reduction=mean")  # the mean over dimensions is a hundredth of the sum
+    assert warnings_of(pack, tmp_path / "third", "maskdul", "maskdul-small", *unit) == ""
 
 
 @pytest.mark.parametrize(

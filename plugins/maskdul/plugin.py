@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PLUGIN", "MaskdulConfig"]
 
 LOSSES = ("maskdul", "dul_cls", "dul_mag", "magface")
+MOST_KL_WEIGHT = 0.1  # of the sum over dimensions: ten times the paper's; with 1 three trainings learnt nothing
 Bounds = tuple[float, ...]
 
 
@@ -48,7 +49,8 @@ class MaskdulConfig:
     lambda_g : float
         Weight of the regulariser g of the magnitude (MagFace).
     kl_weight : float
-        Weight of the divergence from the prior.
+        Weight of the divergence from the prior; usual 0 to 0.1. With its sum over dimensions and a weight of 1 nothing
+        is learnt.
     magnitude_bounds : (float, float)
         Lower and upper bound of the magnitude of mu; of 512 dimensions: a recipe with others scales them by
         sqrt(dimensions / 512).
@@ -210,6 +212,10 @@ class _Maskdul:
             found.append("two_stream without a ledger or online masks: the branch for masked faces will see nothing")
         if config.margin_bounds[0] < config.margin_bounds[1] or config.lambda_g:
             found += _bounds_of_other_dimensions(config, "magnitude_bounds", 110.0)
+        if not 16 <= config.scale <= 128:
+            found.append(f"scale is {as_written(config.scale)} (usual: 16 to 128)")
+        if config.loss != "magface" and config.reduction == "sum" and config.kl_weight > MOST_KL_WEIGHT:
+            found.append(f"kl_weight is {as_written(config.kl_weight)} (usual: 0 to {as_written(MOST_KL_WEIGHT)})")
         if config.loss == "maskdul":
             found += _bounds_of_other_dimensions(config, "sigma_bounds", 25.0)
         return found
