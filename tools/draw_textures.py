@@ -196,9 +196,8 @@ def sewn(seed: int, seam: bool, pleats: bool) -> tuple[Plane, Plane]:
 def stripes(seed: int) -> tuple[Plane, Plane]:
     turn = np.random.default_rng(seed).uniform(-0.5, 0.5)
     along = S * np.cos(turn) + T * 0.75 * np.sin(turn)
-    return 0.6 * step(np.sin(2 * np.pi * 17 * along), 0.10), 0.7 * step(
-        np.sin(2 * np.pi * 4.25 * along + 2.2) - 0.93, 0.03
-    )
+    thin = 0.32 * step(np.sin(2 * np.pi * 23 * along) - 0.3, 0.3)  # bold ones are taken for anything but masks
+    return thin, 0.24 * step(np.sin(2 * np.pi * 5.75 * along + 2.2) - 0.85, 0.05)
 
 
 def gingham(seed: int) -> tuple[Plane, Plane]:
