@@ -12,6 +12,7 @@ from mask_faces import HEIGHT, WIDTH, turned
 
 from facekit.faces.topology import load_topology
 from facekit.masks import render_worn, sample_params
+from facekit.masks.exposure import TYPICAL_COLOUR, exposure_of_white
 from facekit.masks.finish import _compose
 from facekit.masks.render import _finish
 from facekit.masks.scene import SceneEstimate, estimate_scene, face_tables
@@ -101,3 +102,38 @@ def balance(side: int, seed: int) -> float:
 def test_the_shadow_lies_on_the_side_turned_from_the_light(seed: int) -> None:
     """The same mask under light from the left and from the right."""
     assert balance(-1, seed) > balance(1, seed) + 0.2
+
+
+def skin_of(red: float, blue: float) -> SceneEstimate:
+    colour = 0.2 * np.array(TYPICAL_COLOUR, F32) * np.array([red, 1, blue], F32)
+    return scene((0.0, 0.0))._replace(skin=colour, tint_spread=20.0)
+
+
+def warmth(red: float, blue: float, cloth: float) -> float:
+    """Logarithm of red over blue that white has beside such skin."""
+    r, _, b = exposure_of_white(skin_of(red, blue), 0.0, cloth)
+    return float(np.log(r / b))
+
+
+@given(st.floats(0.75, 1.3), st.floats(0.75, 1.3), st.floats(0.02, 0.9), st.floats(0.02, 0.9))
+@settings(max_examples=200, deadline=None)
+def test_dark_cloth_follows_the_colour_of_the_light_more_than_white(
+    red: float, blue: float, one: float, other: float
+) -> None:
+    """By twice as much at the most, never in the other direction, and never more than the skin."""
+    dark, light = sorted((one, other))
+    mine, others = (warmth(red, blue, cloth) for cloth in (dark, light))
+    assert abs(mine) >= abs(others) - 1e-6
+    assert mine * others >= -1e-9
+    assert abs(mine) <= min(2 * abs(warmth(red, blue, 1.0)), abs(np.log(red / blue))) + 1e-6
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_colour_that_no_skin_has_is_that_of_the_light(sign: int) -> None:
+    """Beyond what skins differ by, white changes by as much as the skin, and below it by less than half."""
+    at = np.linspace(0.05, 1.2, 47) * sign / 2
+    logs = np.array([warmth(float(np.exp(x)), float(np.exp(-x)), 0.9) for x in at])
+    slopes = np.diff(logs) / np.diff(2 * at)
+    middles = np.abs(at[1:] + at[:-1])
+    assert (slopes[middles < 0.75] < 0.5).all()
+    assert (slopes[(middles > 0.85) & (middles < 0.95)] > 0.9).all()

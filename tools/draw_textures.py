@@ -196,9 +196,8 @@ def sewn(seed: int, seam: bool, pleats: bool) -> tuple[Plane, Plane]:
 def stripes(seed: int) -> tuple[Plane, Plane]:
     turn = np.random.default_rng(seed).uniform(-0.5, 0.5)
     along = S * np.cos(turn) + T * 0.75 * np.sin(turn)
-    return 0.6 * step(np.sin(2 * np.pi * 17 * along), 0.10), 0.7 * step(
-        np.sin(2 * np.pi * 4.25 * along + 2.2) - 0.93, 0.03
-    )
+    thin = 0.32 * step(np.sin(2 * np.pi * 23 * along) - 0.3, 0.3)  # bold ones are taken for anything but masks
+    return thin, 0.24 * step(np.sin(2 * np.pi * 5.75 * along + 2.2) - 0.85, 0.05)
 
 
 def gingham(seed: int) -> tuple[Plane, Plane]:
@@ -264,7 +263,7 @@ def sponge(seed: int, *holes: tuple[float, float, float, float]) -> Cloth:
     `holes` are one for both sides, or left and right: |X| and T of the middle, and half of the width and height there.
     Most are open behind, where the arms meet at the ear.
     """
-    tone = 0.8 + 0.06 * noise(seed, 1.7) + 0.03 * noise(seed + 2, 4) + 0.02 * noise(seed + 1, 14)
+    tone = 0.8 + 0.03 * noise(seed, 1.7) + 0.012 * noise(seed + 2, 4) + 0.02 * noise(seed + 1, 14)
     out = np.clip((np.abs(X) - 0.70) / 0.30, 0, 1)
     top, bottom = 0.02 + 0.13 * out**2, 0.98 - 0.20 * out**2
     alpha = step(np.minimum(T - top, bottom - T), 0.006) * step(0.985 - np.abs(X), 0.006)
@@ -319,14 +318,14 @@ TEXTURES: dict[str, Callable[[], Cloth]] = {
     "cloth-camouflage": lambda: cloth(47, camouflage, True),
     "cloth-chevrons": lambda: cloth(48, chevrons, True),
     "cloth-flecked": lambda: cloth(49, flecked, False),
-    "sponge-a": lambda: sponge(51, (1.00, 0.42, 0.44, 0.28), (0.99, 0.43, 0.41, 0.26)),
-    "sponge-b": lambda: sponge(52, (0.88, 0.43, 0.17, 0.18)),
-    "sponge-c": lambda: sponge(53, (1.02, 0.42, 0.46, 0.31)),
-    "sponge-d": lambda: sponge(54, (1.03, 0.40, 0.43, 0.18), (1.03, 0.41, 0.48, 0.20)),
-    "sponge-e": lambda: sponge(55, (1.00, 0.45, 0.36, 0.27)),
-    "sponge-f": lambda: sponge(56, (1.05, 0.41, 0.49, 0.22), (1.02, 0.41, 0.46, 0.20)),
-    "sponge-g": lambda: sponge(57, (1.00, 0.42, 0.28, 0.18)),
-    "sponge-h": lambda: sponge(58, (1.01, 0.40, 0.42, 0.29)),
+    "sponge-a": lambda: sponge(51, (1.08, 0.42, 0.40, 0.19), (1.06, 0.43, 0.36, 0.18)),
+    "sponge-b": lambda: sponge(52, (0.90, 0.43, 0.13, 0.15)),
+    "sponge-c": lambda: sponge(53, (1.12, 0.42, 0.42, 0.21)),
+    "sponge-d": lambda: sponge(54, (1.10, 0.40, 0.40, 0.17), (1.14, 0.41, 0.46, 0.19)),
+    "sponge-e": lambda: sponge(55, (1.15, 0.45, 0.36, 0.20)),
+    "sponge-f": lambda: sponge(56, (1.16, 0.41, 0.44, 0.18), (1.10, 0.41, 0.42, 0.17)),
+    "sponge-g": lambda: sponge(57, (1.08, 0.42, 0.28, 0.16)),
+    "sponge-h": lambda: sponge(58, (1.20, 0.40, 0.42, 0.20)),
 }
 
 

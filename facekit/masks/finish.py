@@ -25,7 +25,7 @@ ONE = np.uintp(1)
 LEAST_GAIN = np.float32(
     0.8
 )  # of detail: a soft forehead must not wipe pleats and seams out; the picture's blur softens them
-MOST_GRAIN = np.float32(2.0)  # levels; more reads as a weave that the skin beside it has not
+MOST_GRAIN = np.float32(1.2)  # levels; more reads as a weave that the skin beside it has not
 
 
 class Border(NamedTuple):

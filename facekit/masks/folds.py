@@ -10,6 +10,7 @@ __all__ = ["draw_folds"]
 
 LEVEL = 0.64  # of t at the side: where a line that is level in the picture of a face from the front crosses the middle
 LOWEST_PLEAT = 0.86
+MOST_GAP = 0.8
 MOST_SHEEN = 0.9
 
 
@@ -49,11 +50,16 @@ def _pleats(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     return lines
 
 
+def _gap(look: Look) -> float:
+    """How dark it is where a pleat gapes: on dark cloth nothing comes out, through light cloth some light falls."""
+    return min(0.4 * look.gleam, MOST_GAP)
+
+
 def _through(draw: Draws, look: Look, sides: Pair, middle: float, deep: float) -> Line:
     """One step from hem to hem."""
     left, right = (side + draw.bell(0, 0.012) for side in sides)
     ends = (draw.between(0.0, 0.06), left, draw.between(0.94, 1.0), right)
-    return step_of(draw, look, ends, middle - (left + right) / 2, (deep, 0.35), _uneven(draw), (0.04, 0.14))
+    return step_of(draw, look, ends, middle - (left + right) / 2, (deep, _gap(look)), _uneven(draw), (0.04, 0.14))
 
 
 def _from_sides(draw: Draws, look: Look, sides: Pair, middle: float, deep: float) -> list[Line]:
@@ -67,7 +73,8 @@ def _from_sides(draw: Draws, look: Look, sides: Pair, middle: float, deep: float
         ends = (out, start, inner, middle + aside)
         along = (draw.between(0.1, 1.1), draw.between(0.5, 1.3), draw.between(0.0, 0.15))
         bow = (middle - start) * draw.between(0.1, 0.4)
-        lines.append(step_of(draw, look, ends, bow, (deep * draw.between(0.4, 1.2), 0.8), along, (0.03, 0.1)))
+        pair = deep * draw.between(0.5, 1.2), 1.5 * _gap(look)
+        lines.append(step_of(draw, look, ends, bow, pair, along, (0.03, 0.1)))
     return lines
 
 
@@ -107,7 +114,7 @@ def _tent(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
             continue
         s, start = 0.5 + sign * draw.between(0.01, 0.07), draw.between(0.0, 0.08)
         ends = (s, start, s + sign * wide * draw.between(0.5, 1.2), start + far * draw.between(0.6, 1.2))
-        lip, shade = deep * look.gleam * draw.between(0.1, 0.6), deep * draw.between(0.3, 1.0)
+        lip, shade = deep * look.gleam * draw.between(0.1, 0.6), deep * draw.between(0.2, 0.85)
         size = (look.soft * draw.between(0.006, 0.02), sign * draw.between(0.05, 0.16))
         along = (draw.between(0.4, 1.2), draw.between(0.3, 1.0), 0.0)
         lines.append(line_of(ends, (draw.bell(0, 0.006), 0.0), size, (0.0, lip, shade), along))
@@ -123,7 +130,7 @@ def _tension(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
                 s0, s1 = draw.between(0.0, 0.05), draw.between(0.12, 0.4)
                 ends = (abs(side - s0), corner + draw.bell(0, 0.05), abs(side - s1), toward + draw.bell(0, 0.09))
                 along = (draw.between(0.3, 1.2), draw.between(0.3, 1.0), 0.0)
-                deep = kind.pleat_depth * draw.between(0.2, 0.8)
+                deep = kind.pleat_depth * draw.between(0.15, 0.6)
                 lines.append(step_of(draw, look, ends, draw.bell(0, 0.025), (deep, 0.5), along, (0.03, 0.08)))
     return lines
 
@@ -136,7 +143,7 @@ def _wrinkles(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
         rise = (s - 0.5) * (t - 0.5) * draw.between(0.0, 1.6) + draw.bell(0, 0.04)
         ends = (max(s - long, 0.0), t - rise * long / 0.12, min(s + long, 1.0), t + rise * long / 0.12)
         along = (draw.between(0.0, 0.4), draw.between(0.4, 1.2), draw.between(0.0, 0.4))
-        deep = (kind.pleat_depth * draw.between(0.15, 0.9), 0.4)
+        deep = (kind.pleat_depth * draw.between(0.1, 0.65), 0.4)
         lines.append(step_of(draw, look, ends, draw.bell(0, 0.015), deep, along, (0.02, 0.09)))
     return lines
 

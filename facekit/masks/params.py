@@ -15,7 +15,7 @@ __all__ = ["Colour", "MaskOptions", "MaskParams"]
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
-VERSION = 5
+VERSION = 6
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
 LARGEST = sys.float_info.max
 

@@ -20,7 +20,7 @@ HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the
 STRAPS_SEEN = 0.85  # the others lie under hair
 MOST_HALVES = 0.8  # logarithm; more is never seen but in hard sunlight
 HIGHEST = 1.1  # centimetres above or below the usual place; 1.6 lower, and the nose is out
-MOST_CREASED = 0.4  # depth of the creases times contrast of the folds
+MOST_CREASED = 0.3  # depth of the creases times contrast of the folds
 
 
 @cache
@@ -38,7 +38,7 @@ def _jitter(draw: Draws, colour: Colour, spread: float) -> Colour:
     light, cool, tint = draw.bell(0, spread * 2), draw.uniform(-0.2, 1.6) * spread * 0.85, spread
     shifts = (
         light - cool + draw.bell(0.3 * spread, tint),
-        light + draw.bell(0, tint),
+        light + draw.bell(-0.008, tint),
         light + cool + draw.bell(0, tint),
     )
     r, g, b = (round(min(max(c * 2.718281828**shift, 0.004), 0.92), 5) for c, shift in zip(colour, shifts, strict=True))
@@ -102,7 +102,7 @@ def _creases(draw: Draws, kind: MaskType, relief: float) -> tuple[float, float, 
 
 def _worn_down(draw: Draws, options: MaskOptions) -> float:
     """Centimetres by which the mask lies too low: 0, or those of one that is worn wrongly."""
-    which, low, lowest = draw.uniform(0.0, 1.0), draw.uniform(1.9, 3.2), draw.uniform(5.4, 6.4)
+    which, low, lowest = draw.uniform(0.0, 1.0), draw.uniform(1.7, 2.7), draw.uniform(5.4, 6.4)
     if which < options.nose_out:
         return low
     return lowest if which < options.nose_out + options.under_chin else 0.0
@@ -164,7 +164,7 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         light=draw.uniform(*options.light_range),
         uneven_light_share=draw.uniform(0.4, 1.0),
         exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
-        cast=(draw.bell(0, 0.32), draw.bell(0.02, 0.25)),
+        cast=(draw.bell(0, 0.2), draw.bell(0.02, 0.18)),
         shadow=draw.uniform(*options.shadow_range),
         crispness=min(draw.bell(-0.15, 1.7), 1.2),
         softness=draw.uniform(0.0, 0.35),

@@ -15,6 +15,7 @@ from facekit.faces.topology import NUM_VERTICES, load_topology
 from facekit.masks.catalogue import MaskType, mask_type
 from facekit.masks.drape import Drape, drape
 from facekit.masks.dye import dye, line_light
+from facekit.masks.exposure import exposure_of_white, grey, luminance_of, single_hue
 from facekit.masks.finish import Border, Curves, Finish, finish_picture
 from facekit.masks.large import LARGE, doublings, fine_slopes, magnified, refined, refinement
 from facekit.masks.lighting import ANCHOR_REACH, ClothLighting, shade
@@ -29,16 +30,6 @@ from facekit.masks.textures import TEXTURE_SIZE, texture_level, to_linear
 __all__ = ["Worn", "render_worn"]
 
 MARGIN = 7  # pixels around the mask that shadow and blur may reach; of a large face in proportion
-TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the picture's white point says nothing
-TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
-# Share of the skin's departure from typical skin that is put down to the colour of the light. Of a warm one, less: red
-# skin is more often red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin.
-WARM, COOL = 0.38, 0.42
-SEEN_SHARE = 0.7  # of the white point's guess; on really worn masks, L* of white cloth follows the skin's with .2
-LEAST_WHITE = 0.28  # linear level of white in the darkest pictures: cameras expose for what is bright in them
-MOST_TINT_SPREAD = 6.0  # levels; of 400 aligned faces 1% have less, half have three times as much
-TINT = 0.7  # of the skin's tint in a monochrome picture: what is brighter is tinted less
-CLOTH_WHITE = 0.80  # reflectance that the white point stands for
 DARKEST_SHADE = 0.3  # of the skin's mean light: below it the fitted light falls off four times more slowly
 DARK_EDGE = 0.7  # width of a dark mask's edge: bright skin blooms over it, so that it looks sharper than a light one's
 LEAST_BLUR = 0.6  # pixels: no camera's edge is sharper, and without it oblique edges have steps
@@ -46,7 +37,7 @@ BLUR = (0.32, 0.47)  # pixels at an edge ratio of 1, less this much; see `_filte
 TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
-FOLDED = 0.06  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
+FOLDED = 0.09  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
 
 
 Filters = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -172,50 +163,15 @@ def _crease(params: MaskParams) -> NDArray[np.float32]:
     return np.array([*weights, size * cosine, size * sine, offset_s, offset_t], np.float32)
 
 
-def _grey(colour: tuple[float, float, float], share: float) -> tuple[float, float, float]:
-    """A linear colour drawn toward grey of its luminance."""
-    grey = 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
-    r, g, b = (c + share * (grey - c) for c in colour)
-    return r, g, b
-
-
-def _monochrome(scene: SceneEstimate) -> float:
-    """0 for a picture of many hues, 1 for one of a single hue (or none): there cloth has no colour of its own."""
-    return min(max((MOST_TINT_SPREAD - scene.tint_spread) / 3.0, 0.0), 1.0)
-
-
 def _dyed(params: MaskParams, scale: float, monochrome: float) -> NDArray[np.float32]:
     times = doublings(scale)
     level, two_tone = magnified(params.texture, times) if times else texture_level(params.texture, _halvings(scale))
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
-    inks = [_grey(ink, monochrome) for ink in params.inks] if two_tone else params.inks
+    inks = [grey(ink, monochrome) for ink in params.inks] if two_tone else params.inks
     lines = line_light(np.array(params.lines, np.float32), *level.shape[:2])
     tint = params.tint * (1 - monochrome)
     dye(level, np.array(inks, np.float32), two_tone, fine_slopes(times), _crease(params), lines, tint, out)
     return out
-
-
-def _exposure(scene: SceneEstimate, desaturate: float) -> tuple[float, float, float]:
-    """White under this light.
-
-    Skin divided by its reflectance, which is guessed from a prior and, more, from the white point: cloth must be what
-    its name says on dark skin too.
-    """
-    skin = scene.skin.tolist()
-    luminance = 0.2126 * skin[0] + 0.7152 * skin[1] + 0.0722 * skin[2]
-    seen = min(max(CLOTH_WHITE * luminance / max(scene.white, 1e-4), 0.06), 0.62)
-    white = math.hypot(luminance / (seen**SEEN_SHARE * TYPICAL_SKIN ** (1 - SEEN_SHARE)), LEAST_WHITE)
-    if desaturate >= 1:
-        return white, white, white
-    cast = [min(max(c / luminance / usual, 0.5), 2.0) for c, usual in zip(skin, TYPICAL_COLOUR, strict=True)]
-    share = WARM if cast[0] > cast[2] else COOL
-    monochrome = _monochrome(scene)
-    r, g, b = (
-        c ** (share * (1 - monochrome)) * min(max(s / luminance, 0.4), 2.5) ** (TINT * monochrome)
-        for c, s in zip(cast, skin, strict=True)
-    )
-    white /= 0.2126 * r + 0.7152 * g + 0.0722 * b
-    return white * r, white * g, white * b
 
 
 def _lighting(params: MaskParams, gleam: float, crease: float) -> ClothLighting:
@@ -226,7 +182,8 @@ def _lighting(params: MaskParams, gleam: float, crease: float) -> ClothLighting:
 
 def _finish(scene: SceneEstimate, params: MaskParams, scale: float) -> Finish:
     desaturate = min(max((9.0 - scene.chroma) / 6.0, 0.0), 1.0)
-    red, green, blue = (params.exposure * c for c in _exposure(scene, desaturate))
+    cloth = luminance_of(params.inks[0])
+    red, green, blue = (params.exposure * c for c in exposure_of_white(scene, desaturate, cloth))
     sharpness = scene.sharpness * math.exp(params.crispness)
     ambient = max(abs(float(scene.terms[0])), 1e-4)
     large = _largeness(scale)
@@ -330,8 +287,8 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     lighting = _lighting(params, kind.gleam, kind.crease)
     shade(normals, shell.st, heights, *grid, scene, shell.anchor_weights, lighting, shading)
     width = params.strap_radius * scale
-    monochrome = _monochrome(scene)
-    strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *_grey(params.strap, monochrome))
+    monochrome = single_hue(scene)
+    strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *grey(params.strap, monochrome))
     tables = shell.tables._replace(strap_sides=_straps_in_view(shell.tables.strap_sides, float(frame.axes[0, 2])))
     cloth = (st, shading, shell.middles, _dyed(params, scale, monochrome), tables)
     samples = draw(vertices, points, *cloth, strap, shell.strap_points, window, scale, times > 1)
