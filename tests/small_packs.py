@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +12,18 @@ import pytest
 from facekit.cli import main
 from facekit.images import encode_jpeg
 from facekit.records import Header, PackWriter, open_pack
+
+JPEG = encode_jpeg(np.full((10, 14, 3), 90, np.uint8))
+
+
+def write_pack(
+    path: Path, layout: str = "insightface", labels: tuple[int, ...] = (0, 0, 1, 2, 2), **options: Any
+) -> Path:
+    """One picture again and again, told apart by a byte behind it and by ids from 100 on."""
+    with PackWriter(path, layout, **options) as writer:
+        for number, label in enumerate(labels):
+            writer.write(Header(0, label, 100 + number, 0), JPEG + bytes([number]))
+    return path
 
 
 def picture(number: int, quality: int = 95) -> bytes:
