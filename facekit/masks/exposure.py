@@ -12,9 +12,8 @@ __all__ = ["exposure_of_white", "grey", "luminance_of", "single_hue"]
 TYPICAL_SKIN = 0.30  # linear reflectance, light skin: the prior where the picture's white point says nothing
 TYPICAL_COLOUR = (1.52, 0.90, 0.66)  # of skin, relative to its luminance
 # Share of the skin's departure from typical skin that is put down to the colour of the light: red skin is more often
-# red than lit so, cameras take most of the yellow of lamps away, and yellow masks pass for skin. b* of 80 really worn
-# white masks follows that of the skin with .42, here with .35;
-# what follows more is taken for skin by the network that finds masks.
+# red than lit so, and cameras take most of the yellow of lamps away. b* of 80 really worn white masks follows that of
+# the skin with a slope of .42, here with .35: what follows more is taken for skin by a network that finds masks.
 FOLLOWS = 0.40
 DARK_FOLLOWS = 0.7  # by how much more black cloth does: much of what comes from it is the light of the scene
 DARK = 0.25  # linear reflectance below which cloth is dark
