@@ -174,6 +174,10 @@ for kind in ("full", "sharded"):
 """
 
 
+ATOL, RTOL = 3e-5, 1e-3
+"""Some steps at a rate of .5 make 1e-4 of the last bits; a weight decay that is done twice alone makes more than this."""
+
+
 def test_two_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network of the plugin has no BatchNorm: half the batch in each of two processes is the batch in one."""
     site = third_party(tmp_path)
@@ -188,7 +192,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.M
     for kind in ("full", "sharded"):
         found = tensors(tmp_path / kind)
         for name in ("common.pt/network/2.weight", "common.pt/network/2.bias", "common.pt/momentum/network.2.weight"):
-            torch.testing.assert_close(found[name], wanted[name], atol=1e-6, rtol=1e-4)
+            torch.testing.assert_close(found[name], wanted[name], atol=ATOL, rtol=RTOL)
         rows = [value for name, value in sorted(found.items()) if name.endswith("pt/weight")]
-        torch.testing.assert_close(torch.cat(rows), wanted["rows-00000-of-00001.pt/weight"], atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(torch.cat(rows), wanted["rows-00000-of-00001.pt/weight"], atol=ATOL, rtol=RTOL)
         assert not torch.allclose(torch.cat(rows), started, atol=1e-3)
