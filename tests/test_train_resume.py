@@ -175,7 +175,7 @@ for kind in ("full", "sharded"):
 
 
 ATOL, RTOL = 3e-5, 1e-3
-"""Some steps at a rate of .5 make 1e-4 of the last bits; a weight decay that is done twice alone makes more than this."""
+"""Some steps at a rate of .5 make 1e-4 of the last bits; a weight decay that is done twice makes 5e-2."""
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
