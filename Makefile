@@ -16,7 +16,7 @@ MXNET  ?= .venv-mxnet
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 TESTERS ?= 2
-BESIDE := -n $(TESTERS) --dist loadfile
+BESIDE := -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .PHONY: ablation api demo interpreters others test test-all lint types tests kernels generic docs dist clean

@@ -35,7 +35,10 @@ MEMORY = 80 << 20
 
 
 class Witness:
-    """Sees what the executor is answered; removes the second node while each of the three workers has a shard."""
+    """Sees what the executor is answered; removes the second node while each of the three workers has a shard.
+
+    No worker is given a shard before all can have one: a slow machine would else be done before the last one starts.
+    """
 
     def __init__(self, cluster: Any, node: Any) -> None:
         self.cluster, self.node = cluster, node
@@ -43,6 +46,8 @@ class Witness:
         self._answer, self._replace = RayTasks._answer, RayTasks._replace
 
     def answer(self, tasks: RayTasks, ready: Any, call: Any) -> Any:
+        if not self.started:
+            ray.wait([ready, *tasks._busy], num_returns=WORKERS)
         found = self._answer(tasks, ready, call)
         self.started += call.task is None
         self.finished += call.task is not None

@@ -147,7 +147,7 @@ def test_the_invariants_notice_a_reader_that_loses_records(
         invariants.check_pack(rec)
 
 
-@pytest.mark.parametrize(("target", "runs"), [("pack", 10_000), ("bins", 40_000)])
+@pytest.mark.parametrize(("target", "runs"), [("pack", 3_000), ("bins", 40_000)])
 def test_a_bounded_run_of_the_fuzzer(tmp_path: Path, target: str, runs: int) -> None:
     """Reproducible: the seed is fixed. An input that breaks an invariant, hangs or wants half a gigabyte fails it."""
     command = [sys.executable, str(FUZZ / "fuzz_reader.py"), target, f"-runs={runs}"]

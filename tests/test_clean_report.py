@@ -59,9 +59,11 @@ def served(handlers: ReviewHandlers | None = None, **config: Any) -> Iterator[st
     with open_server(handlers) if handlers else open_review(ReviewConfig(**config)) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:  # a server that is closed and not stopped looks for connections without a pause, until all tests end
+            server.shutdown()
+            thread.join()
 
 
 def test_the_content_adds_up() -> None:

@@ -56,9 +56,11 @@ def reviewed(cleaned: Path, saved: Path, vectors: bool = True) -> Iterator[str]:
     with open_review(ReviewConfig(str(cleaned / "out"), features=features, overrides=str(saved))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def open_tab(page: Chromium, address: str, tab: str) -> None:
