@@ -69,7 +69,7 @@ def draw(
     st = np.stack([(points[:, 0] + 0.5) / 9, (points[:, 1] + 0.5) / 7], -1).astype(F32)
     layer, depth = np.zeros((14, 18, 4), F32), np.full((14, 18), FAR, F32)
     hidden = np.full((14, 18), face, F32)
-    args = (np.ones(len(points), F32), triangles, texture, nearest, 0, 0, 0.5, hidden, depth, layer)
+    args = (np.ones(len(points), F32), triangles, texture, (0.0, 0.0), nearest, 0, 0, 0.5, hidden, depth, layer)
     raster._draw_shell(np.ascontiguousarray(points.T), st, *args)
     return layer
 
@@ -81,6 +81,20 @@ def test_neighbouring_triangles_leave_no_gap(seed: int) -> None:
     inside, nearly = (np.isfinite(reference_depth(points, triangles, 14, 18, slack)) for slack in (0.0, 0.01))
     assert layer[..., 3][inside].min() > 0.9999
     assert not layer[..., 3][~nearly].any()
+
+
+@pytest.mark.parametrize("nearest", [False, True])
+@pytest.mark.parametrize("light", [0.2, 0.7, 1.0, 1.3, 2.5])
+def test_red_and_blue_grow_with_the_light_up_to_a_limit(nearest: bool, light: float) -> None:
+    points, triangles = scattered(1)
+    st = np.full((len(points), 2), 0.5, F32)
+    layer, depth, hidden = np.zeros((14, 18, 4), F32), np.full((14, 18), FAR, F32), np.full((14, 18), FAR, F32)
+    args = (np.full(len(points), light, F32), triangles, np.ones((6, 6, 4), F32), (0.5, -0.2), nearest, 0, 0, 0.5)
+    raster._draw_shell(np.ascontiguousarray(points.T), st, *args, hidden, depth, layer)
+    shares = 1 + np.clip((light - 1) * np.array([0.5, 0.0, -0.2]), -0.35, 0.35)
+    inside = layer[..., 3] > 0.999
+    assert inside.sum() > 60
+    assert np.abs(layer[..., :3] - light * shares)[inside].max() < 1e-5
 
 
 def test_a_texture_is_sampled_bilinearly_and_nearby() -> None:
@@ -128,7 +142,7 @@ def test_dyeing_without_creases_mixes_the_inks() -> None:
     out = np.full((7, 9, 4), 9, F32)
     flat = np.array([0, 0, 0.7, 0.3, 0.1, 0.2], F32)
     slopes, plain = rng.standard_normal((8, 8, 2)).astype(F32), line_light(np.zeros((0, 14), F32), 5, 7)
-    dye.dye(level, inks, True, slopes, flat, plain, 0.3, out)
+    dye.dye(level, inks, True, slopes, flat, plain, (0.3, -0.3), out)
     tone, first, second, cover = (level[..., k : k + 1].astype(np.float64) for k in range(4))
     colour = inks[0] + first * (inks[1] - inks[0].astype(np.float64))
     expected = cover * tone * (colour + second * (inks[2] - colour))
@@ -173,12 +187,13 @@ def test_lines_multiply_the_cloth_and_shade_has_a_colour_of_its_own() -> None:
     rng = np.random.default_rng(3)
     level, inks, flat = rng.random((5, 7, 4)).astype(F32), rng.random((3, 3)).astype(F32), np.zeros(6, F32)
     slopes, plain = np.zeros((8, 8, 2), F32), line_light(np.zeros((0, 14), F32), 5, 7)
-    light = LineLight(*(rng.uniform(0.8, 1.1, plane.shape).astype(F32) for plane in plain))
+    light = LineLight(*(rng.uniform(0.3, 1.4, plane.shape).astype(F32) for plane in plain))
     before, after = np.empty((2, 7, 9, 4), F32)
-    dye.dye(level, inks, True, slopes, flat, plain, 0.2, before)
-    dye.dye(level, inks, True, slopes, flat, light, 0.2, after)
+    dye.dye(level, inks, True, slopes, flat, plain, (0.6, -0.4), before)
+    dye.dye(level, inks, True, slopes, flat, light, (0.6, -0.4), after)
     factor = (light.along * light.beside[:, :5].T)[..., None]
-    warm = 0.2 * (factor - 1) * np.array([1, 0, -1])
+    warm = np.clip((factor - 1) * np.array([0.6, 0, -0.4]), -0.35, 0.35)
+    assert (abs(warm) == 0.35).any()
     assert np.abs(after[1:-1, 1:-1, :3] - before[1:-1, 1:-1, :3] * factor * (1 + warm)).max() < 1e-5
     assert np.array_equal(after[..., 3], before[..., 3])
 
@@ -218,6 +233,13 @@ def test_a_line_fades_toward_an_end_without_strength_and_narrows() -> None:
     assert depth[-1] < 0.02
     wide = (plane < 1 - 0.5 * depth).sum(0)
     assert wide[2] > 1.5 * wide[-6]
+
+
+def test_a_pleat_casts_a_wider_shade_where_it_gapes() -> None:
+    plane = lined(0.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.01, 0.25, 0.0, 0.0, 0.4, 1.0, 0.5, 0.0)
+    wide = (plane < 1 - 0.1 * (1 - plane.min(0))).sum(0)
+    assert (np.diff(wide[:56]) <= 0).all()
+    assert wide[1] > 1.6 * wide[55]
 
 
 def test_a_line_bows_to_one_side_and_sways_to_both() -> None:

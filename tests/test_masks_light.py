@@ -14,7 +14,8 @@ from facekit.faces.topology import load_topology
 from facekit.masks import render_worn, sample_params
 from facekit.masks.exposure import TYPICAL_COLOUR, exposure_of_white
 from facekit.masks.finish import _compose
-from facekit.masks.render import _finish
+from facekit.masks.params import MaskParams
+from facekit.masks.render import _depth, _finish
 from facekit.masks.scene import SceneEstimate, estimate_scene, face_tables
 from facekit.masks.surface import face_normals
 from facekit.masks.textures import to_linear
@@ -137,3 +138,25 @@ def test_a_colour_that_no_skin_has_is_that_of_the_light(sign: int) -> None:
     middles = np.abs(at[1:] + at[:-1])
     assert (slopes[middles < 0.75] < 0.5).all()
     assert (slopes[(middles > 0.85) & (middles < 0.95)] > 0.9).all()
+
+
+def inked(*ink: float, depth: float = 0.5) -> MaskParams:
+    params = sample_params(np.random.default_rng(0), "surgical-blue")
+    return dataclasses.replace(params, inks=(ink, ink, ink), interreflection=depth)  # type: ignore[arg-type]
+
+
+def test_shade_has_more_of_the_cloths_own_colour() -> None:
+    """Each channel as a power of the light: by half of how much more of it than of green the cloth throws back."""
+    red, blue = _depth(inked(0.3, 0.5, 0.7), 0.0)
+    assert red == pytest.approx(0.5 * np.log(0.5 / 0.3))
+    assert blue == pytest.approx(0.5 * np.log(0.5 / 0.7))
+    assert _depth(inked(0.5, 0.5, 0.5), 0.0) == (0, 0), "grey cloth has no colour"
+    assert _depth(inked(0.3, 0.5, 0.7, depth=0.0), 0.0) == (0, 0)
+    assert _depth(inked(0.3, 0.5, 0.7), 1.0) == (0, 0), "nor has a grey picture"
+
+
+def test_dark_cloth_lights_itself_less() -> None:
+    dark, half, bright = (_depth(inked(*(share * c for c in (0.3, 0.5, 0.7))), 0.0)[0] for share in (0.05, 0.4, 1.4))
+    assert 0 < dark < 0.1 * bright
+    assert dark < half < bright
+    assert bright == pytest.approx(0.5 * np.log(0.5 / 0.3))

@@ -27,7 +27,7 @@ def covered(points: np.ndarray, triangles: np.ndarray, width: int, height: int) 
     shape = (SAMPLES * height, SAMPLES * width)
     layer, depth = np.zeros((*shape, 4), F32), np.full(shape, FAR, F32)
     hidden, light = np.full(shape, FAR, F32), np.ones(len(points), F32)
-    args = (light, triangles, WHITE, True, 0, 0, 0.0, hidden, depth, layer)
+    args = (light, triangles, WHITE, (0.0, 0.0), True, 0, 0, 0.0, hidden, depth, layer)
     raster._draw_shell(np.ascontiguousarray(points.T), np.full((len(points), 2), 0.5, F32), *args)
     return layer[..., 3] > 0
 
@@ -78,7 +78,7 @@ def scene(shell_z: float, face_z: float, scale: float, straps: int = 0) -> np.nd
     vertices = np.concatenate([face, np.full((4, 1), face_z)], 1).astype(F32)
     tables = Tables(QUAD, QUAD, np.ones(straps, np.int32))
     st_ = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], F32)
-    given_ = (np.ascontiguousarray(points), st_, np.ones(4, F32), (0, 1), WHITE, tables)
+    given_ = (np.ascontiguousarray(points), st_, np.ones(4, F32), (0, 1), WHITE, (0.0, 0.0), tables)
     look = Strap(1.0, 0.9, 1.0, 1.0, 1.0)
     return raster.draw(vertices, *given_, look, 3, Window(0, 0, 10, 8), F32(scale), False)
 
@@ -110,7 +110,7 @@ def test_a_smooth_strap_has_no_joints(turn: float) -> None:
 
     def brightness(smooth: bool) -> np.ndarray:
         depth, layer = np.full((52, 52), FAR, F32), np.zeros((52, 52, 4), F32)
-        whole, lights = np.ones(1, np.int32), (F32(1 / 0.78), F32(1 / 0.78))
+        whole, lights = np.ones(1, np.int32), (F32(1 / 0.9), F32(1 / 0.9))
         hidden = (0, 0, 1.0, depth.copy(), depth, layer)
         raster._draw_straps(points, 0, 9, whole, *look, lights, *hidden, np.empty_like(depth), smooth)
         y, x = np.nonzero(layer[..., 3] > 0.05)
@@ -134,7 +134,7 @@ def test_cloth_seen_from_inside_is_not_drawn(seed: int) -> None:
     layers = []
     for triangle in ([0, 1, 2], [0, 2, 1]):
         layer, depth = np.zeros((16, 16, 4), F32), np.full((16, 16), FAR, F32)
-        args = (np.array([triangle], np.int32), WHITE, True, 0, 0, 0.0, depth.copy(), depth, layer)
+        args = (np.array([triangle], np.int32), WHITE, (0.0, 0.0), True, 0, 0, 0.0, depth.copy(), depth, layer)
         raster._draw_shell(points, np.full((3, 2), 0.5, F32), light, *args)
         layers.append(layer)
     area = np.linalg.det(np.concatenate([corners[:, :2], np.ones((3, 1))], 1))

@@ -54,12 +54,12 @@ def test_draws_stay_within_the_type_and_physics(type: str) -> None:
         assert -1.3 <= params.slide[1] <= 0.98  # not below the nose, which takes 1.6 cm
 
 
-def test_every_texture_of_a_type_is_worn_about_equally_often() -> None:
+def test_every_texture_of_a_type_is_worn_as_often_as_it_is_named() -> None:
     for type in TYPES:
         names = mask_type(type).textures
         worn = [drawn(type, seed).texture for seed in range(400)]
-        for name in names:
-            assert abs(worn.count(name) / 400 - 1 / len(names)) < 0.12
+        for name in set(names):
+            assert abs(worn.count(name) / 400 - names.count(name) / len(names)) < 0.12
 
 
 def test_options_bound_what_is_drawn() -> None:
@@ -147,7 +147,7 @@ def test_lines_lie_on_the_cloth_and_are_never_blacker_than_black(type: str) -> N
             assert max(abs(s - 0.5) for s in (s0, s1)) <= 0.55
             assert max(abs(t - 0.5) for t in (t0, t1)) <= 0.6
             assert max(abs(bow), abs(sway)) < 0.4
-            assert 0 < width <= 0.11
+            assert 0 < width <= 0.2
             assert 0 < abs(reach) <= 0.4
             assert dark <= 1  # below 0: light ink on dark cloth, and sheen
             assert 0 <= lip <= 1.2

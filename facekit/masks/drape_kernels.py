@@ -19,7 +19,7 @@ Bounds = tuple[float, float, float, float]
 F0, F1, F2 = np.float32(0), np.float32(1), np.float32(2)
 HEMMED = np.float32(8)  # 1 / t from which on folds are as high as drawn: the hem above keeps the edge straight
 LID_GAP, LID_SIDE, MOST_LOWERED = np.float32(0.3), np.float32(0.2), np.float32(2.4)  # centimetres
-HANG, PULL = np.float32(1.8), np.float32(0.5)  # how wide the lower part hangs, and how far corners are pulled
+HANG, PULL = np.float32(1.8), np.float32(0.9)  # how wide the lower part hangs, and how far corners are pulled
 
 
 @kernel()

@@ -16,7 +16,8 @@ Floats = NDArray[np.float32]
 F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 
 
-MOST_WARM = np.float32(0.12)
+MOST_TINTED = np.float32(0.35)
+"""Largest change of a colour's red or blue by the light that falls on it."""
 PADDING = 16
 """Texels beyond the columns of a plane that is read across: without them they all lie in the same part of the cache."""
 
@@ -45,7 +46,7 @@ def _dye(
     crease: Floats,
     along: Floats,
     beside: Floats,
-    tint: float,
+    tint: tuple[float, float],
     bright: Floats,
     out: Floats,
 ) -> None:
@@ -58,7 +59,7 @@ def _dye(
     for x in range(columns + 2):
         for k in range(4):
             out[0, x, k], out[rows + 1, x, k] = F0, F0
-    wrap, size, hue = np.uintp(n - 1), np.float32(n), np.float32(tint)
+    wrap, size, ruddy, cool = np.uintp(n - 1), np.float32(n), np.float32(tint[0]), np.float32(tint[1])
     du, dv = crease[2] * size / np.float32(columns), crease[3] * size / np.float32(columns)
     r0, g0, b0 = inks[0, 0], inks[0, 1], inks[0, 2]
     r1, g1, b1 = inks[1, 0] - r0, inks[1, 1] - g0, inks[1, 2] - b0
@@ -74,7 +75,7 @@ def _dye(
             u, v = np.uintp(u0 + du * np.float32(x)) & wrap, np.uintp(v0 + dv * np.float32(x)) & wrap
             cover = row[x, 3]
             light = lights[x] * others[x]
-            fold, warm = cover * bright[v, u] * light, min(max(hue * (light - F1), -MOST_WARM), MOST_WARM)
+            fold, above = cover * bright[v, u] * light, light - F1
             if plain:  # nothing is printed on it: most masks
                 fold *= row[x, 0]
                 r, g, b = r0, g0, b0
@@ -85,7 +86,8 @@ def _dye(
                 r, g, b = r + second * (r2 - r), g + second * (g2 - g), b + second * (b2 - b)
             else:
                 r, g, b = row[x, 0] * r0, row[x, 1] * g0, row[x, 2] * b0
-            r, b = r + r * warm, b - b * warm
+            r += r * min(max(ruddy * above, -MOST_TINTED), MOST_TINTED)
+            b += b * min(max(cool * above, -MOST_TINTED), MOST_TINTED)
             target[x + 1, 0], target[x + 1, 1], target[x + 1, 2], target[x + 1, 3] = fold * r, fold * g, fold * b, cover
 
 
@@ -96,7 +98,7 @@ def dye(
     slopes: Floats,
     crease: Floats,
     lines: LineLight,
-    tint: float,
+    tint: tuple[float, float],
     out: Floats,
 ) -> None:
     """Colour and crumple a texture, with the lines on it.
@@ -115,15 +117,15 @@ def dye(
         Weights of the slopes along s and t, cosine and sine of the map's turn times its size, and its offset.
     lines : LineLight
         From `line_light`.
-    tint : float
-        By how much red grows and blue falls with the light of lines: shade has a colour of its own.
+    tint : (float, float)
+        By how much red and blue grow with the light of lines: shade has a colour of its own.
     out : (T + 2, S + 2, 4) float32
         Filled: premultiplied linear RGB and coverage inside a transparent border.
     """
     _dye(level, inks, two_tone, slopes, crease, *lines, tint, np.empty(slopes.shape[:2], np.float32), out)
 
 
-LINE_WIDTH, LEAST_WIDTH, LEAST_LEFT, THREE = np.float32(2.5), np.float32(0.75), np.float32(0.05), np.float32(3)
+LINE_WIDTH, LEAST_WIDTH, LEAST_LEFT, THREE = np.float32(2.5), np.float32(1.1), np.float32(0.05), np.float32(3)
 """Widths beside a line at which its darkness ends; narrowest width, texels; least light that is left; a number."""
 
 
@@ -148,9 +150,10 @@ def _stroke(line: Floats, length: int, across: int, down: bool, ramp: Floats, pl
         strength = ends + (line[12] - HALF * (line[11] + line[13])) * bow
         width = max(line[6] * size * (HALF + HALF * min(strength, np.float32(1.5))), LEAST_WIDTH)
         at = (b0 + slope * u + (line[4] + line[5] * (F1 - F2 * u)) * bow) * size - HALF
-        reach = max(LINE_WIDTH * width, far if max(abs(lip), abs(shade)) > F0 else F0)
+        open_ = max(far * (HALF + HALF * min(strength, F1)), F1)  # a fold that gapes casts a wider shade
+        reach = max(LINE_WIDTH * width, open_ if max(abs(lip), abs(shade)) > F0 else F0)
         low, high = max(int(at - reach), 0), min(int(at + reach) + 1, across - 1)
-        narrow, soft, fade = F1 / (LINE_WIDTH * width) ** 2, side * HALF / width, side / far
+        narrow, soft, fade = F1 / (LINE_WIDTH * width) ** 2, side * HALF / width, side / open_
         count, start, touched = high + 1 - low, np.float32(low) - at, plane[i, low : high + 1]
         for j in range(count):
             x = start + ramp[j]

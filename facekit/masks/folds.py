@@ -71,10 +71,10 @@ def _from_sides(draw: Draws, look: Look, sides: Pair, middle: float, deep: float
         inner, aside = 0.5 - sign * draw.between(-0.02, 0.24), draw.bell(0, 0.025)
         start = at + draw.bell(0, 0.012)
         ends = (out, start, inner, middle + aside)
-        along = (draw.between(0.1, 1.1), draw.between(0.5, 1.3), draw.between(0.0, 0.15))
+        along = (draw.between(0.6, 1.4), draw.between(0.4, 1.0), draw.between(0.0, 0.15))
         bow = (middle - start) * draw.between(0.1, 0.4)
-        pair = deep * draw.between(0.5, 1.2), 1.5 * _gap(look)
-        lines.append(step_of(draw, look, ends, bow, pair, along, (0.03, 0.1)))
+        pair = deep * draw.between(0.7, 1.4), 1.2 * _gap(look)
+        lines.append(step_of(draw, look, ends, bow, pair, along, (0.06, 0.18)))
     return lines
 
 
@@ -92,13 +92,13 @@ def _crest(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     """The ridge from the bridge of the nose down: one side takes the light, the other lies in a shade of its colour."""
     if not draw.chance(kind.crest[0]):
         return []
-    strong, bright = draw.chance(0.35), draw.chance(0.5)
+    strong, bright = draw.chance(0.25), draw.chance(0.5)
     shade = look.deep * kind.crest[1] * (draw.between(0.5, 1.0) if strong else draw.between(0.05, 0.4))
     lip, reach = look.gleam * shade * draw.between(0.2, 1.0), draw.between(0.06, 0.32)
     at, end = 0.5 + draw.bell(0, 0.008), draw.between(0.3, 1.0)
     ends = (at, -0.01, at + draw.bell(0, 0.012), end)
     along = (draw.between(0.3, 1.0), draw.between(0.4, 1.1), 0.0 if end < 0.9 else 0.8)
-    size = (look.soft * draw.between(0.003, 0.012), reach if bright else -reach)
+    size = (look.soft * draw.between(0.006, 0.03), reach if bright else -reach)
     dark, bends = 0.3 * shade * max(draw.bell(0, 1.0), 0), (draw.bell(0, 0.008), draw.bell(0, 0.004))
     return [line_of(ends, bends, size, (dark, lip, shade), along)]
 
@@ -115,7 +115,7 @@ def _tent(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
         s, start = 0.5 + sign * draw.between(0.01, 0.07), draw.between(0.0, 0.08)
         ends = (s, start, s + sign * wide * draw.between(0.5, 1.2), start + far * draw.between(0.6, 1.2))
         lip, shade = deep * look.gleam * draw.between(0.1, 0.6), deep * draw.between(0.2, 0.85)
-        size = (look.soft * draw.between(0.006, 0.02), sign * draw.between(0.05, 0.16))
+        size = (look.soft * draw.between(0.02, 0.06), sign * draw.between(0.08, 0.22))
         along = (draw.between(0.4, 1.2), draw.between(0.3, 1.0), 0.0)
         lines.append(line_of(ends, (draw.bell(0, 0.006), 0.0), size, (0.0, lip, shade), along))
     return lines
@@ -131,7 +131,7 @@ def _tension(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
                 ends = (abs(side - s0), corner + draw.bell(0, 0.05), abs(side - s1), toward + draw.bell(0, 0.09))
                 along = (draw.between(0.3, 1.2), draw.between(0.3, 1.0), 0.0)
                 deep = kind.pleat_depth * draw.between(0.15, 0.6)
-                lines.append(step_of(draw, look, ends, draw.bell(0, 0.025), (deep, 0.5), along, (0.03, 0.08)))
+                lines.append(step_of(draw, look, ends, draw.bell(0, 0.025), (deep, 0.3), along, (0.05, 0.12)))
     return lines
 
 
@@ -143,8 +143,8 @@ def _wrinkles(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
         rise = (s - 0.5) * (t - 0.5) * draw.between(0.0, 1.6) + draw.bell(0, 0.04)
         ends = (max(s - long, 0.0), t - rise * long / 0.12, min(s + long, 1.0), t + rise * long / 0.12)
         along = (draw.between(0.0, 0.4), draw.between(0.4, 1.2), draw.between(0.0, 0.4))
-        deep = (kind.pleat_depth * draw.between(0.1, 0.65), 0.4)
-        lines.append(step_of(draw, look, ends, draw.bell(0, 0.015), deep, along, (0.02, 0.09)))
+        deep = (kind.pleat_depth * draw.between(0.1, 0.65), 0.2)
+        lines.append(step_of(draw, look, ends, draw.bell(0, 0.015), deep, along, (0.04, 0.12)))
     return lines
 
 

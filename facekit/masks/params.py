@@ -15,7 +15,7 @@ __all__ = ["Colour", "MaskOptions", "MaskParams"]
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
-VERSION = 6
+VERSION = 7
 """Of what a `MaskParams` means in pixels; tests/test_mask_digests.py says when it is raised."""
 LARGEST = sys.float_info.max
 
@@ -96,6 +96,8 @@ class MaskParams:
         other side; and the line's strength along the way.
     tint : float
         By how much what lines brighten is warmer than what they darken.
+    interreflection : float
+        By how much more of its own colour cloth has in shade, where it is lit by the cloth around it.
     halves : float
         Logarithm by which the right half is brighter than the left one.
     folds : rows of (s, t, angle, half length, half width, height)
@@ -142,6 +144,7 @@ class MaskParams:
     corner: float
     lines: tuple[Line, ...]
     tint: float
+    interreflection: float
     halves: float
     folds: tuple[tuple[float, ...], ...]
     gather: tuple[float, float, float]

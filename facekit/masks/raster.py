@@ -24,6 +24,7 @@ F0, F1, F2, HALF = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
 FAR = np.float32(-1e9)
 SHELL_BIAS, STRAP_BIAS = float(np.float32(0.35)), 0.5  # centimetres by which the face may be nearer
 ONE = np.uintp(1)
+MOST_TINTED = np.float32(0.35)  # largest change of a colour's red or blue by the light that falls on it
 TOUCH = np.float32(1e-3)  # samples by which neighbouring triangles overlap, so that rounding leaves no gap
 SAMPLES = 2
 TEXELS_A_CENTIMETRE = 1.2 * SAMPLES * 15 * 0.5  # times pixels a centimetre: more texels are finer than samples
@@ -165,6 +166,7 @@ def _draw_shell(
     shading: Floats,
     triangles: Ints,
     texture: Floats,
+    tint: tuple[float, float],
     nearest: bool,
     x0: int,
     y0: int,
@@ -177,7 +179,7 @@ def _draw_shell(
     height, width = depth.shape
     rows, columns = np.float32(texture.shape[0] - 2), np.float32(texture.shape[1] - 2)
     most_x, most_y, least = columns + np.float32(0.999), rows + np.float32(0.999), np.float32(0.02)
-    factor = np.float32(SAMPLES)
+    factor, ruddy, cool = np.float32(SAMPLES), np.float32(tint[0]), np.float32(tint[1])
     ox, oy = (HALF - np.float32(x0)) * factor - HALF, (HALF - np.float32(y0)) * factor - HALF
     for i in range(triangles.shape[0]):
         a, b, c = triangles[i, 0], triangles[i, 1], triangles[i, 2]
@@ -211,19 +213,23 @@ def _draw_shell(
                     continue
                 u, v = min(max(u0 + dx * ux, F0), most_x), min(max(v0 + dx * vx, F0), most_y)
                 e = max(e0 + dx * ex, F0)
+                red = e + e * min(max(ruddy * (e - F1), -MOST_TINTED), MOST_TINTED)
+                blue = e + e * min(max(cool * (e - F1), -MOST_TINTED), MOST_TINTED)
                 if nearest:  # texels are finer than samples, and four samples make a pixel: no need to interpolate
                     j, k = np.uintp(v + HALF), np.uintp(u + HALF)  # unsigned: no test for negative indices
                     cover = texture[j, k, 3]
                     if cover < least:
                         continue
-                    for n in range(3):
-                        layer[row, column, n] = e * texture[j, k, n]
+                    layer[row, column, 0] = red * texture[j, k, 0]
+                    layer[row, column, 1] = e * texture[j, k, 1]
+                    layer[row, column, 2] = blue * texture[j, k, 2]
                 else:
                     cover = _between(texture, u, v, 3)
                     if cover < least:
                         continue
-                    for n in range(3):
-                        layer[row, column, n] = e * _between(texture, u, v, n)
+                    layer[row, column, 0] = red * _between(texture, u, v, 0)
+                    layer[row, column, 1] = e * _between(texture, u, v, 1)
+                    layer[row, column, 2] = blue * _between(texture, u, v, 2)
                 depth[row, column], layer[row, column, 3] = z, cover
 
 
@@ -262,7 +268,7 @@ def _draw_straps(
             for y in range(height):
                 for x in range(width):
                     nearest[y, x] = -FAR
-        start, brightness = first + i * count, np.float32(0.78) * (lights[1] if sides[i] > 0 else lights[0])
+        start, brightness = first + i * count, np.float32(0.9) * (lights[1] if sides[i] > 0 else lights[0])
         red, green, blue = (
             np.float32(colour[0]) * brightness,
             np.float32(colour[1]) * brightness,
@@ -285,7 +291,7 @@ def _draw_straps(
                     if cover <= F0:
                         continue
                     way = (np.float32(j - start) + along) / np.float32(count - 1)
-                    cover *= np.float32(opacity) * min(F1, (F1 - way) * np.float32(5))
+                    cover *= np.float32(opacity) * min(F1, (F1 - way) * np.float32(8))
                     z = points[2, j] + along * (points[2, j + 1] - points[2, j])
                     if z + bias < face[y, x] or z < depth[y, x] - bias:
                         continue
@@ -314,6 +320,7 @@ def draw(
     shading: Floats,
     middles: tuple[int, int],
     texture: Floats,
+    tint: tuple[float, float],
     tables: Tables,
     strap: Strap,
     strap_points: int,
@@ -337,6 +344,8 @@ def draw(
         Grid points in the middle of the left and of the right edge, whose light straps take.
     texture : (T, S, 4) float32
         Premultiplied linear RGB and coverage inside a transparent border (see `facekit.masks.dye.dye`).
+    tint : (float, float)
+        By how much red and blue grow with the light, relative to green.
     tables : Tables
     strap : Strap
     strap_points : int
@@ -357,7 +366,7 @@ def draw(
     depth, face = np.full((2, height, width), FAR, np.float32)
     nearest = not smooth and texture.shape[1] > TEXELS_A_CENTIMETRE * scale
     _occlude(vertices, tables.occluders, *window[:2], face)
-    cloth = (points, st, shading, tables.triangles, texture, nearest)
+    cloth = (points, st, shading, tables.triangles, texture, tint, nearest)
     _draw_shell(*cloth, *window[:2], SHELL_BIAS * scale, face, depth, samples)
     distances = depth if not smooth else np.empty_like(depth)
     lights = (shading[middles[0]], shading[middles[1]])

@@ -20,7 +20,7 @@ HIGHER_IS_LONGER = 0.05  # of the height, a centimetre: what is pulled up on the
 STRAPS_SEEN = 0.85  # the others lie under hair
 MOST_HALVES = 0.8  # logarithm; more is never seen but in hard sunlight
 HIGHEST = 1.1  # centimetres above or below the usual place; 1.6 lower, and the nose is out
-MOST_CREASED = 0.3  # depth of the creases times contrast of the folds
+MOST_CREASED = 0.12  # depth of the creases times contrast of the folds
 
 
 @cache
@@ -94,7 +94,7 @@ def _relief(draw: Draws, kind: MaskType) -> tuple[float, float, float]:
 
 def _creases(draw: Draws, kind: MaskType, relief: float) -> tuple[float, float, float, float, float]:
     """Deep creases in a mask of strong contrast look like marble: the two together are bounded."""
-    deep = kind.crumple * 2.718281828 ** draw.bell(0.1, 0.65)
+    deep = kind.crumple * 2.718281828 ** draw.bell(0.0, 0.45)
     most = MOST_CREASED / max(relief, 1e-3)
     where = (draw.uniform(0.6, 1.5), draw.uniform(0.0, 6.2832), draw.uniform(0, 1), draw.uniform(0, 1))
     return four_decimals(min(deep, most)), *where
@@ -144,14 +144,14 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         texture=draw.choice(kind.textures),
         inks=inks,
         strap=_colour(draw, kind.strap, 0.05, inks[0]),
-        strap_radius=draw.uniform(0.12, 0.24) if draw.chance(STRAPS_SEEN) else 0.0,
+        strap_radius=draw.uniform(0.16, 0.3) if draw.chance(STRAPS_SEEN) else 0.0,
         stretch=(draw.bell(1.0, 0.025), four_decimals(draw.bell(1.03, 0.045) + HIGHER_IS_LONGER * higher)),
         slide=(draw.bell(0.0, 0.15), four_decimals(higher - 0.2 - down)),
         tilt=draw.uniform(*options.tilt_range),
         gape=draw.uniform(0.0, 0.25 if soft else 0.1),
         corner=four_decimals(kind.corner * draw.uniform(0.2, 1.3)),
         lines=draw_lines(draw, kind, -relief[2]),
-        tint=draw.bell(0, 0.22),
+        tint=draw.bell(0, 0.1),
         halves=_halves(draw, kind),
         folds=_folds(draw, kind),
         gather=(four_decimals(kind.gather * draw.uniform(0.2, 1.2)), draw.uniform(2.5, 6.0), draw.uniform(0, 1)),
@@ -166,8 +166,9 @@ def sample_params(rng: np.random.Generator, type: str, options: MaskOptions | No
         exposure=four_decimals(2.718281828 ** draw.bell(0.27, 0.24)),
         cast=(draw.bell(0, 0.2), draw.bell(0.02, 0.18)),
         shadow=draw.uniform(*options.shadow_range),
-        crispness=min(draw.bell(-0.15, 1.7), 1.2),
+        crispness=min(draw.bell(-0.1, 0.9), 0.6),
         softness=draw.uniform(0.0, 0.35),
+        interreflection=four_decimals(0.45 * 2.718281828 ** draw.bell(0, 0.6)),
         grain_seed=int(rng.integers(2**31)),
         rims=options.rims,
     )

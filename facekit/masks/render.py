@@ -37,7 +37,8 @@ BLUR = (0.32, 0.47)  # pixels at an edge ratio of 1, less this much; see `_filte
 TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are hidden
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
-FOLDED = 0.09  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
+RETURNS_LIGHT = 0.4  # luminance of cloth that lights itself fully; black cloth gives none back
+FOLDED = 0.16  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
 
 
 Filters = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -169,9 +170,20 @@ def _dyed(params: MaskParams, scale: float, monochrome: float) -> NDArray[np.flo
     out = np.empty((level.shape[0] + 2, level.shape[1] + 2, 4), np.float32)
     inks = [grey(ink, monochrome) for ink in params.inks] if two_tone else params.inks
     lines = line_light(np.array(params.lines, np.float32), *level.shape[:2])
-    tint = params.tint * (1 - monochrome)
+    warmth, (red, blue) = params.tint * (1 - monochrome), _depth(params, monochrome)
+    tint = (red + warmth, blue - warmth)
     dye(level, np.array(inks, np.float32), two_tone, fine_slopes(times), _crease(params), lines, tint, out)
     return out
+
+
+def _depth(params: MaskParams, monochrome: float) -> tuple[float, float]:
+    """By how much red and blue grow with the light, relative to green.
+
+    What lies in shade is lit by the cloth around it, in the cloth's own colour, and so has more of it.
+    """
+    red, green, blue = params.inks[0]
+    own = params.interreflection * (1 - monochrome) * min(luminance_of(params.inks[0]) / RETURNS_LIGHT, 1)
+    return own * math.log(green / red), own * math.log(green / blue)
 
 
 def _lighting(params: MaskParams, gleam: float, crease: float) -> ClothLighting:
@@ -290,7 +302,7 @@ def render_worn(image: NDArray[np.uint8], vertices: NDArray[np.float32], params:
     monochrome = single_hue(scene)
     strap = Strap(max(width, 0.45), min(0.9, width / 0.45), *grey(params.strap, monochrome))
     tables = shell.tables._replace(strap_sides=_straps_in_view(shell.tables.strap_sides, float(frame.axes[0, 2])))
-    cloth = (st, shading, shell.middles, _dyed(params, scale, monochrome), tables)
+    cloth = (st, shading, shell.middles, _dyed(params, scale, monochrome), _depth(params, monochrome), tables)
     samples = draw(vertices, points, *cloth, strap, shell.strap_points, window, scale, times > 1)
     taps, curves = _filters(scene, params, scale), Curves(_to_levels(), _grain())
     finish = _finish(scene, params, scale)

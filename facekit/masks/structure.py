@@ -32,7 +32,7 @@ def draw_lines(draw: Draws, kind: MaskType, from_above: float) -> tuple[Line, ..
     tuple of Line
     """
     gleam = kind.gleam**GLEAM
-    soft, deep = 2.718281828 ** draw.bell(-0.1, 0.3), 2.718281828 ** draw.bell(0.5, 0.5)
+    soft, deep = 2.718281828 ** draw.bell(0.2, 0.3), 2.718281828 ** draw.bell(0.5, 0.5)
     look = Look(0.7 + 0.3 * from_above, gleam, soft, deep)
     made = (
         *_band(draw, kind, look),
@@ -88,7 +88,7 @@ def _seam(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     """Down the middle line: a groove, a raised thread, or a step where one half lies over the other; rarely even."""
     if not draw.chance(kind.seam[0]):
         return []
-    at, dark = 0.5 + draw.bell(0, 0.004), min(look.deep * kind.seam[1] * draw.between(0.15, 1.3), MOST_DARK)
+    at, dark = 0.5 + draw.bell(0, 0.004), min(look.deep * kind.seam[1] * draw.between(0.05, 0.9), MOST_DARK)
     form, edge = draw.between(0.0, 1.0), draw.between(0.1, 0.9)
     light = (dark, 0.0, 0.0)  # a groove
     if form > 0.8:
@@ -96,7 +96,7 @@ def _seam(draw: Draws, kind: MaskType, look: Look) -> list[Line]:
     elif form > 0.5:
         light = (dark * edge, dark * look.gleam * draw.between(0.3, 1.0), dark * draw.between(0.0, 0.5))
     ends = (at, -0.01, at + draw.bell(0, 0.008), 1.01)
-    bends, size = (draw.bell(0, 0.012), draw.bell(0, 0.004)), (draw.between(0.0025, 0.0085), draw.between(-0.06, 0.06))
+    bends, size = (draw.bell(0, 0.014), draw.bell(0, 0.007)), (draw.between(0.0025, 0.0085), draw.between(-0.06, 0.06))
     along = (draw.between(0.4, 1.2), draw.between(0.3, 1.1), draw.between(0.0, 1.2))
     return [line_of(ends, bends, (size[0], size[1] or 0.01), light, along)]
 

@@ -113,7 +113,11 @@ def list_types(textures: str | None = None) -> list[TypeLine]:
     if textures is not None:
         add_masks(textures)
     kinds = [mask_type(name) for name in type_names()]
-    return [TypeLine(kind.name, kind.name not in TYPES, kind.shape.straps, kind.textures) for kind in kinds]
+    different = [tuple(dict.fromkeys(kind.textures)) for kind in kinds]  # a name may stand there twice
+    return [
+        TypeLine(kind.name, kind.name not in TYPES, kind.shape.straps, names)
+        for kind, names in zip(kinds, different, strict=True)
+    ]
 
 
 def drawn_wearer() -> Wearer:
