@@ -151,6 +151,8 @@ def test_shade_has_more_of_the_cloths_own_colour() -> None:
     assert red == pytest.approx(0.5 * np.log(0.5 / 0.3))
     assert blue == pytest.approx(0.5 * np.log(0.5 / 0.7))
     assert _depth(inked(0.5, 0.5, 0.5), 0.0) == (0, 0), "grey cloth has no colour"
+    assert np.isfinite(_depth(inked(0.0, 0.5, 0.0), 0.0)).all(), "cloth without red or blue"
+    assert _depth(inked(0.0, 0.0, 0.0), 0.0) == (0, 0)
     assert _depth(inked(0.3, 0.5, 0.7, depth=0.0), 0.0) == (0, 0)
     assert _depth(inked(0.3, 0.5, 0.7), 1.0) == (0, 0), "nor has a grey picture"
 

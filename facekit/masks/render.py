@@ -38,6 +38,7 @@ TURNED_AWAY = 0.25  # sine of the yaw from which the straps of the far side are 
 GRAIN_SIDE = 256
 LEAST_LEVEL = 4  # halvings after which a texture is 32 texels wide
 RETURNS_LIGHT = 0.4  # luminance of cloth that lights itself fully; black cloth gives none back
+LEAST_INK = 0.004  # of a channel: no cloth is blacker, and a ledger or a texture of one's own may say 0
 FOLDED = 0.16  # width over which two halves meet where no seam joins them; half of the mask is 1 wide
 
 
@@ -181,7 +182,7 @@ def _depth(params: MaskParams, monochrome: float) -> tuple[float, float]:
 
     What lies in shade is lit by the cloth around it, in the cloth's own colour, and so has more of it.
     """
-    red, green, blue = params.inks[0]
+    red, green, blue = (max(channel, LEAST_INK) for channel in params.inks[0])
     own = params.interreflection * (1 - monochrome) * min(luminance_of(params.inks[0]) / RETURNS_LIGHT, 1)
     return own * math.log(green / red), own * math.log(green / blue)
 
