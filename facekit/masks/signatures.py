@@ -35,12 +35,12 @@ SIGNATURES = {
         "_light_cloth": "F2 F2 F1 L L L F1 F1 F1",
     },
     "facekit.masks.dye": {
-        "_dye": "F3 F2 B F3 F1 F2 F2 D F2 F3",
+        "_dye": "F3 F2 B F3 F1 F2 F2 2D F2 F3",
         "_draw_lines": "F2 F1 F2 F2",
     },
     "facekit.masks.raster": {
         "_occlude": "F2 I2 L L F2",
-        "_draw_shell": "F2 F2 F1 I2 F3 B L L D F2 F2 F3",
+        "_draw_shell": "F2 F2 F1 I2 F3 2D B L L D F2 F2 F3",
         "_draw_straps": "F2 L L I1 D D 3D 2F L L D F2 F2 F3 F2 B",
     },
     "facekit.masks.finish": {
