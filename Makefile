@@ -22,7 +22,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 .PHONY: ablation api demo interpreters others test test-all lint types tests kernels generic docs dist clean
 
 # The files whose results may depend on the processor.
-NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py, \
+NUMERIC := $(filter-out tests/test_clean_report.py tests/test_mask_mxnet.py tests/test_mask_restart.py tests/test_list_memory.py \
+  tests/test_list_export_memory.py, \
   $(wildcard $(patsubst %, tests/test_%*.py, ablation augment bcl benchmark clean embeddings_engine evaluate faces list mask overlap passport selflearn synth \
   train_job train_parts train_resume train_scores train_vit)))
 
