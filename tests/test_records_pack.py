@@ -113,6 +113,22 @@ def test_a_label_that_is_no_whole_number(tmp_path: Path, label: float) -> None:
     assert (caught.value.key, caught.value.offset) == (5, 36)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("-inf"), 2.0**62, -(2.0**63), 9.3e18, 3e38])
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_identity_record_whose_numbers_are_no_keys(tmp_path: Path, wrong: float, place: int) -> None:
+    ends = [2.0, 3.0]
+    ends[place] = wrong
+    with RecordWriter(tmp_path / "train.rec") as writer:
+        for key in (1, 2):
+            writer.write_bytes(key, pack_record(Header(0, key - 1, key, 0), JPEG))
+        writer.write_bytes(0, pack_record(Header(2, [3.0, 5.0], 0, 0), b""))
+        writer.write_bytes(3, pack_record(Header(2, [1.0, 2.0], 3, 0), b""))
+        writer.write_bytes(4, pack_record(Header(2, ends, 4, 0), b""))
+    with open_pack(tmp_path) as pack, pytest.raises(RecordError, match="without two numbers") as caught:
+        pack.identity_ranges  # noqa: B018
+    assert caught.value.key == 4
+
+
 def test_an_empty_pack(tmp_path: Path) -> None:
     write_pack(tmp_path / "flat", "flat", ())
     assert (tmp_path / "flat" / "property").read_text() == "0,112,112\n"

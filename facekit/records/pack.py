@@ -26,6 +26,8 @@ __all__ = ["Pack", "PartialIndex"]
 
 _AT_ONCE = 1 << 18
 """Keys whose offsets are looked up in one go."""
+_NO_KEY = 2.0**62
+"""Numbers as large are no keys; beyond twice that they fit in no int64."""
 
 
 class PartialIndex(RecordError):
@@ -170,8 +172,9 @@ class Pack:
         ranges = np.empty((len(keys), 2), np.int64)
         for chosen, columns in self.header_columns(keys):
             both = np.stack([columns.label, columns.second], axis=1)
-            if not np.isfinite(both).all():
-                key = int(keys[chosen][int((~np.isfinite(both)).any(axis=1).argmax())])
+            wrong = ~(np.abs(both) < _NO_KEY)  # true of what is no number, too
+            if wrong.any():
+                key = int(keys[chosen][int(wrong.any(axis=1).argmax())])
                 raise RecordError(
                     "an identity record without two numbers", self.paths.rec, key, self.reader.offset(key)
                 )
