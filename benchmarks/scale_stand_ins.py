@@ -109,6 +109,7 @@ def drawing_once(worker: Any) -> Any:
         drawn["person"] = drawn.get("person") or build(identity)
         return drawn["person"]
 
+    # What stands in is called in the same way and says less of what it takes and gives.
     shard.draw_record, shard.build_person = drawn_once, built_once  # type: ignore[assignment]
     return shard.start_worker(worker)
 
@@ -159,6 +160,7 @@ def sketching(config: Any) -> Any:
 
     enlarge_benchmark(config.seed)
     nothing = np.zeros((112, 112, 3), np.uint8)
+    # Nobody is drawn: what asks for a person is given none, and one black picture.
     shard.build_person = lambda _: None  # type: ignore[assignment]
     shard.alter = lambda *_: shard.Altered(nothing, 50)  # type: ignore[assignment]
     return job.start(config)

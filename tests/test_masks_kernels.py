@@ -83,6 +83,11 @@ def test_neighbouring_triangles_leave_no_gap(seed: int) -> None:
     assert not layer[..., 3][~nearly].any()
 
 
+def test_lines_and_light_tint_up_to_the_same_limit() -> None:
+    """Kernels of two files, which compile in nothing of each other's."""
+    assert dye.MOST_TINTED == raster.MOST_TINTED
+
+
 @pytest.mark.parametrize("nearest", [False, True])
 @pytest.mark.parametrize("light", [0.2, 0.7, 1.0, 1.3, 2.5])
 def test_red_and_blue_grow_with_the_light_up_to_a_limit(nearest: bool, light: float) -> None:
